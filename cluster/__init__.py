@@ -1,0 +1,1 @@
+"""Opens and closes Dask clients; nothing else."""

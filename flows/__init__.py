@@ -1,0 +1,1 @@
+"""What happens in which order: the pipeline, its runners, the command line."""
