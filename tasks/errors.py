@@ -1,0 +1,22 @@
+"""The one error for a request or an input at fault: needed, found, what to do."""
+
+
+class InputError(ValueError):
+    """The request or the input is at fault; the command line prints it and exits with 2.
+
+    Parameters
+    ----------
+    needed, found, remedy : str
+        What the step needs, what it met, and what the user can do. One sentence each, in the
+        user's own words (file names, options), without a final full stop.
+    """
+
+    def __init__(self, needed: str, found: str, remedy: str) -> None:
+        super().__init__(f"needed: {needed}\nfound: {found}\nwhat to do: {remedy}")
+        self.needed = needed
+        self.found = found
+        self.remedy = remedy
+
+    def __reduce__(self) -> tuple:
+        """Travel between processes: the default would call ``__init__`` with one argument."""
+        return type(self), (self.needed, self.found, self.remedy)

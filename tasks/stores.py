@@ -1,0 +1,167 @@
+"""The folder of one run: half-written results stay apart until the whole is complete.
+
+A run writes into ``DIR/.unfinished`` and moves what it made to its place at the very end, so a
+rerun never destroys the last complete result before the new one is complete. Each step writes
+groups; a group is marked complete, last, with the fingerprint of its inputs and options.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import xarray as xr
+import zarr
+
+from orimap.tasks.errors import InputError
+
+SCHEMA_VERSION = 1
+
+
+def fingerprint(**facts: object) -> str:
+    """Return a short digest of the inputs and options that a group depends on."""
+    text = json.dumps({"schema": SCHEMA_VERSION, **facts}, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def write_group(store: Path, group: str, ds: xr.Dataset, mark: str | None) -> None:
+    """Replace one group of a Zarr v3 store; mark it complete last, with ``mark``."""
+    # Masked integers come back as floats: plain values only, no fill value in the encoding.
+    encoding = {name: {"_FillValue": None} for name in ds.variables}
+    shutil.rmtree(store / group, ignore_errors=True)
+    ds.to_zarr(store, group=group, mode="a", consolidated=False, zarr_format=3, encoding=encoding)
+    if mark is not None:
+        mark_complete(store, group, mark)
+
+
+def mark_complete(store: Path, group: str, mark: str) -> None:
+    """Mark a group of a store as whole."""
+    zarr.open_group(store, path=group, mode="r+").attrs["complete"] = mark
+
+
+def complete_mark(store: Path, group: str) -> str | None:
+    """Return the fingerprint with which a group was completed, None where it is not whole."""
+    try:
+        return zarr.open_group(store, path=group, mode="r").attrs.get("complete")
+    except FileNotFoundError:
+        return None
+
+
+def open_group(store: Path, group: str) -> xr.Dataset:
+    """Open one group lazily."""
+    return xr.open_zarr(store, group=group, consolidated=False, chunks=None)
+
+
+class RunFolder:
+    """Where one run keeps its stores, and which of their groups can be used again.
+
+    ``patterns.zarr`` and ``analysis.zarr`` are looked for among the unfinished ones first (a run
+    that was killed), then among the complete ones.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.unfinished = root / ".unfinished"
+        self.analysis = self.unfinished / "analysis.zarr"
+        self._replaced = root / ".replaced"
+
+    @property
+    def published_analysis(self) -> Path:
+        """The last complete results."""
+        return self.root / "analysis.zarr"
+
+    def prepare(self) -> None:
+        """Make the folders, and finish or undo what a killed run left half-moved."""
+        self.unfinished.mkdir(parents=True, exist_ok=True)
+        for name in ("analysis.zarr", "patterns.zarr"):
+            kept, place = self._replaced / name, self.root / name
+            if kept.exists() and not place.exists():
+                kept.rename(place)
+        shutil.rmtree(self._replaced, ignore_errors=True)
+
+    def discard(self) -> None:
+        """Forget what an earlier unfinished run left."""
+        shutil.rmtree(self.unfinished, ignore_errors=True)
+
+    def patterns(self, mark: str) -> Path:
+        """Return the pattern store whose /raw holds ``mark``, or where to write a new one."""
+        published = self.root / "patterns.zarr"
+        if complete_mark(published, "raw") == mark:
+            return published
+        return self.unfinished / "patterns.zarr"
+
+    def reuse(self, group: str, mark: str) -> bool:
+        """Make a complete group with this fingerprint available; False if there is none."""
+        if complete_mark(self.analysis, group) == mark:
+            return True
+        if complete_mark(self.published_analysis, group) != mark:
+            return False
+        target = self.analysis / group
+        zarr.open_group(self.analysis, mode="a")
+        shutil.rmtree(target, ignore_errors=True)
+        partial = self.unfinished / "copying"
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(self.published_analysis / group, partial)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if "/" in group:
+            zarr.open_group(self.analysis, path=group.rsplit("/", 1)[0], mode="a")
+        partial.rename(target)
+        return True
+
+    def write(self, group: str, ds: xr.Dataset, mark: str) -> None:
+        """Write one group of the results and mark it complete."""
+        write_group(self.analysis, group, ds, mark)
+
+    def read(self, group: str) -> xr.Dataset:
+        """Open one group of the results lazily."""
+        return open_group(self.analysis, group)
+
+    def publish(self) -> None:
+        """Put what this run made in place of the last complete results."""
+        self._replaced.mkdir(exist_ok=True)
+        for made in sorted(self.unfinished.iterdir()):
+            place = self.root / made.name
+            if place.exists():
+                place.rename(self._replaced / made.name)
+            made.rename(place)
+        shutil.rmtree(self._replaced, ignore_errors=True)
+        self.unfinished.rmdir()
+
+
+@contextmanager
+def only_writer(root: Path) -> Iterator[None]:
+    """Hold the folder for one run: two runs cannot write it at once.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written, or another run holds it.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        lock = os.open(root / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise InputError(
+            f"a folder that can be written for the results ({root})",
+            error.strerror or str(error),
+            "choose another folder with --output, or mend its permissions",
+        ) from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            owner = os.read(lock, 64).decode(errors="replace") or "unknown"
+            raise InputError(
+                f"{root} for this run alone",
+                f"another run is writing it (process {owner})",
+                "wait until it has finished, or choose another folder with --output",
+            ) from error
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(lock)

@@ -1,0 +1,127 @@
+"""Walk over the patterns block by block on Dask workers, in an order that never changes.
+
+A block is a rectangle of scan positions with whole patterns: one chunk of ``patterns.zarr``.
+Results are combined in block order, whatever worker was first, so that one and two workers give
+the same numbers to the last bit.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Progress = Callable[[int, int], None]
+
+
+def silent(_done: int, _total: int) -> None:
+    """Report no progress."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A rectangle of scan positions: rows ``y0:y1``, columns ``x0:x1``."""
+
+    y0: int
+    y1: int
+    x0: int
+    x1: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Where the block lies in a scan map."""
+        return slice(self.y0, self.y1), slice(self.x0, self.x1)
+
+    @property
+    def positions(self) -> int:
+        """How many patterns the block holds."""
+        return (self.y1 - self.y0) * (self.x1 - self.x0)
+
+
+def block_shape(
+    scan_shape: tuple[int, int], pattern_bytes: int, chunk_bytes: int
+) -> tuple[int, int]:
+    """Return rows and columns of a block of at most ``chunk_bytes`` (at least one pattern).
+
+    Whole scan rows where four or more fit, since files hold them one after another; otherwise
+    nearly square, so that the 3x3 neighbours of a block are few.
+    """
+    rows, columns = scan_shape
+    patterns = max(1, chunk_bytes // max(1, pattern_bytes))
+    if patterns >= min(4, rows) * columns:
+        return min(rows, patterns // columns), columns
+    side = max(1, int(patterns**0.5))
+    width = min(columns, side)
+    return max(1, min(rows, patterns // width)), width
+
+
+def plan_blocks(scan_shape: tuple[int, int], shape: tuple[int, int]) -> list[Block]:
+    """Cut the scan into blocks of ``shape``, row by row; those at the end may be smaller."""
+    rows, columns = scan_shape
+    return [
+        Block(y, min(y + shape[0], rows), x, min(x + shape[1], columns))
+        for y in range(0, rows, shape[0])
+        for x in range(0, columns, shape[1])
+    ]
+
+
+def map_blocks(
+    client: Any,
+    work: Callable[..., Any],
+    blocks: Sequence[Block],
+    *shared: Any,
+    progress: Progress = silent,
+    ahead: int = 4,
+) -> Iterator[Any]:
+    """Yield ``work(block, *shared)`` in block order, at most ``ahead`` blocks a worker at once.
+
+    ``shared`` may hold futures of values scattered to the workers. Bounding what is submitted
+    bounds what waits in memory when one block is slow.
+    """
+    limit = ahead * max(1, len(client.nthreads()))
+    waiting: list[Any] = []
+    submitted = 0
+    try:
+        for done in range(len(blocks)):
+            while submitted < len(blocks) and len(waiting) < limit:
+                waiting.append(client.submit(work, blocks[submitted], *shared, pure=False))
+                submitted += 1
+            future = waiting.pop(0)
+            result = future.result()
+            future.release()
+            progress(done + 1, len(blocks))
+            yield result
+    finally:
+        client.cancel(waiting)
+
+
+def sum_blocks(
+    client: Any,
+    work: Callable[[Sequence[Block]], Any],
+    blocks: Sequence[Block],
+    *shared: Any,
+    progress: Progress = silent,
+    groups: int = 32,
+) -> Any:
+    """Return the sum over groups of blocks of ``work(group, *shared)``, an array.
+
+    Each worker adds up its group and the groups are added pairwise on the workers, always in the
+    same order. At most ``groups`` arrays exist at once.
+    """
+    cuts = np.linspace(0, len(blocks), min(groups, len(blocks)) + 1).astype(int)
+    parts = [blocks[a:b] for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    leaves = [client.submit(work, part, *shared, pure=False) for part in parts]
+    level = leaves
+    while len(level) > 1:
+        level = [
+            client.submit(np.add, *level[i : i + 2], pure=False) if i + 1 < len(level) else level[i]
+            for i in range(0, len(level), 2)
+        ]
+    from distributed import as_completed
+
+    try:
+        for done, _ in enumerate(as_completed(leaves), start=1):
+            progress(done, len(leaves))
+        return level[0].result()
+    finally:
+        client.cancel(leaves + level)

@@ -1,0 +1,178 @@
+"""Every stored variable, declared once: its axes, kind of number, unit and meaning."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+SCAN = ("scan_y", "scan_x")
+DETECTOR = ("detector_y", "detector_x")
+PAIR = ("k", "component", "component_other")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One stored array.
+
+    Parameters
+    ----------
+    name : str
+        Begins with what the array is indexed by (``scan_``, ``component_``, ``k_`` ...).
+    dims : tuple of str
+    kinds : str
+        NumPy kind letters allowed, for instance ``"iu"`` for integers.
+    units : str
+    long_name : str
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    kinds: str
+    units: str
+    long_name: str
+
+    def read(self, ds: xr.Dataset) -> xr.DataArray:
+        """Return the array after checking its axes and kind of number.
+
+        Raises
+        ------
+        KeyError
+            If the array is not there.
+        ValueError
+            If its axes or its kind of number are not those declared here.
+        """
+        if self.name not in ds:
+            raise KeyError(f"{self.name} ({self.long_name}) is needed; found {sorted(ds)}")
+        array = ds[self.name]
+        if array.dims != self.dims:
+            raise ValueError(f"{self.name} must have axes {self.dims}; it has {array.dims}")
+        if array.dtype.kind not in self.kinds:
+            raise ValueError(f"{self.name} must be of kind {self.kinds!r}; it is {array.dtype}")
+        return array
+
+    def array(self, values: np.ndarray, units: str | None = None) -> xr.DataArray:
+        """Return ``values`` as a labelled array with its unit and meaning attached."""
+        attrs = {"units": units or self.units, "long_name": self.long_name}
+        return xr.DataArray(values, dims=self.dims, attrs=attrs, name=self.name)
+
+
+def dataset(arrays: dict[Variable, np.ndarray], **attrs: object) -> xr.Dataset:
+    """Return a data set of declared variables, each with its unit and meaning attached."""
+    return xr.Dataset({v.name: v.array(values) for v, values in arrays.items()}, attrs=attrs)
+
+
+# patterns.zarr -----------------------------------------------------------------------------
+pattern_intensity = Variable(
+    "pattern_intensity", SCAN + DETECTOR, "iuf", "electron", "intensity per detector pixel"
+)
+
+# analysis.zarr /acquisition ----------------------------------------------------------------
+scan_virtual_bright_field = Variable(
+    "scan_virtual_bright_field", SCAN, "f", "electron", "intensity in the direct beam's disc"
+)
+scan_total_intensity = Variable(
+    "scan_total_intensity", SCAN, "f", "electron", "sum of the valid pixels of each pattern"
+)
+detector_mean = Variable("detector_mean", DETECTOR, "f", "electron", "mean pattern")
+detector_maximum = Variable("detector_maximum", DETECTOR, "f", "electron", "largest value seen")
+detector_fano = Variable(
+    "detector_fano", DETECTOR, "f", "1", "variance of neighbouring positions over their mean"
+)
+detector_mask = Variable(
+    "detector_mask", DETECTOR, "u", "1", "0 used; bits: 1 hot, 2 dead, 4 given mask, 8 not finite"
+)
+detector_negative = Variable("detector_negative", DETECTOR, "iu", "1", "count of negative values")
+detector_not_finite = Variable(
+    "detector_not_finite", DETECTOR, "iu", "1", "count of values that are NaN or infinite"
+)
+detector_saturated = Variable(
+    "detector_saturated", DETECTOR, "iu", "1", "count of saturated values"
+)
+
+# analysis.zarr /sketch ---------------------------------------------------------------------
+basis_pattern = Variable(
+    "basis_pattern", ("direction", *DETECTOR), "f", "1", "right singular vectors, weighted data"
+)
+scan_basis = Variable(
+    "scan_basis", (*SCAN, "direction"), "f", "1", "left singular vectors times singular values"
+)
+singular_value = Variable("singular_value", ("direction",), "f", "1", "of the weighted patterns")
+detector_weight = Variable(
+    "detector_weight", DETECTOR, "f", "1", "patterns are multiplied by this, 0 where left out"
+)
+scan_row_weight = Variable(
+    "scan_row_weight", SCAN, "f", "1", "patterns are multiplied by this, 0 where empty"
+)
+
+# analysis.zarr /fits/kNN -------------------------------------------------------------------
+component_pattern = Variable(
+    "component_pattern", ("component", *DETECTOR), "f", "1", "component patterns, unit sum"
+)
+scan_weight = Variable(
+    "scan_weight", (*SCAN, "component"), "f", "electron", "intensity of each component"
+)
+
+# analysis.zarr /decision -------------------------------------------------------------------
+k_component_loss = Variable(
+    "k_component_loss", ("k",), "f", "electron", "mean absolute error over all entries"
+)
+k_relative_loss = Variable("k_relative_loss", ("k",), "f", "1", "loss divided by mean intensity")
+k_relative_error = Variable(
+    "k_relative_error", ("k",), "f", "1", "norm of the weighted residual over that of the patterns"
+)
+k_held_out_deviance = Variable(
+    "k_held_out_deviance", ("k",), "f", "1", "Poisson deviance of the held-out half, per pattern"
+)
+k_held_out_drop = Variable(
+    "k_held_out_drop", ("k",), "f", "1", "held-out deviance of k - 1 less that of k"
+)
+k_held_out_drop_error = Variable(
+    "k_held_out_drop_error", ("k",), "f", "1", "standard error of the drop, paired by position"
+)
+k_in_range = Variable("k_in_range", ("k",), "b", "1", "lies in the range of interest")
+k_distinct = Variable("k_distinct", ("k",), "i", "1", "distinct patterns after merging")
+k_background = Variable("k_background", ("k",), "i", "1", "components that are background")
+k_ssim = Variable("k_ssim", ("k",), "f", "1", "mean SSIM between different components")
+k_gmsd = Variable("k_gmsd", ("k",), "f", "1", "mean GMSD between different components")
+k_mdsi = Variable("k_mdsi", ("k",), "f", "1", "mean MDSI between different components")
+k_psnr = Variable("k_psnr", ("k",), "f", "dB", "mean PSNR between different components")
+pair_ssim = Variable("pair_ssim", PAIR, "f", "1", "SSIM, 1 = identical")
+pair_gmsd = Variable("pair_gmsd", PAIR, "f", "1", "GMSD, 0 = identical")
+pair_mdsi = Variable("pair_mdsi", PAIR, "f", "1", "MDSI, 0 = identical")
+pair_psnr = Variable("pair_psnr", PAIR, "f", "dB", "PSNR, at most 80")
+pair_cosine = Variable("pair_cosine", PAIR, "f", "1", "cosine of the reflections, 1 = identical")
+
+# analysis.zarr /clusters -------------------------------------------------------------------
+cluster_label = Variable("cluster_label", SCAN, "i", "1", "cluster of each position, -1 none")
+component_cluster = Variable(
+    "component_cluster", ("component",), "i", "1", "cluster of each component, -1 background"
+)
+cluster_share = Variable(
+    "cluster_share", (*SCAN, "cluster"), "f", "1", "1 = position filled by this cluster alone"
+)
+cluster_size = Variable("cluster_size", ("cluster",), "i", "1", "positions of each cluster")
+cluster_mean_pattern = Variable(
+    "cluster_mean_pattern", ("cluster", *DETECTOR), "f", "electron", "mean raw pattern"
+)
+cluster_representative = Variable(
+    "cluster_representative",
+    ("cluster", *DETECTOR),
+    "f",
+    "electron",
+    "pattern of the factorisation",
+)
+cluster_ssim = Variable("cluster_ssim", ("cluster",), "f", "1", "mean raw against representative")
+cluster_gmsd = Variable("cluster_gmsd", ("cluster",), "f", "1", "mean raw against representative")
+cluster_mdsi = Variable("cluster_mdsi", ("cluster",), "f", "1", "mean raw against representative")
+cluster_psnr = Variable("cluster_psnr", ("cluster",), "f", "dB", "mean raw against representative")
+
+# analysis.zarr /overlap --------------------------------------------------------------------
+overlap_ratio = Variable("overlap_ratio", SCAN, "f", "1", "second share over first share")
+second_label = Variable("second_label", SCAN, "i", "1", "cluster of the second share, -1 none")
+overlap_level = Variable(
+    "overlap_level", SCAN, "i", "percent", "highest of 75, 80, 85, 90, 95 reached, 0 none"
+)
+
+# analysis.zarr /baseline -------------------------------------------------------------------
+kmeans_label = Variable("kmeans_label", SCAN, "i", "1", "k-means cluster on the sketch")
+scree_value = Variable("scree_value", ("direction",), "f", "1", "singular values by tsqr")
