@@ -5,6 +5,7 @@ Results are combined in block order, whatever worker was first, so that one and 
 the same numbers to the last bit.
 """
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -109,7 +110,7 @@ def sum_blocks(
     same order. At most ``groups`` arrays exist at once.
     """
     cuts = np.linspace(0, len(blocks), min(groups, len(blocks)) + 1).astype(int)
-    parts = [blocks[a:b] for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    parts = [blocks[a:b] for a, b in itertools.pairwise(cuts)]
     leaves = [client.submit(work, part, *shared, pure=False) for part in parts]
     level = leaves
     while len(level) > 1:
