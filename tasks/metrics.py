@@ -108,8 +108,8 @@ def mdsi(a: np.ndarray, b: np.ndarray) -> float:
     Returns
     -------
     float
-        ``mean(|z - mean z|) ** .25`` with ``z = GCS ** .25`` (complex where GCS is negative) and GCS
-        = .6 gradient similarity + .4 chromaticity similarity.
+        ``mean(|z - mean z|) ** .25`` with ``z = GCS ** .25`` (complex where GCS is negative) and
+        GCS = .6 gradient similarity + .4 chromaticity similarity.
 
     References
     ----------
