@@ -1,0 +1,207 @@
+"""Turn what a file says about its axes into nm and 1/Å, or say why it cannot be used.
+
+A microscope's file may give centimetres on the detector, nothing at all, or 10¹⁷. A calibration
+that makes no sense is worse than none: it is dropped, the axis is counted in pixels, and a note
+in plain words says so.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+# A step and its unit to the step in the unit wanted, or why that cannot be.
+Convert = Callable[[float, str], float | str]
+
+NM_PER_UNIT = {"pm": 1e-3, "Å": 0.1, "nm": 1.0, "µm": 1e3, "mm": 1e6, "cm": 1e7, "m": 1e9}
+RADIAN_PER_UNIT = {"rad": 1.0, "mrad": 1e-3, "µrad": 1e-6, "deg": math.pi / 180}
+
+# An electron probe is not stepped by less than a thousandth of a nanometre, nor by more than a
+# tenth of a millimetre; a detector pixel covers neither less than 10⁻⁶ nor more than 10 1/Å.
+PLAUSIBLE_SCAN_STEP_NM = (1e-3, 1e5)
+PLAUSIBLE_DETECTOR_STEP_PER_ANGSTROM = (1e-6, 10.0)
+
+# Pixels that are not square happen in scans; a larger ratio than this is a fault in the file.
+LARGEST_RATIO_OF_STEPS = {"scan": 10.0, "detector": 2.0}
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a data set as its file describes it.
+
+    Parameters
+    ----------
+    name : str
+    size : int
+    scale : float
+        Step from one position or pixel to the next, in ``units``.
+    units : str
+        Empty where the file gives none.
+    navigate : bool or None
+        True for a scan axis, False for a detector axis, None where the file does not tell.
+    """
+
+    name: str
+    size: int
+    scale: float = 1.0
+    units: str = ""
+    navigate: bool | None = None
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Steps along (y, x), their unit ("nm", "1/Å" or "px") and what was repaired or dropped."""
+
+    step: tuple[float, float]
+    units: str
+    notes: tuple[str, ...] = ()
+
+
+def electron_wavelength(beam_energy_kev: float) -> float:
+    """Return the relativistic de Broglie wavelength of the electrons.
+
+    Parameters
+    ----------
+    beam_energy_kev : float
+        Accelerating voltage, in kV. Must be positive.
+
+    Returns
+    -------
+    float, Å
+        ``h c / sqrt(E² + 2 E m c²)``
+
+    References
+    ----------
+    CODATA 2018: h c = 12.398419843 keV Å, m c² = 510.99895 keV.
+    """
+    if not beam_energy_kev > 0:
+        raise ValueError(f"the beam energy must be positive; it is {beam_energy_kev} keV")
+    return 12.398419843 / math.sqrt(beam_energy_kev * (beam_energy_kev + 2 * 510.99895))
+
+
+def plain_unit(text: object) -> str:
+    """Return a unit in one spelling: ``$A^{-1}$``, ``1 / Å`` and ``Å⁻¹`` all become ``1/Å``.
+
+    Parameters
+    ----------
+    text : object
+        As the file has it; anything that is not a string counts as no unit.
+
+    Returns
+    -------
+    str
+        Empty where there is no unit; the text itself, without spaces, where it is not known.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "replace")
+    if not isinstance(text, str) or text.strip().lower() in ("", "<undefined>", "none", "1"):
+        return ""
+    unit = re.sub(r"[\s${}\\()]", "", text).replace("AA", "Å").replace("\u212b", "Å")
+    unit = unit.replace("⁻¹", "^-1").replace("**", "^").replace("^−1", "^-1")
+    inverse = False
+    if unit.startswith("1/"):
+        unit, inverse = unit[2:], True
+    elif re.search(r"\^?-1$", unit):
+        unit, inverse = re.sub(r"\^?-1$", "", unit), True
+    names = {
+        "a": "Å", "å": "Å", "ang": "Å", "angstrom": "Å", "angstroms": "Å", "nanometer": "nm",
+        "nanometre": "nm", "um": "µm", "μm": "µm", "micron": "µm", "microns": "µm",
+        "micrometer": "µm", "meter": "m", "millirad": "mrad", "milliradian": "mrad",
+        "urad": "µrad", "μrad": "µrad", "radian": "rad", "degree": "deg", "degrees": "deg",
+        "°": "deg", "px": "px", "pixel": "px", "pixels": "px",
+    }  # fmt: skip
+    unit = names.get(unit.lower(), unit)
+    if unit == "px":
+        return ""
+    return f"1/{unit}" if inverse else unit
+
+
+def scan_calibration(y: Axis, x: Axis) -> Calibration:
+    """Return the scan steps in nm, or 1 px each with a note where they make no sense."""
+    return _calibration("scan", "nm", (y, x), _nanometres, PLAUSIBLE_SCAN_STEP_NM)
+
+
+def detector_calibration(y: Axis, x: Axis, beam_energy_kev: float | None = None) -> Calibration:
+    """Return the detector steps in 1/Å, or 1 px each with a note where they make no sense.
+
+    Scattering angles become reciprocal lengths where the beam energy is known:
+    ``2 sin(θ/2) / λ``, which for the angle of one pixel is ``θ / λ``.
+    """
+
+    def convert(scale: float, unit: str) -> float | str:
+        return _inverse_angstroms(scale, unit, beam_energy_kev)
+
+    return _calibration("detector", "1/Å", (y, x), convert, PLAUSIBLE_DETECTOR_STEP_PER_ANGSTROM)
+
+
+def _nanometres(scale: float, unit: str) -> float | str:
+    """Return a length in nm, or why it is none."""
+    if unit in NM_PER_UNIT:
+        return scale * NM_PER_UNIT[unit]
+    return f"{unit!r} is not a length"
+
+
+def _inverse_angstroms(scale: float, unit: str, beam_energy_kev: float | None) -> float | str:
+    """Return a reciprocal length in 1/Å, or why it is none."""
+    if unit.startswith("1/") and unit[2:] in NM_PER_UNIT:
+        return scale / (10 * NM_PER_UNIT[unit[2:]])
+    if unit in RADIAN_PER_UNIT:
+        if beam_energy_kev is None:
+            return f"{unit} cannot become 1/Å without the beam energy, which the file does not give"
+        return scale * RADIAN_PER_UNIT[unit] / electron_wavelength(beam_energy_kev)
+    return f"{unit!r} is not a reciprocal length"
+
+
+def _calibration(
+    what: str,
+    target: str,
+    axes: tuple[Axis, Axis],
+    convert: Callable[[float, str], float | str],
+    plausible: tuple[float, float],
+) -> Calibration:
+    """Convert both axes; drop the calibration of both when either makes no sense."""
+    units = [plain_unit(axis.units) for axis in axes]
+    if not any(units):
+        return Calibration((1.0, 1.0), "px", (f"the file gives no {what} calibration: pixels",))
+    notes: list[str] = []
+    steps: list[float] = []
+    for axis, unit, letter in zip(axes, units, "yx", strict=True):
+        step, note = _step(float(axis.scale), unit, convert, plausible, target)
+        if step is None:
+            dropped = f"{what} calibration dropped, pixels used: {note} (axis {letter})"
+            return Calibration((1.0, 1.0), "px", (dropped,))
+        if note:
+            notes.append(f"{what} axis {letter}: {note}")
+        steps.append(step)
+    ratio = max(steps) / min(steps)
+    if ratio > LARGEST_RATIO_OF_STEPS[what]:
+        dropped = (
+            f"{what} calibration dropped, pixels used: "
+            f"the steps differ {ratio:.3g}-fold between y and x"
+        )
+        return Calibration((1.0, 1.0), "px", (dropped,))
+    if ratio > 1.01:
+        notes.append(f"{what} steps differ between y ({steps[0]:.4g}) and x ({steps[1]:.4g})")
+    return Calibration((steps[0], steps[1]), target, tuple(notes))
+
+
+def _step(
+    scale: float,
+    unit: str,
+    convert: Callable[[float, str], float | str],
+    plausible: tuple[float, float],
+    target: str,
+) -> tuple[float | None, str]:
+    """Return one axis' step and a note on its repair, or None and why it cannot be used."""
+    if not unit:
+        return None, "no unit given"
+    if not math.isfinite(scale) or scale == 0:
+        return None, f"a step of {scale} {unit}"
+    step = convert(abs(scale), unit)
+    if isinstance(step, str):
+        return None, f"{step} ({scale:.4g} {unit} in the file)"
+    if not plausible[0] <= step <= plausible[1]:
+        return None, f"a step of {scale:.4g} {unit} cannot be right ({step:.3g} {target})"
+    if scale < 0:
+        return step, f"negative step {scale:.4g} {unit}: the axis runs the other way, size kept"
+    return step, ""

@@ -1,0 +1,178 @@
+"""Tell by a file's content which reader it needs, and whether it is whole.
+
+Endings lie: several programs write ``.h5``, and a text file may be called ``.blo``. What a file
+begins with, or what an HDF5 or Zarr file holds, decides; the ending only where content cannot.
+"""
+
+import os
+from functools import cache
+from pathlib import Path
+
+from orimap.tasks.errors import InputError
+
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+IMAGE_ENDINGS = (".bmp", ".tif", ".tiff", ".png")
+
+# What the first bytes must be for an ending; formats that have no signature are left to their
+# reader. TIA: little-endian mark and ES vision's 0x0197. DM3/4: version, big-endian.
+SIGNATURES = {
+    ".blo": (b"IMGBLO",),
+    ".mib": (b"MQ1,",),
+    ".npy": (b"\x93NUMPY",),
+    ".ser": (b"II\x97\x01",),
+    ".dm3": (b"\x00\x00\x00\x03",),
+    ".dm4": (b"\x00\x00\x00\x04",),
+    ".hspy": (HDF5_SIGNATURE,),
+    ".emd": (HDF5_SIGNATURE,),
+    ".de5": (HDF5_SIGNATURE,),
+    ".app5": (HDF5_SIGNATURE,),
+    ".nxs": (HDF5_SIGNATURE,),
+    ".h5": (HDF5_SIGNATURE,),
+    ".hdf5": (HDF5_SIGNATURE,),
+}
+
+# Our own readers, and those of rosettasciio that take precedence for their ending.
+OWN_READERS = ("npy", "images", "HDF5", "Arina", "Zarr", "ZSPY", "Blockfile", "QuantumDetector")
+# Files that accompany an acquisition, and the ending of the one to name instead.
+COMPANION_OF = {".hdr": ".mib", ".raw": ".xml"}
+READER_OF_ENDING = {
+    ".blo": "Blockfile",
+    ".mib": "QuantumDetector",
+    ".npy": "npy",
+    ".mrc": "MRC",
+    ".xml": "EMPAD",
+    ".hspy": "HSPY",
+    ".emd": "EMD",
+    ".de5": "EMD",
+}
+
+
+@cache
+def rosettasciio_readers() -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Return module and endings of every rosettasciio reader, by its name."""
+    import rsciio
+
+    return {
+        plugin["name"]: (plugin["api"], tuple(f".{e.lower()}" for e in plugin["file_extensions"]))
+        for plugin in rsciio.IO_PLUGINS
+    }
+
+
+def reader_by_name(name: str) -> str:
+    """Return a reader's proper name, whatever the case it was asked for in.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name.
+    """
+    known = [*OWN_READERS, *rosettasciio_readers()]
+    for proper in known:
+        if proper.lower() == name.lower():
+            return proper
+    raise InputError(
+        "the name of a reader",
+        f"--reader {name}",
+        f"choose one of {', '.join(sorted(set(known), key=str.lower))}",
+    )
+
+
+def recognise(path: Path) -> str:
+    """Return the name of the reader for a file or folder.
+
+    Raises
+    ------
+    InputError
+        If there is nothing, nothing in it, or nothing that is known.
+    """
+    if not path.exists():
+        raise InputError(
+            "an acquisition: a file, a Zarr folder or a folder of images",
+            f"there is no {path}",
+            "check the spelling and that the disk is mounted",
+        )
+    if not os.access(path, os.R_OK):
+        raise InputError(f"leave to read {path.name}", "no permission", "change its permissions")
+    if path.is_dir():
+        return _recognise_folder(path)
+    if path.stat().st_size == 0:
+        raise InputError(
+            f"an acquisition in {path.name}",
+            "an empty file (0 bytes)",
+            "copy it again from the microscope; an interrupted transfer leaves such files",
+        )
+    with path.open("rb") as file:
+        head = file.read(16)
+    ending = path.suffix.lower()
+    wanted = SIGNATURES.get(ending)
+    if wanted and not head.startswith(wanted):
+        raise InputError(
+            f"a {ending} file, which begins with {wanted[0]!r}",
+            f"{path.name} begins with {head[:8]!r}",
+            "check that it is what its name says; --reader names another reader",
+        )
+    if head.startswith(HDF5_SIGNATURE) and ending not in (".hspy", ".emd", ".de5", ".app5", ".nxs"):
+        return _recognise_hdf5(path)
+    if ending == ".zspy":
+        return "ZSPY"
+    if ending == ".zip":
+        return "Zarr"
+    return READER_OF_ENDING.get(ending) or _reader_of_ending(path, ending)
+
+
+def _recognise_folder(path: Path) -> str:
+    """Tell Zarr from a folder of images."""
+    if any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zarray")):
+        return "ZSPY" if path.suffix.lower() == ".zspy" else "Zarr"
+    names = os.listdir(path)
+    if any(name.lower().endswith(IMAGE_ENDINGS) for name in names):
+        return "images"
+    raise InputError(
+        "a Zarr folder or a folder of images (BMP, TIFF, PNG)",
+        f"{path.name or path} holds {len(names)} entries and none of these",
+        "name the file of the acquisition itself",
+    )
+
+
+def _recognise_hdf5(path: Path) -> str:
+    """Tell the kinds of HDF5 file apart by the groups they hold."""
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        if "Experiments" in file and "file_format" in file.attrs:
+            return "HSPY"
+        if "entry/data" in file and any(n.startswith("data_") for n in file["entry/data"]):
+            return "Arina"
+        if "emd_group_type" in file.attrs or "version_major" in file.attrs:
+            return "EMD"
+        if "Data/Image" in file and "Presentation" in file:
+            return "EMD"
+        if any(name.startswith("Measurement_") for name in file):
+            return "USID"
+        if any(name.startswith("Acquisition") for name in file):
+            return "Delmic"
+    return "HDF5"
+
+
+def _reader_of_ending(path: Path, ending: str) -> str:
+    """Return the one rosettasciio reader that claims an ending."""
+    claims = [name for name, (_, endings) in rosettasciio_readers().items() if ending in endings]
+    if len(claims) == 1:
+        return claims[0]
+    if not claims and ending in COMPANION_OF:
+        raise InputError(
+            "the file that holds or describes the patterns",
+            f"{path.name}, which only accompanies it",
+            f"name the {COMPANION_OF[ending]} file beside it",
+        )
+    if not claims:
+        raise InputError(
+            "a file that a reader knows by its content or ending",
+            f"{path.name}, with the ending {ending or '(none)'}",
+            "name a reader with --reader, or for HDF5 the data set with --dataset",
+        )
+    raise InputError(
+        f"one reader for {ending}",
+        f"{len(claims)} claim it: {', '.join(claims)}",
+        "choose one with --reader",
+    )
