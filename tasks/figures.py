@@ -1,0 +1,464 @@
+"""Draw the maps of a scan and the patterns of its clusters.
+
+One function a figure: arrays in, a matplotlib ``Figure`` out, never shown on a screen. Panels are
+placed in inches, which is several times faster than letting matplotlib find a layout.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
+
+from orimap.tasks.palette import NO_CLUSTER, cluster_colours, rgb, text_colour
+from orimap.tasks.report_text import score_text
+
+INK = "#20242b"
+QUIET = "#6b7280"
+DARK = "#23272f"
+MASKED = "#ff8c1a"
+
+# Cao et al. (2025), Fig. 5, names these colours for the five levels; the shades are ours, chosen
+# to differ in lightness as well.
+LEVEL_COLOURS = {
+    75: "#c8102e",
+    80: "#f28e1c",
+    85: "#fff04d",
+    90: "#9acd32",
+    95: "#3b82f6",
+}
+
+# Three decades would show mostly the noise between the reflections, two would hide weak ones.
+PATTERN_RANGE = 300
+
+
+@dataclass(frozen=True)
+class ScanGrid:
+    """How far apart the positions of a scan are.
+
+    Parameters
+    ----------
+    step_y, step_x : float
+        In ``units``.
+    units : str
+        A unit of length; ``"px"`` where the scan is not calibrated, a position counting as one.
+    """
+
+    step_y: float = 1.0
+    step_x: float = 1.0
+    units: str = "px"
+
+    def extent(self, shape: tuple[int, int]) -> tuple[float, float]:
+        """Return height and width of a map of ``shape``, in ``units``."""
+        return shape[0] * self.step_y, shape[1] * self.step_x
+
+    def every(self, stride: int) -> "ScanGrid":
+        """Return the grid of every ``stride``-th position."""
+        return ScanGrid(self.step_y * stride, self.step_x * stride, self.units)
+
+    def box(self, shape: tuple[int, int], width: float, height: float) -> tuple[float, float]:
+        """Return width and height in inches of a map that fits ``width`` x ``height``.
+
+        A scan over ten times longer than wide is stretched to be visible.
+        """
+        tall, wide = self.extent(shape)
+        ratio = float(np.clip(tall / wide, 0.1, 10))
+        return (width, width * ratio) if width * ratio <= height else (height / ratio, height)
+
+
+def scale_bar_length(width: float, *, smallest: float = 0.0) -> float:
+    """Return the largest 1, 2 or 5 times a power of ten up to a third of ``width``.
+
+    Parameters
+    ----------
+    width : float
+        Of the map, in any unit; more than 0.
+    smallest : float
+        Never less than this (one position, where positions are the unit).
+    """
+    target = width / 3
+    power = 10.0 ** np.floor(np.log10(target))
+    # A width such as 0.3 is not represented exactly: a third of it must still give 0.1.
+    steps = [step * power for step in (1, 2, 5, 10) if step * power <= target * (1 + 1e-9)]
+    return max(float(f"{max(steps, default=power):.6g}"), smallest)
+
+
+def length_text(length: float, units: str) -> str:
+    """Write a length as a person would: 0.5 nm, 200 nm, 2 µm, 1 position."""
+    if units == "px":
+        return f"{length:g} position" + ("" if length == 1 else "s")
+    if units == "nm" and length >= 1000:
+        return f"{length / 1000:g} µm"
+    return f"{length:g} {units}"
+
+
+def pattern_levels(pattern: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+    """Return a pattern as grey levels in which weak reflections show beside the direct beam.
+
+    Parameters
+    ----------
+    pattern : (dy, dx) array, any unit
+    mask : (dy, dx) array, optional
+        Pixels other than 0 are left out and become black.
+
+    Returns
+    -------
+    (dy, dx) array in 0..1
+        ``log(1 + 300 p) / log(301)``, with p the intensity above its median over the largest.
+    """
+    values = np.array(pattern, dtype=float)
+    left_out = ~np.isfinite(values)
+    if mask is not None:
+        left_out |= np.asarray(mask) != 0
+    if left_out.all():
+        return np.zeros(values.shape)
+    values = np.clip(values - np.median(values[~left_out]), 0, None)
+    values[left_out] = 0
+    largest = values.max()
+    if largest <= 0:
+        return np.zeros(values.shape)
+    return np.log1p(PATTERN_RANGE * values / largest) / np.log1p(PATTERN_RANGE)
+
+
+def label_image(labels: np.ndarray, colours: Sequence[str]) -> np.ndarray:
+    """Return (scan_y, scan_x, 3) colours in 0..1 of a map of labels; -1 has no cluster."""
+    table = rgb([*colours, NO_CLUSTER])
+    return table[np.where(labels < 0, len(colours), labels)]
+
+
+def label_anchors(labels: np.ndarray) -> dict[int, tuple[float, float, float]]:
+    """Return for each label its innermost position (row, column) and the distance to its edge."""
+    from scipy import ndimage
+
+    anchors = {}
+    for label, box in enumerate(ndimage.find_objects(labels + 1)):
+        if box is None:
+            continue
+        inside = np.pad(labels[box] == label, 1)
+        distance = ndimage.distance_transform_edt(inside)
+        row, column = np.unravel_index(np.argmax(distance), distance.shape)
+        anchors[label] = (
+            float(box[0].start + row - 1),
+            float(box[1].start + column - 1),
+            float(distance[row, column]),
+        )
+    return anchors
+
+
+def match_labels(labels: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Rename the labels of ``other`` so that as many positions as possible agree with ``labels``.
+
+    Labels without a partner get numbers after the last one of ``labels``; -1 stays.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    ours, theirs = int(labels.max()) + 1, int(other.max()) + 1
+    both = (labels >= 0) & (other >= 0)
+    table = np.zeros((theirs, max(ours, 0)), dtype=int)
+    np.add.at(table, (other[both], labels[both]), 1)
+    rows, columns = linear_sum_assignment(table, maximize=True)
+    names = np.full(theirs + 1, -1)
+    names[rows] = columns
+    rest = np.setdiff1d(np.arange(theirs), rows)
+    names[rest] = max(ours, 0) + np.arange(len(rest))
+    return names[other]
+
+
+def _place(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Add axes by the position of their upper left corner, in inches."""
+    full_width, full_height = figure.get_size_inches()
+    return figure.add_axes(
+        (
+            left / full_width,
+            1 - (top + height) / full_height,
+            width / full_width,
+            height / full_height,
+        )
+    )
+
+
+def _bare(axes: Axes, colour: str = "#c4c8cf", width: float = 0.8) -> None:
+    """Leave only a frame."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set(color=colour, linewidth=width)
+
+
+def _title(axes: Axes, text: str) -> None:
+    axes.set_title(text, loc="left", fontsize=9, color=INK, pad=4)
+
+
+def _map(axes: Axes, values: np.ndarray, title: str = "", **shown: object) -> object:
+    """Show a map; the box of the axes already has its proportions."""
+    _bare(axes)
+    _title(axes, title)
+    return axes.imshow(values, interpolation="nearest", aspect="auto", **shown)
+
+
+def _scale_bar(axes: Axes, shape: tuple[int, int], scan: ScanGrid) -> None:
+    """Draw the scale bar below a map, where it hides nothing."""
+    smallest = 1.0 if scan.units == "px" else 0.0
+    length = scale_bar_length(scan.extent(shape)[1], smallest=smallest)
+    fraction = length / scan.extent(shape)[1]
+    inch = 1 / (axes.get_position().height * axes.figure.get_size_inches()[1])
+    below = axes.transAxes
+    axes.plot(
+        [0, fraction], [-0.11 * inch] * 2, color=INK, lw=3, transform=below, clip_on=False,
+        solid_capstyle="butt",
+    )  # fmt: skip
+    text = length_text(length, scan.units)
+    axes.text(0, -0.17 * inch, text, transform=below, va="top", fontsize=10, color=INK)
+
+
+def _number_clusters(axes: Axes, labels: np.ndarray, colours: Sequence[str]) -> None:
+    """Write each cluster's number where it is widest, if there is room."""
+    box = axes.get_position()
+    inches = box.width * axes.figure.get_size_inches()[0] / labels.shape[1]
+    for label, (row, column, distance) in label_anchors(labels).items():
+        if distance * inches < 0.09:
+            continue
+        ink = text_colour(colours[label])
+        halo = "#ffffff" if ink == "#000000" else "#000000"
+        axes.text(
+            column, row, str(label), ha="center", va="center", color=ink,
+            fontsize=9 if distance * inches < 0.2 else 11, fontweight="bold",
+            path_effects=[withStroke(linewidth=1.5, foreground=halo, alpha=0.35)],
+        )  # fmt: skip
+
+
+def cluster_map_figure(labels: np.ndarray, count: int, scan: ScanGrid) -> Figure:
+    """Draw the map of clusters with their numbers and a scale bar."""
+    width, height = scan.box(labels.shape, 5.6, 6.4)
+    figure = Figure(figsize=(width + 0.1, height + 0.5))
+    axes = _place(figure, 0.05, 0.05, width, height)
+    _map(axes, label_image(labels, cluster_colours(count)))
+    _number_clusters(axes, labels, cluster_colours(count))
+    _scale_bar(axes, labels.shape, scan)
+    return figure
+
+
+def clusters_figure(
+    labels: np.ndarray,
+    patterns: np.ndarray,
+    scan: ScanGrid,
+    *,
+    mask: np.ndarray | None = None,
+) -> Figure:
+    """Draw the map of clusters and beside it the pattern of each, framed in its colour.
+
+    Parameters
+    ----------
+    labels : (scan_y, scan_x) array of int
+        -1 for no cluster.
+    patterns : (cluster, dy, dx) array
+    mask : (dy, dx) array, optional
+        Pixels to leave out of the patterns.
+    """
+    count = len(patterns)
+    colours = cluster_colours(count)
+    map_width, map_height = scan.box(labels.shape, 5.2, 5.6)
+    room, caption, gap = max(map_height, 3.2), 0.22, 0.12
+    sizes = [
+        min(1.9, 6.4 / columns - gap, room / -(-count // columns) - caption - gap)
+        for columns in range(1, count + 1)
+    ]
+    columns = int(np.argmax(np.round(sizes, 6))) + 1
+    size = max(sizes[columns - 1], 0.35)
+    rows = -(-count // columns)
+    left = map_width + 0.35
+    height = max(map_height + 0.5, rows * (size + caption + gap) + 0.1)
+    figure = Figure(figsize=(left + columns * (size + gap) + 0.05, height))
+    axes = _place(figure, 0.05, 0.05, map_width, map_height)
+    _map(axes, label_image(labels, colours))
+    _number_clusters(axes, labels, colours)
+    _scale_bar(axes, labels.shape, scan)
+    for cluster, pattern in enumerate(patterns):
+        row, column = divmod(cluster, columns)
+        top = 0.07 + row * (size + caption + gap)
+        tile = _place(figure, left + column * (size + gap), top, size, size)
+        tile.imshow(pattern_levels(pattern, mask), cmap="gray", vmin=0, vmax=1)
+        _bare(tile, colours[cluster], 3)
+        share = 100 * np.count_nonzero(labels == cluster) / labels.size
+        tile.set_xlabel(f"{cluster}   {share:.1f} %", fontsize=8, color=INK, labelpad=4)
+    return figure
+
+
+def overlap_figure(
+    labels: np.ndarray,
+    ratio: np.ndarray,
+    level: np.ndarray,
+    count: int,
+    scan: ScanGrid,
+) -> Figure:
+    """Draw where a second pattern is present: beside the clusters, as a ratio and by levels.
+
+    Parameters
+    ----------
+    labels, ratio, level : (scan_y, scan_x) arrays
+        Cluster; second share over first, 0..1; highest of 75, 80, 85, 90, 95 reached, else 0.
+    """
+    width, height = scan.box(labels.shape, 3.7, 4.2)
+    gap, top = 0.3, 0.3
+    figure = Figure(figsize=(3 * width + 2 * gap + 0.1, height + top + 0.55))
+    first, second, third = (
+        _place(figure, 0.05 + i * (width + gap), top, width, height) for i in range(3)
+    )
+    share = np.nan_to_num(np.clip(ratio, 0, 1))
+    colours = label_image(labels, cluster_colours(count)) * (1 - 0.85 * share)[..., None]
+    _map(first, colours, "cluster; darker = more of a second")
+    _scale_bar(first, labels.shape, scan)
+    image = _map(second, share, "second share over first", cmap="cividis", vmin=0, vmax=1)
+    bar = figure.colorbar(
+        image, cax=_place(figure, 0.05 + width + gap, top + height + 0.1, width, 0.1),
+        orientation="horizontal",
+    )  # fmt: skip
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize=8, length=2)
+    bounds = [-1, *(value - 1 for value in LEVEL_COLOURS), 101]
+    table = ListedColormap([DARK, *LEVEL_COLOURS.values()])
+    _map(third, level, "levels of overlap", cmap=table, norm=BoundaryNorm(bounds, table.N))
+    figure.legend(
+        handles=[Patch(color=c, label=f"≥ {v} %") for v, c in LEVEL_COLOURS.items()],
+        loc="upper right", ncols=5, fontsize=7.5, frameon=False, borderaxespad=0,
+        bbox_to_anchor=(1 - 0.05 / figure.get_figwidth(), 0.48 / figure.get_figheight()),
+        handlelength=0.8, handletextpad=0.3, columnspacing=0.7,
+    )  # fmt: skip
+    return figure
+
+
+def share_figure(shares: np.ndarray, scan: ScanGrid) -> Figure:
+    """Draw the share of every cluster at every position; (scan_y, scan_x, cluster), 1 = alone."""
+    count = shares.shape[2]
+    columns = min(count, 5)
+    width, height = scan.box(shares.shape[:2], 1.8, 2.4)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(columns * (width + 0.15) + 0.65, rows * (height + 0.3) + 0.3))
+    colours = cluster_colours(count)
+    image = None
+    for cluster in range(count):
+        row, column = divmod(cluster, columns)
+        axes = _place(
+            figure, 0.05 + column * (width + 0.15), 0.25 + row * (height + 0.3), width, height
+        )
+        image = _map(axes, shares[..., cluster], str(cluster), cmap="cividis", vmin=0, vmax=1)
+        _bare(axes, colours[cluster], 2.5)
+    _scale_bar(figure.axes[0], shares.shape[:2], scan) if rows == 1 else None
+    bar_left = 0.05 + columns * (width + 0.15)
+    bar = figure.colorbar(image, cax=_place(figure, bar_left, 0.25, 0.1, height))
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize=8, length=2)
+    return figure
+
+
+def baseline_figure(
+    labels: np.ndarray, other: np.ndarray, scan: ScanGrid, agreement: float | None
+) -> Figure:
+    """Draw our map beside k-means, whose clusters take the colours of ours that they match."""
+    matched = match_labels(labels, other)
+    count = max(int(labels.max()), int(matched.max())) + 1
+    width, height = scan.box(labels.shape, 3.9, 4.4)
+    figure = Figure(figsize=(2 * width + 0.4, height + 0.75))
+    note = "" if agreement is None else f"; adjusted Rand index {agreement:.2f}"
+    for i, (values, title) in enumerate([(labels, "orimap"), (matched, f"k-means{note}")]):
+        axes = _place(figure, 0.05 + i * (width + 0.3), 0.25, width, height)
+        _map(axes, label_image(values, cluster_colours(count)), title)
+    _scale_bar(figure.axes[0], labels.shape, scan)
+    return figure
+
+
+def fidelity_figure(
+    means: np.ndarray,
+    representatives: np.ndarray,
+    scores: Mapping[str, np.ndarray],
+    *,
+    mask: np.ndarray | None = None,
+) -> Figure:
+    """Draw each cluster's mean raw pattern above its representative, with the metrics below.
+
+    Parameters
+    ----------
+    means, representatives : (cluster, dy, dx) arrays
+    scores : mapping of name to (cluster,) array
+        Written below each pair; NaN is left out.
+    """
+    count = len(means)
+    columns = min(count, 6)
+    rows = -(-count // columns)
+    size, text = 1.5, 0.16 * len(scores) + 0.15
+    block = 2 * size + text + 0.4
+    figure = Figure(figsize=(columns * (size + 0.12) + 0.5, rows * block + 0.05))
+    colours = cluster_colours(count)
+    for cluster in range(count):
+        row, column = divmod(cluster, columns)
+        left, top = 0.4 + column * (size + 0.12), 0.28 + row * block
+        for i, pattern in enumerate((means[cluster], representatives[cluster])):
+            axes = _place(figure, left, top + i * (size + 0.05), size, size)
+            axes.imshow(pattern_levels(pattern, mask), cmap="gray", vmin=0, vmax=1)
+            _bare(axes, colours[cluster], 2.5)
+            if column == 0:
+                axes.set_ylabel(("mean raw", "representative")[i], fontsize=8, color=QUIET)
+            if i == 0:
+                _title(axes, str(cluster))
+        lines = [
+            f"{name} {score_text(name, values[cluster])}"
+            for name, values in scores.items()
+            if np.isfinite(values[cluster])
+        ]
+        axes.text(
+            0, -0.05, "\n".join(lines), transform=axes.transAxes, va="top", fontsize=8, color=INK
+        )
+    return figure
+
+
+def acquisition_figure(
+    bright_field: np.ndarray | None,
+    mean: np.ndarray | None,
+    mask: np.ndarray | None,
+    scan: ScanGrid,
+) -> Figure:
+    """Draw the virtual bright field and the mean pattern, masked pixels circled or tinted."""
+    side = 4.0
+    panels = []
+    if bright_field is not None:
+        panels.append(scan.box(bright_field.shape, side, side))
+    if mean is not None:
+        ratio = mean.shape[0] / mean.shape[1]
+        panels.append((min(side, side / ratio), min(side, side * ratio)))
+    widths = [width for width, _ in panels]
+    figure = Figure(figsize=(sum(widths) + 0.35 * len(widths), max(h for _, h in panels) + 0.75))
+    left = 0.05
+    if bright_field is not None:
+        axes = _place(figure, left, 0.25, *panels[0])
+        low, high = np.nanpercentile(bright_field, [0.5, 99.5])
+        _map(axes, bright_field, "virtual bright field", cmap="gray", vmin=low, vmax=high)
+        _scale_bar(axes, bright_field.shape, scan)
+        left += widths[0] + 0.3
+    if mean is not None:
+        axes = _place(figure, left, 0.25, *panels[-1])
+        _map(axes, pattern_levels(mean, mask), "mean pattern", cmap="gray", vmin=0, vmax=1)
+        if mask is not None and np.any(mask):
+            _mark_pixels(axes, np.asarray(mask) != 0)
+    return figure
+
+
+def _mark_pixels(axes: Axes, mask: np.ndarray) -> None:
+    """Circle single masked pixels; tint areas, where circles would hide the pattern."""
+    from scipy import ndimage
+
+    areas, count = ndimage.label(mask)
+    sizes = np.bincount(areas.ravel(), minlength=count + 1)
+    large = (sizes > 4) & (np.arange(count + 1) > 0)
+    tint = np.zeros((*mask.shape, 4))
+    tint[large[areas]] = (*rgb([MASKED])[0], 0.75)
+    axes.imshow(tint, interpolation="nearest", aspect="auto")
+    small = mask & ~large[areas]
+    rows, columns = np.nonzero(small)
+    axes.scatter(columns, rows, s=45, facecolors="none", edgecolors=MASKED, linewidths=1.1)
+    axes.set_xlabel(f"{np.count_nonzero(mask)} masked pixels in orange", fontsize=8, color=QUIET)
+    axes.set_xlim(-0.5, mask.shape[1] - 0.5)
+    axes.set_ylim(mask.shape[0] - 0.5, -0.5)

@@ -1,0 +1,252 @@
+"""Put the results of a run into words and numbers that a microscopist reads."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+LEVELS = (75, 80, 85, 90, 95)
+OVERLAP_RATIO = 0.5  # the second share is at least half of the first: plain to the eye in a map
+
+
+def decoded(value: Any) -> Any:
+    """Return an attribute that may have been stored as JSON text."""
+    if isinstance(value, str) and value[:1] in "[{":
+        try:
+            return json.loads(value)
+        except json.JSONDecodeError:
+            return value
+    return value
+
+
+def number(value: Any) -> float | None:
+    """Return a finite number, or None for anything else."""
+    try:
+        result = float(value)
+    except (TypeError, ValueError):
+        return None
+    return result if math.isfinite(result) else None
+
+
+def whole(value: Any) -> int | None:
+    """Return a finite number as an integer, or None for anything else."""
+    result = number(value)
+    return None if result is None else round(result)
+
+
+def count_text(count: int, one: str, many: str | None = None) -> str:
+    """Return ``1 pattern``, ``12 345 patterns``."""
+    return f"{count:,} ".replace(",", "\u202f") + (one if count == 1 else many or one + "s")
+
+
+def figure_text(value: Any, digits: int = 3) -> str:
+    """Return a number with so many significant digits, a dash where there is none."""
+    known = number(value)
+    if known is None:
+        return "–"
+    if known != 0 and not 1e-3 <= abs(known) < 10**6:
+        mantissa, exponent = f"{known:.{digits - 1}e}".split("e")
+        raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+        return f"{mantissa} × 10{raised}".replace("-", "−")
+    return f"{known:.{digits}g}".replace("-", "−") if abs(known) < 1000 else f"{known:.0f}"
+
+
+def score_text(name: str, value: Any) -> str:
+    """Return an image-quality metric as papers print it: 0.987, 42.3 dB."""
+    known = number(value)
+    if known is None:
+        return "–"
+    return f"{known:.1f} dB" if name == "PSNR" else f"{known:.3f}"
+
+
+def percent_text(share: float) -> str:
+    """Return a share (0..1) in per cent: 0 %, < 0.1 %, 3.2 %, 41 %."""
+    percent = 100 * share
+    if 0 < percent < 0.1:
+        return "< 0.1 %"
+    return f"{percent:.1f} %" if 0 < percent < 9.95 else f"{percent:.0f} %"
+
+
+def seconds_text(seconds: Any) -> str:
+    """Return a time: 0.42 s, 8.3 s, 1 min 14 s, 2 h 5 min."""
+    known = number(seconds)
+    if known is None:
+        return "–"
+    if known < 59.5:
+        return (
+            f"{known:.2f} s" if known < 1 else f"{known:.1f} s" if known < 10 else f"{known:.0f} s"
+        )
+    minutes, rest = divmod(round(known), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def bytes_text(size: Any) -> str:
+    """Return an amount of memory in powers of 1000: 740 kB, 1.2 GB."""
+    known = number(size)
+    if known is None:
+        return "–"
+    for unit in ("B", "kB", "MB", "GB"):
+        if known < 999.5:
+            return f"{known:.{1 if known < 9.95 and unit != 'B' else 0}f} {unit}"
+        known /= 1000
+    return f"{known:.1f} TB"
+
+
+def headline(decided: int | None, confidence: str | None) -> str:
+    """Return the answer in one sentence."""
+    if decided is None:
+        return "The number of distinct patterns is not decided"
+    answer = count_text(decided, "distinct pattern")
+    return f"{answer}, {confidence} confidence" if confidence else answer
+
+
+def acquisition_sentence(
+    source: str | None,
+    scan_shape: tuple[int, int] | None,
+    detector_shape: tuple[int, int] | None,
+    facts: Mapping[str, Any],
+) -> str:
+    """Say what was measured: positions, steps, pixels, beam energy."""
+    parts = []
+    if scan_shape:
+        text = f"{scan_shape[0]} × {scan_shape[1]} positions"
+        step = decoded(facts.get("scan_step"))
+        if step is not None and facts.get("scan_units", "px") != "px":
+            y, x = (float(v) for v in step)
+            units = facts["scan_units"]
+            apart = f"{y:.3g}" if math.isclose(y, x, rel_tol=1e-3) else f"{y:.3g} × {x:.3g}"
+            whole_scan = f"{scan_shape[0] * y:.3g} × {scan_shape[1] * x:.3g}"
+            text += f", {apart} {units} apart ({whole_scan} {units})"
+        else:
+            text += ", step unknown"
+        parts.append(text)
+    if detector_shape:
+        text = f"patterns of {detector_shape[0]} × {detector_shape[1]} pixels"
+        step = number(np.mean(facts["detector_step"])) if "detector_step" in facts else None
+        if step and facts.get("detector_units", "px") != "px":
+            text += f" of {step:.3g} {facts['detector_units']}"
+        parts.append(text)
+    energy = number(facts.get("beam_energy_kev"))
+    if energy:
+        parts.append(f"{energy:g} keV")
+    return (f"{source}: " if source else "") + "; ".join(parts)
+
+
+def decision_sentences(facts: Mapping[str, Any], background: int) -> list[str]:
+    """Say how the number was found and how near the next best was; then the stored reasons."""
+    decided, fitted = whole(facts.get("decided_k")), whole(facts.get("fitted_k"))
+    sentences = []
+    if fitted is not None and decided is not None:
+        text = f"The fit used has {count_text(fitted, 'component')}"
+        if fitted == decided:
+            text += ", each a distinct pattern"
+        else:
+            left = "is" if decided == 1 else "are"
+            text += f"; {count_text(decided, 'distinct pattern')} {left} left after merging"
+            text += " those that show the same reflections"
+            if background:
+                text += f" and setting {count_text(background, 'background component')} aside"
+        sentences.append(text + ".")
+    sentences += [str(reason) for reason in decoded(facts.get("reasons")) or []]
+    runner_up = whole(facts.get("runner_up"))
+    if runner_up is not None:
+        sentences.append(f"The next best number is {runner_up}.")
+    failed = decoded(facts.get("failed_fits"))
+    if failed is not None and len(failed):
+        sentences.append("Without a result: the fits of k = " + ", ".join(map(str, failed)) + ".")
+    return sentences
+
+
+def repairs(facts: Mapping[str, Any], mask: np.ndarray | None) -> list[str]:
+    """List what was masked, clipped or repaired; empty if nothing was."""
+    found = []
+
+    def tell(key: str, text: str) -> None:
+        amount = whole(facts.get(key)) or 0
+        if amount:
+            found.append(f"{count_text(amount, text)}.")
+
+    tell("n_hot", "hot detector pixel")
+    tell("n_dead", "dead detector pixel")
+    if mask is not None:
+        given = int(np.count_nonzero(mask.astype(np.int64) & 4))
+        if given:
+            found.append(f"{count_text(given, 'pixel')} left out by the given mask.")
+        masked = int(np.count_nonzero(mask))
+        if masked:
+            share = percent_text(masked / mask.size)
+            found.append(f"In all {share} of the detector's pixels are left out of the analysis.")
+    tell("n_negative", "negative value")
+    tell("n_not_finite", "value that is not a number")
+    saturated = whole(facts.get("n_saturated")) or 0
+    if saturated:
+        limit = number(facts.get("saturation_value"))
+        at = "" if limit is None else f" (at {limit:g})"
+        found.append(f"{count_text(saturated, 'saturated value')}{at}.")
+    notes = decoded(facts.get("notes"))
+    if isinstance(notes, str):
+        notes = [notes]
+    return found + [str(note) for note in (notes if notes is not None else [])]
+
+
+def intensity_sentence(facts: Mapping[str, Any]) -> str:
+    """Say how bright the patterns are and whether they behave as electron counts."""
+    parts = []
+    mean, zero = number(facts.get("mean_intensity")), number(facts.get("zero_fraction"))
+    fano = number(facts.get("fano"))
+    if mean is not None:
+        parts.append(f"The mean intensity is {figure_text(mean)} per pixel")
+    if zero is not None:
+        parts.append(f"{percent_text(zero)} of the values are zero")
+    if "counts_like" in facts:
+        how = "behave" if facts["counts_like"] else "do not behave"
+        measured = "" if fano is None else f" (Fano factor {figure_text(fano, 2)}; counts give 1)"
+        parts.append(f"the values {how} as electron counts{measured}")
+    text = "; ".join(parts)
+    return text[:1].upper() + text[1:] + "." if text else ""
+
+
+def overlap_rows(labels: np.ndarray, ratio: np.ndarray, level: np.ndarray) -> list[dict]:
+    """Return the share of the positions with a cluster that reach each level, as table rows."""
+    there = labels >= 0
+    total = max(1, np.count_nonzero(there))
+    rows = [(f"ratio ≥ {OVERLAP_RATIO}", np.count_nonzero(there & (ratio >= OVERLAP_RATIO)))]
+    rows += [(f"≥ {at} %", np.count_nonzero(there & (level >= at))) for at in LEVELS]
+    return [
+        {"name": name, "positions": int(n), "share": percent_text(n / total)} for name, n in rows
+    ]
+
+
+def overlap_pairs(
+    labels: np.ndarray, second: np.ndarray, ratio: np.ndarray, most: int = 6
+) -> list[dict]:
+    """Return which clusters overlap most often (either may be first), as table rows."""
+    there = (labels >= 0) & (second >= 0) & (ratio >= OVERLAP_RATIO)
+    pairs = np.sort(np.stack([labels[there], second[there]], -1), -1)
+    found, counts = np.unique(pairs.reshape(-1, 2), axis=0, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:most]
+    return [
+        {"first": int(found[i][0]), "second": int(found[i][1]), "positions": int(counts[i])}
+        for i in order
+    ]
+
+
+def step_rows(steps: Sequence[Mapping[str, Any]]) -> list[dict]:
+    """Return the table of steps: time, memory, and bars as fractions of the largest."""
+    longest = max((number(step.get("seconds")) or 0 for step in steps), default=0) or 1
+    highest = max((number(step.get("peak_bytes")) or 0 for step in steps), default=0) or 1
+    return [
+        {
+            "name": str(step.get("name", "?")),
+            "reused": bool(step.get("reused")),
+            "time": seconds_text(step.get("seconds")),
+            "time_bar": round(100 * (number(step.get("seconds")) or 0) / longest, 1),
+            "memory": bytes_text(step.get("peak_bytes")),
+            "memory_bar": round(100 * (number(step.get("peak_bytes")) or 0) / highest, 1),
+        }
+        for step in steps
+    ]
