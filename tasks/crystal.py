@@ -7,6 +7,7 @@ has x along detector columns, y along detector rows (downwards) and z along the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import permutations, product
 
 import numpy as np
@@ -172,10 +173,11 @@ def relrod(excitation_error: np.ndarray, reach_inv_angstrom: float) -> np.ndarra
     A squared cosine: the main lobe of a thin foil's shape transform without the fringes beyond it,
     which a foil of uneven thickness washes out. The choice of this function is ours.
     """
-    part = np.clip(np.abs(excitation_error) / reach_inv_angstrom, 0, 1)
-    return np.cos(0.5 * np.pi * part) ** 2
+    part = np.abs(excitation_error) / reach_inv_angstrom
+    return np.where(part < 1, np.cos(0.5 * np.pi * part) ** 2, 0.0)
 
 
+@cache
 def cubic_rotations() -> np.ndarray:
     """Return the 24 proper rotations of the cube, (24, 3, 3)."""
     matrices = []
