@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from orimap.tasks.figures import INK, QUIET
+from orimap.tasks.figures import INK, QUIET, place_axes
 from orimap.tasks.palette import NO_CLUSTER, cluster_colours
 
 BLUE, ORANGE, SHADE = *cluster_colours(2), "#e8eef8"
@@ -235,39 +235,46 @@ def pairs_figure(
     squares = [NO_CLUSTER if clusters[i] < 0 else colours[clusters[i]] for i in order]
     columns = min(3, len(matrices))
     rows = -(-len(matrices) // columns)
-    figure = Figure(figsize=(3.4 * columns, 3.25 * rows), layout="constrained")
-    count = len(order)
-    known = sorted({int(c) for c in clusters})
+    count, known = len(order), sorted({int(c) for c in clusters})
+    side, across, down = 2.5, 3.35, 3.0
+    spare = len(matrices) < rows * columns
+    figure = Figure(figsize=(columns * across, rows * down + (0.0 if spare else 0.5)))
     for i, (name, matrix) in enumerate(matrices.items()):
-        axes = figure.add_subplot(rows, columns, i + 1)
+        row, column = divmod(i, columns)
+        left, top = 0.25 + column * across, 0.25 + row * down
+        axes = place_axes(figure, left, top, side, side)
         values = np.array(matrix, dtype=float)[np.ix_(order, order)]
         np.fill_diagonal(values, np.nan)
         colour_map = "cividis_r" if name in alike_is_low else "cividis"
-        image = axes.imshow(values, cmap=colour_map, interpolation="nearest")
+        image = axes.imshow(values, cmap=colour_map, interpolation="nearest", aspect="auto")
         best = "0 = identical" if name in alike_is_low else "higher = more alike"
-        axes.set_title(f"{name}, {best}", loc="left", fontsize=9, color=INK)
+        axes.set_title(f"{name}, {best}", loc="left", fontsize=9, color=INK, pad=4)
         axes.set_xticks([])
         axes.set_yticks(range(count), [str(c) for c in order], fontsize=8 if count <= 14 else 5.5)
         axes.tick_params(length=0, pad=2)
-        for spine in axes.spines.values():
-            spine.set_visible(False)
+        axes.spines[:].set_visible(False)
         # A strip of cluster colours below the columns ties components to the map.
         axes.scatter(
-            range(count), np.full(count, count - 0.1), marker="s", s=min(60, 900 / count),
-            c=squares, edgecolors="none", clip_on=False,
+            range(count), np.full(count, -0.045), marker="s", s=min(60, 900 / count), c=squares,
+            edgecolors="none", clip_on=False, transform=axes.get_xaxis_transform(),
         )  # fmt: skip
         axes.set_xlim(-0.5, count - 0.5)
-        axes.set_ylim(count - 0.5 + 0.8, -0.5)
-        bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02)
+        bar = figure.colorbar(image, cax=place_axes(figure, left + side + 0.06, top, 0.09, side))
         bar.outline.set_visible(False)
         bar.ax.tick_params(labelsize=8, length=2)
-    figure.legend(
-        handles=[
-            Line2D([], [], ls="", marker="s", ms=8, color=NO_CLUSTER if c < 0 else colours[c],
-                   label="background" if c < 0 else f"cluster {c}")
-            for c in known
-        ],
-        loc="lower right" if len(matrices) % columns else "outside lower center",
-        ncols=2 if len(matrices) % columns else 8, fontsize=8.5, frameon=False, labelcolor=INK,
-    )  # fmt: skip
+    handles = [
+        Line2D([], [], ls="", marker="s", ms=8, color=NO_CLUSTER if c < 0 else colours[c],
+               label="background" if c < 0 else f"cluster {c}")
+        for c in known
+    ]  # fmt: skip
+    width, height = figure.get_size_inches()
+    looks = {"fontsize": 8.5, "frameon": False, "labelcolor": INK, "borderaxespad": 0}
+    if spare:
+        corner = (((columns - 1) * across + 0.25) / width, (down - 0.25) / height)
+        figure.legend(
+            handles=handles, loc="upper left", bbox_to_anchor=corner, ncols=-(-len(known) // 12),
+            **looks,
+        )  # fmt: skip
+    else:
+        figure.legend(handles=handles, loc="lower left", ncols=max(2, int(width / 1.1)), **looks)
     return figure

@@ -5,7 +5,6 @@ placed in inches, which is several times faster than letting matplotlib find a l
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,7 +13,16 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
-from orimap.tasks.palette import NO_CLUSTER, cluster_colours, rgb, text_colour
+from orimap.tasks.map_images import (
+    ScanGrid,
+    label_anchors,
+    label_image,
+    length_text,
+    match_labels,
+    pattern_levels,
+    scale_bar_length,
+)
+from orimap.tasks.palette import cluster_colours, rgb, text_colour
 from orimap.tasks.report_text import score_text
 
 INK = "#20242b"
@@ -23,153 +31,18 @@ DARK = "#23272f"
 MASKED = "#ff8c1a"
 
 # Cao et al. (2025), Fig. 5, names these colours for the five levels; the shades are ours, chosen
-# to differ in lightness as well.
+# as far apart as they can be for colour-blind readers too (CIEDE2000 of 11 or more).
 LEVEL_COLOURS = {
-    75: "#c8102e",
-    80: "#f28e1c",
-    85: "#fff04d",
-    90: "#9acd32",
+    75: "#b3001b",
+    80: "#ffa22b",
+    85: "#fff68f",
+    90: "#5f9016",
     95: "#3b82f6",
 }
 
-# Three decades would show mostly the noise between the reflections, two would hide weak ones.
-PATTERN_RANGE = 300
 
-
-@dataclass(frozen=True)
-class ScanGrid:
-    """How far apart the positions of a scan are.
-
-    Parameters
-    ----------
-    step_y, step_x : float
-        In ``units``.
-    units : str
-        A unit of length; ``"px"`` where the scan is not calibrated, a position counting as one.
-    """
-
-    step_y: float = 1.0
-    step_x: float = 1.0
-    units: str = "px"
-
-    def extent(self, shape: tuple[int, int]) -> tuple[float, float]:
-        """Return height and width of a map of ``shape``, in ``units``."""
-        return shape[0] * self.step_y, shape[1] * self.step_x
-
-    def every(self, stride: int) -> "ScanGrid":
-        """Return the grid of every ``stride``-th position."""
-        return ScanGrid(self.step_y * stride, self.step_x * stride, self.units)
-
-    def box(self, shape: tuple[int, int], width: float, height: float) -> tuple[float, float]:
-        """Return width and height in inches of a map that fits ``width`` x ``height``.
-
-        A scan over ten times longer than wide is stretched to be visible.
-        """
-        tall, wide = self.extent(shape)
-        ratio = float(np.clip(tall / wide, 0.1, 10))
-        return (width, width * ratio) if width * ratio <= height else (height / ratio, height)
-
-
-def scale_bar_length(width: float, *, smallest: float = 0.0) -> float:
-    """Return the largest 1, 2 or 5 times a power of ten up to a third of ``width``.
-
-    Parameters
-    ----------
-    width : float
-        Of the map, in any unit; more than 0.
-    smallest : float
-        Never less than this (one position, where positions are the unit).
-    """
-    target = width / 3
-    power = 10.0 ** np.floor(np.log10(target))
-    # A width such as 0.3 is not represented exactly: a third of it must still give 0.1.
-    steps = [step * power for step in (1, 2, 5, 10) if step * power <= target * (1 + 1e-9)]
-    return max(float(f"{max(steps, default=power):.6g}"), smallest)
-
-
-def length_text(length: float, units: str) -> str:
-    """Write a length as a person would: 0.5 nm, 200 nm, 2 µm, 1 position."""
-    if units == "px":
-        return f"{length:g} position" + ("" if length == 1 else "s")
-    if units == "nm" and length >= 1000:
-        return f"{length / 1000:g} µm"
-    return f"{length:g} {units}"
-
-
-def pattern_levels(pattern: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-    """Return a pattern as grey levels in which weak reflections show beside the direct beam.
-
-    Parameters
-    ----------
-    pattern : (dy, dx) array, any unit
-    mask : (dy, dx) array, optional
-        Pixels other than 0 are left out and become black.
-
-    Returns
-    -------
-    (dy, dx) array in 0..1
-        ``log(1 + 300 p) / log(301)``, with p the intensity above its median over the largest.
-    """
-    values = np.array(pattern, dtype=float)
-    left_out = ~np.isfinite(values)
-    if mask is not None:
-        left_out |= np.asarray(mask) != 0
-    if left_out.all():
-        return np.zeros(values.shape)
-    values = np.clip(values - np.median(values[~left_out]), 0, None)
-    values[left_out] = 0
-    largest = values.max()
-    if largest <= 0:
-        return np.zeros(values.shape)
-    return np.log1p(PATTERN_RANGE * values / largest) / np.log1p(PATTERN_RANGE)
-
-
-def label_image(labels: np.ndarray, colours: Sequence[str]) -> np.ndarray:
-    """Return (scan_y, scan_x, 3) colours in 0..1 of a map of labels; -1 has no cluster."""
-    table = rgb([*colours, NO_CLUSTER])
-    return table[np.where(labels < 0, len(colours), labels)]
-
-
-def label_anchors(labels: np.ndarray) -> dict[int, tuple[float, float, float]]:
-    """Return for each label its innermost position (row, column) and the distance to its edge."""
-    from scipy import ndimage
-
-    anchors = {}
-    for label, box in enumerate(ndimage.find_objects(labels + 1)):
-        if box is None:
-            continue
-        inside = np.pad(labels[box] == label, 1)
-        distance = ndimage.distance_transform_edt(inside)
-        row, column = np.unravel_index(np.argmax(distance), distance.shape)
-        anchors[label] = (
-            float(box[0].start + row - 1),
-            float(box[1].start + column - 1),
-            float(distance[row, column]),
-        )
-    return anchors
-
-
-def match_labels(labels: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Rename the labels of ``other`` so that as many positions as possible agree with ``labels``.
-
-    Labels without a partner get numbers after the last one of ``labels``; -1 stays.
-    """
-    from scipy.optimize import linear_sum_assignment
-
-    ours, theirs = int(labels.max()) + 1, int(other.max()) + 1
-    both = (labels >= 0) & (other >= 0)
-    table = np.zeros((theirs, max(ours, 0)), dtype=int)
-    np.add.at(table, (other[both], labels[both]), 1)
-    rows, columns = linear_sum_assignment(table, maximize=True)
-    names = np.full(theirs + 1, -1)
-    names[rows] = columns
-    rest = np.setdiff1d(np.arange(theirs), rows)
-    names[rest] = max(ours, 0) + np.arange(len(rest))
-    return names[other]
-
-
-def _place(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    """Add axes by the position of their upper left corner, in inches."""
+def place_axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Add axes to a figure by the place of their upper left corner and their size, in inches."""
     full_width, full_height = figure.get_size_inches()
     return figure.add_axes(
         (
@@ -233,9 +106,9 @@ def _number_clusters(axes: Axes, labels: np.ndarray, colours: Sequence[str]) -> 
 
 def cluster_map_figure(labels: np.ndarray, count: int, scan: ScanGrid) -> Figure:
     """Draw the map of clusters with their numbers and a scale bar."""
-    width, height = scan.box(labels.shape, 5.6, 6.4)
+    width, height = scan.box(labels.shape, 4.6, 5.4)
     figure = Figure(figsize=(width + 0.1, height + 0.5))
-    axes = _place(figure, 0.05, 0.05, width, height)
+    axes = place_axes(figure, 0.05, 0.05, width, height)
     _map(axes, label_image(labels, cluster_colours(count)))
     _number_clusters(axes, labels, cluster_colours(count))
     _scale_bar(axes, labels.shape, scan)
@@ -273,14 +146,14 @@ def clusters_figure(
     left = map_width + 0.35
     height = max(map_height + 0.5, rows * (size + caption + gap) + 0.1)
     figure = Figure(figsize=(left + columns * (size + gap) + 0.05, height))
-    axes = _place(figure, 0.05, 0.05, map_width, map_height)
+    axes = place_axes(figure, 0.05, 0.05, map_width, map_height)
     _map(axes, label_image(labels, colours))
     _number_clusters(axes, labels, colours)
     _scale_bar(axes, labels.shape, scan)
     for cluster, pattern in enumerate(patterns):
         row, column = divmod(cluster, columns)
         top = 0.07 + row * (size + caption + gap)
-        tile = _place(figure, left + column * (size + gap), top, size, size)
+        tile = place_axes(figure, left + column * (size + gap), top, size, size)
         tile.imshow(pattern_levels(pattern, mask), cmap="gray", vmin=0, vmax=1)
         _bare(tile, colours[cluster], 3)
         share = 100 * np.count_nonzero(labels == cluster) / labels.size
@@ -306,7 +179,7 @@ def overlap_figure(
     gap, top = 0.3, 0.3
     figure = Figure(figsize=(3 * width + 2 * gap + 0.1, height + top + 0.55))
     first, second, third = (
-        _place(figure, 0.05 + i * (width + gap), top, width, height) for i in range(3)
+        place_axes(figure, 0.05 + i * (width + gap), top, width, height) for i in range(3)
     )
     share = np.nan_to_num(np.clip(ratio, 0, 1))
     colours = label_image(labels, cluster_colours(count)) * (1 - 0.85 * share)[..., None]
@@ -314,7 +187,7 @@ def overlap_figure(
     _scale_bar(first, labels.shape, scan)
     image = _map(second, share, "second share over first", cmap="cividis", vmin=0, vmax=1)
     bar = figure.colorbar(
-        image, cax=_place(figure, 0.05 + width + gap, top + height + 0.1, width, 0.1),
+        image, cax=place_axes(figure, 0.05 + width + gap, top + height + 0.1, width, 0.1),
         orientation="horizontal",
     )  # fmt: skip
     bar.outline.set_visible(False)
@@ -342,14 +215,14 @@ def share_figure(shares: np.ndarray, scan: ScanGrid) -> Figure:
     image = None
     for cluster in range(count):
         row, column = divmod(cluster, columns)
-        axes = _place(
+        axes = place_axes(
             figure, 0.05 + column * (width + 0.15), 0.25 + row * (height + 0.3), width, height
         )
         image = _map(axes, shares[..., cluster], str(cluster), cmap="cividis", vmin=0, vmax=1)
         _bare(axes, colours[cluster], 2.5)
     _scale_bar(figure.axes[0], shares.shape[:2], scan) if rows == 1 else None
     bar_left = 0.05 + columns * (width + 0.15)
-    bar = figure.colorbar(image, cax=_place(figure, bar_left, 0.25, 0.1, height))
+    bar = figure.colorbar(image, cax=place_axes(figure, bar_left, 0.25, 0.1, height))
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=8, length=2)
     return figure
@@ -365,7 +238,7 @@ def baseline_figure(
     figure = Figure(figsize=(2 * width + 0.4, height + 0.75))
     note = "" if agreement is None else f"; adjusted Rand index {agreement:.2f}"
     for i, (values, title) in enumerate([(labels, "orimap"), (matched, f"k-means{note}")]):
-        axes = _place(figure, 0.05 + i * (width + 0.3), 0.25, width, height)
+        axes = place_axes(figure, 0.05 + i * (width + 0.3), 0.25, width, height)
         _map(axes, label_image(values, cluster_colours(count)), title)
     _scale_bar(figure.axes[0], labels.shape, scan)
     return figure
@@ -397,7 +270,7 @@ def fidelity_figure(
         row, column = divmod(cluster, columns)
         left, top = 0.4 + column * (size + 0.12), 0.28 + row * block
         for i, pattern in enumerate((means[cluster], representatives[cluster])):
-            axes = _place(figure, left, top + i * (size + 0.05), size, size)
+            axes = place_axes(figure, left, top + i * (size + 0.05), size, size)
             axes.imshow(pattern_levels(pattern, mask), cmap="gray", vmin=0, vmax=1)
             _bare(axes, colours[cluster], 2.5)
             if column == 0:
@@ -433,13 +306,13 @@ def acquisition_figure(
     figure = Figure(figsize=(sum(widths) + 0.35 * len(widths), max(h for _, h in panels) + 0.75))
     left = 0.05
     if bright_field is not None:
-        axes = _place(figure, left, 0.25, *panels[0])
+        axes = place_axes(figure, left, 0.25, *panels[0])
         low, high = np.nanpercentile(bright_field, [0.5, 99.5])
         _map(axes, bright_field, "virtual bright field", cmap="gray", vmin=low, vmax=high)
         _scale_bar(axes, bright_field.shape, scan)
         left += widths[0] + 0.3
     if mean is not None:
-        axes = _place(figure, left, 0.25, *panels[-1])
+        axes = place_axes(figure, left, 0.25, *panels[-1])
         _map(axes, pattern_levels(mean, mask), "mean pattern", cmap="gray", vmin=0, vmax=1)
         if mask is not None and np.any(mask):
             _mark_pixels(axes, np.asarray(mask) != 0)

