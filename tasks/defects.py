@@ -216,12 +216,14 @@ def saturation_value(largest: int, often: int, next_often: int, dtype: np.dtype)
         at least as often as the value below: counts pile up where counting stops, and thin out
         towards a largest value that is there by chance.
     """
-    if dtype.kind not in "iu" or often < 2:
+    if dtype.kind not in "iu" or often < 2 or not is_full_scale(largest, dtype):
         return None
-    if largest == np.iinfo(dtype).max:
-        return largest
-    full = largest in {2**bits - 1 for bits in COUNTER_DEPTHS_BITS}
-    return largest if full and often >= next_often else None
+    return largest if largest == np.iinfo(dtype).max or often >= next_often else None
+
+
+def is_full_scale(value: int, dtype: np.dtype) -> bool:
+    """Tell whether a counter, or an integer type, ends at a value."""
+    return value == np.iinfo(dtype).max or value in {2**b - 1 for b in COUNTER_DEPTHS_BITS}
 
 
 def fano_factor(squares: np.ndarray, sums: np.ndarray) -> np.ndarray:
