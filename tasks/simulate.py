@@ -83,9 +83,8 @@ class SimulatedScan:
         but for what falls beside the detector.
         """
         one_each = np.eye(len(self.grains))
-        zeros, ones = np.zeros(one_each.shape), np.ones(len(self.grains))
-        canvas = self._canvas(one_each, zeros, ones)
-        return np.stack([self._cut(pattern, np.zeros(2)) for pattern in canvas])
+        canvases = self._canvases(one_each, np.zeros(one_each.shape), np.ones(len(self.grains)))
+        return np.stack([self._cut(canvas, np.zeros(2)) for canvas in canvases])
 
     @property
     def spot_counts(self) -> np.ndarray:
@@ -93,15 +92,13 @@ class SimulatedScan:
         half = np.array(self.recipe.detector) / 2 * self.recipe.detector_step_inv_angstrom
         return np.array([grain.count_spots(half) for grain in self.grains])
 
-    def expected(self, row: int) -> np.ndarray:
-        """Mean electrons per pixel of one scan row, (scan_x, detector_y, detector_x)."""
-        canvas = self._canvas(self.weights[row], self.bend_deg[row], self.thickness[row])
-        patterns = np.stack(
-            [self._cut(*pair) for pair in zip(canvas, self.descan[row], strict=True)]
-        )
-        patterns += self.hot_counts
-        patterns[:, self.dead_mask] = 0
-        return patterns
+    def expected(self, row: int) -> Iterator[np.ndarray]:
+        """Yield the mean electrons per pixel of each position of one scan row."""
+        canvases = self._canvases(self.weights[row], self.bend_deg[row], self.thickness[row])
+        for canvas, shift_px in zip(canvases, self.descan[row], strict=True):
+            mean = self._cut(canvas, shift_px) + self.hot_counts
+            mean[self.dead_mask] = 0
+            yield mean
 
     def patterns(self, rows: slice) -> np.ndarray:
         """Draw the counts of some scan rows.
@@ -128,11 +125,11 @@ class SimulatedScan:
             part = slice(start, min(start + step, self.recipe.scan[0]))
             yield part, self.patterns(part)
 
-    def _canvas(
+    def _canvases(
         self, weights: np.ndarray, bend_deg: np.ndarray, thickness: np.ndarray
-    ) -> np.ndarray:
-        """Mean electrons of some positions on the detector and the margin of `_margin_px`."""
-        direct, background, disks = self._shapes
+    ) -> Iterator[np.ndarray]:
+        """Yield the mean electrons of each position on the detector and its margin."""
+        disks, background = self._shapes
         mean_bragg = 1 - DIRECT_SHARE - BACKGROUND_SHARE
         direct_part = np.zeros(len(weights))
         background_part = np.zeros(len(weights))
@@ -145,9 +142,11 @@ class SimulatedScan:
             direct_part += share * DIRECT_SHARE
             background_part += share * thickness * BACKGROUND_SHARE
             spot_parts.append((share * thickness)[:, None] * spots)
-        flat = (disks.T @ np.concatenate(spot_parts, axis=1).T).T
-        flat += direct_part[:, None] * direct + background_part[:, None] * background
-        return flat.reshape(len(weights), *self._canvas_shape)
+        disk_parts = np.concatenate([direct_part[:, None], *spot_parts], axis=1)
+        for position, level in enumerate(background_part):
+            flat = disks @ disk_parts[position]
+            flat += level * background
+            yield flat.reshape(self._canvas_shape)
 
     def _cut(self, canvas: np.ndarray, shift_px: np.ndarray) -> np.ndarray:
         """Take the detector's part of a canvas that lies ``shift_px`` off, by linear weights."""
@@ -177,16 +176,14 @@ class SimulatedScan:
 
     @cached_property
     def _shapes(self) -> tuple:
-        """Direct beam and background (pixel,), and all spots (spot, pixel), each of unit sum."""
+        """Disks (pixel, 1 + spot), the direct beam first, and background (pixel,), of unit sum."""
         step = self.recipe.detector_step_inv_angstrom
-        radius = self.recipe.disk_radius_px
-        spots = np.concatenate([grain.spot_q for grain in self.grains])
-        disks = draw_disks(spots / step, radius, self._canvas_shape)
-        direct = draw_disks(np.zeros((1, 2)), radius, self._canvas_shape).toarray()[0]
+        spots = np.concatenate([np.zeros((1, 2)), *(grain.spot_q for grain in self.grains)])
+        disks = draw_disks(spots / step, self.recipe.disk_radius_px, self._canvas_shape)
         y, x = (np.arange(side) - (side - 1) / 2 for side in self._canvas_shape)
         q = step * np.hypot(y[:, None], x)
         background = ((1 + (q / BACKGROUND_WIDTH_INV_ANGSTROM) ** 2) ** -1.5).ravel()
-        return direct, background / background.sum(), disks
+        return disks.T, background / background.sum()
 
 
 def plan_scan(recipe: ScanRecipe) -> SimulatedScan:

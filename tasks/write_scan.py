@@ -15,7 +15,7 @@ from orimap.tasks.errors import InputError
 from orimap.tasks.grains import VOLTAGE_KV
 from orimap.tasks.scan_recipe import ScanRecipe
 from orimap.tasks.simulate import SCAN_STEP_NM, SimulatedScan, plan_scan
-from orimap.tasks.streaming import block_shape, silent
+from orimap.tasks.streaming import silent
 
 # .hspy and .blo are written from memory.
 WHOLE_FILE_LIMIT_BYTES = 4 * 2**30
@@ -126,8 +126,9 @@ def _write_zarr(scan: SimulatedScan, path: Path, progress: Callable[[int, int], 
     from zarr.codecs import BloscCodec
 
     recipe = scan.recipe
-    pattern_bytes = 2 * int(np.prod(recipe.detector))
-    chunk = block_shape(recipe.scan, pattern_bytes, CHUNK_BYTES)
+    patterns = max(1, CHUNK_BYTES // (2 * int(np.prod(recipe.detector))))
+    rows_at_once = max(1, min(recipe.scan[0], patterns // recipe.scan[1]))
+    chunk = (rows_at_once, min(recipe.scan[1], patterns))
     shape = (*recipe.scan, *recipe.detector)
     empty = da.zeros(shape, chunks=(*chunk, *recipe.detector), dtype=np.uint16)
     template = variables.pattern_intensity.array(empty).to_dataset()
@@ -145,7 +146,7 @@ def _write_zarr(scan: SimulatedScan, path: Path, progress: Callable[[int, int], 
         zarr_format=3,
         encoding={"pattern_intensity": {"compressors": [codec], "_FillValue": None}},
     )
-    for rows, counts in scan.rows(chunk[0]):
+    for rows, counts in scan.rows(rows_at_once):
         part = variables.pattern_intensity.array(counts).to_dataset()
         region = {"scan_y": rows, "scan_x": slice(None)}
         region |= dict.fromkeys(variables.DETECTOR, slice(None))
