@@ -30,6 +30,8 @@ QUIET = "#6b7280"
 DARK = "#23272f"
 MASKED = "#ff8c1a"
 
+NARROWEST = 2.6  # inches: what the title of a panel takes, however narrow its map
+
 # Cao et al. (2025), Fig. 5, names these colours for the five levels; the shades are ours, chosen
 # as far apart as they can be for colour-blind readers too (CIEDE2000 of 11 or more).
 LEVEL_COLOURS = {
@@ -107,7 +109,7 @@ def _number_clusters(axes: Axes, labels: np.ndarray, colours: Sequence[str]) -> 
 def cluster_map_figure(labels: np.ndarray, count: int, scan: ScanGrid) -> Figure:
     """Draw the map of clusters with their numbers and a scale bar."""
     width, height = scan.box(labels.shape, 4.6, 5.4)
-    figure = Figure(figsize=(width + 0.1, height + 0.5))
+    figure = Figure(figsize=(max(width, 1.2) + 0.1, height + 0.5))
     axes = place_axes(figure, 0.05, 0.05, width, height)
     _map(axes, label_image(labels, cluster_colours(count)))
     _number_clusters(axes, labels, cluster_colours(count))
@@ -143,7 +145,7 @@ def clusters_figure(
     columns = int(np.argmax(np.round(sizes, 6))) + 1
     size = max(sizes[columns - 1], 0.35)
     rows = -(-count // columns)
-    left = map_width + 0.35
+    left = max(map_width, 1.0) + 0.35
     height = max(map_height + 0.5, rows * (size + caption + gap) + 0.1)
     figure = Figure(figsize=(left + columns * (size + gap) + 0.05, height))
     axes = place_axes(figure, 0.05, 0.05, map_width, map_height)
@@ -176,10 +178,10 @@ def overlap_figure(
         Cluster; second share over first, 0..1; highest of 75, 80, 85, 90, 95 reached, else 0.
     """
     width, height = scan.box(labels.shape, 3.7, 4.2)
-    gap, top = 0.3, 0.3
-    figure = Figure(figsize=(3 * width + 2 * gap + 0.1, height + top + 0.55))
+    top, pitch = 0.3, max(width, NARROWEST) + 0.3
+    figure = Figure(figsize=(3 * pitch, height + top + 0.55))
     first, second, third = (
-        place_axes(figure, 0.05 + i * (width + gap), top, width, height) for i in range(3)
+        place_axes(figure, 0.05 + i * pitch, top, width, height) for i in range(3)
     )
     share = np.nan_to_num(np.clip(ratio, 0, 1))
     colours = label_image(labels, cluster_colours(count)) * (1 - 0.85 * share)[..., None]
@@ -187,7 +189,7 @@ def overlap_figure(
     _scale_bar(first, labels.shape, scan)
     image = _map(second, share, "second share over first", cmap="cividis", vmin=0, vmax=1)
     bar = figure.colorbar(
-        image, cax=place_axes(figure, 0.05 + width + gap, top + height + 0.1, width, 0.1),
+        image, cax=place_axes(figure, 0.05 + pitch, top + height + 0.1, max(width, 1.5), 0.1),
         orientation="horizontal",
     )  # fmt: skip
     bar.outline.set_visible(False)
@@ -197,8 +199,11 @@ def overlap_figure(
     _map(third, level, "levels of overlap", cmap=table, norm=BoundaryNorm(bounds, table.N))
     figure.legend(
         handles=[Patch(color=c, label=f"≥ {v} %") for v, c in LEVEL_COLOURS.items()],
-        loc="upper right", ncols=5, fontsize=7.5, frameon=False, borderaxespad=0,
-        bbox_to_anchor=(1 - 0.05 / figure.get_figwidth(), 0.48 / figure.get_figheight()),
+        loc="upper left", ncols=5, fontsize=7, frameon=False, borderaxespad=0, borderpad=0,
+        bbox_to_anchor=(
+            (0.05 + 2 * pitch) / figure.get_figwidth(),
+            0.45 / figure.get_figheight(),
+        ),
         handlelength=0.8, handletextpad=0.3, columnspacing=0.7,
     )  # fmt: skip
     return figure
@@ -235,10 +240,11 @@ def baseline_figure(
     matched = match_labels(labels, other)
     count = max(int(labels.max()), int(matched.max())) + 1
     width, height = scan.box(labels.shape, 3.9, 4.4)
-    figure = Figure(figsize=(2 * width + 0.4, height + 0.75))
+    pitch = max(width, NARROWEST) + 0.3
+    figure = Figure(figsize=(2 * pitch, height + 0.75))
     note = "" if agreement is None else f"; adjusted Rand index {agreement:.2f}"
     for i, (values, title) in enumerate([(labels, "orimap"), (matched, f"k-means{note}")]):
-        axes = place_axes(figure, 0.05 + i * (width + 0.3), 0.25, width, height)
+        axes = place_axes(figure, 0.05 + i * pitch, 0.25, width, height)
         _map(axes, label_image(values, cluster_colours(count)), title)
     _scale_bar(figure.axes[0], labels.shape, scan)
     return figure
@@ -302,15 +308,15 @@ def acquisition_figure(
     if mean is not None:
         ratio = mean.shape[0] / mean.shape[1]
         panels.append((min(side, side / ratio), min(side, side * ratio)))
-    widths = [width for width, _ in panels]
-    figure = Figure(figsize=(sum(widths) + 0.35 * len(widths), max(h for _, h in panels) + 0.75))
+    pitches = [max(width, NARROWEST) + 0.3 for width, _ in panels]
+    figure = Figure(figsize=(sum(pitches), max(height for _, height in panels) + 0.75))
     left = 0.05
     if bright_field is not None:
         axes = place_axes(figure, left, 0.25, *panels[0])
         low, high = np.nanpercentile(bright_field, [0.5, 99.5])
         _map(axes, bright_field, "virtual bright field", cmap="gray", vmin=low, vmax=high)
         _scale_bar(axes, bright_field.shape, scan)
-        left += widths[0] + 0.3
+        left += pitches[0]
     if mean is not None:
         axes = place_axes(figure, left, 0.25, *panels[-1])
         _map(axes, pattern_levels(mean, mask), "mean pattern", cmap="gray", vmin=0, vmax=1)

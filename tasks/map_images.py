@@ -7,8 +7,8 @@ import numpy as np
 
 from orimap.tasks.palette import NO_CLUSTER, rgb
 
-# Three decades would show mostly the noise between the reflections, two would hide weak ones.
-PATTERN_RANGE = 300
+# Three decades: reflections a hundred times weaker than the direct beam are still mid-grey.
+PATTERN_RANGE = 1000
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def pattern_levels(pattern: np.ndarray, mask: np.ndarray | None = None) -> np.nd
     Returns
     -------
     (dy, dx) array in 0..1
-        ``log(1 + 300 p) / log(301)``, with p the intensity above its median over the largest.
+        ``log(1 + 1000 p) / log(1001)``, with p the intensity above its median over the largest.
     """
     values = np.array(pattern, dtype=float)
     left_out = ~np.isfinite(values)

@@ -66,6 +66,15 @@ def plan_blocks(scan_shape: tuple[int, int], shape: tuple[int, int]) -> list[Blo
     ]
 
 
+def broadcast(client: Any, *values: Any) -> list[Any]:
+    """Send values to every worker once and return their futures.
+
+    Each call makes new keys: with keys made from the content, a value sent again while its
+    earlier copy is being released is lost (distributed 2026.8).
+    """
+    return client.scatter(list(values), broadcast=True, hash=False)
+
+
 def map_blocks(
     client: Any,
     work: Callable[..., Any],
@@ -93,7 +102,7 @@ def map_blocks(
             progress(done + 1, len(blocks))
             yield result
     finally:
-        client.cancel(waiting)
+        client.cancel([future for future in waiting if not future.done()])
 
 
 def sum_blocks(
@@ -112,12 +121,13 @@ def sum_blocks(
     cuts = np.linspace(0, len(blocks), min(groups, len(blocks)) + 1).astype(int)
     parts = [blocks[a:b] for a, b in itertools.pairwise(cuts)]
     leaves = [client.submit(work, part, *shared, pure=False) for part in parts]
-    level = leaves
+    level, sums = leaves, []
     while len(level) > 1:
         level = [
             client.submit(np.add, *level[i : i + 2], pure=False) if i + 1 < len(level) else level[i]
             for i in range(0, len(level), 2)
         ]
+        sums += [future for future in level if future not in leaves and future not in sums]
     from distributed import as_completed
 
     try:
@@ -125,4 +135,4 @@ def sum_blocks(
             progress(done, len(leaves))
         return level[0].result()
     finally:
-        client.cancel(leaves + level)
+        client.cancel([future for future in leaves + sums if not future.done()])

@@ -1,0 +1,296 @@
+"""Two passes over the patterns for one low-rank basis that serves every number of components.
+
+The patterns are weighted for counting noise, multiplied by a random matrix and by their own
+transpose (first pass), projected on the space that this spans (second pass), and decomposed.
+The same two passes make the basis of the training half for the held-out evidence.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from orimap.tasks.patterns import PatternSource, Rows
+from orimap.tasks.streaming import Block, Progress, broadcast, map_blocks, silent, sum_blocks
+
+# Random directions beyond twice the largest number of components (Halko et al. 2011 advise 5-10;
+# the first pass multiplies by the patterns twice, which needs fewer).
+OVERSAMPLING = 4
+
+
+def sketch_rank(k_max: int, positions: int, pixels: int) -> int:
+    """Return the rank of a sketch that serves up to ``k_max`` components."""
+    return min(2 * max(k_max, 20) + OVERSAMPLING, positions, pixels)
+
+
+@dataclass(frozen=True)
+class Weighting:
+    """How patterns are weighted before they are factorised.
+
+    Parameters
+    ----------
+    valid : (detector_y, detector_x) array of bool
+        Pixels that are analysed; the columns of all rows.
+    fitted : (valid pixels,) array of bool
+        Columns that the fit sees: without the direct beam.
+    pixel : (valid pixels,) array
+        Factor of each column, 0 where it is not fitted.
+    poisson : bool
+        Whether each row is divided by the square root of its mean.
+    """
+
+    valid: np.ndarray
+    fitted: np.ndarray
+    pixel: np.ndarray
+    poisson: bool
+
+    def row_factor(self, rows: Rows) -> np.ndarray:
+        """Return the factor of each row: one over the root of its mean, 0 where it is empty."""
+        total = np.asarray(rows[:, self.fitted].sum(axis=1), float).ravel()
+        if not self.poisson:
+            return np.where(total > 0, 1.0, 0.0)
+        mean = total / max(1, np.count_nonzero(self.fitted))
+        return np.divide(1.0, np.sqrt(mean), out=np.zeros_like(mean), where=mean > 0)
+
+    def apply(self, rows: Rows, factor: np.ndarray) -> Rows:
+        """Return the rows, weighted along positions and pixels, of the fitted pixels."""
+        if sp.issparse(rows):
+            return (
+                sp.diags_array(factor)
+                @ rows[:, self.fitted]
+                @ sp.diags_array(self.pixel[self.fitted])
+            )
+        return rows[:, self.fitted] * factor[:, None] * self.pixel[self.fitted]
+
+
+def poisson_weighting(
+    detector_mean: np.ndarray, valid: np.ndarray, beam: np.ndarray, *, poisson: bool = True
+) -> Weighting:
+    """Weight pixels by one over the root of their mean, so that least squares suits counts.
+
+    Parameters
+    ----------
+    detector_mean : (detector_y, detector_x) array
+    valid, beam : (detector_y, detector_x) arrays of bool
+        Pixels to analyse; pixels of the direct beam, which the fit leaves out. Pixels that never
+        see an electron are left out as well.
+    poisson : bool
+        False for unit weights (plain Frobenius norm).
+
+    References
+    ----------
+    Keenan & Kotula (2004), doi:10.1002/sia.1657.
+    """
+    mean = detector_mean[valid].astype(float)
+    fitted = ~beam[valid] & (mean > 0)
+    pixel = np.zeros_like(mean)
+    pixel[fitted] = 1 / np.sqrt(mean[fitted]) if poisson else 1.0
+    return Weighting(valid, fitted, pixel, poisson)
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """Weighted patterns as ``left.T @ diag(values) @ right``, in the order of falling values.
+
+    Parameters
+    ----------
+    left : (l, positions) array
+    values : (l,) array
+    right : (l, fitted pixels) array
+    excluded : (l, other valid pixels) array
+        ``left @ V`` over the valid pixels that are not fitted, V weighted along positions only:
+        what is needed to give every component its direct beam.
+    row_factor : (positions,) array
+    squares : float
+        Sum of squares of the weighted patterns (all of them, not of the low-rank ones).
+    """
+
+    left: np.ndarray
+    values: np.ndarray
+    right: np.ndarray
+    excluded: np.ndarray
+    row_factor: np.ndarray
+    squares: float
+
+    def truncated(self, rank: int) -> "Sketch":
+        """Return the leading directions only."""
+        return replace(
+            self,
+            left=self.left[:rank],
+            values=self.values[:rank],
+            right=self.right[:rank],
+            excluded=self.excluded[:rank],
+        )
+
+
+def sketch_patterns(
+    client: Any,
+    patterns: PatternSource,
+    weighting: Weighting,
+    rank: int,
+    *,
+    seed: int,
+    held_out: bool,
+    progress: Progress = silent,
+) -> list[Sketch]:
+    """Sketch the patterns and, if asked, the training half of their counts, in two passes.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    patterns : PatternSource
+    weighting : Weighting
+    rank : int
+    seed : int
+        Of the random directions and of the thinning.
+    held_out : bool
+        Whether to thin the counts; only for Poisson counts.
+    progress : callable
+
+    Returns
+    -------
+    list of Sketch
+        That of all counts, then that of the training half where ``held_out``.
+
+    References
+    ----------
+    Halko, Martinsson & Tropp (2011), doi:10.1137/090771806.
+    """
+    blocks = patterns.blocks()
+    steps = 2 * len(blocks)
+    pixels = int(np.count_nonzero(weighting.fitted))
+    rank = min(rank, pixels)
+    directions = np.random.default_rng(seed).standard_normal((pixels, rank))
+    shared = broadcast(client, weighting, directions)
+    total = sum_blocks(
+        client,
+        _gram,
+        blocks,
+        patterns,
+        *shared,
+        seed,
+        held_out,
+        progress=lambda done, of: progress(done * len(blocks) // of, steps),
+    )
+    bases = [np.linalg.qr(part)[0] for part in total]
+    shared = broadcast(client, weighting, bases)
+    results = map_blocks(
+        client,
+        _project,
+        blocks,
+        patterns,
+        *shared,
+        seed,
+        held_out,
+        progress=lambda done, of: progress(len(blocks) + done, steps),
+    )
+    coordinates = [np.zeros((patterns.positions, basis.shape[1])) for basis in bases]
+    factors = [np.zeros(patterns.positions) for _ in bases]
+    crosses: list[Any] = [0.0] * len(bases)
+    squares = [0.0] * len(bases)
+    for block, parts in zip(blocks, results, strict=True):
+        where = patterns.position_numbers(block)
+        for i, (coordinate, factor, cross, square) in enumerate(parts):
+            coordinates[i][where] = coordinate
+            factors[i][where] = factor
+            crosses[i] = crosses[i] + cross
+            squares[i] += square
+    return [
+        _decompose(*parts)
+        for parts in zip(bases, coordinates, factors, crosses, squares, strict=True)
+    ]
+
+
+def _decompose(
+    basis: np.ndarray,
+    coordinates: np.ndarray,
+    factor: np.ndarray,
+    cross: np.ndarray,
+    squares: float,
+) -> Sketch:
+    """Turn projected patterns into singular vectors with a fixed sign."""
+    left, values, turn = np.linalg.svd(coordinates, full_matrices=False)
+    right = turn @ basis.T
+    sign = np.where(right.sum(axis=1) < 0, -1.0, 1.0)
+    held = values > 1e-12 * values[0] if len(values) and values[0] > 0 else values > 0
+    left, right, turn = left.T * sign[:, None], right * sign[:, None], turn * sign[:, None]
+    excluded = (turn @ cross)[held] / values[held][:, None]
+    return Sketch(
+        np.ascontiguousarray(left[held]),
+        values[held],
+        np.ascontiguousarray(right[held]),
+        excluded,
+        factor,
+        squares,
+    )
+
+
+def _versions(
+    patterns: PatternSource, piece: Block, weighting: Weighting, seed: int, held_out: bool
+) -> list[Rows]:
+    """Return all counts of a piece and, if asked, their training half."""
+    rows = [patterns.rows(piece, weighting.valid)]
+    if held_out:
+        rows.append(patterns.halves(piece, weighting.valid, seed)[0])
+    return rows
+
+
+def _gram(
+    blocks: Sequence[Block],
+    patterns: PatternSource,
+    weighting: Weighting,
+    directions: np.ndarray,
+    seed: int,
+    held_out: bool,
+) -> np.ndarray:
+    """First pass: the sum of C.T @ (C @ directions) over a group of blocks, per version."""
+    total = np.zeros((1 + held_out, *directions.shape))
+    for block in blocks:
+        for piece in patterns.batches(block):
+            versions = _versions(patterns, piece, weighting, seed, held_out)
+            for i, rows in enumerate(versions):
+                weighted = weighting.apply(rows, weighting.row_factor(rows))
+                total[i] += weighted.T @ (weighted @ directions)
+    return total
+
+
+def _project(
+    block: Block,
+    patterns: PatternSource,
+    weighting: Weighting,
+    bases: list[np.ndarray],
+    seed: int,
+    held_out: bool,
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, float]]:
+    """Second pass: coordinates of every pattern of a block, and what the left-out pixels need."""
+    width = block.x1 - block.x0
+    numbers = np.arange(block.positions).reshape(-1, width)
+    parts = [
+        (
+            np.zeros((block.positions, basis.shape[1])),
+            np.zeros(block.positions),
+            np.zeros((basis.shape[1], np.count_nonzero(~weighting.fitted))),
+            0.0,
+        )
+        for basis in bases
+    ]
+    for piece in patterns.batches(block):
+        inside = (
+            slice(piece.y0 - block.y0, piece.y1 - block.y0),
+            slice(piece.x0 - block.x0, piece.x1 - block.x0),
+        )
+        where = numbers[inside].ravel()
+        versions = _versions(patterns, piece, weighting, seed, held_out)
+        for i, (rows, basis) in enumerate(zip(versions, bases, strict=True)):
+            coordinates, factors, cross, squares = parts[i]
+            factor = weighting.row_factor(rows)
+            weighted = weighting.apply(rows, factor)
+            coordinates[where] = weighted @ basis
+            factors[where] = factor
+            other = rows[:, ~weighting.fitted]
+            cross += (other.T @ (coordinates[where] * factor[:, None])).T
+            entries = weighted.data if sp.issparse(weighted) else weighted
+            parts[i] = (coordinates, factors, cross, squares + float(np.vdot(entries, entries)))
+    return parts
