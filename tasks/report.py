@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from orimap.tasks import report_text as text
+from orimap.tasks import variables
 from orimap.tasks.map_images import pattern_levels
 from orimap.tasks.palette import cluster_colours, text_colour
-from orimap.tasks.report_data import Results, fidelity_scores, read_results, stored_k
+from orimap.tasks.report_data import METRICS, Results, fidelity_scores, read_results, stored_k
 
 DOTS_PER_INCH = 130
 TILE_PIXELS = (160, 256)  # patterns on the page are enlarged to the first, reduced to the second
@@ -102,10 +103,19 @@ def _criteria_rows(results: Results) -> list[dict]:
 def _k_table(results: Results) -> dict[str, list]:
     """Return every value stored along k, as columns with their meaning and rows of text."""
     ds = results.groups["decision"]
-    columns = [name for name in ds if name.startswith("k_") and ds[name].dims == ("k",)]
+    # A store lists its arrays in no particular order; their declaration tells a story.
+    declared = [v.name for v in vars(variables).values() if isinstance(v, variables.Variable)]
+    columns = [name for name in declared if name.startswith("k_")]
+    columns += sorted(name for name in ds if name.startswith("k_") and name not in columns)
     columns = [name for name in columns if results.values("decision", name) is not None]
-    heads = [{"name": name[2:].replace("_", " "), "meaning": ds[name].attrs.get("long_name", "")}
-             for name in columns]  # fmt: skip
+    names = {f"k_{key}": name for name, key in METRICS.items()}
+    heads = [
+        {
+            "name": names.get(name, name[2:].replace("_", " ")),
+            "meaning": ds[name].attrs.get("long_name", ""),
+        }
+        for name in columns
+    ]
     rows = [
         [str(int(k))]
         + [
@@ -178,7 +188,7 @@ def _page(results: Results, run: Mapping[str, Any], images: Mapping[str, dict]) 
         "seconds": text.seconds_text(run.get("seconds")),
         "peak": text.bytes_text(run.get("peak_bytes")),
         "predicted": text.bytes_text(run.get("predicted_peak_bytes")),
-        "machine": run.get("machine") or {},
+        "machine": text.machine_rows(run.get("machine") or {}),
         "request": json.dumps(request, indent=2, default=str, ensure_ascii=False),
         "versions": run.get("versions") or {"orimap": results.attrs.get("orimap_version", "–")},
         "written": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),

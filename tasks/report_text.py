@@ -251,3 +251,13 @@ def step_rows(steps: Sequence[Mapping[str, Any]]) -> list[dict]:
         }
         for step in steps
     ]
+
+
+def machine_rows(machine: Mapping[str, Any]) -> dict[str, str]:
+    """Return what is known of the machine, amounts of memory with their unit."""
+    return {
+        name.removesuffix("_bytes").replace("_", " "): bytes_text(value)
+        if name.endswith("_bytes")
+        else str(value)
+        for name, value in machine.items()
+    }

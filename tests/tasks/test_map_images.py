@@ -61,10 +61,10 @@ def test_colours_of_a_map_are_those_of_its_labels():
 
 
 def test_pattern_levels_are_those_worked_by_hand():
-    pattern = np.array([[10.0, 10, 10], [10, 310, 11], [10, 10, 10]])
+    pattern = np.array([[10.0, 10, 10], [10, 1010, 11], [10, 10, 10]])
     levels = pattern_levels(pattern)
     assert levels[1, 1] == pytest.approx(1)
-    assert levels[1, 2] == pytest.approx(np.log(2) / np.log(301))  # 1 of 300 above the median
+    assert levels[1, 2] == pytest.approx(np.log(2) / np.log(1001))  # 1 of 1000 above the median
     assert levels[0, 0] == 0
 
 

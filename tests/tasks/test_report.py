@@ -323,6 +323,8 @@ def test_page_tells_evidence_repairs_and_steps(written):
     assert "9.6 s" in page.text
     assert "900 MB foreseen" in page.text
     assert '"filter": "raw"' in page.text
+    assert "memory 8.0 GB" in page.text
+    assert "k component loss relative loss held out drop held out drop error in range" in page.text
     assert "/somewhere/else" not in page.text
 
 
