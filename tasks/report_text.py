@@ -118,8 +118,11 @@ def acquisition_sentence(
         if step is not None and facts.get("scan_units", "px") != "px":
             y, x = (float(v) for v in step)
             units = facts["scan_units"]
-            apart = f"{y:.3g}" if math.isclose(y, x, rel_tol=1e-3) else f"{y:.3g} × {x:.3g}"
-            whole_scan = f"{scan_shape[0] * y:.3g} × {scan_shape[1] * x:.3g}"
+            apart = figure_text(y)
+            if not math.isclose(y, x, rel_tol=1e-3):
+                apart += f" × {figure_text(x)}"
+            height, width = scan_shape[0] * y, scan_shape[1] * x
+            whole_scan = f"{figure_text(height)} × {figure_text(width)}"
             text += f", {apart} {units} apart ({whole_scan} {units})"
         else:
             text += ", step unknown"
@@ -129,7 +132,7 @@ def acquisition_sentence(
         step = number(np.mean(facts["detector_step"])) if "detector_step" in facts else None
         if step and facts.get("detector_units", "px") != "px":
             units = str(facts["detector_units"]).replace("1/Å", "Å⁻¹")
-            text += f" of {step:.3g}\u00a0{units}"
+            text += f" of {figure_text(step)}\u00a0{units}"
         parts.append(text)
     energy = number(facts.get("beam_energy_kev"))
     if energy:

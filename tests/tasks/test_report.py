@@ -501,3 +501,15 @@ def test_overlap_counts_are_those_worked_by_hand():
     assert [row["positions"] for row in rows] == [3, 2, 2, 1, 1, 1]
     assert rows[0]["share"] == "60 %"
     assert text.overlap_pairs(labels, second, ratio) == [{"first": 0, "second": 1, "positions": 3}]
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ([2.5, 2.5], "512 × 400 positions, 2.5 nm apart (1280 × 1000 nm)"),
+        ([0.25, 2.0], "512 × 400 positions, 0.25 × 2 nm apart (128 × 800 nm)"),
+    ],
+)
+def test_the_size_of_a_scan_is_told_in_plain_figures(step, said):
+    facts = {"scan_step": step, "scan_units": "nm"}
+    assert text.acquisition_sentence(None, (512, 400), None, facts) == said
