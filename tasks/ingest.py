@@ -234,7 +234,8 @@ def ingest_acquisition(
     blocks = plan_blocks(plan.scan_shape, chunk)
     shared = client.scatter(plan, broadcast=True, hash=False)
     totals = ScanTotals(plan.scan_shape, plan.detector_shape, plan.candidates)
-    for record in map_blocks(client, ingest_block, blocks, shared, progress=progress):
+    # A record of a large detector takes some 20 MB: few wait on the workers at once.
+    for record in map_blocks(client, ingest_block, blocks, shared, progress=progress, ahead=2):
         totals.add(record)
     ds = totals.dataset(given, beam, acquisition.dtype, bin)
     ds.attrs.update(_facts(plan))
