@@ -17,7 +17,8 @@ from orimap.tasks.calibration import Axis, Calibration, detector_calibration, sc
 from orimap.tasks.errors import InputError
 from orimap.tasks.readers import open_signals
 from orimap.tasks.recognise import reader_by_name, recognise
-from orimap.tasks.signals import Signal, holds_patterns
+from orimap.tasks.signal_choice import choose_signal, shape_of_stack
+from orimap.tasks.signals import Signal
 
 # So much of the beginning and of the end of every file goes into an acquisition's identity.
 IDENTITY_BYTES = 64 * 1024
@@ -185,7 +186,7 @@ def open_acquisition(
     if dataset is not None and found not in ("HDF5", "Zarr"):
         found = "Zarr" if path.is_dir() else "HDF5"
     signals = open_signals(path, found, dataset=dataset, scan_shape=scan_shape)
-    number, leading = _choose(path, signals, signal)
+    number, leading = choose_signal(path, signals, signal)
     chosen = signals[number]
     shape = tuple(int(n) for n in chosen.array.shape)
     axes = chosen.axes
@@ -194,7 +195,7 @@ def open_acquisition(
     notes = list(chosen.notes)
     stack = len(shape) == 3
     if stack:
-        scan = _shape_of_stack(path, found, shape, chosen, scan_shape, notes)
+        scan = shape_of_stack(path, found, shape, chosen, scan_shape, notes)
     else:
         scan = (shape[0], shape[1])
         if scan_shape is not None and tuple(scan_shape) != scan:
@@ -286,133 +287,6 @@ def _asked_reader(path: Path, reader: str) -> str:
     if not path.exists():
         recognise(path)
     return name
-
-
-def _candidate(signal: Signal) -> bool:
-    """Tell whether a data set is a scan of patterns, or a stack of patterns or scans."""
-    if not holds_patterns(tuple(signal.array.shape), np.dtype(signal.array.dtype)):
-        return False
-    kinds = [axis.navigate for axis in signal.axes]
-    known = [kind for kind in kinds if kind is not None]
-    # Files that do not tell scan from detector axes mark them all alike, or not at all.
-    if len(set(known)) < 2:
-        return True
-    return kinds[-2:] == [False, False] and all(kinds[:-2])
-
-
-def _list(signals: list[Signal]) -> str:
-    """Name data sets with number, shape and type."""
-    return "; ".join(
-        f"{number}: {s.title!r} {'×'.join(map(str, s.array.shape))} {s.array.dtype}"
-        for number, s in enumerate(signals)
-    )
-
-
-def _choose(path: Path, signals: list[Signal], asked: str | None) -> tuple[int, int | None]:
-    """Return the number of the data set to take, and which scan of it where several are stacked.
-
-    Four axes before three, three before five; the largest of equals.
-    """
-    if not signals:
-        raise InputError(
-            "a scan of patterns: four axes, or three with --scan-shape",
-            f"{path.name} holds no array of numbers with three to five axes",
-            "name another file, or the data set inside this one with --dataset",
-        )
-    scans = [number for number, s in enumerate(signals) if _candidate(s)]
-    titles = [s.title for s in signals]
-    if asked is not None:
-        stacked = [n for n in scans if signals[n].array.ndim == 5]
-        if len(signals) == 1 and stacked and asked.isdigit():
-            depth = signals[0].array.shape[0]
-            if int(asked) < depth:
-                return 0, int(asked)
-            raise InputError(
-                f"--signal from 0 to {depth - 1}", f"--signal {asked}", "choose one of these"
-            )
-        number = titles.index(asked) if asked in titles else -1
-        if number < 0 and asked.isdigit() and int(asked) < len(signals):
-            number = int(asked)
-        if number < 0 or number not in scans:
-            raise InputError(
-                f"a scan of patterns called {asked!r}, or with that number",
-                f"{path.name} holds {_list(signals)}",
-                "give the title or number of one with three or four axes with --signal",
-            )
-        if signals[number].array.ndim < 5:
-            return number, None
-        scans = [number]
-    for axes in (4, 3):
-        fitting = [n for n in scans if signals[n].array.ndim == axes]
-        largest = sorted(fitting, key=lambda n: -math.prod(signals[n].array.shape))
-        if len(largest) > 1 and _same_size(signals, largest) and signals[0].title in titles[1:]:
-            raise _ambiguous(path, signals, "--signal")
-        if len(largest) > 1 and _same_size(signals, largest):
-            option = "--dataset" if "/" in signals[largest[0]].title else "--signal"
-            raise _ambiguous(path, [signals[n] for n in largest], option)
-        if largest:
-            return largest[0], None
-    if scans:
-        array = signals[scans[0]].array
-        raise InputError(
-            "one scan of patterns: four axes",
-            f"{path.name} holds {array.shape[0]} of them stacked, "
-            f"{'×'.join(map(str, array.shape))} {array.dtype}",
-            f"choose one with --signal 0 to --signal {array.shape[0] - 1}",
-        )
-    raise InputError(
-        "a scan of patterns: two scan axes and two detector axes",
-        f"{path.name} holds {_list(signals)}",
-        "name the file with the patterns; .emi files name all that belong to them",
-    )
-
-
-def _same_size(signals: list[Signal], numbers: list[int]) -> bool:
-    """Tell whether the two largest data sets are of one shape."""
-    return signals[numbers[0]].array.shape == signals[numbers[1]].array.shape
-
-
-def _ambiguous(path: Path, signals: list[Signal], option: str) -> InputError:
-    """Return the error for several data sets that are equally good."""
-    return InputError(
-        "one scan of patterns",
-        f"{path.name} holds {len(signals)} of one size: {_list(signals)}",
-        f"choose one with {option}",
-    )
-
-
-def _shape_of_stack(
-    path: Path,
-    reader: str,
-    shape: tuple[int, ...],
-    chosen: Signal,
-    asked: tuple[int, int] | None,
-    notes: list[str],
-) -> tuple[int, int]:
-    """Return rows and columns of patterns that the file holds in one row."""
-    count = shape[0]
-    held = f"{path.name} holds {count} patterns of {shape[1]}×{shape[2]} in one row"
-    if asked is not None:
-        if asked[0] * asked[1] != count or min(asked) < 1:
-            raise InputError(
-                f"{asked[0]}×{asked[1]} = {asked[0] * asked[1]} patterns, as --scan-shape says",
-                held,
-                "give the rows and columns of the scan, as --scan-shape YxX",
-            )
-        return asked
-    side = math.isqrt(count)
-    if reader == "Arina" and side * side == count:
-        notes.append(
-            f"the file does not give the scan's shape; {count} patterns are taken as "
-            f"{side}×{side} (--scan-shape overrides)"
-        )
-        return side, side
-    suggestion = f", for instance --scan-shape {side}x{side}" if side * side == count else ""
-    raise InputError(
-        "the rows and columns of the scan",
-        f"{held} ({reader}, {chosen.title!r}), and no shape",
-        f"give them with --scan-shape YxX{suggestion}",
-    )
 
 
 def _split_axes(

@@ -17,7 +17,7 @@ import numpy as np
 from orimap.tasks.calibration import Axis
 from orimap.tasks.errors import InputError
 from orimap.tasks.recognise import rosettasciio_readers
-from orimap.tasks.signals import Signal, require_length, unknown_axes
+from orimap.tasks.signals import MappedFile, Signal, require_length, unknown_axes
 
 Shape = tuple[int, int]
 
@@ -65,8 +65,7 @@ def _open(path: Path, reader: str, dataset: str | None, scan_shape: Shape | None
     if reader == "images":
         return open_images(path)
     if reader == "npy":
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        return [Signal(path.stem, array, unknown_axes(array.shape), (path,))]
+        return [_open_npy(path)]
     if reader == "Blockfile":
         return [_open_blockfile(path)]
     if reader == "QuantumDetector":
@@ -177,6 +176,14 @@ def _companions(path: Path, reader: str) -> tuple[Path, ...]:
     return (path,)
 
 
+def _open_npy(path: Path) -> Signal:
+    """Map a NumPy file."""
+    view = np.load(path, mmap_mode="r", allow_pickle=False)
+    order = "F" if view.flags.f_contiguous and not view.flags.c_contiguous else "C"
+    array = MappedFile(path, view.dtype, view.offset, view.shape, order=order)
+    return Signal(path.stem, array, unknown_axes(array.shape), (path,))
+
+
 def _open_blockfile(path: Path) -> Signal:
     """Map a NanoMegas block file: 8-bit patterns, 6 bytes before each.
 
@@ -200,7 +207,7 @@ def _open_blockfile(path: Path) -> Signal:
     require_length(path, offset + rows * columns * (side * side + 6), contents)
     entry = blockfile.file_reader(str(path), lazy=True)[0]
     record = np.dtype([("mark", "u1", 6), ("pattern", "u1", (side, side))])
-    array = np.memmap(path, record, mode="r", offset=offset, shape=(rows, columns))["pattern"]
+    array = MappedFile(path, record, offset, (rows, columns))
     axes = unknown_axes(array.shape)
     if len(entry["axes"]) == 4:
         axes = tuple(_axis(axis) for axis in entry["axes"])
@@ -244,10 +251,9 @@ def _open_merlin(path: Path, scan_shape: Shape | None) -> Signal:
     shape: tuple[int, ...] = (frames,)
     if scan_shape is None:
         shape = tuple(int(n) for n in entry["data"].shape[:-2])
-    frames_mapped = quantumdetector.load_mib_data(
-        str(path), lazy=True, navigation_shape=shape[::-1], return_mmap=True
-    )
-    array = frames_mapped[..., ::-1, :]  # the rows of a frame are stored from the bottom up
+    pixels = (f">u{int(kind[1:]) // 8}", (height, width))
+    record = np.dtype([("head", "V", header_bytes), ("pattern", *pixels)])
+    array = MappedFile(path, record, 0, shape, upside_down=True)
     axes = tuple(
         Axis("", size, navigate=number < len(shape)) for number, size in enumerate(array.shape)
     )

@@ -40,6 +40,52 @@ class Signal:
     read_memory_bytes: int = 0
 
 
+class MappedFile:
+    """Patterns that lie plainly in a file, mapped into memory only while they are cut.
+
+    A mapping that stays open keeps every page that was ever read in the process, up to the size
+    of the file.
+
+    Parameters
+    ----------
+    path : Path
+    record : numpy.dtype
+        Of one element of ``shape``; with a field ``pattern`` where marks stand between patterns.
+    offset : int
+        Bytes before the first.
+    shape : tuple of int
+    order : str
+        "C" or "F".
+    upside_down : bool
+        The rows of a pattern are stored from the bottom up.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        record: np.dtype,
+        offset: int,
+        shape: tuple[int, ...],
+        *,
+        order: str = "C",
+        upside_down: bool = False,
+    ) -> None:
+        self._mapping = (path, record, "r", offset, shape, order)
+        self._upside_down = upside_down
+        view = self._view()
+        self.shape, self.dtype, self.ndim = view.shape, view.dtype, view.ndim
+
+    def _view(self) -> np.ndarray:
+        """Map the file, patterns upright and without what stands between them."""
+        mapped = np.memmap(*self._mapping)
+        view = mapped["pattern"] if mapped.dtype.names else mapped
+        return view[..., ::-1, :] if self._upside_down else view
+
+    def __getitem__(self, cut: Any) -> np.ndarray:
+        """Read a piece into memory."""
+        return np.array(self._view()[cut], subok=False)
+
+
 def unknown_axes(shape: tuple[int, ...]) -> tuple[Axis, ...]:
     """Return axes without names, steps or kinds."""
     return tuple(Axis("", size) for size in shape)

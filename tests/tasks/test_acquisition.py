@@ -94,6 +94,12 @@ def test_patterns_in_one_row_are_a_scan_once_its_shape_is_given(tmp_path, small_
     np.testing.assert_array_equal(acquisition.read(slice(1, 3), columns), small_scan[1:3, columns])
 
 
+def test_column_major_files_keep_their_axes(tmp_path, small_scan):
+    np.save(tmp_path / "scan.npy", np.asfortranarray(small_scan))
+    acquisition = open_acquisition(tmp_path / "scan.npy")
+    np.testing.assert_array_equal(acquisition.read(slice(1, 3), ALL), small_scan[1:3])
+
+
 def test_a_stack_asks_for_the_scan_shape_and_checks_it(tmp_path, small_scan):
     np.save(tmp_path / "stack.npy", small_scan.reshape(20, 6, 7))
     with pytest.raises(InputError) as error:
