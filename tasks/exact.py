@@ -17,7 +17,6 @@ import numpy as np
 import scipy.sparse as sp
 
 from orimap.tasks.factorise import descend
-from orimap.tasks.fits import Fit
 from orimap.tasks.patterns import PatternSource, Rows
 from orimap.tasks.sketch import Weighting
 from orimap.tasks.streaming import Block, Progress, broadcast, map_blocks, silent
@@ -43,24 +42,20 @@ class Stack:
     ----------
     bounds : (number of k + 1,) array of int
         Components ``bounds[i]:bounds[i + 1]`` belong to the i-th k.
-    solve : (fitted pixels, components) array
-        Weighted component patterns.
     images : (valid pixels, components) array
         Component patterns in the unit of the counts.
     """
 
     bounds: np.ndarray
-    solve: np.ndarray
     images: np.ndarray
 
     @classmethod
-    def of(cls, fits: Sequence[Fit]) -> "Stack":
-        """Stack fits in order of k."""
-        sizes = [len(fit.patterns) for fit in fits]
+    def of(cls, images: Sequence[np.ndarray]) -> "Stack":
+        """Stack the component images (k, valid pixels) of several k."""
+        sizes = [len(part) for part in images]
         return cls(
             np.concatenate([[0], np.cumsum(sizes)]),
-            np.ascontiguousarray(np.concatenate([fit.patterns for fit in fits]).T),
-            np.ascontiguousarray(np.concatenate([fit.images for fit in fits]).T),
+            np.ascontiguousarray(np.concatenate(images).T),
         )
 
 
@@ -133,10 +128,11 @@ def absolute_errors(indptr, indices, data, weights, images, sums, bounds):  # no
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
-def poisson_deviances(indptr, indices, data, weights, images, sums, bounds, least):  # noqa: ANN001, ANN201
-    """Sum model - count * log(model) over all pixels of every row and every k.
+def poisson_deviances(indptr, indices, data, weights, images, sums, bounds, fitted, least):  # noqa: ANN001, ANN201
+    """Sum model - count * log(model) over the fitted pixels of every row and every k.
 
-    As ``absolute_errors``; ``least`` is the smallest model a count is held against.
+    As ``absolute_errors``, with ``sums`` over the fitted pixels; ``least`` is the smallest model a
+    count is held against.
     """
     count_k = len(bounds) - 1
     deviance = np.zeros((count_k, len(indptr) - 1))
@@ -146,6 +142,8 @@ def poisson_deviances(indptr, indices, data, weights, images, sums, bounds, leas
                 deviance[i, row] += weights[row, c] * sums[c]
         for entry in range(indptr[row], indptr[row + 1]):
             pixel = indices[entry]
+            if not fitted[pixel] or data[entry] == 0:
+                continue
             for i in range(count_k):
                 model = 0.0
                 for c in range(bounds[i], bounds[i + 1]):
@@ -158,7 +156,7 @@ def exact_pass(
     client: Any,
     patterns: PatternSource,
     weighting: Weighting,
-    fits: Sequence[Sequence[Fit]],
+    images: Sequence[Sequence[np.ndarray]],
     *,
     seed: int,
     l1_weights: float = 0.0,
@@ -172,9 +170,9 @@ def exact_pass(
     client : distributed.Client
     patterns : PatternSource
     weighting : Weighting
-    fits : sequence of one or two sequences of Fit
-        The fits of all counts, in order of k, then those of the training half if there are any:
-        then the pass draws the same halves again and scores the test half.
+    images : one or two sequences of (k, valid pixels) arrays
+        The component images of all counts, in order of k, then those of the training half if there
+        are any: then the pass draws the same halves again and scores the test half.
     seed : int
         Of the thinning and of the sample for the loss.
     l1_weights : float
@@ -187,16 +185,16 @@ def exact_pass(
     -------
     ExactPass
     """
-    stacks = [Stack.of(part) for part in fits]
+    stacks = [Stack.of(part) for part in images]
     share = min(1.0, LOSS_ENTRIES / entries) if entries > 0 else 1.0
     shared = broadcast(client, weighting, stacks)
     blocks = patterns.blocks()
-    count_k = len(fits[0])
+    count_k = len(images[0])
     bounds = stacks[0].bounds
     weights = np.zeros((patterns.positions, bounds[-1]), np.float32)
     loss = np.full((count_k, patterns.positions), np.nan)
     residual = np.zeros((count_k, patterns.positions))
-    deviance = np.full((count_k, patterns.positions), np.nan) if len(fits) > 1 else None
+    deviance = np.full((count_k, patterns.positions), np.nan) if len(images) > 1 else None
     results = map_blocks(
         client, _solve_block, blocks, patterns, *shared, seed, l1_weights, share, progress=progress
     )
@@ -232,7 +230,7 @@ def _solve_block(
     share: float,
 ) -> list[tuple]:
     """Solve and score the patterns of one block on a worker."""
-    grams = [_grams(stack) for stack in stacks]
+    grams = [_grams(stack, weighting) for stack in stacks]
     pieces = []
     for piece in patterns.batches(block):
         rows = patterns.rows(piece, weighting.valid)
@@ -254,16 +252,17 @@ def _solve_block(
         if len(stacks) > 1:
             train, test = patterns.halves(piece, weighting.valid, seed)
             weights, _ = _solve(train, weighting, stacks[1], grams[1], l1_weights)
-            counts = sp.csr_matrix(test[:, weighting.fitted])
-            images = stacks[1].images[weighting.fitted]
+            counts = sp.csr_matrix(test)
+            images = stacks[1].images
             deviance = poisson_deviances(
                 counts.indptr,
                 counts.indices,
                 counts.data,
                 weights,
                 images,
-                images.sum(axis=0),
+                weighting.fitted @ images,
                 stacks[1].bounds,
+                weighting.fitted,
                 FEWEST_ELECTRONS,
             )
             result = (*result, deviance)
@@ -271,12 +270,10 @@ def _solve_block(
     return pieces
 
 
-def _grams(stack: Stack) -> list[np.ndarray]:
-    """Return the component patterns times themselves, per k."""
-    return [
-        stack.solve[:, a:b].T @ stack.solve[:, a:b]
-        for a, b in zip(stack.bounds[:-1], stack.bounds[1:], strict=True)
-    ]
+def _grams(stack: Stack, weighting: Weighting) -> list[np.ndarray]:
+    """Return the weighted component patterns times themselves, per k."""
+    weighted = stack.images * weighting.pixel[:, None]
+    return [weighted[:, a:b].T @ weighted[:, a:b] for a, b in itertools.pairwise(stack.bounds)]
 
 
 def _solve(
@@ -285,7 +282,9 @@ def _solve(
     """Return weights (rows, components) in counts and squared weighted residuals (k, rows)."""
     factor = weighting.row_factor(rows)
     weighted = weighting.apply(rows, factor)
-    numerators = np.ascontiguousarray(np.asarray(weighted @ stack.solve).T)
+    # Patterns and components both carry the pixel weights: the images need no weighted copy.
+    twice = weighted @ sp.diags_array(weighting.pixel)
+    numerators = np.ascontiguousarray(np.asarray(twice @ stack.images).T)
     squared = weighted.multiply(weighted) if sp.issparse(weighted) else weighted * weighted
     total = np.asarray(squared.sum(axis=1)).ravel()
     scale = np.divide(1.0, factor, out=np.zeros_like(factor), where=factor > 0)

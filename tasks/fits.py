@@ -1,4 +1,4 @@
-"""Fit every number of components in parallel: one Dask task per k, the sketch broadcast once."""
+"""Fit one number of components: one Dask task per k, the sketch broadcast once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,6 @@ import numpy as np
 
 from orimap.tasks.factorise import Factors, descend, factorise
 from orimap.tasks.sketch import Sketch, Weighting
-from orimap.tasks.streaming import broadcast
 
 
 @dataclass(frozen=True)
@@ -18,30 +17,43 @@ class Fit:
 
     Parameters
     ----------
-    patterns : (k, fitted pixels) array
-        Weighted component patterns: what positions' weights are solved with.
     images : (k, valid pixels) array
-        Component patterns in the unit of the counts, with the direct beam. Together with
-        ``patterns`` of the same component they belong to the same weights.
+        Component patterns in the unit of the counts up to a factor each, with the direct beam.
     iterations : int
     converged : bool
     """
 
-    patterns: np.ndarray
     images: np.ndarray
     iterations: int
     converged: bool
 
 
 def fit_components(sketch: Sketch, weighting: Weighting, k: int, l1: tuple[float, float]) -> Fit:
-    """Fit k components to a sketch and give each its pixels that the fit left out."""
+    """Fit k components to a sketch and give each the pixels that the fit left out.
+
+    Parameters
+    ----------
+    sketch : Sketch
+    weighting : Weighting
+        That the sketch was made with.
+    k : int
+    l1 : pair of float
+        Relative weights of the L1 penalties on patterns and on scan weights.
+    """
     factors = factorise(
-        sketch.left, sketch.values, sketch.right, k, l1_patterns=l1[0], l1_weights=l1[1]
+        sketch.left,
+        sketch.values,
+        sketch.right,
+        k,
+        l1_patterns=l1[0],
+        l1_weights=l1[1],
+        squares=sketch.squares,
     )
-    images = np.zeros((k, len(weighting.pixel)))
-    images[:, weighting.fitted] = factors.patterns / weighting.pixel[weighting.fitted]
-    images[:, ~weighting.fitted] = left_out_pixels(sketch, factors)
-    return Fit(factors.patterns, images, factors.iterations, factors.converged)
+    images = np.empty((k, len(weighting.pixel)))
+    fitted = weighting.fitted
+    images[:, fitted] = factors.patterns[:, fitted] / weighting.pixel[fitted]
+    images[:, ~fitted] = left_out_pixels(sketch, factors)
+    return Fit(images, factors.iterations, factors.converged)
 
 
 def left_out_pixels(sketch: Sketch, factors: Factors) -> np.ndarray:
@@ -56,43 +68,30 @@ def left_out_pixels(sketch: Sketch, factors: Factors) -> np.ndarray:
     return images
 
 
-def fit_every_k(
-    client: Any,
-    sketches: Sequence[Sketch],
-    weighting: Weighting,
-    ks: Sequence[int],
-    *,
-    l1: tuple[float, float] = (0.0, 0.0),
-) -> dict[int, Any]:
-    """Submit one task per k to the workers and return their futures.
+def fit_on_worker(
+    client: Any, sketches: Any, weighting: Any, k: int, l1: tuple[float, float]
+) -> list[Fit]:
+    """Fit every sketch with k components in one Dask task; wait for it, cancel it on the way out.
 
     Parameters
     ----------
     client : distributed.Client
-    sketches : sequence of Sketch
-        That of all counts and, if there is one, that of the training half.
-    weighting : Weighting
-    ks : sequence of int
+    sketches, weighting : futures of a list of Sketch and of a Weighting
+        On every worker already, see ``streaming.broadcast``.
+    k : int
     l1 : pair of float
-        Relative weights of the L1 penalties on patterns and on scan weights.
-
-    Returns
-    -------
-    dict
-        k to the future of a list of Fit, one per sketch. Large k are submitted first, since they
-        take longest.
     """
-    shared = broadcast(client, list(sketches), weighting)
-    return {
-        k: client.submit(
-            _fit_sketches, *shared, k, l1, pure=False, key=f"fit-k{k:02d}-{uuid4().hex}"
-        )
-        for k in sorted(ks, reverse=True)
-    }
+    future = client.submit(
+        _fit_sketches, sketches, weighting, k, l1, pure=False, key=f"fit-k{k:02d}-{uuid4().hex}"
+    )
+    try:
+        return future.result()
+    finally:
+        future.cancel()
 
 
 def _fit_sketches(
-    sketches: list[Sketch], weighting: Weighting, k: int, l1: tuple[float, float]
+    sketches: Sequence[Sketch], weighting: Weighting, k: int, l1: tuple[float, float]
 ) -> list[Fit]:
     """Fit all counts and the training half, on a worker."""
     return [fit_components(sketch, weighting, k, l1) for sketch in sketches]

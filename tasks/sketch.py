@@ -48,21 +48,17 @@ class Weighting:
 
     def row_factor(self, rows: Rows) -> np.ndarray:
         """Return the factor of each row: one over the root of its mean, 0 where it is empty."""
-        total = np.asarray(rows[:, self.fitted].sum(axis=1), float).ravel()
+        total = rows @ self.fitted.astype(float)
         if not self.poisson:
             return np.where(total > 0, 1.0, 0.0)
         mean = total / max(1, np.count_nonzero(self.fitted))
         return np.divide(1.0, np.sqrt(mean), out=np.zeros_like(mean), where=mean > 0)
 
     def apply(self, rows: Rows, factor: np.ndarray) -> Rows:
-        """Return the rows, weighted along positions and pixels, of the fitted pixels."""
+        """Return the rows, weighted along positions and pixels; 0 where a pixel is not fitted."""
         if sp.issparse(rows):
-            return (
-                sp.diags_array(factor)
-                @ rows[:, self.fitted]
-                @ sp.diags_array(self.pixel[self.fitted])
-            )
-        return rows[:, self.fitted] * factor[:, None] * self.pixel[self.fitted]
+            return sp.diags_array(factor) @ rows @ sp.diags_array(self.pixel)
+        return rows * factor[:, None] * self.pixel
 
 
 def poisson_weighting(
@@ -98,7 +94,8 @@ class Sketch:
     ----------
     left : (l, positions) array
     values : (l,) array
-    right : (l, fitted pixels) array
+    right : (l, valid pixels) array
+        0 where a pixel is not fitted.
     excluded : (l, other valid pixels) array
         ``left @ V`` over the valid pixels that are not fitted, V weighted along positions only:
         what is needed to give every component its direct beam.
@@ -160,9 +157,8 @@ def sketch_patterns(
     """
     blocks = patterns.blocks()
     steps = 2 * len(blocks)
-    pixels = int(np.count_nonzero(weighting.fitted))
-    rank = min(rank, pixels)
-    directions = np.random.default_rng(seed).standard_normal((pixels, rank))
+    rank = min(rank, int(np.count_nonzero(weighting.fitted)))
+    directions = np.random.default_rng(seed).standard_normal((len(weighting.pixel), rank))
     shared = broadcast(client, weighting, directions)
     total = sum_blocks(
         client,

@@ -1,0 +1,147 @@
+"""Everything that a run can be asked: one model for command line, YAML, Prefect form and Python."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from orimap.tasks.errors import InputError
+
+
+def _range_of_k(value: Any) -> Any:
+    """Read "1:20" as (1, 20)."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", value)
+        if not match:
+            raise ValueError("must be FIRST:LAST, for instance 1:20")
+        value = (int(match[1]), int(match[2]))
+    if isinstance(value, (tuple, list)) and len(value) == 2:
+        low, high = value
+        if low < 1:
+            raise ValueError("the smallest number of components is 1")
+        if high < low:
+            raise ValueError(f"the last k ({high}) is below the first ({low})")
+    return value
+
+
+def _shape(value: Any) -> Any:
+    """Read "40x50" as (40, 50)."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*(\d+)\s*[xX×]\s*(\d+)\s*", value)
+        if not match:
+            raise ValueError("must be ROWSxCOLUMNS, for instance 40x50")
+        value = (int(match[1]), int(match[2]))
+    return value
+
+
+def _region(value: Any) -> Any:
+    """Read "10:50,20:60" as (10, 50, 20, 60)."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*(\d+):(\d+)\s*,\s*(\d+):(\d+)\s*", value)
+        if not match:
+            raise ValueError("must be Y0:Y1,X0:X1, for instance 10:50,20:60")
+        value = tuple(int(part) for part in match.groups())
+    if isinstance(value, (tuple, list)) and len(value) == 4:
+        y0, y1, x0, x1 = value
+        if not (0 <= y0 < y1 and 0 <= x0 < x1):
+            raise ValueError(f"{y0}:{y1},{x0}:{x1} holds nothing; the end lies behind the start")
+    return value
+
+
+def _penalties(value: Any) -> Any:
+    """Read "0.1" as (0.1, 0.1) and "0.1,0" as (0.1, 0)."""
+    if isinstance(value, str):
+        parts = [float(part) for part in value.split(",")]
+        value = parts * 2 if len(parts) == 1 else parts
+    if isinstance(value, (int, float)):
+        value = (value, value)
+    return value
+
+
+RangeOfK = Annotated[tuple[int, int], BeforeValidator(_range_of_k)]
+Shape = Annotated[tuple[int, int], BeforeValidator(_shape)]
+Region = Annotated[tuple[int, int, int, int], BeforeValidator(_region)]
+Penalty = Annotated[float, Field(ge=0, le=1)]
+Penalties = Annotated[tuple[Penalty, Penalty], BeforeValidator(_penalties)]
+
+
+class Request(BaseModel):
+    """One run: an acquisition, where its results go, and how it is analysed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: Path = Field(description="The acquisition: a file, or a folder of images")
+    output: Path = Field(description="Folder for the results")
+    filter: str = Field("raw", description="raw, or mean (3x3 over scan neighbours)")
+    k: RangeOfK = Field(
+        (1, 20),
+        description="Numbers of components to try, FIRST:LAST; clipped on a tiny scan, extended "
+        "when the best k touches the end (unless FIRST = LAST)",
+    )
+    strategy: str = Field(
+        "evidence", description="How k is decided: evidence, knee, or published (the paper's rule)"
+    )
+    decided_k: int | None = Field(
+        None, ge=1, description="Use the fit of this many components, whatever the evidence says"
+    )
+    counts: Literal["auto", "yes", "no"] = Field(
+        "auto", description="Whether the values are Poisson counts; auto tests the Fano factor"
+    )
+    weighting: Literal["poisson", "none"] = Field(
+        "poisson", description="Weight patterns for counting noise, or not at all"
+    )
+    direct_beam: Literal["auto", "keep"] = Field(
+        "auto", description="auto leaves the direct beam's pixels out of the fit; keep fits them"
+    )
+    l1: Penalties = Field(
+        (0.0, 0.0),
+        description="Relative L1 penalties on component patterns and on scan weights, for "
+        "instance 0.1,0; one number serves both",
+    )
+    centre: Literal["auto", "yes", "no"] = Field(
+        "auto", description="Shift patterns so that the direct beam stands still (not yet: no)"
+    )
+    bin: int = Field(1, ge=1, le=64, description="Sum BIN x BIN detector pixels")
+    crop: Region | None = Field(None, description="Detector region Y0:Y1,X0:X1 in pixels")
+    roi: Region | None = Field(None, description="Scan region Y0:Y1,X0:X1 in positions")
+    mask: Path | None = Field(None, description="Image or .npy of the detector; not 0 = left out")
+    seed: int = Field(0, ge=0, lt=2**63, description="Of every random draw")
+    scan_shape: Shape | None = Field(
+        None, description="Rows x columns of the scan where the file does not say, e.g. 40x50"
+    )
+    reader: str | None = Field(None, description="Read the file with this reader")
+    signal: str | None = Field(None, description="Title or number of the data set in the file")
+    dataset: str | None = Field(None, description="Path of the patterns inside HDF5 or Zarr")
+    workers: int | None = Field(None, ge=1, le=256, description="Worker processes; default: cores")
+    cluster: str = Field(
+        "local", description="local, or the address of a running Dask scheduler (tcp://...)"
+    )
+    orchestrate: Literal["auto", "always", "never"] = Field(
+        "auto", description="Record the run with Prefect: auto does where an API is configured"
+    )
+    restart: bool = Field(False, description="Compute everything anew")
+
+    @classmethod
+    def read(cls, **values: Any) -> "Request":
+        """Return a request from its fields; say clearly which one is wrong.
+
+        Raises
+        ------
+        InputError
+            If a field is unknown, missing or out of bounds.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0]) if first["loc"] else "request"
+            option = "--" + name.replace("_", "-")
+            field = cls.model_fields.get(name)
+            message = first["msg"].removeprefix("Value error, ")
+            found = "nothing" if first["type"] == "missing" else repr(first.get("input"))
+            raise InputError(
+                field.description if field else "an option that orimap run knows",
+                f"{option} {found}: {message}",
+                f"correct {option}; orimap run --help explains it",
+            ) from error
