@@ -116,6 +116,9 @@ scan_weight = Variable(
 k_component_loss = Variable(
     "k_component_loss", ("k",), "f", "electron", "mean absolute error over all entries"
 )
+k_component_loss_error = Variable(
+    "k_component_loss_error", ("k",), "f", "electron", "standard error of the loss, 0 = exact"
+)
 k_relative_loss = Variable("k_relative_loss", ("k",), "f", "1", "loss divided by mean intensity")
 k_relative_error = Variable(
     "k_relative_error", ("k",), "f", "1", "norm of the weighted residual over that of the patterns"
@@ -124,7 +127,7 @@ k_held_out_deviance = Variable(
     "k_held_out_deviance", ("k",), "f", "1", "Poisson deviance of the held-out half, per pattern"
 )
 k_held_out_drop = Variable(
-    "k_held_out_drop", ("k",), "f", "1", "held-out deviance of k - 1 less that of k"
+    "k_held_out_drop", ("k",), "f", "1", "best held-out deviance below k, less that of k"
 )
 k_held_out_drop_error = Variable(
     "k_held_out_drop_error", ("k",), "f", "1", "standard error of the drop, paired by position"

@@ -1,0 +1,134 @@
+"""What each number of components has to say for itself, from its fit."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from orimap.tasks import variables
+from orimap.tasks.knee import RangeOfInterest, range_of_interest
+from orimap.tasks.merge import Merged
+
+METRICS = ("ssim", "gmsd", "mdsi", "psnr")
+
+
+@dataclass(frozen=True)
+class Components:
+    """How the components of one k compare with each other.
+
+    Parameters
+    ----------
+    metrics : dict of (k, k) arrays
+        "ssim", "gmsd", "mdsi", "psnr", of patterns at unit maximum.
+    merged : Merged
+    """
+
+    metrics: dict[str, np.ndarray]
+    merged: Merged
+
+    def off_diagonal(self, name: str) -> float:
+        """Return the mean of one metric between different components, NaN for a single one."""
+        matrix = self.metrics[name]
+        if len(matrix) < 2:
+            return np.nan
+        return float(np.mean(matrix[~np.eye(len(matrix), dtype=bool)]))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All criteria along k.
+
+    Parameters
+    ----------
+    ks : (number of k,) array of int
+        Rising by one.
+    loss, loss_error : (number of k,) arrays
+        K-component loss (mean absolute error over all entries) and its standard error, 0 where
+        it is exact.
+    mean_intensity : float
+        Mean of all entries.
+    relative_error : (number of k,) array
+    deviance : (number of k, positions) array or None
+        Held-out deviance of each position; None where the values are not counts.
+    components : list of Components
+    """
+
+    ks: np.ndarray
+    loss: np.ndarray
+    loss_error: np.ndarray
+    mean_intensity: float
+    relative_error: np.ndarray
+    deviance: np.ndarray | None
+    components: list[Components]
+
+    @property
+    def distinct(self) -> np.ndarray:
+        """Number of distinct patterns after merging, per k."""
+        return np.array([c.merged.distinct for c in self.components])
+
+    @property
+    def interest(self) -> RangeOfInterest:
+        """Knee of the loss, and the range around it."""
+        return range_of_interest(self.ks, self.loss)
+
+    def held_out_drops(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return how far each k lowers the best held-out deviance of all smaller k.
+
+        Returns
+        -------
+        drop, error : (number of k,) arrays
+            Mean over positions and its standard error, paired by position. NaN for the first k.
+        """
+        drop = np.full(len(self.ks), np.nan)
+        error = np.full(len(self.ks), np.nan)
+        if self.deviance is None:
+            return drop, error
+        best = self.deviance[0]
+        for i in range(1, len(self.ks)):
+            gain = best - self.deviance[i]
+            drop[i] = gain.mean()
+            error[i] = gain.std() / np.sqrt(len(gain))
+            if drop[i] > 0:
+                best = self.deviance[i]
+        return drop, error
+
+    def dataset(self) -> xr.Dataset:
+        """Return every criterion along k, and the matrices between components."""
+        largest = int(self.ks.max())
+        drop, error = self.held_out_drops()
+        interest = self.interest
+        pairs = {name: np.full((len(self.ks), largest, largest), np.nan) for name in METRICS}
+        cosine = np.full((len(self.ks), largest, largest), np.nan)
+        for i, c in enumerate(self.components):
+            size = len(c.merged.cosine)
+            cosine[i, :size, :size] = c.merged.cosine
+            for name in METRICS:
+                pairs[name][i, :size, :size] = c.metrics[name]
+        held_out = np.full(len(self.ks), np.nan)
+        if self.deviance is not None:
+            held_out = self.deviance.mean(axis=1)
+        relative = self.loss / self.mean_intensity if self.mean_intensity > 0 else self.loss * 0
+        means = {n: np.array([c.off_diagonal(n) for c in self.components]) for n in METRICS}
+        v = variables
+        arrays = {
+            v.k_component_loss: self.loss,
+            v.k_component_loss_error: self.loss_error,
+            v.k_relative_loss: relative,
+            v.k_relative_error: self.relative_error,
+            v.k_held_out_deviance: held_out,
+            v.k_held_out_drop: drop,
+            v.k_held_out_drop_error: error,
+            v.k_in_range: (self.ks >= interest.low) & (self.ks <= interest.high),
+            v.k_distinct: self.distinct,
+            v.k_background: np.array([c.merged.background for c in self.components]),
+            v.k_ssim: means["ssim"],
+            v.k_gmsd: means["gmsd"],
+            v.k_mdsi: means["mdsi"],
+            v.k_psnr: means["psnr"],
+            v.pair_ssim: pairs["ssim"],
+            v.pair_gmsd: pairs["gmsd"],
+            v.pair_mdsi: pairs["mdsi"],
+            v.pair_psnr: pairs["psnr"],
+            v.pair_cosine: cosine,
+        }
+        return v.dataset(arrays).assign_coords(k=self.ks)

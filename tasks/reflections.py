@@ -1,0 +1,113 @@
+"""What distinguishes one crystal's pattern from another's: its reflections.
+
+Component patterns share the direct beam and the smooth inelastic background, which make any two
+look alike. Here both are taken away, and patterns are compared by what is left. A drifting beam
+(descan) shifts whole patterns, so the comparison looks for the best of all small shifts.
+"""
+
+import numpy as np
+from scipy import ndimage
+
+# Diameter of the opening that takes reflections away and keeps the background, as a share of the
+# detector's width. Discs are smaller: they do not touch their neighbours a lattice vector away.
+OPENING_SHARE = 0.1
+# Noise of one pixel is smoothed over about a small disc.
+SMOOTHING_PX = 0.7
+# An excess over the background counts as a reflection above this many standard deviations.
+SIGNIFICANT = 5.0
+
+
+def opening_size(detector_shape: tuple[int, int]) -> int:
+    """Return the odd diameter, in pixels, of the opening for the background."""
+    return max(7, int(OPENING_SHARE * min(detector_shape))) | 1
+
+
+def background_of(images: np.ndarray, size: int) -> np.ndarray:
+    """Return the smooth background (..., detector_y, detector_x) below the reflections."""
+    flat = (*[1] * (images.ndim - 2),)
+    none = (*[0] * (images.ndim - 2),)
+    smooth = ndimage.gaussian_filter(images, (*none, 1.5, 1.5))
+    opened = ndimage.grey_opening(smooth, size=(*flat, size, size))
+    return ndimage.gaussian_filter(opened, (*none, size / 3, size / 3))
+
+
+def reflection_images(images: np.ndarray, left_out: np.ndarray) -> np.ndarray:
+    """Return the square roots of patterns above their backgrounds.
+
+    Parameters
+    ----------
+    images : (component, detector_y, detector_x) array
+        Component patterns, non-negative.
+    left_out : (detector_y, detector_x) array of bool
+        Direct beam and masked pixels; zero in the result.
+
+    Returns
+    -------
+    (component, detector_y, detector_x) array
+        The root weighs dim reflections beside bright ones and evens out counting noise.
+    """
+    total = np.maximum(images.sum(axis=(1, 2), keepdims=True), 1e-300)
+    root = np.where(left_out, 0.0, np.sqrt(np.maximum(images, 0) / total))
+    background = background_of(root, opening_size(images.shape[1:]))
+    above = ndimage.gaussian_filter(root, (0, SMOOTHING_PX, SMOOTHING_PX)) - background
+    return np.where(ndimage.binary_dilation(left_out), 0.0, np.maximum(above, 0))
+
+
+def reflection_cosines(reflections: np.ndarray, shift_px: int = 0) -> np.ndarray:
+    """Compare all pairs of reflection images by their cosine.
+
+    Parameters
+    ----------
+    reflections : (component, detector_y, detector_x) array
+        From ``reflection_images``.
+    shift_px : int
+        The largest cosine over all shifts of up to so many pixels along either axis.
+
+    Returns
+    -------
+    (component, component) array
+        1 = identical; 0 where one has no reflections.
+    """
+    k = len(reflections)
+    norm = np.linalg.norm(reflections.reshape(k, -1), axis=1)
+    unit = reflections / np.where(norm > 0, norm, 1.0)[:, None, None]
+    if shift_px == 0:
+        flat = unit.reshape(k, -1)
+        return np.clip(flat @ flat.T, 0, 1)
+    # Zero padding by the largest shift keeps the correlation from wrapping around.
+    shape = tuple(size + 2 * shift_px for size in reflections.shape[1:])
+    spectra = np.fft.rfft2(unit, s=shape)
+    cosines = np.zeros((k, k))
+    for i in range(k):
+        correlation = np.fft.irfft2(spectra[i] * spectra[: i + 1].conj(), s=shape)
+        near = np.roll(correlation, (shift_px, shift_px), axis=(1, 2))
+        width = 2 * shift_px + 1
+        cosines[i, : i + 1] = near[:, :width, :width].max(axis=(1, 2))
+        cosines[: i + 1, i] = cosines[i, : i + 1]
+    return np.clip(cosines, 0, 1)
+
+
+def reflection_shares(counts: np.ndarray, left_out: np.ndarray) -> np.ndarray:
+    """Return the share of each component's intensity that lies in significant reflections.
+
+    Parameters
+    ----------
+    counts : (component, detector_y, detector_x) array, electrons
+        Component patterns times all their weights: the electrons that each accounts for, which
+        give its noise.
+    left_out : (detector_y, detector_x) array of bool
+
+    Returns
+    -------
+    (component,) array
+        Near 0 for amorphous background, vacuum and support; a tenth or more for crystals.
+    """
+    inside = np.where(left_out, 0.0, counts)
+    background = background_of(inside, opening_size(counts.shape[1:]))
+    smooth = ndimage.gaussian_filter(inside, (0, SMOOTHING_PX, SMOOTHING_PX))
+    # A Gaussian of this width divides the variance of independent pixels by 4 pi sigma squared.
+    noise = np.sqrt(np.maximum(background, 1.0) / (4 * np.pi * SMOOTHING_PX**2))
+    above = smooth - background
+    above[(above < SIGNIFICANT * noise) | (above < background)] = 0
+    above[:, ndimage.binary_dilation(left_out)] = 0
+    return above.sum(axis=(1, 2)) / np.maximum(inside.sum(axis=(1, 2)), 1e-300)
