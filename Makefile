@@ -1,0 +1,49 @@
+# make demo, make test: each sets up .venv first, and only when something has changed.
+
+# The first of these that requirements.lock is made for.
+PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+	&& echo $$python && break; done)
+BIN = .venv/bin
+INSTALLED = .venv/installed
+
+.PHONY: install demo test lint bench lock clean
+.DELETE_ON_ERROR:
+
+install: $(INSTALLED)
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "needed: Python 3.11, 3.12 or 3.13"; \
+		echo "found: none of them as python3, python3.11, python3.12 or python3.13"; \
+		echo "what to do: install one, or name it: make PYTHON=/path/to/python $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv --clear --without-pip .venv
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check \
+		--no-deps --require-hashes --requirement requirements.lock
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check \
+		--no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/orimap demo
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: $(INSTALLED)
+	$(BIN)/python -m pytest tests/benchmarks --override-ini norecursedirs=".*" -s
+
+# Choose the versions anew; uv only resolves and is no part of the environment.
+lock:
+	uv pip compile pyproject.toml --extra dev --universal --generate-hashes --python-version 3.11 \
+		--no-emit-index-url --no-header --quiet --output-file requirements.lock
+	printf '%s\n' '# Every package that orimap needs, with its version and hashes, for Python' \
+		'# 3.11 to 3.13. Made from pyproject.toml by: make lock' \
+		| cat - requirements.lock > .requirements.lock
+	mv .requirements.lock requirements.lock
+
+clean:
+	rm -rf .venv build demo

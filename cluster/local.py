@@ -1,0 +1,126 @@
+"""Open a Dask client: worker processes on this machine, or a scheduler that is already running."""
+
+import logging
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
+
+from orimap.tasks.errors import InputError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+# A scheduler on the same network answers within milliseconds; one that is starting, in seconds.
+ANSWER_SECONDS = 10
+# An adaptive cluster starts its first worker only when there is a task for it.
+FIRST_WORKER_SECONDS = 60
+# Starting takes seconds; a machine that is busy with other runs takes longer.
+START_SECONDS = 120
+ADDRESSES = ("tcp://", "tls://")
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def open_client(
+    cluster: str = "local",
+    *,
+    workers: int | None = None,
+    memory_limit: str | int | None = None,
+) -> AbstractContextManager["Client"]:
+    """Return a context that opens a client and closes it again.
+
+    Parameters
+    ----------
+    cluster : str
+        "local", or the address of a running scheduler (tcp://HOST:PORT; tls://HOST:PORT with the
+        certificates of Dask's own configuration).
+    workers : int, optional
+        Worker processes on this machine, by default one for each core. A running scheduler keeps
+        the workers that it has.
+    memory_limit : str or int, optional
+        Of each worker on this machine, "2 GiB" or bytes; by default an equal part of its memory.
+
+    Raises
+    ------
+    InputError
+        If the name is unknown; on opening, if nobody answers at the address, or no worker does.
+    """
+    if cluster == "local":
+        return _local_client(workers or available_cores(), memory_limit)
+    if cluster.startswith(ADDRESSES):
+        return _remote_client(cluster)
+    raise InputError(
+        "local, or the address of a running Dask scheduler (tcp://HOST:PORT or tls://HOST:PORT)",
+        f"--cluster {cluster}",
+        "choose one of these; batch systems cannot be started from here yet, but workers of one "
+        "can join a scheduler that you start",
+    )
+
+
+@contextmanager
+def _local_client(workers: int, memory_limit: str | int | None) -> Iterator["Client"]:
+    """Start worker processes of one thread each; nothing of them is left afterwards."""
+    import dask
+    from distributed import Client, LocalCluster
+    from distributed.system import MEMORY_LIMIT
+
+    one_thread = dict.fromkeys(
+        ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), 1
+    )
+    spawn = dask.config.get("distributed.nanny.pre-spawn-environ", {})
+    with (
+        tempfile.TemporaryDirectory(prefix="orimap-", ignore_cleanup_errors=True) as folder,
+        dask.config.set({"distributed.nanny.pre-spawn-environ": {**spawn, **one_thread}}),
+        LocalCluster(
+            n_workers=0,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            memory_limit=memory_limit or MEMORY_LIMIT // workers,
+            local_directory=folder,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+    ):
+        cluster.sync(_leave_interrupts_to_the_main_process)
+        cluster.scale(workers)
+        with Client(cluster) as client:
+            client.wait_for_workers(workers, timeout=START_SECONDS)
+            yield client
+
+
+async def _leave_interrupts_to_the_main_process() -> None:
+    """Block Ctrl-C in the thread that starts workers: they inherit it and print no traceback."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
+@contextmanager
+def _remote_client(address: str) -> Iterator["Client"]:
+    """Join a scheduler; it and its workers go on when the client closes."""
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=ANSWER_SECONDS)
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            f"a Dask scheduler at {address}",
+            f"none answers within {ANSWER_SECONDS} s ({str(error).splitlines()[0]})",
+            "check the address and that the scheduler runs, or leave --cluster away to compute "
+            "on this machine",
+        ) from error
+    with client:
+        try:
+            client.submit(os.getpid, pure=False).result(timeout=FIRST_WORKER_SECONDS)
+        except TimeoutError as error:
+            raise InputError(
+                f"workers that compute for the scheduler at {address}",
+                f"none answers within {FIRST_WORKER_SECONDS} s",
+                f"start some (dask worker {address}), or leave --cluster away",
+            ) from error
+        yield client

@@ -1,0 +1,56 @@
+"""Read a request from a YAML file, every value as it would be typed on the command line."""
+
+from pathlib import Path
+from typing import Any
+
+from orimap.tasks.errors import InputError
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the fields that a file gives; ``scan-shape`` and ``scan_shape`` are the same.
+
+    Values stay text, for the request to understand: YAML itself reads ``k: 1:20`` as 80 (base 60)
+    and ``centre: no`` as false. Numbers in lists, ``crop: [10, 50, 20, 60]``, are numbers.
+
+    Raises
+    ------
+    InputError
+        If the file is not there, is not YAML, or does not hold names with values.
+    """
+    import yaml
+
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(
+            f"a YAML file with options ({path})",
+            " ".join(str(error).split()),
+            "correct --config",
+        ) from error
+    if content in (None, ""):
+        return {}
+    if not isinstance(content, dict):
+        raise InputError(
+            f"names and values in {path}, one per line (k: 1:12)",
+            f"a {'list' if isinstance(content, list) else 'text'}",
+            "write one option per line, named as on the command line without --",
+        )
+    fields = {name.replace("-", "_"): _value(value) for name, value in content.items()}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _value(value: Any) -> Any:
+    """Return text as it is, numbers in lists as numbers, nothing as None."""
+    if isinstance(value, list):
+        return [_number(item) for item in value]
+    return None if value in ("", "~", "null") else value
+
+
+def _number(text: Any) -> Any:
+    """Return the number that a text is, or the text."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except (TypeError, ValueError):
+            continue
+    return text
