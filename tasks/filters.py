@@ -8,6 +8,7 @@ import zarr
 
 from orimap.tasks.errors import InputError
 from orimap.tasks.patterns import PatternSource, neighbour_mean, with_neighbours
+from orimap.tasks.scan_statistics import clean
 from orimap.tasks.stores import mark_complete
 from orimap.tasks.streaming import Block, Progress, map_blocks, silent
 
@@ -40,10 +41,8 @@ def mean_of_neighbours(patterns: np.ndarray, around: Block, block: Block) -> np.
     -------
     (y, x, detector_y, detector_x) float32 array over ``block``
     """
-    rows = patterns.reshape(len(patterns) * patterns.shape[1], -1)
-    if rows.dtype.kind == "f":
-        rows = np.nan_to_num(rows, nan=0.0, posinf=0.0, neginf=0.0)
-    rows = np.maximum(rows, 0).astype(np.float32)
+    rows = clean(patterns.reshape(len(patterns) * patterns.shape[1], -1))
+    rows = rows.astype(np.float32)
     mean = (neighbour_mean(around, block).astype(np.float32)) @ rows
     shape = (block.y1 - block.y0, block.x1 - block.x0, *patterns.shape[2:])
     return mean.reshape(shape)

@@ -69,8 +69,8 @@ def left_out_pixels(sketch: Sketch, factors: Factors) -> np.ndarray:
 
 
 def fit_on_worker(
-    client: Any, sketches: Any, weighting: Any, k: int, l1: tuple[float, float]
-) -> list[Fit]:
+    client: Any, sketches: Any, weighting: Any, k: int, l1: tuple[float, float], keep: Any
+) -> Any:
     """Fit every sketch with k components in one Dask task; wait for it, cancel it on the way out.
 
     Parameters
@@ -80,9 +80,18 @@ def fit_on_worker(
         On every worker already, see ``streaming.broadcast``.
     k : int
     l1 : pair of float
+    keep : callable
+        Called on the worker with k, the list of Fit and the Weighting; what it returns comes back.
     """
     future = client.submit(
-        _fit_sketches, sketches, weighting, k, l1, pure=False, key=f"fit-k{k:02d}-{uuid4().hex}"
+        _fit_and_keep,
+        sketches,
+        weighting,
+        k,
+        l1,
+        keep,
+        pure=False,
+        key=f"fit-k{k:02d}-{uuid4().hex}",
     )
     try:
         return future.result()
@@ -90,8 +99,8 @@ def fit_on_worker(
         future.cancel()
 
 
-def _fit_sketches(
-    sketches: Sequence[Sketch], weighting: Weighting, k: int, l1: tuple[float, float]
-) -> list[Fit]:
+def _fit_and_keep(
+    sketches: Sequence[Sketch], weighting: Weighting, k: int, l1: tuple[float, float], keep: Any
+) -> Any:
     """Fit all counts and the training half, on a worker."""
-    return [fit_components(sketch, weighting, k, l1) for sketch in sketches]
+    return keep(k, [fit_components(sketch, weighting, k, l1) for sketch in sketches], weighting)

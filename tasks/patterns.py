@@ -13,6 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 import zarr
 
+from orimap.tasks.scan_statistics import clean
 from orimap.tasks.streaming import Block, plan_blocks
 
 # Below this share of non-zero pixels a compressed row is both smaller and faster to multiply.
@@ -102,11 +103,7 @@ class PatternSource:
 
 def as_rows(values: np.ndarray, valid: np.ndarray) -> Rows:
     """Return patterns (..., detector_y, detector_x) as rows of their valid pixels, cleaned."""
-    rows = values.reshape(-1, valid.size)[:, valid.ravel()]
-    if rows.dtype.kind == "f":
-        rows = np.nan_to_num(rows, nan=0.0, posinf=0.0, neginf=0.0)
-    if rows.dtype.kind in "fi":
-        rows = np.maximum(rows, 0)
+    rows = clean(values.reshape(-1, valid.size)[:, valid.ravel()])
     if np.count_nonzero(rows) < SPARSE_BELOW * rows.size:
         return sp.csr_matrix(rows, dtype=np.float64)
     return rows.astype(np.float64)

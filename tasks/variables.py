@@ -93,6 +93,13 @@ detector_saturated = Variable(
 basis_pattern = Variable(
     "basis_pattern", ("direction", *DETECTOR), "f", "1", "right singular vectors, weighted data"
 )
+basis_left_out = Variable(
+    "basis_left_out",
+    ("direction", *DETECTOR),
+    "f",
+    "1",
+    "left singular vectors times patterns, where a pixel is not fitted",
+)
 scan_basis = Variable(
     "scan_basis", (*SCAN, "direction"), "f", "1", "left singular vectors times singular values"
 )
@@ -100,8 +107,22 @@ singular_value = Variable("singular_value", ("direction",), "f", "1", "of the we
 detector_weight = Variable(
     "detector_weight", DETECTOR, "f", "1", "patterns are multiplied by this, 0 where left out"
 )
+detector_fitted = Variable("detector_fitted", DETECTOR, "b", "1", "pixels that the fit sees")
+detector_valid = Variable("detector_valid", DETECTOR, "b", "1", "pixels that are analysed")
 scan_row_weight = Variable(
     "scan_row_weight", SCAN, "f", "1", "patterns are multiplied by this, 0 where empty"
+)
+
+# analysis.zarr /basis_fits/kNN ---------------------------------------------------------------
+component_image = Variable(
+    "component_image", ("component", *DETECTOR), "f", "1", "components of the sketch, any scale"
+)
+component_training_image = Variable(
+    "component_training_image",
+    ("component", *DETECTOR),
+    "f",
+    "1",
+    "components of the sketch of the training half, any scale",
 )
 
 # analysis.zarr /fits/kNN -------------------------------------------------------------------
@@ -110,6 +131,10 @@ component_pattern = Variable(
 )
 scan_weight = Variable(
     "scan_weight", (*SCAN, "component"), "f", "electron", "intensity of each component"
+)
+
+scan_held_out_deviance = Variable(
+    "scan_held_out_deviance", SCAN, "f", "1", "half the Poisson deviance of the held-out half"
 )
 
 # analysis.zarr /decision -------------------------------------------------------------------

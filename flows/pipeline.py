@@ -1,0 +1,291 @@
+"""The one definition of the pipeline: from an acquisition to a decided k, maps and a report."""
+
+import contextlib
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import zarr
+
+from orimap.flows import steps
+from orimap.flows.measure import Measurement, machine, versions
+from orimap.flows.request import Request
+from orimap.flows.runner import StepRunner
+from orimap.flows.steps import Run
+from orimap.tasks.acquisition import Acquisition, open_acquisition
+from orimap.tasks.choose_k import find_strategy
+from orimap.tasks.errors import InputError
+from orimap.tasks.filters import check_filter
+from orimap.tasks.memory import predict_peak_bytes
+from orimap.tasks.reduction import read_mask, stored_dtype, whole_or_part
+from orimap.tasks.stores import (
+    SCHEMA_VERSION,
+    RunFolder,
+    complete_mark,
+    fingerprint,
+    mark_complete,
+    only_writer,
+)
+
+# A run is defined by these; how it is computed (workers, cluster, orchestration) is not part of it.
+HOW = {"output", "file", "mask", "workers", "cluster", "orchestrate", "restart", "centre"}
+
+
+def run_pipeline(request: Request, runner: StepRunner) -> Path:
+    """Take one acquisition from file to report; ``runner`` calls each step.
+
+    Parameters
+    ----------
+    request : Request
+    runner : StepRunner
+
+    Returns
+    -------
+    Path
+        The folder of the results.
+
+    Raises
+    ------
+    InputError
+        If the request or the input is at fault; before any long work, wherever it can be known.
+    """
+    acquisition = check(request)
+    mark = run_mark(request, acquisition)
+    with only_writer(request.output), _tidy_after_refusal(request.output):
+        folder = RunFolder(request.output)
+        if not request.restart and is_complete(folder, mark):
+            runner.note(f"{request.output} already holds the results of this request.")
+            return request.output
+        folder.prepare()
+        if request.restart:
+            folder.discard()
+            folder.prepare()
+        run = Run(request, acquisition, folder, range_of_k(request, acquisition), runner=runner)
+        run.marks["ingest"] = ingest_mark(request, acquisition)
+        run.marks["filter"] = fingerprint(ingest=run.marks["ingest"], filter=request.filter)
+        _analyse(run, mark)
+        folder.publish()
+    return request.output
+
+
+def _analyse(run: Run, mark: str) -> None:
+    """Call every step in its order."""
+    from orimap.cluster.local import open_client
+
+    request, runner = run.request, run.runner
+    measured = Measurement()
+    with measured, open_client(request.cluster, workers=request.workers) as client:
+        run.client = client
+        run.runner.note(f"Dask dashboard: {client.dashboard_link}")
+
+        def step(name: str, work: object) -> object:
+            with measured.step(name) as record:
+                result = runner.step(name, lambda progress: work(run, progress))
+                record["reused"] = name in run.reused
+            return result
+
+        step("ingest", steps.ingest)
+        if request.filter != "raw":
+            step("filter", steps.filter_patterns)
+        while True:
+            step("sketch", steps.sketch)
+            with measured.step("fit") as record:
+                steps.fit(run)
+                record["reused"] = "fit" in run.reused
+            step("score", steps.score)
+            decision = step("decide", steps.decide)
+            more = steps.widened(run, decision)
+            if more is None:
+                break
+            run.note(
+                f"The best k ({decision.fitted_k}) touches the edge of {run.ks[0]} to "
+                f"{run.ks[-1]}: looking at {more[0]} to {more[-1]}."
+            )
+            run.ks = more
+        step("clusters", steps.map_clusters)
+        step("baseline", steps.compare_baseline)
+        runner.table("decision", steps.decision_rows(run, run.ks))
+        measured.facts(
+            request=request.model_dump(mode="json"),
+            versions=versions(),
+            machine=machine(),
+            predicted_peak_bytes=predicted_bytes(request, run.acquisition, len(client.nthreads())),
+            dashboard=client.dashboard_link,
+            notes=run.notes,
+        )
+        _finish(run, mark)
+    with measured.step("report"):
+        runner.step("report", lambda _progress: _report(run, measured))
+    _write_json(run.folder.unfinished / "run.json", measured.record())
+    for figure in sorted((run.folder.unfinished / "figures").glob("*.png")):
+        runner.image(figure.stem, figure)
+
+
+def _finish(run: Run, mark: str) -> None:
+    """Write the root of the results, last: only then are they complete."""
+    import xarray as xr
+
+    analysis = run.folder.analysis
+    raw = xr.open_zarr(run.store, group="raw", consolidated=False, chunks=None)
+    root = xr.Dataset(coords={name: raw[name].load() for name in ("scan_y", "scan_x")})
+    _drop_stale_fits(run)
+    root.to_zarr(analysis, mode="a", consolidated=False, zarr_format=3)
+    decision, clusters = run.folder.read("decision"), run.folder.read("clusters")
+    attrs = zarr.open_group(analysis, mode="r+").attrs
+    attrs.update(
+        schema_version=SCHEMA_VERSION,
+        orimap_version=versions()["orimap"],
+        request=run.request.model_dump(mode="json"),
+        acquisition=run.acquisition.path.name,
+        decided_k=int(clusters.sizes["cluster"]),
+        fitted_k=int(decision.attrs["fitted_k"]),
+        notes=run.notes,
+    )
+    mark_complete(analysis, "", mark)
+    attrs["status"] = "complete"
+
+
+def _drop_stale_fits(run: Run) -> None:
+    """Remove groups of k that an earlier, unfinished request left and this one did not ask for."""
+    for folder in ("fits", "basis_fits"):
+        for group in (run.folder.analysis / folder).glob("k*"):
+            if int(group.name[1:]) not in run.ks:
+                shutil.rmtree(group)
+
+
+def _report(run: Run, measured: Measurement) -> None:
+    """Write the report and its figures beside the results that wait to be published."""
+    from orimap.tasks.report import write_report
+
+    write_report(run.folder.analysis, run.folder.unfinished, run=measured.record())
+
+
+def _write_json(path: Path, content: dict) -> None:
+    path.write_text(json.dumps(content, indent=2, default=str) + "\n")
+
+
+def check(request: Request) -> Acquisition:
+    """Check all that can be known before any long work, and open the acquisition.
+
+    Raises
+    ------
+    InputError
+        If something is at fault.
+    """
+    check_filter(request.filter)
+    find_strategy(request.strategy)
+    if request.centre == "yes":
+        raise InputError(
+            "--centre auto or no",
+            "--centre yes, which is not available yet",
+            "leave it out: the direct beam is left out of the fit, and patterns that drift are "
+            "recognised when components are compared",
+        )
+    acquisition = open_acquisition(
+        request.file,
+        reader=request.reader,
+        signal=request.signal,
+        dataset=request.dataset,
+        scan_shape=request.scan_shape,
+    )
+    roi = whole_or_part(request.roi, acquisition.scan_shape, "--roi", "positions")
+    crop = whole_or_part(request.crop, acquisition.detector_shape, "--crop", "detector pixels")
+    read_mask(request.mask, acquisition.detector_shape, crop, request.bin)
+    if not roi:
+        raise InputError("scan positions", "none", "widen --roi")
+    range_of_k(request, acquisition)
+    return acquisition
+
+
+def range_of_k(request: Request, acquisition: Acquisition) -> list[int]:
+    """Return the numbers of components to try; the default range is clipped to a tiny scan.
+
+    Raises
+    ------
+    InputError
+        If the range that was asked for, or ``--decided-k``, does not fit the scan.
+    """
+    scan, detector = steps.reduced_shapes(request, acquisition)
+    positions = scan[0] * scan[1]
+    first, last = request.k
+    asked = "k" in request.model_fields_set
+    if asked and last > min(positions, detector[0] * detector[1]):
+        raise InputError(
+            f"no more components than scan positions ({positions}) and detector pixels",
+            f"--k {first}:{last}",
+            f"give a range that ends at {min(positions, detector[0] * detector[1])} or below",
+        )
+    if not asked:
+        last = min(last, steps.largest_k(scan, detector))
+        first = min(first, last)
+    forced = request.decided_k
+    if forced is not None and not first <= forced <= last:
+        raise InputError(
+            f"--decided-k within --k ({first} to {last})",
+            f"--decided-k {forced}",
+            "choose one within, or widen --k",
+        )
+    return list(range(first, last + 1))
+
+
+def ingest_mark(request: Request, acquisition: Acquisition) -> str:
+    """Return the fingerprint of what goes into patterns.zarr."""
+    mask = request.mask.read_bytes().hex() if request.mask else None
+    return fingerprint(
+        acquisition=acquisition.identity,
+        crop=request.crop,
+        roi=request.roi,
+        bin=request.bin,
+        mask=fingerprint(mask=mask),
+    )
+
+
+def run_mark(request: Request, acquisition: Acquisition) -> str:
+    """Return the fingerprint of the whole request."""
+    return fingerprint(
+        ingest=ingest_mark(request, acquisition),
+        asked=request.model_dump(mode="json", exclude=HOW),
+        default_k="k" not in request.model_fields_set,
+    )
+
+
+def is_complete(folder: RunFolder, mark: str) -> bool:
+    """Return whether the folder holds the complete results of this very request."""
+    try:
+        attrs = zarr.open_group(folder.published_analysis, mode="r").attrs
+    except FileNotFoundError:
+        return False
+    return (
+        attrs.get("status") == "complete"
+        and complete_mark(folder.published_analysis, "") == mark
+        and (folder.root / "report.html").exists()
+    )
+
+
+def predicted_bytes(request: Request, acquisition: Acquisition, workers: int) -> int:
+    """Return the bound on the memory of this run."""
+    scan, detector = steps.reduced_shapes(request, acquisition)
+    return predict_peak_bytes(
+        scan,
+        detector,
+        stored_dtype(acquisition.dtype, request.bin),
+        workers=workers,
+        k_max=range_of_k(request, acquisition)[-1],
+        read_memory_bytes=acquisition.read_memory_bytes,
+    )
+
+
+@contextmanager
+def _tidy_after_refusal(output: Path) -> Iterator[None]:
+    """Leave nothing behind when the input turns out to be at fault."""
+    try:
+        yield
+    except InputError:
+        shutil.rmtree(output / ".unfinished", ignore_errors=True)
+        if {p.name for p in output.iterdir()} <= {".lock"}:
+            (output / ".lock").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                output.rmdir()
+        raise

@@ -1,0 +1,54 @@
+"""What a plain analysis would show beside ours: k-means on the sketch, and a scree."""
+
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from orimap.tasks import variables
+
+# Positions a chunk of the projected patterns holds: a few megabytes.
+CHUNK_POSITIONS = 50_000
+
+
+def baseline(store: Path, label: np.ndarray, clusters: int, *, seed: int) -> xr.Dataset:
+    """Cluster the projected patterns by k-means and take their singular values by tsqr.
+
+    Runs on the Dask workers of the current client.
+
+    Parameters
+    ----------
+    store : Path
+        ``analysis.zarr`` with the group /sketch.
+    label : (scan_y, scan_x) array of int
+        Our map, to compare with.
+    clusters : int
+        Number of k-means clusters: as many as we found.
+    seed : int
+
+    Returns
+    -------
+    xarray.Dataset
+        The group /baseline; attribute ``agreement``: adjusted Rand index with ``label``.
+    """
+    import dask.array as da
+    from dask_ml.cluster import KMeans
+    from dask_ml.decomposition import TruncatedSVD
+    from sklearn.metrics import adjusted_rand_score
+
+    array = da.from_zarr(store, component="sketch/scan_basis")
+    rank = array.shape[-1]
+    flat = array.reshape((-1, rank)).rechunk((max(CHUNK_POSITIONS, rank), rank))
+    # Patterns of one grain lie on a ray from the origin: their direction counts, not their length.
+    length = da.sqrt((flat**2).sum(axis=1, keepdims=True))
+    direction = (flat / da.where(length > 0, length, 1.0)).persist()
+    means = KMeans(n_clusters=max(1, clusters), random_state=seed).fit(direction)
+    found = np.asarray(means.labels_).astype(np.int16).reshape(label.shape)
+    scree = TruncatedSVD(n_components=max(1, rank - 1), algorithm="tsqr").fit(flat)
+    return variables.dataset(
+        {
+            variables.kmeans_label: found,
+            variables.scree_value: np.asarray(scree.singular_values_),
+        },
+        agreement=float(adjusted_rand_score(label.ravel(), found.ravel())),
+    )

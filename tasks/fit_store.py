@@ -1,0 +1,152 @@
+"""The sketch and the fits in ``analysis.zarr``: what is written where, and read back."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from orimap.tasks import variables
+from orimap.tasks.exact import ExactPass
+from orimap.tasks.fits import Fit
+from orimap.tasks.sketch import Sketch, Weighting
+from orimap.tasks.stores import open_group, write_group
+
+
+def sketch_dataset(sketch: Sketch, weighting: Weighting, scan_shape: tuple[int, int]) -> xr.Dataset:
+    """Return a sketch as the group that is stored."""
+    rank = len(sketch.values)
+    excluded = np.zeros((rank, len(weighting.pixel)))
+    excluded[:, ~weighting.fitted] = sketch.excluded
+    v = variables
+    return v.dataset(
+        {
+            v.basis_pattern: on_detector(sketch.right, weighting.valid),
+            v.basis_left_out: on_detector(excluded, weighting.valid),
+            v.scan_basis: (sketch.left * sketch.values[:, None]).T.reshape(*scan_shape, rank),
+            v.singular_value: sketch.values,
+            v.detector_weight: on_detector(weighting.pixel, weighting.valid),
+            v.detector_fitted: on_detector(weighting.fitted, weighting.valid),
+            v.detector_valid: weighting.valid,
+            v.scan_row_weight: sketch.row_factor.reshape(scan_shape),
+        },
+        squares=sketch.squares,
+        poisson=weighting.poisson,
+    )
+
+
+def read_weighting(ds: xr.Dataset) -> Weighting:
+    """Read back the weighting that a sketch was made with."""
+    v = variables
+    valid = v.detector_valid.read(ds).values
+    return Weighting(
+        valid,
+        v.detector_fitted.read(ds).values[valid],
+        v.detector_weight.read(ds).values[valid],
+        bool(ds.attrs["poisson"]),
+    )
+
+
+def read_sketch(ds: xr.Dataset, weighting: Weighting) -> Sketch:
+    """Read a sketch back."""
+    v = variables
+    values = v.singular_value.read(ds).values
+    scan = v.scan_basis.read(ds).values.reshape(-1, len(values)).T
+    excluded = v.basis_left_out.read(ds).values[:, weighting.valid]
+    return Sketch(
+        np.ascontiguousarray(scan / values[:, None]),
+        values,
+        np.ascontiguousarray(v.basis_pattern.read(ds).values[:, weighting.valid]),
+        np.ascontiguousarray(excluded[:, ~weighting.fitted]),
+        v.scan_row_weight.read(ds).values.ravel(),
+        float(ds.attrs["squares"]),
+    )
+
+
+def on_detector(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Put columns of valid pixels (..., pixels) back on the detector; 0 elsewhere."""
+    whole = np.zeros((*values.shape[:-1], *valid.shape), values.dtype)
+    whole[..., valid] = values
+    return whole
+
+
+def write_basis_fit(
+    store: Path, k: int, fits: Sequence[Fit], weighting: Weighting, mark: str
+) -> None:
+    """Write the fits of one k on the sketch, of all counts and of the training half."""
+    names = (variables.component_image, variables.component_training_image)
+    arrays = {
+        name: on_detector(fit.images, weighting.valid)
+        for name, fit in zip(names, fits, strict=False)
+    }
+    ds = variables.dataset(
+        arrays, iterations=[f.iterations for f in fits], converged=[f.converged for f in fits]
+    )
+    write_group(store, basis_fit_group(k), ds, mark)
+
+
+def basis_fit_group(k: int) -> str:
+    """Return the group of a fit on the sketch."""
+    return f"basis_fits/k{k:02d}"
+
+
+def fit_group(k: int) -> str:
+    """Return the group of a fit after the exact pass."""
+    return f"fits/k{k:02d}"
+
+
+def read_images(store: Path, k: int, valid: np.ndarray) -> list[np.ndarray]:
+    """Read the component images (k, valid pixels) of one k: all counts, then training half."""
+    ds = open_group(store, basis_fit_group(k))
+    names = (variables.component_image, variables.component_training_image)
+    return [name.read(ds).values[:, valid] for name in names if name.name in ds]
+
+
+def fit_datasets(
+    passed: ExactPass,
+    images: Sequence[np.ndarray],
+    attrs: Sequence[dict],
+    valid: np.ndarray,
+    scan_shape: tuple[int, int],
+    squares: float,
+) -> list[xr.Dataset]:
+    """Return the groups /fits/kNN: component patterns of unit sum, weights in counts, scores.
+
+    Parameters
+    ----------
+    passed : ExactPass
+    images : sequence of (k, valid pixels) arrays
+        Those the pass was made with, in the same order.
+    attrs : sequence of dict
+        What to record with each (iterations, converged).
+    valid : (detector_y, detector_x) array of bool
+    scan_shape : pair of int
+    squares : float
+        Sum of squares of the weighted patterns.
+    """
+    v = variables
+    results = []
+    for i, (image, weights) in enumerate(zip(images, passed.weights, strict=True)):
+        sums = image.sum(axis=1)
+        unit = np.divide(image, sums[:, None], out=np.zeros_like(image), where=sums[:, None] > 0)
+        arrays = {
+            v.component_pattern: on_detector(unit, valid).astype(np.float32),
+            v.scan_weight: (weights * sums).reshape(*scan_shape, -1).astype(np.float32),
+        }
+        if passed.deviance is not None:
+            arrays[v.scan_held_out_deviance] = passed.deviance[i].reshape(scan_shape)
+        sampled = passed.loss[i][~np.isnan(passed.loss[i])]
+        entries = valid.sum()
+        loss = float(sampled.mean() / entries)
+        error = 0.0
+        if len(sampled) < len(passed.loss[i]):
+            error = float(sampled.std() / np.sqrt(len(sampled)) / entries)
+        facts = {
+            "loss": loss,
+            "loss_error": error,
+            "loss_positions": len(sampled),
+            "relative_error": float(np.sqrt(passed.residual[i].sum() / squares)),
+            "empty_components": int(np.count_nonzero(weights.sum(axis=0) * sums <= 0)),
+        }
+        results.append(v.dataset(arrays, **facts, **attrs[i]))
+    return results
