@@ -113,7 +113,7 @@ def _analyse(run: Run, mark: str) -> None:
             machine=machine(),
             predicted_peak_bytes=predicted_bytes(request, run.acquisition, len(client.nthreads())),
             dashboard=client.dashboard_link,
-            notes=run.notes,
+            notes=steps.remarks(run),
         )
         _finish(run, mark)
     with measured.step("report"):
@@ -141,7 +141,7 @@ def _finish(run: Run, mark: str) -> None:
         acquisition=run.acquisition.path.name,
         decided_k=int(clusters.sizes["cluster"]),
         fitted_k=int(decision.attrs["fitted_k"]),
-        notes=run.notes,
+        notes=steps.remarks(run),
     )
     mark_complete(analysis, "", mark)
     attrs["status"] = "complete"

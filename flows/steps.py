@@ -278,10 +278,11 @@ def decide(run: Run, progress: Progress) -> Decision:
     ds = evidence.dataset()
     interest = evidence.interest
     slow = [k for k in run.ks if not run.folder.read(fit_store.fit_group(k)).attrs["converged"]]
+    if slow:
+        run.note(f"Stopped at the largest number of iterations, not converged: k = {slow}.")
     ds.attrs.update(
         strategy=decision.strategy,
         fitted_k=decision.fitted_k,
-        decided_k=int(evidence.distinct[run.ks.index(decision.fitted_k)]),
         knee=interest.knee,
         range_low=interest.low,
         range_high=interest.high,
@@ -375,13 +376,35 @@ def map_clusters(run: Run, progress: Progress) -> None:
     ds = clusters.clusters_dataset(
         maps, mean, clusters.representatives(pattern, weight, maps), mask
     )
-    if maps.without_position:
-        run.note(
-            f"{maps.without_position} of the distinct patterns is strongest nowhere and was "
-            "left out of the map."
-        )
     run.folder.write("clusters", ds, mark)
     run.folder.write("overlap", clusters.overlap_dataset(maps), mark)
+
+
+def remarks(run: Run) -> list[str]:
+    """Return what was left out, sampled or assumed, for the report and the results."""
+    found, fitted = run.folder.read("acquisition"), _fitted_k(run)
+    facts = run.folder.read(fit_store.fit_group(fitted)).attrs
+    said = [*run.notes]
+    finding = run.folder.read("sketch").attrs["direct_beam"]
+    said.append(finding[0].upper() + finding[1:] + ".")
+    if run.request.counts != "auto" and run.counts != found.attrs["counts_like"]:
+        said.append(
+            f"The values were taken {'as' if run.counts else 'not as'} counts because of --counts "
+            f"{run.request.counts}; their Fano factor says otherwise."
+        )
+    if facts["loss_error"] > 0:
+        said.append(
+            f"The loss was taken from a sample of {facts['loss_positions']} positions; its "
+            "standard error is in the table of every k."
+        )
+    if facts["empty_components"]:
+        said.append(f"{facts['empty_components']} components of the fit used are empty.")
+    unplaced = run.folder.read("clusters").attrs["clusters_without_position"]
+    if unplaced:
+        said.append(
+            f"{unplaced} of the distinct patterns is strongest nowhere and was left out of the map."
+        )
+    return said
 
 
 def _fitted_k(run: Run) -> int:

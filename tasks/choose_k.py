@@ -120,7 +120,11 @@ class ByEvidence:
     name = "evidence"
 
     def decide(self, evidence: Evidence) -> Decision:
-        """Take the last k that lowers the held-out deviance clearly."""
+        """Take the last k that lowers the held-out deviance clearly by a new distinct pattern.
+
+        A component that lowers it without being a new pattern describes how a grain bends or how
+        its patterns drift.
+        """
         if evidence.deviance is None:
             return self._by_redundancy(evidence)
         ks = evidence.ks
@@ -130,11 +134,14 @@ class ByEvidence:
         threshold = LEAST_DROP_SHARE * max(largest, 0.0)
         with np.errstate(invalid="ignore"):
             clear = (drop > threshold) & (drop > LEAST_DROP_ERRORS * error)
-        last = int(np.flatnonzero(clear)[-1]) if clear.any() else 0
+        new = np.diff(np.maximum.accumulate(evidence.distinct), prepend=0) > 0
+        last = int(np.flatnonzero(clear & new)[-1]) if (clear & new).any() else 0
         fitted = int(ks[last])
-        rest = drop[last + 1 :]
+        # Steps after it that are clear but no new pattern are bending or drift, not noise.
+        rest = drop[last + 1 :][~clear[last + 1 :]]
+        bending = int(np.count_nonzero(clear[last + 1 :]))
         refused = max(float(np.max(rest, initial=-np.inf)), 0.0)
-        kept = float(drop[last]) if clear.any() else 0.0
+        kept = float(drop[last]) if last else 0.0
         margin = kept / max(refused, threshold) if threshold > 0 else None
         distinct = int(evidence.distinct[last])
         beyond = evidence.distinct[last + 1 : last + 1 + PLATEAU]
@@ -154,6 +161,7 @@ class ByEvidence:
                 if largest > 0 and fitted > ks[0]
                 else " no better than one would expect of more."
             ),
+            *_bending_sentence(bending),
             _merging_sentence(evidence, last),
             f"The fits with up to {len(beyond)} more components hold "
             + (
@@ -168,7 +176,13 @@ class ByEvidence:
         others = Counter(int(d) for d in beyond if d != distinct)
         runner_up = others.most_common(1)[0][0] if others else max(1, distinct - 1)
         criteria = [
-            Criterion("held-out counts", fitted, margin, True, "last clear drop in the deviance"),
+            Criterion(
+                "held-out counts",
+                fitted,
+                margin,
+                True,
+                "last clear drop in the deviance by a new pattern",
+            ),
             Criterion(
                 "distinct patterns",
                 distinct,
@@ -355,6 +369,16 @@ def _merging_sentence(evidence: Evidence, i: int) -> str:
         else "none had to be joined"
     )
     return f"{parts[0]}, {parts[1]} and {parts[2]}: {merged.distinct} distinct patterns."
+
+
+def _bending_sentence(count: int) -> list[str]:
+    """Say that further components describe how known patterns change."""
+    if not count:
+        return []
+    return [
+        f"{count} further component{'s' if count > 1 else ''} would lower the deviance clearly, "
+        "but none is a new pattern: grains bend, or patterns drift over the scan."
+    ]
 
 
 def _knee_sentence(knee: int | None) -> str:

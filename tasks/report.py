@@ -141,7 +141,7 @@ def _page(results: Results, run: Mapping[str, Any], images: Mapping[str, dict]) 
     owners = results.values("clusters", "component_cluster")
     decided = stored_k(results, "decided_k")
     numbers = {"decided_k": decided, "fitted_k": stored_k(results, "fitted_k")}
-    source = facts.get("source")
+    source = facts.get("source_file", facts.get("source"))
     overlapping = None
     if labels is not None and ratio is not None and level is not None:
         overlapping = text.overlap_rows(labels, ratio, level)
@@ -177,7 +177,7 @@ def _page(results: Results, run: Mapping[str, Any], images: Mapping[str, dict]) 
         "overlap_pairs": []
         if labels is None or second is None or ratio is None
         else text.overlap_pairs(labels, second, ratio),
-        "repairs": text.repairs(facts, mask),
+        "repairs": text.repairs(facts, mask, run.get("notes") or []),
         "checked": bool(facts),
         "intensity": text.intensity_sentence(facts),
         "counts_like": facts.get("counts_like"),

@@ -165,7 +165,9 @@ def decision_sentences(facts: Mapping[str, Any], background: int) -> list[str]:
     return sentences
 
 
-def repairs(facts: Mapping[str, Any], mask: np.ndarray | None) -> list[str]:
+def repairs(
+    facts: Mapping[str, Any], mask: np.ndarray | None, remarks: Sequence[str] = ()
+) -> list[str]:
     """List what was masked, clipped or repaired; empty if nothing was."""
     found = []
 
@@ -194,7 +196,7 @@ def repairs(facts: Mapping[str, Any], mask: np.ndarray | None) -> list[str]:
     notes = decoded(facts.get("notes"))
     if isinstance(notes, str):
         notes = [notes]
-    return found + [str(note) for note in (notes if notes is not None else [])]
+    return [*found, *(str(note) for note in [*(notes if notes is not None else []), *remarks])]
 
 
 def intensity_sentence(facts: Mapping[str, Any]) -> str:
