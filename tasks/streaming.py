@@ -7,6 +7,7 @@ the same numbers to the last bit.
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,51 +89,61 @@ def map_blocks(
     ``shared`` may hold futures of values scattered to the workers. Bounding what is submitted
     bounds what waits in memory when one block is slow.
     """
-    limit = ahead * max(1, len(client.nthreads()))
-    waiting: list[Any] = []
-    submitted = 0
-    try:
-        for done in range(len(blocks)):
-            while submitted < len(blocks) and len(waiting) < limit:
-                waiting.append(client.submit(work, blocks[submitted], *shared, pure=False))
-                submitted += 1
-            future = waiting.pop(0)
+    with closing(_in_order(client, work, blocks, shared, ahead)) as futures:
+        for done, future in enumerate(futures, start=1):
             result = future.result()
             future.release()
-            progress(done + 1, len(blocks))
+            progress(done, len(blocks))
             yield result
-    finally:
-        client.cancel([future for future in waiting if not future.done()])
 
 
 def sum_blocks(
     client: Any,
-    work: Callable[[Sequence[Block]], Any],
+    work: Callable[..., Any],
     blocks: Sequence[Block],
     *shared: Any,
     progress: Progress = silent,
     groups: int = 32,
+    ahead: int = 2,
 ) -> Any:
     """Return the sum over groups of blocks of ``work(group, *shared)``, an array.
 
-    Each worker adds up its group and the groups are added pairwise on the workers, always in the
-    same order. At most ``groups`` arrays exist at once.
+    Each worker adds up its group and the groups are added on the workers, one after the other in
+    block order. Besides the running sum, at most ``ahead`` arrays a worker exist at once: they
+    can be as large as a sketch.
     """
+    from distributed import wait
+
     cuts = np.linspace(0, len(blocks), min(groups, len(blocks)) + 1).astype(int)
     parts = [blocks[a:b] for a, b in itertools.pairwise(cuts)]
-    leaves = [client.submit(work, part, *shared, pure=False) for part in parts]
-    level, sums = leaves, []
-    while len(level) > 1:
-        level = [
-            client.submit(np.add, *level[i : i + 2], pure=False) if i + 1 < len(level) else level[i]
-            for i in range(0, len(level), 2)
-        ]
-        sums += [future for future in level if future not in leaves and future not in sums]
-    from distributed import as_completed
+    total = None
+    with closing(_in_order(client, work, parts, shared, ahead)) as futures:
+        for done, future in enumerate(futures, start=1):
+            wait(future)
+            if future.status == "error":
+                future.result()
+            # Before the next groups, so that no array waits to be added.
+            total = (
+                future
+                if total is None
+                else client.submit(np.add, total, future, pure=False, priority=1)
+            )
+            progress(done, len(parts))
+    return total.result()
 
+
+def _in_order(
+    client: Any, work: Callable[..., Any], parts: Sequence[Any], shared: tuple, ahead: int
+) -> Iterator[Any]:
+    """Yield the future of each part in turn; cancel on the way out what is not wanted any more."""
+    limit = ahead * max(1, len(client.nthreads()))
+    waiting: list[Any] = []
+    submitted = 0
     try:
-        for done, _ in enumerate(as_completed(leaves), start=1):
-            progress(done, len(leaves))
-        return level[0].result()
+        for _ in parts:
+            while submitted < len(parts) and len(waiting) < limit:
+                waiting.append(client.submit(work, parts[submitted], *shared, pure=False))
+                submitted += 1
+            yield waiting.pop(0)
     finally:
-        client.cancel([future for future in leaves + sums if not future.done()])
+        client.cancel([future for future in waiting if not future.done()])
