@@ -1,0 +1,163 @@
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from orimap.tasks.patterns import (
+    Block,
+    as_rows,
+    neighbour_mean,
+    thin,
+    with_neighbours,
+)
+from orimap.tasks.streaming import plan_blocks
+
+
+def dense(rows):
+    return rows.toarray() if sp.issparse(rows) else rows
+
+
+def all_halves(source, valid, seed):
+    """The halves of a whole scan, put together from its pieces in scan order."""
+    train, test = np.zeros((2, source.positions, np.count_nonzero(valid)))
+    for block in source.blocks():
+        for piece in source.batches(block):
+            where = source.position_numbers(piece)
+            train[where], test[where] = map(dense, source.halves(piece, valid, seed))
+    return train, test
+
+
+def test_a_source_knows_its_shapes_and_blocks(store_patterns, small_scan):
+    source = store_patterns(small_scan, (3, 2))
+    assert (source.scan_shape, source.detector_shape) == ((4, 5), (6, 7))
+    assert source.positions == 20
+    assert source.blocks() == plan_blocks((4, 5), (3, 2))
+    np.testing.assert_array_equal(source.position_numbers(Block(1, 3, 3, 5)), [8, 9, 13, 14])
+
+
+@pytest.mark.parametrize("patterns_a_batch", [1, 2, 3, 7, 1000])
+def test_batches_cover_a_block_and_keep_their_size(
+    store_patterns, small_scan, monkeypatch, patterns_a_batch
+):
+    monkeypatch.setattr("orimap.tasks.patterns.BATCH_BYTES", patterns_a_batch * 8 * 42)
+    source = store_patterns(small_scan)
+    block = Block(1, 4, 1, 5)
+    pieces = list(source.batches(block))
+    assert all(piece.positions <= patterns_a_batch for piece in pieces)
+    visits = np.zeros((4, 5), int)
+    for piece in pieces:
+        visits[piece.slices] += 1
+    assert visits[block.slices].min() == visits.max() == 1
+    assert visits.sum() == block.positions
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "i2", "i4", "f4"])
+@pytest.mark.parametrize("filled", [0.1, 0.9])
+def test_rows_are_the_valid_pixels_in_double_precision(store_patterns, dtype, filled):
+    rng = np.random.default_rng(0)
+    values = np.where(rng.random((4, 5, 6, 7)) < filled, rng.integers(1, 100, (4, 5, 6, 7)), 0)
+    valid = rng.random((6, 7)) < 0.8
+    rows = store_patterns(values.astype(dtype)).rows(Block(1, 3, 2, 5), valid)
+    assert sp.issparse(rows) == (filled == 0.1)
+    assert rows.dtype == np.float64
+    np.testing.assert_array_equal(dense(rows), values[1:3, 2:5][:, :, valid].reshape(6, -1))
+
+
+def test_values_that_are_negative_or_not_finite_count_as_zero():
+    values = np.array([[[1, np.nan, -2, np.inf, -np.inf, 3]]], np.float32)
+    rows = as_rows(values, np.ones((1, 6), bool))
+    np.testing.assert_array_equal(dense(rows), [[1, 0, 0, 0, 0, 3]])
+    whole = as_rows(np.array([[[-5, 200, 7]]], np.int16), np.array([[True, True, False]]))
+    np.testing.assert_array_equal(dense(whole), [[0, 200]])
+
+
+def test_an_empty_scan_has_empty_sparse_rows():
+    rows = as_rows(np.zeros((2, 2, 3, 3), np.uint8), np.ones((3, 3), bool))
+    assert rows.shape == (4, 9)
+    assert rows.nnz == 0
+
+
+def test_thinning_keeps_half_and_leaves_an_independent_half():
+    counts = np.random.default_rng(2).poisson(6.0, (200, 500)).astype(float)
+    train = thin(counts, np.arange(200), 3)
+    test = counts - train
+    assert train.min() >= 0
+    assert test.min() >= 0
+    np.testing.assert_array_equal(train, np.round(train))
+    # Standard error of a mean of 100,000 Poisson values of mean 3: 0.0055.
+    assert train.mean() == pytest.approx(3, abs=0.022)
+    assert test.mean() == pytest.approx(3, abs=0.022)
+    assert train.var() == pytest.approx(3, abs=0.06)
+    # Four standard errors of a correlation coefficient.
+    assert abs(np.corrcoef(train.ravel(), test.ravel())[0, 1]) < 4 / np.sqrt(counts.size)
+
+
+def test_thinning_draws_the_same_from_sparse_and_dense_rows():
+    counts = np.random.default_rng(2).poisson(0.7, (20, 60)).astype(float)
+    numbers = np.arange(100, 120)
+    train = thin(sp.csr_matrix(counts), numbers, 3)
+    np.testing.assert_array_equal(train.toarray(), thin(counts, numbers, 3))
+
+
+def test_thinning_belongs_to_the_position_and_to_the_seed():
+    counts = np.full((6, 300), 9.0)
+    numbers = np.array([5, 1, 40, 2, 0, 3])
+    train = thin(counts, numbers, 3)
+    turned = thin(counts[::-1], numbers[::-1], 3)
+    np.testing.assert_array_equal(train, turned[::-1])
+    assert np.any(train[0] != train[1])
+    assert np.any(train != thin(counts, numbers, 4))
+
+
+def test_thinning_leaves_its_argument_alone():
+    counts = np.random.default_rng(2).poisson(2.0, (5, 9)).astype(float)
+    for rows in (counts.copy(), sp.csr_matrix(counts)):
+        thin(rows, np.arange(5), 0)
+        np.testing.assert_array_equal(dense(rows), counts)
+
+
+@pytest.mark.parametrize("filter", ["raw", "mean"])
+def test_halves_do_not_depend_on_the_blocks(store_patterns, small_scan, monkeypatch, filter):
+    valid = np.random.default_rng(4).random((6, 7)) < 0.8
+    expected = all_halves(store_patterns(small_scan, filter=filter), valid, 5)
+    for shape in ((1, 1), (2, 3), (4, 1)):
+        source = store_patterns(small_scan, shape, filter)
+        for found, wanted in zip(all_halves(source, valid, 5), expected, strict=True):
+            np.testing.assert_allclose(found, wanted, rtol=1e-14)
+    monkeypatch.setattr("orimap.tasks.patterns.BATCH_BYTES", 2 * 8 * 42)
+    for found, wanted in zip(all_halves(source, valid, 5), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-14)
+
+
+def test_the_halves_of_raw_patterns_add_up_to_the_counts(store_patterns, small_scan):
+    train, test = all_halves(store_patterns(small_scan, (3, 2)), np.ones((6, 7), bool), 5)
+    np.testing.assert_array_equal(train + test, small_scan.reshape(20, 42))
+
+
+@pytest.mark.parametrize("mean_count", [0.1, 3.0])
+def test_with_the_mean_filter_counts_are_thinned_first_and_averaged_then(
+    store_patterns, brute_force_mean, mean_count
+):
+    counts = np.random.default_rng(1).poisson(mean_count, (4, 5, 6, 7)).astype(np.uint16)
+    valid = np.ones((6, 7), bool)
+    raw_train, raw_test = all_halves(store_patterns(counts), valid, 5)
+    train, test = all_halves(store_patterns(counts, (2, 2), "mean"), valid, 5)
+    np.testing.assert_array_equal(test, raw_test)
+    expected = brute_force_mean(raw_train.reshape(counts.shape)).reshape(20, 42)
+    np.testing.assert_allclose(train, expected, rtol=1e-12)
+
+
+def test_neighbours_end_at_the_scan():
+    assert with_neighbours(Block(0, 2, 3, 5), (4, 5)) == Block(0, 3, 2, 5)
+    assert with_neighbours(Block(2, 3, 2, 3), (9, 9)) == Block(1, 4, 1, 4)
+    assert with_neighbours(Block(0, 1, 0, 1), (1, 1)) == Block(0, 1, 0, 1)
+
+
+def test_the_neighbour_mean_takes_the_neighbours_that_exist():
+    whole = Block(0, 1, 0, 3)
+    np.testing.assert_allclose(
+        neighbour_mean(whole, whole).toarray(), [[1 / 2, 1 / 2, 0], [1 / 3] * 3, [0, 1 / 2, 1 / 2]]
+    )
+    corner = neighbour_mean(Block(0, 3, 0, 3), Block(0, 1, 0, 1)).toarray()
+    np.testing.assert_allclose(corner, [[1 / 4, 1 / 4, 0, 1 / 4, 1 / 4, 0, 0, 0, 0]])
+    alone = Block(0, 1, 0, 1)
+    np.testing.assert_allclose(neighbour_mean(alone, alone).toarray(), [[1]])
