@@ -61,14 +61,14 @@ def full_weights(weights: np.ndarray) -> np.ndarray:
         90th percentile where the cluster has the largest share; inf where it has none. Whether a
         share is the largest depends on the scale: the answer is found by repetition.
     """
-    full = np.ones(weights.shape[1])
+    # From the strongest position of each: started from bare weights, what a strong cluster leaks
+    # would outshine a weak one everywhere, and that would be lost for good.
+    full = np.where(weights.max(axis=0, initial=0) > 0, weights.max(axis=0, initial=0), np.inf)
     for _ in range(3):
         label = (weights / full).argmax(axis=1)
-        owned = [weights[label == c, c] for c in range(weights.shape[1])]
-        full = np.array(
-            [np.percentile(w, FULL_PERCENTILE) if w.max(initial=0) > 0 else np.inf for w in owned]
-        )
-        full[full == 0] = np.inf
+        # Empty positions belong to nobody.
+        owned = [weights[(label == c) & (weights[:, c] > 0), c] for c in range(weights.shape[1])]
+        full = np.array([np.percentile(w, FULL_PERCENTILE) if len(w) else np.inf for w in owned])
     return full
 
 
