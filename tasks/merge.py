@@ -113,7 +113,11 @@ def neighbours(weights: np.ndarray) -> np.ndarray:
     (component, component) array of bool
     """
     k = weights.shape[-1]
-    strongest = np.quantile(weights.reshape(-1, k), 0.99, axis=0)
+    every = weights.reshape(-1, k)
+    # Of the hundredth strongest position rather than of an outlier, but where a component is in
+    # fewer positions than that.
+    strongest = np.quantile(every, 0.99, axis=0)
+    strongest = np.where(strongest > 0, strongest, every.max(axis=0, initial=0))
     present = (weights > PRESENT * strongest) & (strongest > 0)
     widened = ndimage.binary_dilation(present, np.ones((3, 3, 1), bool))
     flat, wide = present.reshape(-1, k).astype(float), widened.reshape(-1, k).astype(float)
