@@ -269,18 +269,20 @@ class AsPublished:
     name = "published"
 
     def decide(self, evidence: Evidence) -> Decision:
-        """Count the votes of the four metrics; SSIM's breaks ties."""
+        """Count the votes of the metrics; ties go to the first, SSIM."""
         ks = list(evidence.ks)
-        size = min(PUBLISHED_COMPONENTS, ks[-1])
+        size = min(max(PUBLISHED_COMPONENTS, ks[0]), ks[-1])
         matrices = evidence.components[ks.index(size)].metrics
         votes = {}
         for name in METRICS:
-            column = np.nan_to_num(matrices[name]).mean(axis=0)
+            column = matrices[name].mean(axis=0)
+            if np.isnan(column).any():  # SSIM of patterns below its window
+                continue
             place = int(column.argmin() if name == "ssim" else column.argmax())
             votes[name] = min(max(place + 1, ks[0]), ks[-1])
         tally = Counter(votes.values())
         most = max(tally.values())
-        fitted = votes["ssim"] if tally[votes["ssim"]] == most else tally.most_common(1)[0][0]
+        fitted = next(vote for vote in votes.values() if tally[vote] == most)
         reasons = [
             f"The published rule on one fit of {size} components: "
             + ", ".join(f"{name.upper()} votes for {vote}" for name, vote in votes.items())
@@ -333,12 +335,13 @@ def _level_one_and_two(evidence: Evidence, *, used: bool) -> list[Criterion]:
         # Components should differ: low SSIM and PSNR, high GMSD and MDSI.
         sign = 1 if name in ("ssim", "psnr") else -1
         order = np.argsort(np.where(np.isnan(values), np.inf, sign * values))
-        best, second = order[0], order[min(1, len(order) - 1)]
+        best = order[0]
+        margin = abs(values[order[1]] - values[best]) if len(order) > 1 else np.nan
         criteria.append(
             Criterion(
                 name.upper(),
                 int(evidence.ks[inside[best]]),
-                float(abs(values[best] - values[second])),
+                float(margin) if np.isfinite(margin) else None,
                 False,
                 "components least alike, mean off the diagonal, in the range of interest",
             )
