@@ -44,11 +44,16 @@ def baseline(store: Path, label: np.ndarray, clusters: int, *, seed: int) -> xr.
     direction = (flat / da.where(length > 0, length, 1.0)).persist()
     means = KMeans(n_clusters=max(1, clusters), random_state=seed).fit(direction)
     found = np.asarray(means.labels_).astype(np.int16).reshape(label.shape)
-    scree = TruncatedSVD(n_components=max(1, rank - 1), algorithm="tsqr").fit(flat)
+    # One column is its own singular vector, and too few for the estimator.
+    scree = (
+        TruncatedSVD(n_components=rank - 1, algorithm="tsqr").fit(flat).singular_values_
+        if rank > 1
+        else da.linalg.norm(flat, axis=0).compute()
+    )
     return variables.dataset(
         {
             variables.kmeans_label: found,
-            variables.scree_value: np.asarray(scree.singular_values_),
+            variables.scree_value: np.asarray(scree),
         },
         agreement=float(adjusted_rand_score(label.ravel(), found.ravel())),
     )
