@@ -6,6 +6,7 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
 from orimap.tasks.errors import InputError
@@ -97,6 +98,7 @@ def _local_client(workers: int, memory_limit: str | int | None) -> Iterator["Cli
 
 async def _leave_interrupts_to_the_main_process() -> None:
     """Block Ctrl-C in the thread that starts workers: they inherit it and print no traceback."""
+    resource_tracker.ensure_running()  # would unblock it again when it starts with a worker
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 

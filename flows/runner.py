@@ -136,8 +136,9 @@ class Lines:
                 if now - last < self.every_seconds or done >= total:
                     return
                 last = now
-            left = f", about {_seconds((now - started) / done * (total - done))} left"
-            self.note(f"{name}: {done} of {total}{left if done else ''}")
+            left = (now - started) / done * (total - done) if done else None
+            when = "" if left is None else f", about {_seconds(left)} left"
+            self.note(f"{name}: {done} of {total}{when}")
 
         yield progress
         self.note(f"{name}: done in {_seconds(time.monotonic() - started)}")
