@@ -1,0 +1,103 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from orimap.cluster import local
+from orimap.cluster.local import available_cores, open_client
+from orimap.tasks.errors import InputError
+
+
+def _surroundings():
+    import os
+
+    threads = [os.environ.get(f"{name}_NUM_THREADS") for name in ("OMP", "MKL", "OPENBLAS")]
+    return os.getpid(), threads
+
+
+def test_workers_are_processes_of_one_thread_and_leave_nothing(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    with open_client("local", workers=2) as client:
+        found = client.run(_surroundings)
+        folders = client.run(lambda dask_worker: dask_worker.local_directory).values()
+        assert sorted(client.nthreads().values()) == [1, 1]
+        assert len({pid for pid, _ in found.values()} | {os.getpid()}) == 3
+        assert all(threads == ["1", "1", "1"] for _, threads in found.values())
+        assert client.dashboard_link.startswith("http://127.0.0.1:")
+        assert client.scheduler.address.startswith("tcp://127.0.0.1:")
+    assert not any(Path(folder).exists() for folder in folders)
+    assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr() == ("", "")
+
+
+def test_default_is_a_worker_for_each_core_that_may_be_used():
+    assert available_cores() == len(os.sched_getaffinity(0))
+
+
+def test_a_running_scheduler_is_joined_and_left_running(client):
+    with open_client(client.scheduler.address, workers=7) as joined:
+        assert joined.submit(sum, [1, 2]).result() == 3
+        assert len(joined.nthreads()) == 2
+    assert client.submit(sum, [1, 3]).result() == 4
+
+
+def test_an_address_where_nobody_answers_is_reported(monkeypatch):
+    monkeypatch.setattr(local, "ANSWER_SECONDS", 1)
+    with (
+        pytest.raises(InputError, match="none answers within 1 s"),
+        open_client("tcp://127.0.0.1:1"),
+    ):
+        pass
+
+
+def test_a_scheduler_without_workers_is_reported(monkeypatch):
+    from distributed import LocalCluster
+
+    monkeypatch.setattr(local, "FIRST_WORKER_SECONDS", 0.5)
+    with (
+        LocalCluster(n_workers=0, dashboard_address=None, host="127.0.0.1") as cluster,
+        pytest.raises(InputError, match="workers that compute"),
+        open_client(cluster.scheduler_address),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("name", ["slurm", "127.0.0.1:8786", ""])
+def test_an_unknown_name_is_refused_with_what_there_is(name):
+    with pytest.raises(InputError, match="local, or the address"):
+        open_client(name)
+
+
+SCRIPT = """
+import time
+from orimap.cluster.local import open_client
+if __name__ == "__main__":
+    with open_client("local", workers=1) as client:
+        print(client.nthreads() and "ready", flush=True)
+        client.submit(time.sleep, 1).result()
+        time.sleep(60)
+"""
+
+
+def test_an_interrupt_ends_the_workers_without_a_word_from_them(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    process = subprocess.Popen(
+        [sys.executable, script],
+        start_new_session=True,  # so that the interrupt reaches all its processes, not ours
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    guard = threading.Timer(120, process.kill)
+    guard.start()
+    assert process.stdout.readline() == "ready\n"
+    os.killpg(process.pid, signal.SIGINT)
+    _, words = process.communicate(timeout=60)
+    guard.cancel()
+    assert words.count("Traceback") == 1  # that of the script itself
+    assert words.strip().endswith("KeyboardInterrupt")
