@@ -81,7 +81,7 @@ class ExactPass:
     deviance: np.ndarray | None
 
 
-def solve_weights(numerator: np.ndarray, gram: np.ndarray, penalty: float = 0.0) -> np.ndarray:
+def solve_weights(numerator: np.ndarray, gram: np.ndarray, l1: float = 0.0) -> np.ndarray:
     """Return the non-negative least-squares weights (k, positions).
 
     Parameters
@@ -90,15 +90,18 @@ def solve_weights(numerator: np.ndarray, gram: np.ndarray, penalty: float = 0.0)
         Component patterns times patterns.
     gram : (k, k) array
         Component patterns times component patterns.
-    penalty : float
-        Weight of an added L1 norm.
+    l1 : float
+        Weight of an added L1 norm, relative to the mean numerator of each position: a mean over
+        all of them would make a position's weights depend on which others are solved with it.
     """
+    if l1:
+        numerator = numerator - l1 * np.abs(numerator).mean(axis=0)
     diagonal = np.maximum(np.diag(gram), 1e-300)[:, None]
     weights = np.where(np.diag(gram)[:, None] > 0, np.maximum(numerator, 0) / diagonal, 0.0)
     weights /= len(gram)
     for _ in range(MAX_ROUNDS):
         before = weights.copy()
-        descend(weights, numerator, gram, penalty, SWEEPS)
+        descend(weights, numerator, gram, 0.0, SWEEPS)
         if np.abs(weights - before).max(initial=0) <= STILL * weights.max(initial=0):
             break
     return weights
@@ -214,10 +217,14 @@ def sampled(positions: np.ndarray, share: float, seed: int) -> np.ndarray:
     """Return which positions are in a sample of about this share, keyed by position and seed."""
     if share >= 1:
         return np.ones(len(positions), bool)
-    keys = np.random.Generator(np.random.Philox(key=[seed, 2**63]))
-    # A linear scramble of the running number: the same position is always in or out.
-    offset, step = keys.integers(1, 2**31, 2) | 1
-    return ((positions * step + offset) % 2**31) < share * 2**31
+    # The mixing function of SplitMix64 (Steele, Lea & Flood 2014, doi:10.1145/2660193.2660195): a
+    # plain linear scramble picks whole columns of a scan for some seeds.
+    start = np.random.default_rng(seed).integers(2**64, dtype=np.uint64)
+    mixed = start + (positions.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    return mixed < np.uint64(share * 2**64)
 
 
 def _solve_block(
@@ -292,8 +299,7 @@ def _solve(
     residual = np.empty((len(grams), rows.shape[0]))
     for i, gram in enumerate(grams):
         part = slice(stack.bounds[i], stack.bounds[i + 1])
-        penalty = l1_weights * float(np.abs(numerators[part]).mean())
-        solved = solve_weights(numerators[part], gram, penalty)
+        solved = solve_weights(numerators[part], gram, l1_weights)
         fitted = np.einsum("ij,ij->j", solved, gram @ solved)
         crossed = np.einsum("ij,ij->j", solved, numerators[part])
         residual[i] = np.maximum(total - 2 * crossed + fitted, 0)
