@@ -15,7 +15,7 @@ import numpy as np
 
 # 512 positions of 20 components in double precision fit a core's first-level cache twice.
 LANES = 512
-# The squared error must fall by less than this share of the patterns' squares over CHECK_EVERY
+# The squared error must change by less than this share of the patterns' squares over CHECK_EVERY
 # iterations to stop. Noise that no fit explains belongs to these squares, so the criterion does not
 # tighten where the sketch has dropped it.
 TOLERANCE = 1e-5
@@ -148,7 +148,7 @@ def factorise(
     squares : float, optional
         Sum of squares of the patterns themselves; by default that of the low-rank ones.
     tolerance : float
-        Stop when the squared error falls by less than this share of ``squares`` over a few
+        Stop when the squared error changes by less than this share of ``squares`` over a few
         iterations.
     max_iterations : int
 
@@ -187,10 +187,11 @@ def factorise(
         penalty = l1_patterns * float(np.abs(numerator).mean())
         gram = weights @ weights.T
         descend(patterns, numerator, gram, penalty, 2)
-        if iterations % CHECK_EVERY == 0:
+        if iterations % CHECK_EVERY == 0 or iterations == max_iterations:
             fitted = float(np.vdot(gram, patterns @ patterns.T))
             error = max(total - 2 * float(np.vdot(numerator, patterns)) + fitted, 0.0)
-            converged = last_error - error <= tolerance * squares
+            # A penalty may raise the squared error on the way: it is then not settled either.
+            converged = abs(last_error - error) <= tolerance * squares
             last_error = error
     return Factors(patterns, weights, iterations, converged, float(np.sqrt(last_error / total)))
 
