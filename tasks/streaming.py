@@ -112,15 +112,12 @@ def sum_blocks(
     block order. Besides the running sum, at most ``ahead`` arrays a worker exist at once: they
     can be as large as a sketch.
     """
-    from distributed import wait
-
     cuts = np.linspace(0, len(blocks), min(groups, len(blocks)) + 1).astype(int)
     parts = [blocks[a:b] for a, b in itertools.pairwise(cuts)]
     total = None
     with closing(_in_order(client, work, parts, shared, ahead)) as futures:
         for done, future in enumerate(futures, start=1):
-            wait(future)
-            if future.status == "error":
+            if future.exception() is not None:  # waits, but leaves the array on its worker
                 future.result()
             # Before the next groups, so that no array waits to be added.
             total = (
