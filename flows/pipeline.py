@@ -28,6 +28,7 @@ from orimap.tasks.stores import (
     mark_complete,
     only_writer,
 )
+from orimap.tasks.variables import SCAN
 
 # A run is defined by these; how it is computed (workers, cluster, orchestration) is not part of it.
 HOW = {"output", "file", "mask", "workers", "cluster", "orchestrate", "restart", "centre"}
@@ -55,6 +56,7 @@ def run_pipeline(request: Request, runner: StepRunner) -> Path:
     mark = run_mark(request, acquisition)
     with only_writer(request.output), _tidy_after_refusal(request.output):
         folder = RunFolder(request.output)
+        folder.recover()
         if not request.restart and is_complete(folder, mark):
             runner.note(f"{request.output} already holds the results of this request.")
             return request.output
@@ -130,7 +132,7 @@ def _finish(run: Run, mark: str) -> None:
     analysis = run.folder.analysis
     raw = xr.open_zarr(run.store, group="raw", consolidated=False, chunks=None)
     root = xr.Dataset(coords={name: raw[name].load() for name in ("scan_y", "scan_x")})
-    _drop_stale_fits(run)
+    _drop_stale(run)
     root.to_zarr(analysis, mode="a", consolidated=False, zarr_format=3)
     decision, clusters = run.folder.read("decision"), run.folder.read("clusters")
     attrs = zarr.open_group(analysis, mode="r+").attrs
@@ -142,13 +144,16 @@ def _finish(run: Run, mark: str) -> None:
         decided_k=int(clusters.sizes["cluster"]),
         fitted_k=int(decision.attrs["fitted_k"]),
         notes=steps.remarks(run),
+        status="complete",
     )
     mark_complete(analysis, "", mark)
-    attrs["status"] = "complete"
 
 
-def _drop_stale_fits(run: Run) -> None:
-    """Remove groups of k that an earlier, unfinished request left and this one did not ask for."""
+def _drop_stale(run: Run) -> None:
+    """Remove what an earlier, unfinished request left and this one did not ask for."""
+    stale = list(SCAN) if run.counts else [*SCAN, "sketch_training"]
+    for name in stale:
+        shutil.rmtree(run.folder.analysis / name, ignore_errors=True)
     for folder in ("fits", "basis_fits"):
         for group in (run.folder.analysis / folder).glob("k*"):
             if int(group.name[1:]) not in run.ks:

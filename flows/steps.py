@@ -1,5 +1,6 @@
 """The steps of a run. Each reads stores and writes one kind of group; none passes arrays on."""
 
+import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -41,6 +42,8 @@ class Run:
     marks: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     reused: set[str] = field(default_factory=set)
+    # More components than the patterns span directions cannot be fitted; the sketch tells.
+    most_k: int = LARGEST_K
 
     def note(self, text: str) -> None:
         """Record something the report must say, and show it."""
@@ -70,11 +73,14 @@ def ingest(run: Run, progress: Progress) -> None:
     from orimap.tasks.ingest import ingest_acquisition
 
     mark = run.marks["ingest"]
+    target = run.folder.unfinished / "patterns.zarr"
+    if complete_mark(target, "raw") != mark:
+        # Left by another request that was killed: it must not be published with this one.
+        shutil.rmtree(target, ignore_errors=True)
     raw_is_there = complete_mark(run.store, "raw") == mark
     if raw_is_there and run.can_reuse("ingest", "acquisition", mark):
         return
     request, shape = run.request, reduced_shapes(run.request, run.acquisition)
-    target = run.folder.unfinished / "patterns.zarr"
     dtype = stored_dtype(run.acquisition.dtype, request.bin)
     ds = ingest_acquisition(
         run.client,
@@ -158,6 +164,12 @@ def sketch(run: Run, progress: Progress) -> None:
         if run.request.direct_beam == "auto":
             beam, finding = direct_beam_region(mean, valid)
         weighting = poisson_weighting(mean, valid, beam, poisson=run.request.weighting == "poisson")
+        if not weighting.fitted.any():
+            raise InputError(
+                "some intensity beside the direct beam and the masked pixels",
+                "none in any pattern",
+                "check --mask and --crop, or keep the direct beam with --direct-beam keep",
+            )
         made = sketch_patterns(
             run.client,
             patterns,
@@ -172,7 +184,14 @@ def sketch(run: Run, progress: Progress) -> None:
             ds.attrs["direct_beam"] = finding
             run.folder.write(group, ds, run.marks["sketch"])
     ranks = [run.folder.read(group).sizes["direction"] for group in groups]
+    if min(ranks) == 0:
+        raise InputError(
+            "enough counts to hold half of them out",
+            "a half without any beside the direct beam",
+            "analyse them all with --counts no",
+        )
     if run.ks[-1] > min(ranks):
+        run.most_k = min(ranks)
         run.ks = [k for k in run.ks if k <= min(ranks)] or [min(ranks)]
         run.note(f"The patterns span only {min(ranks)} dimensions: k ends at {run.ks[-1]}.")
 
@@ -336,7 +355,7 @@ def _left_out(run: Run) -> np.ndarray:
 def widened(run: Run, decision: Decision) -> list[int] | None:
     """Return the k to look at next when the best one touches an edge; None when it does not."""
     first, last = run.ks[0], run.ks[-1]
-    most = min(LARGEST_K, largest_k(*reduced_shapes(run.request, run.acquisition)))
+    most = min(run.most_k, largest_k(*reduced_shapes(run.request, run.acquisition)))
     if first == last or run.request.decided_k is not None:
         return None
     if run.request.strategy != "evidence":

@@ -68,20 +68,28 @@ class RunFolder:
         self.unfinished = root / ".unfinished"
         self.analysis = self.unfinished / "analysis.zarr"
         self._replaced = root / ".replaced"
+        self._moving = self.unfinished / "moving"
 
     @property
     def published_analysis(self) -> Path:
         """The last complete results."""
         return self.root / "analysis.zarr"
 
+    def recover(self) -> None:
+        """Finish what a run that was killed while it published left half-moved."""
+        if self._moving.exists():
+            self._move()
+
     def prepare(self) -> None:
-        """Make the folders, and finish or undo what a killed run left half-moved."""
+        """Make the folder for what is unfinished, after ``recover``."""
+        self.recover()
         self.unfinished.mkdir(parents=True, exist_ok=True)
-        for name in ("analysis.zarr", "patterns.zarr"):
-            kept, place = self._replaced / name, self.root / name
-            if kept.exists() and not place.exists():
-                kept.rename(place)
-        shutil.rmtree(self._replaced, ignore_errors=True)
+        shutil.rmtree(self._copying, ignore_errors=True)
+
+    @property
+    def _copying(self) -> Path:
+        """A group on its way from the complete results."""
+        return self.unfinished / "copying"
 
     def discard(self) -> None:
         """Forget what an earlier unfinished run left."""
@@ -89,10 +97,10 @@ class RunFolder:
 
     def patterns(self, mark: str) -> Path:
         """Return the pattern store whose /raw holds ``mark``, or where to write a new one."""
-        published = self.root / "patterns.zarr"
-        if complete_mark(published, "raw") == mark:
+        new, published = self.unfinished / "patterns.zarr", self.root / "patterns.zarr"
+        if complete_mark(new, "raw") != mark and complete_mark(published, "raw") == mark:
             return published
-        return self.unfinished / "patterns.zarr"
+        return new
 
     def reuse(self, group: str, mark: str) -> bool:
         """Make a complete group with this fingerprint available; False if there is none."""
@@ -103,13 +111,12 @@ class RunFolder:
         target = self.analysis / group
         zarr.open_group(self.analysis, mode="a")
         shutil.rmtree(target, ignore_errors=True)
-        partial = self.unfinished / "copying"
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(self.published_analysis / group, partial)
+        shutil.rmtree(self._copying, ignore_errors=True)
+        shutil.copytree(self.published_analysis / group, self._copying)
         target.parent.mkdir(parents=True, exist_ok=True)
         if "/" in group:
             zarr.open_group(self.analysis, path=group.rsplit("/", 1)[0], mode="a")
-        partial.rename(target)
+        self._copying.rename(target)
         return True
 
     def write(self, group: str, ds: xr.Dataset, mark: str) -> None:
@@ -121,14 +128,25 @@ class RunFolder:
         return open_group(self.analysis, group)
 
     def publish(self) -> None:
-        """Put what this run made in place of the last complete results."""
+        """Put what this run made in place of the last complete results.
+
+        Everything is complete by now: if this is killed, ``recover`` moves the rest.
+        """
+        self._moving.touch()
+        self._move()
+
+    def _move(self) -> None:
+        """Move all that was made to its place, from wherever an earlier call has stopped."""
         self._replaced.mkdir(exist_ok=True)
         for made in sorted(self.unfinished.iterdir()):
-            place = self.root / made.name
+            if made == self._moving:
+                continue
+            place, kept = self.root / made.name, self._replaced / made.name
             if place.exists():
-                place.rename(self._replaced / made.name)
+                place.rename(kept)
             made.rename(place)
-        shutil.rmtree(self._replaced, ignore_errors=True)
+        shutil.rmtree(self._replaced)
+        self._moving.unlink()
         self.unfinished.rmdir()
 
 
