@@ -143,4 +143,6 @@ def _in_order(
                 submitted += 1
             yield waiting.pop(0)
     finally:
-        client.cancel([future for future in waiting if not future.done()])
+        unfinished = [future for future in waiting if not future.done()]
+        if unfinished:
+            client.cancel(unfinished)
