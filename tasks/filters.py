@@ -9,7 +9,7 @@ import zarr
 from orimap.tasks.errors import InputError
 from orimap.tasks.patterns import PatternSource, neighbour_mean, with_neighbours
 from orimap.tasks.scan_statistics import clean
-from orimap.tasks.stores import mark_complete
+from orimap.tasks.stores import mark_complete, remove_group
 from orimap.tasks.streaming import Block, Progress, map_blocks, silent
 
 FILTERS = ("raw", "mean")
@@ -56,6 +56,7 @@ def write_mean(client: Any, store: Path, mark: str, *, progress: Progress = sile
     """
     raw = zarr.open_group(store, path="raw", mode="r")
     source = raw["pattern_intensity"]
+    remove_group(store, "mean")
     group = zarr.open_group(store, path="mean", mode="w")
     for name, values in raw.arrays():
         if name != "pattern_intensity":

@@ -32,10 +32,16 @@ def write_group(store: Path, group: str, ds: xr.Dataset, mark: str | None) -> No
     """Replace one group of a Zarr v3 store; mark it complete last, with ``mark``."""
     # Masked integers come back as floats: plain values only, no fill value in the encoding.
     encoding = {name: {"_FillValue": None} for name in ds.variables}
-    shutil.rmtree(store / group, ignore_errors=True)
+    remove_group(store, group)
     ds.to_zarr(store, group=group, mode="a", consolidated=False, zarr_format=3, encoding=encoding)
     if mark is not None:
         mark_complete(store, group, mark)
+
+
+def remove_group(store: Path, group: str) -> None:
+    """Remove a group, its mark first: what is left by a kill must not pass for the whole."""
+    (store / group / "zarr.json").unlink(missing_ok=True)
+    shutil.rmtree(store / group, ignore_errors=True)
 
 
 def mark_complete(store: Path, group: str, mark: str) -> None:
@@ -110,7 +116,7 @@ class RunFolder:
             return False
         target = self.analysis / group
         zarr.open_group(self.analysis, mode="a")
-        shutil.rmtree(target, ignore_errors=True)
+        remove_group(self.analysis, group)
         shutil.rmtree(self._copying, ignore_errors=True)
         shutil.copytree(self.published_analysis / group, self._copying)
         target.parent.mkdir(parents=True, exist_ok=True)
