@@ -36,6 +36,15 @@ def scan(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread_each():
+    """Linear algebra in this process competes with the workers for the same cores."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        yield
+
+
 @pytest.fixture(scope="module")
 def counts(scan):
     return zarr.open_group(scan, mode="r")["pattern_intensity"][:]
@@ -221,19 +230,19 @@ def same_results(one, other, k):
         np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-4 * np.abs(x).max())
 
 
-@pytest.mark.parametrize("patterns", [1, 20])
+@pytest.mark.parametrize("patterns", [5, 30])
 def test_the_size_of_chunks_changes_nothing(
     finished, scan, same_workers, tmp_path, monkeypatch, patterns
 ):
     monkeypatch.setattr(steps, "chunk_bytes_for", lambda _scan, pattern: patterns * pattern)
-    run(scan, tmp_path, k="3:4")
+    run(scan, tmp_path, k="3:3")
     chunks = zarr.open_group(tmp_path / "patterns.zarr", path="raw")["pattern_intensity"].chunks
     assert chunks[0] * chunks[1] <= patterns
     same_results(finished, tmp_path, 3)
 
 
 def test_one_worker_gives_what_two_give_with_a_cluster_of_its_own(finished, scan, tmp_path):
-    run(scan, tmp_path, k="3:4", workers=1)
+    run(scan, tmp_path, k="3:3", workers=1)
     same_results(finished, tmp_path, 3)
     record = json.loads((tmp_path / "run.json").read_text())
     assert record["peak_bytes"] > 0
@@ -277,9 +286,9 @@ def test_a_run_that_broke_goes_on_where_it_stopped(
     with monkeypatch.context() as patch:
         patch.setattr(steps, step, raising)
         with pytest.raises(InterruptedRunError):
-            run(scan, tmp_path, k="3:4")
+            run(scan, tmp_path, k="3:3")
     assert not (tmp_path / "analysis.zarr").exists()
-    run(scan, tmp_path, k="3:4")
+    run(scan, tmp_path, k="3:3")
     assert {"ingest", "sketch", "fit"} <= reused(tmp_path)
     same_results(finished, tmp_path, 3)
 
@@ -308,7 +317,7 @@ def test_the_last_results_stay_until_another_request_is_complete(
 
 
 def test_results_half_moved_when_a_run_was_killed_are_moved_by_the_next(
-    finished, scan, same_workers, tmp_path, monkeypatch
+    scan, same_workers, tmp_path, monkeypatch
 ):
     run(scan, tmp_path, k="3:3")
     moves = []
@@ -329,16 +338,15 @@ def test_results_half_moved_when_a_run_was_killed_are_moved_by_the_next(
     with monkeypatch.context() as patch:
         patch.setattr(pipeline.RunFolder, "publish", publish)
         with pytest.raises(InterruptedRunError):
-            run(scan, tmp_path, k="3:4")
+            run(scan, tmp_path, k="3:3", seed=4)
     same_workers.clear()
-    run(scan, tmp_path, k="3:4")
+    run(scan, tmp_path, k="3:3", seed=4)
     assert same_workers == []
-    assert results(tmp_path).attrs["request"]["k"] == [3, 4]
-    assert json.loads((tmp_path / "run.json").read_text())["request"]["k"] == [3, 4]
+    assert results(tmp_path).attrs["request"]["seed"] == 4
+    assert json.loads((tmp_path / "run.json").read_text())["request"]["seed"] == 4
     assert {p.name for p in tmp_path.iterdir()} == {
         "analysis.zarr", "patterns.zarr", "report.html", "run.json", ".lock",
     }  # fmt: skip
-    same_results(finished, tmp_path, 3)
 
 
 def test_two_runs_cannot_write_one_folder(scan, same_workers, tmp_path):
@@ -439,7 +447,7 @@ def test_k_of_one_alone(scan, same_workers, tmp_path):
 
 
 def test_the_mean_filter_from_end_to_end(scan, counts, same_workers, tmp_path):
-    run(scan, tmp_path, k="3:4", filter="mean")
+    run(scan, tmp_path, k="3:3", filter="mean")
     tree = results(tmp_path)
     assert tree.attrs["decided_k"] == 3
     mean = xr.open_zarr(tmp_path / "patterns.zarr", group="mean", consolidated=False)
@@ -550,7 +558,7 @@ KILLED_IN_THE_FITS = """
 
     if __name__ == "__main__":
         steps.score = kill
-        request = Request.read(file=sys.argv[1], output=sys.argv[2], k="3:4", workers=1)
+        request = Request.read(file=sys.argv[1], output=sys.argv[2], k="3:3", workers=1)
         run_pipeline(request, PlainRunner(NoDisplay()))
 """
 
@@ -565,6 +573,6 @@ def test_a_killed_process_leaves_a_run_that_can_go_on(finished, scan, same_worke
     )  # fmt: skip
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert not (out / "analysis.zarr").exists()
-    run(scan, out, k="3:4")
+    run(scan, out, k="3:3")
     assert {"ingest", "sketch", "fit"} <= reused(out)
     same_results(finished, out, 3)
