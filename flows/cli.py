@@ -5,6 +5,7 @@ import inspect
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
@@ -53,9 +54,19 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show where an error comes 
 
 def main() -> None:
     """Run the command line."""
-    # What ends a run from outside (a batch system, systemd) leaves workers no time to be left over.
+    # What ends a run from outside (a batch system, systemd) ends its workers as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    sys.unraisablehook = _insist
     app()
+
+
+def _insist(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Send a signal again that fell into a callback, whose exceptions Python drops."""
+    sent = {KeyboardInterrupt: signal.SIGINT, SystemExit: signal.SIGTERM}.get(unraisable.exc_type)
+    if sent is None:
+        sys.__unraisablehook__(unraisable)
+    else:
+        threading.Timer(0.1, os.kill, (os.getpid(), sent)).start()
 
 
 def _answers(command: Callable[..., None]) -> Callable[..., None]:
