@@ -1,0 +1,50 @@
+"""What a run takes in memory, against the bound that is worked out before it starts."""
+
+import json
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+from orimap.tasks.memory import chunk_bytes_for, predict_peak_bytes
+from orimap.tasks.scan_recipe import ScanRecipe
+from orimap.tasks.write_scan import write_scan
+
+SCAN, DETECTOR = (32, 64), (256, 256)
+
+# In a process of its own: only what the run takes is measured.
+RUN = """
+    import sys
+    from orimap.flows.pipeline import run_pipeline
+    from orimap.flows.request import Request
+    from orimap.flows.runner import NoDisplay, PlainRunner
+
+    if __name__ == "__main__":
+        request = Request.read(file=sys.argv[1], output=sys.argv[2], k="2:2", workers=2)
+        run_pipeline(request, PlainRunner(NoDisplay()))
+"""
+
+
+def test_a_scan_of_eight_chunks_stays_within_the_bound_stated_before(tmp_path):
+    file = tmp_path / "large.npy"
+    write_scan(ScanRecipe(scan=SCAN, detector=DETECTOR, grains=2, dose=3000, seed=3), file)
+    pattern_bytes = 2 * DETECTOR[0] * DETECTOR[1]
+    assert SCAN[0] * SCAN[1] * pattern_bytes >= 8 * chunk_bytes_for(SCAN, pattern_bytes)
+    script = tmp_path / "run.py"
+    script.write_text(textwrap.dedent(RUN))
+    done = subprocess.run(
+        [sys.executable, script, file, tmp_path / "out"],
+        capture_output=True, text=True, timeout=400,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    bound = predict_peak_bytes(SCAN, DETECTOR, np.dtype("u2"), workers=2, k_max=2)
+    assert record["predicted_peak_bytes"] == bound
+    assert record["peak_bytes"] <= bound
+    # Nor is the bound so high that it says nothing.
+    assert bound <= 4 * record["peak_bytes"]
+    assert record["peak_bytes"] == pytest.approx(
+        max(step["peak_bytes"] for step in record["steps"]), rel=0.2
+    )
