@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numba
 import numpy as np
 import scipy.sparse as sp
 import zarr
@@ -78,14 +79,17 @@ class PatternSource:
         """Return filtered patterns as rows (positions, valid pixels) in double precision."""
         return as_rows(self.stored(piece, self.filter), valid)
 
-    def halves(self, piece: Block, valid: np.ndarray, seed: int) -> tuple[Rows, Rows]:
+    def halves(
+        self, piece: Block, valid: np.ndarray, seed: int, rows: Rows | None = None
+    ) -> tuple[Rows, Rows]:
         """Split the counts of every pattern in two independent halves.
 
         Returns the training half, filtered, and the test half, as acquired. The draws are made
-        from the raw counts before any filter, and belong to the scan position alone.
+        from the raw counts before any filter, and belong to the scan position alone. ``rows`` of
+        the same piece, where they are at hand, save reading raw patterns again.
         """
         if self.filter == "raw":
-            counts = as_rows(self.stored(piece, "raw"), valid)
+            counts = self.rows(piece, valid) if rows is None else rows
             train = thin(counts, self.position_numbers(piece), seed)
             return train, counts - train
         around = with_neighbours(piece, self.scan_shape)
@@ -103,10 +107,42 @@ class PatternSource:
 
 def as_rows(values: np.ndarray, valid: np.ndarray) -> Rows:
     """Return patterns (..., detector_y, detector_x) as rows of their valid pixels, cleaned."""
-    rows = clean(values.reshape(-1, valid.size)[:, valid.ravel()])
-    if np.count_nonzero(rows) < SPARSE_BELOW * rows.size:
-        return sp.csr_matrix(rows, dtype=np.float64)
-    return rows.astype(np.float64)
+    flat = values.reshape(-1, valid.size)
+    if np.count_nonzero(flat) >= SPARSE_BELOW * flat.size:
+        return clean(flat[:, valid.ravel()]).astype(np.float64)
+    column = np.full(valid.size, -1, np.int32)
+    column[valid.ravel()] = np.arange(np.count_nonzero(valid))
+    indptr = positive_entries(flat, column)
+    indices, data = np.empty(indptr[-1], np.int32), np.empty(indptr[-1])
+    compress_rows(flat, column, indptr, indices, data)
+    return sp.csr_matrix((data, indices, indptr), shape=(len(flat), np.count_nonzero(valid)))
+
+
+@numba.njit(cache=True, nogil=True)
+def positive_entries(flat, column):  # noqa: ANN001, ANN201
+    """Return where each row begins among the positive, finite values of the kept columns."""
+    indptr = np.zeros(flat.shape[0] + 1, np.int32)
+    for row in range(flat.shape[0]):
+        count = 0
+        for pixel in range(flat.shape[1]):
+            value = flat[row, pixel]
+            if value > 0 and value < np.inf and column[pixel] >= 0:
+                count += 1
+        indptr[row + 1] = indptr[row] + count
+    return indptr
+
+
+@numba.njit(cache=True, nogil=True)
+def compress_rows(flat, column, indptr, indices, data):  # noqa: ANN001, ANN201
+    """Write the positive, finite values of the kept columns as compressed sparse rows."""
+    for row in range(flat.shape[0]):
+        entry = indptr[row]
+        for pixel in range(flat.shape[1]):
+            value = flat[row, pixel]
+            if value > 0 and value < np.inf and column[pixel] >= 0:
+                indices[entry] = column[pixel]
+                data[entry] = value
+                entry += 1
 
 
 def thin(counts: Rows, positions: np.ndarray, seed: int) -> Rows:

@@ -235,7 +235,7 @@ def _versions(
     """Return all counts of a piece and, if asked, their training half."""
     rows = [patterns.rows(piece, weighting.valid)]
     if held_out:
-        rows.append(patterns.halves(piece, weighting.valid, seed)[0])
+        rows.append(patterns.halves(piece, weighting.valid, seed, rows[0])[0])
     return rows
 
 
