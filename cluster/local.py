@@ -74,10 +74,13 @@ def _local_client(workers: int, memory_limit: str | int | None) -> Iterator["Cli
     one_thread = dict.fromkeys(
         ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), 1
     )
-    spawn = dask.config.get("distributed.nanny.pre-spawn-environ", {})
+    # What goes wrong in a task reaches us with its result; the rest is noise as workers close.
+    no_noise = {"DASK_LOGGING__DISTRIBUTED": "critical"}
+    environment = dask.config.get("distributed.nanny.pre-spawn-environ", {})
+    environment = {**environment, **one_thread, **no_noise}
     with (
         tempfile.TemporaryDirectory(prefix="orimap-", ignore_cleanup_errors=True) as folder,
-        dask.config.set({"distributed.nanny.pre-spawn-environ": {**spawn, **one_thread}}),
+        dask.config.set({"distributed.nanny.pre-spawn-environ": environment}),
         LocalCluster(
             n_workers=0,
             threads_per_worker=1,
