@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from typer.testing import CliRunner
 
@@ -333,8 +334,13 @@ def test_an_interrupt_is_not_lost_in_a_callback(sent, code):
 
 def _no_process_left_of(session):
     for _ in range(50):
-        left = subprocess.run(["pgrep", "-s", str(session)], capture_output=True, text=True).stdout
+        left = [pid for pid in psutil.pids() if _session_of(pid) == session]
         if not left:
             return
         time.sleep(0.1)
-    raise AssertionError(f"processes left: {left.split()}")
+    raise AssertionError(f"processes left: {left}")
+
+
+def _session_of(pid):
+    with contextlib.suppress(OSError):
+        return os.getsid(pid)
