@@ -9,11 +9,11 @@ from pathlib import Path
 
 import zarr
 
-from orimap.flows import steps
+from orimap.flows import conclusions, steps
 from orimap.flows.measure import Measurement, machine, versions
 from orimap.flows.request import Request
+from orimap.flows.run import Run, largest_k, reduced_shapes
 from orimap.flows.runner import StepRunner
-from orimap.flows.steps import Run
 from orimap.tasks.acquisition import Acquisition, open_acquisition
 from orimap.tasks.choose_k import find_strategy
 from orimap.tasks.errors import InputError
@@ -97,8 +97,8 @@ def _analyse(run: Run, mark: str) -> None:
                 steps.fit(run)
                 record["reused"] = "fit" in run.reused
             step("score", steps.score)
-            decision = step("decide", steps.decide)
-            more = steps.widened(run, decision)
+            decision = step("decide", conclusions.decide)
+            more = conclusions.widened(run, decision)
             if more is None:
                 break
             run.note(
@@ -106,16 +106,16 @@ def _analyse(run: Run, mark: str) -> None:
                 f"{run.ks[-1]}: looking at {more[0]} to {more[-1]}."
             )
             run.ks = more
-        step("clusters", steps.map_clusters)
-        step("baseline", steps.compare_baseline)
-        runner.table("decision", steps.decision_rows(run, run.ks))
+        step("clusters", conclusions.map_clusters)
+        step("baseline", conclusions.compare_baseline)
+        runner.table("decision", conclusions.decision_rows(run, run.ks))
         measured.facts(
             request=request.model_dump(mode="json"),
             versions=versions(),
             machine=machine(),
             predicted_peak_bytes=predicted_bytes(request, run.acquisition, len(client.nthreads())),
             dashboard=client.dashboard_link,
-            notes=steps.remarks(run),
+            notes=conclusions.remarks(run),
         )
         _finish(run, mark)
     with measured.step("report"):
@@ -143,7 +143,7 @@ def _finish(run: Run, mark: str) -> None:
         acquisition=run.acquisition.path.name,
         decided_k=int(clusters.sizes["cluster"]),
         fitted_k=int(decision.attrs["fitted_k"]),
-        notes=steps.remarks(run),
+        notes=conclusions.remarks(run),
         status="complete",
     )
     mark_complete(analysis, "", mark)
@@ -212,7 +212,7 @@ def range_of_k(request: Request, acquisition: Acquisition) -> list[int]:
     InputError
         If the range that was asked for, or ``--decided-k``, does not fit the scan.
     """
-    scan, detector = steps.reduced_shapes(request, acquisition)
+    scan, detector = reduced_shapes(request, acquisition)
     positions = scan[0] * scan[1]
     first, last = request.k
     asked = "k" in request.model_fields_set
@@ -223,7 +223,7 @@ def range_of_k(request: Request, acquisition: Acquisition) -> list[int]:
             f"give a range that ends at {min(positions, detector[0] * detector[1])} or below",
         )
     if not asked:
-        last = min(last, steps.largest_k(scan, detector))
+        last = min(last, largest_k(scan, detector))
         first = min(first, last)
     forced = request.decided_k
     if forced is not None and not first <= forced <= last:
@@ -271,7 +271,7 @@ def is_complete(folder: RunFolder, mark: str) -> bool:
 
 def predicted_bytes(request: Request, acquisition: Acquisition, workers: int) -> int:
     """Return the bound on the memory of this run."""
-    scan, detector = steps.reduced_shapes(request, acquisition)
+    scan, detector = reduced_shapes(request, acquisition)
     return predict_peak_bytes(
         scan,
         detector,

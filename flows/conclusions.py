@@ -1,0 +1,189 @@
+"""The steps that draw conclusions from the scored fits: decision, maps, baseline, remarks."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+
+import numpy as np
+
+from orimap.flows.run import Run, largest_k, reduced_shapes
+from orimap.tasks import fit_store, variables
+from orimap.tasks.choose_k import Decision, choose_k
+from orimap.tasks.evidence import Evidence
+from orimap.tasks.stores import fingerprint
+from orimap.tasks.streaming import Progress
+
+# How far k is widened when the best one touches an edge of the range.
+WIDEN_BY = 10
+
+
+def decide(run: Run, progress: Progress) -> Decision:
+    """Compare the components of every k and decide; write /decision."""
+    evidence = _gather_evidence(run, progress)
+    decision = choose_k(evidence, run.request.strategy, run.request.decided_k)
+    run.marks["decision"] = fingerprint(
+        scores=[run.marks[f"score{k}"] for k in run.ks],
+        strategy=run.request.strategy,
+        forced=run.request.decided_k,
+    )
+    ds = evidence.dataset()
+    interest = evidence.interest
+    slow = [k for k in run.ks if not run.folder.read(fit_store.fit_group(k)).attrs["converged"]]
+    if slow:
+        run.note(f"Stopped at the largest number of iterations, not converged: k = {slow}.")
+    ds.attrs.update(
+        strategy=decision.strategy,
+        fitted_k=decision.fitted_k,
+        knee=interest.knee,
+        range_low=interest.low,
+        range_high=interest.high,
+        reasons=decision.reasons,
+        criteria=[asdict(criterion) for criterion in decision.criteria],
+        confidence=decision.confidence,
+        runner_up=decision.runner_up,
+        drop_threshold=decision.drop_threshold,
+        not_converged=slow,
+    )
+    run.folder.write("decision", ds, run.marks["decision"])
+    return decision
+
+
+def _gather_evidence(run: Run, progress: Progress) -> Evidence:
+    """Compare components on the workers, one task per k, and collect every score."""
+    from orimap.tasks.clusters import compare_components
+
+    left_out = _left_out(run)
+    futures = [
+        run.client.submit(
+            compare_components, run.folder.analysis, fit_store.fit_group(k), left_out, pure=False
+        )
+        for k in run.ks
+    ]
+    components = []
+    for done, future in enumerate(futures, start=1):
+        components.append(future.result())
+        progress(done, len(futures))
+    fits = [run.folder.read(fit_store.fit_group(k)) for k in run.ks]
+    deviance = None
+    if run.counts:
+        deviance = np.stack([variables.scan_held_out_deviance.read(f).values.ravel() for f in fits])
+    return Evidence(
+        np.array(run.ks),
+        np.array([f.attrs["loss"] for f in fits]),
+        np.array([f.attrs["loss_error"] for f in fits]),
+        float(run.folder.read("acquisition").attrs["mean_intensity"]),
+        np.array([f.attrs["relative_error"] for f in fits]),
+        deviance,
+        components,
+    )
+
+
+def _left_out(run: Run) -> np.ndarray:
+    """Return the pixels that say nothing about orientation: masked ones and the direct beam."""
+    weighting = fit_store.read_weighting(run.folder.read("sketch"))
+    return fit_store.on_detector(weighting.fitted, weighting.valid) == 0
+
+
+def widened(run: Run, decision: Decision) -> list[int] | None:
+    """Return the k to look at next when the best one touches an edge; None when it does not."""
+    first, last = run.ks[0], run.ks[-1]
+    most = min(run.most_k, largest_k(*reduced_shapes(run.request, run.acquisition)))
+    if first == last or run.request.decided_k is not None:
+        return None
+    if run.request.strategy != "evidence":
+        return None
+    if decision.fitted_k == last and last < most:
+        return list(range(first, min(most, last + WIDEN_BY) + 1))
+    if decision.fitted_k == first and first > 1:
+        return list(range(max(1, first - WIDEN_BY), last + 1))
+    return None
+
+
+def map_clusters(run: Run, progress: Progress) -> None:
+    """Draw the maps of the decided fit; write /clusters and /overlap."""
+    from orimap.tasks import clusters
+    from orimap.tasks.maps import map_clusters as draw
+    from orimap.tasks.merge import merge_components
+
+    mark = fingerprint(decision=run.marks["decision"], fitted=_fitted_k(run))
+    run.marks["clusters"] = mark
+    if all(run.can_reuse("clusters", group, mark) for group in ("clusters", "overlap")):
+        return
+    run.reused.discard("clusters")
+    fitted = run.folder.read(fit_store.fit_group(_fitted_k(run)))
+    pattern = variables.component_pattern.read(fitted).values.astype(float)
+    weight = variables.scan_weight.read(fitted).values
+    merged = merge_components(pattern, weight, _left_out(run))
+    maps = draw(weight, merged.component_cluster)
+    mean = clusters.mean_patterns(
+        run.client, run.patterns, maps.label, len(maps.size), progress=progress
+    )
+    mask = variables.detector_mask.read(run.folder.read("acquisition")).values > 0
+    ds = clusters.clusters_dataset(
+        maps, mean, clusters.representatives(pattern, weight, maps), mask
+    )
+    run.folder.write("clusters", ds, mark)
+    run.folder.write("overlap", clusters.overlap_dataset(maps), mark)
+
+
+def remarks(run: Run) -> list[str]:
+    """Return what was left out, sampled or assumed, for the report and the results."""
+    found, fitted = run.folder.read("acquisition"), _fitted_k(run)
+    facts = run.folder.read(fit_store.fit_group(fitted)).attrs
+    said = [*run.notes]
+    finding = run.folder.read("sketch").attrs["direct_beam"]
+    said.append(finding[0].upper() + finding[1:] + ".")
+    if run.request.counts != "auto" and run.counts != found.attrs["counts_like"]:
+        said.append(
+            f"The values were taken {'as' if run.counts else 'not as'} counts because of --counts "
+            f"{run.request.counts}; their Fano factor says otherwise."
+        )
+    if facts["loss_error"] > 0:
+        said.append(
+            f"The loss was taken from a sample of {facts['loss_positions']} positions; its "
+            "standard error is in the table of every k."
+        )
+    if facts["empty_components"]:
+        said.append(f"{facts['empty_components']} components of the fit used are empty.")
+    unplaced = run.folder.read("clusters").attrs["clusters_without_position"]
+    if unplaced:
+        said.append(
+            f"{unplaced} of the distinct patterns is strongest nowhere and was left out of the map."
+        )
+    return said
+
+
+def _fitted_k(run: Run) -> int:
+    return int(run.folder.read("decision").attrs["fitted_k"])
+
+
+def compare_baseline(run: Run, _progress: Progress) -> None:
+    """Write /baseline: k-means and scree beside our map."""
+    from orimap.tasks.baseline import baseline
+
+    mark = fingerprint(clusters=run.marks["clusters"], kind="baseline")
+    if run.can_reuse("baseline", "baseline", mark):
+        return
+    label = variables.cluster_label.read(run.folder.read("clusters")).values
+    count = int(label.max()) + 1
+    ds = baseline(run.folder.analysis, label, count, seed=run.request.seed)
+    run.folder.write("baseline", ds, mark)
+
+
+def decision_rows(run: Run, ks: Iterable[int]) -> list[dict]:
+    """Return the table that explains the decision, one row per k."""
+    ds = run.folder.read("decision")
+    rows = []
+    for k in ks:
+        row = ds.sel(k=k)
+        rows.append(
+            {
+                "k": int(k),
+                "loss": float(row["k_component_loss"]),
+                "held-out drop": float(row["k_held_out_drop"]),
+                "distinct": int(row["k_distinct"]),
+                "background": int(row["k_background"]),
+                "in range": bool(row["k_in_range"]),
+                "used": int(k) == ds.attrs["fitted_k"],
+            }
+        )
+    return rows

@@ -1,0 +1,78 @@
+"""One run under way: what was asked, where things are, which numbers of components are tried."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from orimap.flows.request import Request
+from orimap.flows.runner import StepRunner
+from orimap.tasks.acquisition import Acquisition
+from orimap.tasks.patterns import PatternSource
+from orimap.tasks.stores import RunFolder
+
+# No range of k is widened beyond this.
+LARGEST_K = 60
+
+
+@dataclass
+class Run:
+    """One run under way: what was asked, where things are, which k are looked at."""
+
+    request: Request
+    acquisition: Acquisition
+    folder: RunFolder
+    ks: list[int]
+    client: Any = None
+    runner: StepRunner | None = None
+    counts: bool = False
+    marks: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    reused: set[str] = field(default_factory=set)
+    # More components than the patterns span directions cannot be fitted; the sketch tells.
+    most_k: int = LARGEST_K
+
+    def note(self, text: str) -> None:
+        """Record something the report must say, and show it."""
+        self.notes.append(text)
+        self.runner.note(text)
+
+    def can_reuse(self, step: str, group: str, mark: str) -> bool:
+        """Return whether a complete group with this fingerprint serves again."""
+        again = not self.request.restart and self.folder.reuse(group, mark)
+        if again:
+            self.reused.add(step)
+        return again
+
+    @property
+    def store(self) -> Path:
+        """The pattern store."""
+        return self.folder.patterns(self.marks["ingest"])
+
+    @property
+    def patterns(self) -> PatternSource:
+        """How workers read the patterns, filtered."""
+        return PatternSource.open(self.store, self.request.filter)
+
+
+def reduced_shapes(
+    request: Request, acquisition: Acquisition
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the shapes of scan and detector after --roi, --crop and --bin."""
+
+    def part(region: tuple[int, int, int, int] | None, shape: tuple[int, int]) -> tuple[int, int]:
+        if region is None:
+            return shape
+        return min(region[1], shape[0]) - region[0], min(region[3], shape[1]) - region[2]
+
+    detector = part(request.crop, acquisition.detector_shape)
+    return (
+        part(request.roi, acquisition.scan_shape),
+        (detector[0] // request.bin, detector[1] // request.bin),
+    )
+
+
+def largest_k(scan_shape: tuple[int, int], detector_shape: tuple[int, int]) -> int:
+    """Return the largest number of components that a scan can tell apart at all."""
+    return max(1, min(int(np.prod(scan_shape)) - 1, int(np.prod(detector_shape))))
