@@ -310,7 +310,7 @@ def _run_parameters() -> Iterator[inspect.Parameter]:
         plain = "PATH" if Path in kinds else "INTEGER" if int in kinds else "TEXT"
         metavar = WRITTEN_AS.get(name) or choices or plain
         flag = field.annotation is bool
-        default = "" if flag or not field.default else _written(field.default)
+        default = "" if flag or field.is_required() else _written(field.default)
         described = f"{field.description}{default and f' [{default}]'}"
         option = "--" + name.replace("_", "-")
         if name == "file":
@@ -332,7 +332,7 @@ def _written(default: Any) -> str:
     if isinstance(default, tuple):
         whole = all(isinstance(number, int) for number in default)
         return (":" if whole else ",").join(f"{number:g}" for number in default)
-    return str(default)
+    return "" if default is None else str(default)
 
 
 @_answers
