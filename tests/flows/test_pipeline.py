@@ -15,7 +15,7 @@ import xarray as xr
 import zarr
 from sklearn.metrics import adjusted_rand_score
 
-from orimap.flows import pipeline, steps
+from orimap.flows import conclusions, pipeline, steps
 from orimap.flows.pipeline import run_pipeline
 from orimap.flows.request import Request
 from orimap.flows.runner import NoDisplay, PlainRunner
@@ -276,12 +276,12 @@ def raising(*_args, **_kwargs):
     raise InterruptedRunError
 
 
-@pytest.mark.parametrize("step", ["score", "compare_baseline"])
+@pytest.mark.parametrize("step", [(steps, "score"), (conclusions, "compare_baseline")])
 def test_a_run_that_broke_goes_on_where_it_stopped(
     finished, scan, same_workers, tmp_path, monkeypatch, step
 ):
     with monkeypatch.context() as patch:
-        patch.setattr(steps, step, raising)
+        patch.setattr(*step, raising)
         with pytest.raises(InterruptedRunError):
             run(scan, tmp_path, k="3:3")
     assert not (tmp_path / "analysis.zarr").exists()
