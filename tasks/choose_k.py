@@ -134,8 +134,11 @@ class ByEvidence:
         threshold = LEAST_DROP_SHARE * max(largest, 0.0)
         with np.errstate(invalid="ignore"):
             clear = (drop > threshold) & (drop > LEAST_DROP_ERRORS * error)
-        new = np.diff(np.maximum.accumulate(evidence.distinct), prepend=0) > 0
-        last = int(np.flatnonzero(clear & new)[-1]) if (clear & new).any() else 0
+        last = 0
+        for i in np.flatnonzero(clear):
+            # Against the last one kept: what a superfluous fit seems to hold settles nothing.
+            if evidence.distinct[i] > evidence.distinct[last]:
+                last = int(i)
         fitted = int(ks[last])
         # Steps after it that are clear but no new pattern are bending or drift, not noise.
         rest = drop[last + 1 :][~clear[last + 1 :]]
