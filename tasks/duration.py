@@ -2,15 +2,14 @@
 
 import math
 
-# Fitted to runs on two cores of one machine (tests/benchmarks/measure_durations.py): other
-# machines differ by a factor of two, scans that are hard to fit by another.
-START_SECONDS = 16  # starting workers, compiling, baseline, report
-SECONDS_PER_GIGAPIXEL = 12  # work over all patterns, the three passes together, one core
-SECONDS_PER_GIGAFLOAT = 30  # fits: entries of the factors of all k, one core
+# Fitted to whole runs with k from 1 to 20 on two cores (tests/benchmarks/durations.py). Other
+# machines differ by a factor of two, scans that are hard to fit or dense by another.
+START_SECONDS = 30  # starting workers, comparing components, baseline, report
+SECONDS_PER_GIGAPIXEL = 330  # all passes and fits, one core
 
 
 def predict_seconds(
-    scan_shape: tuple[int, int], detector_shape: tuple[int, int], *, workers: int, k_max: int = 20
+    scan_shape: tuple[int, int], detector_shape: tuple[int, int], *, workers: int
 ) -> float:
     """Return about how long a run takes.
 
@@ -20,16 +19,11 @@ def predict_seconds(
         After --roi, --crop and --bin.
     workers : int
         Worker processes, not more than there are cores.
-    k_max : int
-        Largest number of components.
 
     Returns
     -------
     float
         Seconds; within a factor of three of what it will be.
     """
-    positions, pixels = math.prod(scan_shape), math.prod(detector_shape)
-    components = k_max * (k_max + 1) // 2
-    passes = SECONDS_PER_GIGAPIXEL * positions * pixels / 1e9
-    fits = SECONDS_PER_GIGAFLOAT * (positions + pixels) * components / 1e9
-    return START_SECONDS + (passes + fits) / workers
+    gigapixels = math.prod(scan_shape) * math.prod(detector_shape) / 1e9
+    return START_SECONDS + SECONDS_PER_GIGAPIXEL * gigapixels / workers

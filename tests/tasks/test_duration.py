@@ -1,0 +1,16 @@
+import pytest
+
+from orimap.tasks.duration import predict_seconds
+
+
+@pytest.mark.parametrize(
+    ("scan", "detector", "measured"),
+    [((32, 32), (96, 96), 50), ((64, 64), (128, 128), 69), ((128, 128), (128, 128), 130)],
+)
+def test_within_a_factor_of_three_of_what_was_measured_on_two_cores(scan, detector, measured):
+    assert measured / 3 < predict_seconds(scan, detector, workers=2) < 3 * measured
+
+
+def test_more_workers_take_less_time_but_never_less_than_starting():
+    seconds = [predict_seconds((256, 256), (256, 256), workers=n) for n in (1, 2, 1000)]
+    assert seconds[0] > seconds[1] > seconds[2] > 30
