@@ -215,7 +215,8 @@ def range_of_k(request: Request, acquisition: Acquisition) -> list[int]:
     scan, detector = reduced_shapes(request, acquisition)
     positions = scan[0] * scan[1]
     first, last = request.k
-    asked = "k" in request.model_fields_set
+    # A form that fills in the defaults asks for no more than one that leaves them out.
+    asked = request.k != Request.model_fields["k"].default
     if asked and last > min(positions, detector[0] * detector[1]):
         raise InputError(
             f"no more components than scan positions ({positions}) and detector pixels",
@@ -252,7 +253,6 @@ def run_mark(request: Request, acquisition: Acquisition) -> str:
     return fingerprint(
         ingest=ingest_mark(request, acquisition),
         asked=request.model_dump(mode="json", exclude=HOW),
-        default_k="k" not in request.model_fields_set,
     )
 
 
