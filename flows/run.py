@@ -1,5 +1,6 @@
 """One run under way: what was asked, where things are, which numbers of components are tried."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,20 @@ class Run:
         if again:
             self.reused.add(step)
         return again
+
+    def missing_ks(self, step: str, group_of: Callable[[int], str]) -> list[int]:
+        """Return the k whose group of this step has to be made."""
+        missing = [
+            k for k in self.ks if not self.can_reuse(step, group_of(k), self.marks[f"{step}{k}"])
+        ]
+        if missing:
+            self.reused.discard(step)
+        return missing
+
+    @property
+    def sketch_groups(self) -> list[str]:
+        """The sketch of all counts and, where the values are counts, of the training half."""
+        return ["sketch", "sketch_training"] if self.counts else ["sketch"]
 
     @property
     def store(self) -> Path:

@@ -2,8 +2,6 @@
 
 import shutil
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -87,7 +85,7 @@ def sketch(run: Run, progress: Progress) -> None:
         seed=run.request.seed,
         rank=rank,
     )
-    groups = ["sketch", "sketch_training"] if run.counts else ["sketch"]
+    groups = run.sketch_groups
     if not all(run.can_reuse("sketch", group, run.marks["sketch"]) for group in groups):
         run.reused.discard("sketch")
         mean = variables.detector_mean.read(found).values
@@ -135,17 +133,13 @@ def fit(run: Run) -> None:
     l1 = run.request.l1
     for k in run.ks:
         run.marks[f"fit{k}"] = fingerprint(sketch=run.marks["sketch"], l1=l1, k=k)
-    missing = [
-        k
-        for k in run.ks
-        if not run.can_reuse("fit", fit_store.basis_fit_group(k), run.marks[f"fit{k}"])
-    ]
+    missing = run.missing_ks("fit", fit_store.basis_fit_group)
     if not missing:
         return
-    run.reused.discard("fit")
     weighting = fit_store.read_weighting(run.folder.read("sketch"))
-    groups = ["sketch", "sketch_training"] if run.counts else ["sketch"]
-    sketches = [fit_store.read_sketch(run.folder.read(group), weighting) for group in groups]
+    sketches = [
+        fit_store.read_sketch(run.folder.read(group), weighting) for group in run.sketch_groups
+    ]
     shared = broadcast(run.client, sketches, weighting)
     works = {
         f"k = {k}": partial(
@@ -154,17 +148,12 @@ def fit(run: Run) -> None:
             *shared,
             k,
             l1,
-            partial(_keep_fit, run.folder.analysis, run.marks[f"fit{k}"]),
+            partial(fit_store.write_basis_fit, run.folder.analysis, mark=run.marks[f"fit{k}"]),
         )
         # Large k take longest: first in, so that no worker ends alone with one.
         for k in sorted(missing, reverse=True)
     }
     run.runner.each("fit", works)
-
-
-def _keep_fit(store: Path, mark: str, k: int, fits: list, weighting: Any) -> None:
-    """Write a fit from the worker that made it."""
-    fit_store.write_basis_fit(store, k, fits, weighting, mark)
 
 
 def score(run: Run, progress: Progress) -> None:
@@ -173,14 +162,9 @@ def score(run: Run, progress: Progress) -> None:
 
     for k in run.ks:
         run.marks[f"score{k}"] = fingerprint(fit=run.marks[f"fit{k}"], counts=run.counts)
-    missing = [
-        k
-        for k in run.ks
-        if not run.can_reuse("score", fit_store.fit_group(k), run.marks[f"score{k}"])
-    ]
+    missing = run.missing_ks("score", fit_store.fit_group)
     if not missing:
         return
-    run.reused.discard("score")
     found, stored = run.folder.read("acquisition"), run.folder.read("sketch")
     weighting = fit_store.read_weighting(stored)
     read = [fit_store.read_images(run.folder.analysis, k, weighting.valid) for k in missing]

@@ -38,7 +38,15 @@ from orimap.tasks.scan_statistics import (
     total_intensity,
 )
 from orimap.tasks.scan_totals import BlockRecord, ScanTotals
-from orimap.tasks.streaming import Block, Progress, block_shape, map_blocks, plan_blocks, silent
+from orimap.tasks.streaming import (
+    Block,
+    Progress,
+    block_shape,
+    broadcast,
+    map_blocks,
+    plan_blocks,
+    silent,
+)
 
 # Patterns read beforehand, evenly spread over the scan, to find the direct beam and candidates
 # for hot pixels.
@@ -232,7 +240,7 @@ def ingest_acquisition(
     chunk = block_shape(plan.scan_shape, pattern_bytes, chunk_bytes)
     _create(plan, chunk)
     blocks = plan_blocks(plan.scan_shape, chunk)
-    shared = client.scatter(plan, broadcast=True, hash=False)
+    (shared,) = broadcast(client, plan)
     totals = ScanTotals(plan.scan_shape, plan.detector_shape, plan.candidates)
     # A record of a large detector takes some 20 MB: few wait on the workers at once.
     for record in map_blocks(client, ingest_block, blocks, shared, progress=progress, ahead=2):
