@@ -11,7 +11,6 @@ from orimap.tasks import variables
 from orimap.tasks.maps import Maps
 from orimap.tasks.merge import merge_components
 from orimap.tasks.patterns import PatternSource
-from orimap.tasks.scan_statistics import clean
 from orimap.tasks.streaming import Block, Progress, broadcast, silent, sum_blocks
 
 
@@ -57,7 +56,7 @@ def mean_patterns(
     Returns
     -------
     (cluster, detector_y, detector_x) array
-        Values that are not finite and negative ones count as 0.
+        Centred where the patterns are. Values that are not finite and negative ones count as 0.
     """
     (labels,) = broadcast(client, label)
     total = sum_blocks(
@@ -74,8 +73,7 @@ def _sum_by_label(
     total = np.zeros((count, *patterns.detector_shape))
     for block in blocks:
         for piece in patterns.batches(block):
-            values = clean(patterns.stored(piece, "raw"))
-            values = values.reshape(-1, *patterns.detector_shape)
+            values = patterns.images(piece, "raw")
             inside = label[piece.slices].ravel()
             for cluster in np.unique(inside[inside >= 0]):
                 total[cluster] += values[inside == cluster].sum(axis=0, dtype=float)

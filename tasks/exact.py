@@ -17,7 +17,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from orimap.tasks.factorise import descend
-from orimap.tasks.patterns import PatternSource, Rows
+from orimap.tasks.patterns import PatternSource
+from orimap.tasks.rows import Rows
 from orimap.tasks.sketch import Weighting
 from orimap.tasks.streaming import Block, Progress, broadcast, map_blocks, silent
 

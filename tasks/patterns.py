@@ -1,28 +1,29 @@
-"""Read blocks of patterns on a worker: filtered, thinned, as rows of a matrix.
+"""Read blocks of patterns on a worker: filtered, centred, thinned, as rows or as images.
 
-One pattern is one row; the columns are the detector pixels that are valid. Values that are not
-finite and negative values count as 0 (ingestion has counted them). Rows are sparse where most
-counts are zero and dense where not; both kinds multiply alike.
+Centring moves every pattern by whole pixels when it is read, so that counts stay counts and no
+second copy is stored. The 3x3 mean is taken before: neighbouring patterns lie closer together as
+they are than after each was moved by a whole number of pixels of its own. ePattern's patterns are
+drawn from the registered list, at positions that are centred exactly, and are sparse from the
+start.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numba
 import numpy as np
 import scipy.sparse as sp
 import zarr
 
+from orimap.tasks.rows import Rows, as_rows, move_rows, moved, thin
 from orimap.tasks.scan_statistics import clean
 from orimap.tasks.streaming import Block, plan_blocks
 
-# Below this share of non-zero pixels a compressed row is both smaller and faster to multiply.
-SPARSE_BELOW = 0.25
 # Rows in double precision are made in batches of at most this size.
 BATCH_BYTES = 64 * 2**20
-
-Rows = np.ndarray | sp.csr_matrix
+# The registered lists of a scan: of all counts, and of two independent halves.
+LISTS = ("reflections", "reflections_training", "reflections_held_out")
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,13 @@ class PatternSource:
     Parameters
     ----------
     store : Path
-        A pattern store with the group /raw, and /mean if ``filter`` is "mean".
+        A pattern store with the group /raw, with /mean or /reflections as ``filter`` needs, and
+        with /beam where it is centred.
     filter : str
-        "raw" or "mean".
+        "raw", "mean" or "epattern".
     scan_shape, detector_shape, block_shape : pairs of int
+    centred : bool
+        Whether patterns are moved so that the direct beam stands still.
     """
 
     store: Path
@@ -43,12 +47,13 @@ class PatternSource:
     scan_shape: tuple[int, int]
     detector_shape: tuple[int, int]
     block_shape: tuple[int, int]
+    centred: bool = False
 
     @classmethod
-    def open(cls, store: Path, filter: str) -> "PatternSource":
+    def open(cls, store: Path, filter: str, *, centred: bool = False) -> "PatternSource":
         """Describe the patterns of a store."""
         array = zarr.open_group(store, path="raw", mode="r")["pattern_intensity"]
-        return cls(store, filter, array.shape[:2], array.shape[2:], array.chunks[:2])
+        return cls(store, filter, array.shape[:2], array.shape[2:], array.chunks[:2], centred)
 
     @property
     def positions(self) -> int:
@@ -77,107 +82,86 @@ class PatternSource:
 
     def rows(self, piece: Block, valid: np.ndarray) -> Rows:
         """Return filtered patterns as rows (positions, valid pixels) in double precision."""
-        return as_rows(self.stored(piece, self.filter), valid)
+        if self.filter == "epattern":
+            return self._drawn_rows(LISTS[0], piece, valid)
+        return as_rows(self.stored(piece, self.filter), valid, self._moves(piece))
+
+    def images(self, piece: Block, filter: str | None = None) -> np.ndarray:
+        """Return filtered patterns (positions, detector_y, detector_x), cleaned.
+
+        ``filter`` other than that of the source: raw patterns, for instance, centred alike.
+        """
+        filter = filter or self.filter
+        if filter == "epattern":
+            from orimap.tasks.decode import decode_images
+
+            found, decoder = self._registered(LISTS[0], piece)
+            return decode_images(found, decoder, self._exact_moves(piece))
+        images = clean(self.stored(piece, filter)).reshape(-1, *self.detector_shape)
+        moves = self._moves(piece)
+        return images if moves is None else moved(images, moves)
 
     def halves(
         self, piece: Block, valid: np.ndarray, seed: int, rows: Rows | None = None
     ) -> tuple[Rows, Rows]:
         """Split the counts of every pattern in two independent halves.
 
-        Returns the training half, filtered, and the test half, as acquired. The draws are made
-        from the raw counts before any filter, and belong to the scan position alone. ``rows`` of
-        the same piece, where they are at hand, save reading raw patterns again.
+        Returns the training half, filtered, and the test half. The draws are made from the raw
+        counts before any filter, and belong to the scan position alone. The test half is as
+        acquired; for ePattern, whose patterns have no background, it has passed the filter by
+        itself: the halves stay independent and have the same mean. ``rows`` of the same piece,
+        where they are at hand, save reading raw patterns again.
         """
+        if self.filter == "epattern":
+            return tuple(self._drawn_rows(group, piece, valid) for group in LISTS[1:])
+        moves = self._moves(piece)
         if self.filter == "raw":
             counts = self.rows(piece, valid) if rows is None else rows
             train = thin(counts, self.position_numbers(piece), seed)
             return train, counts - train
         around = with_neighbours(piece, self.scan_shape)
-        counts = as_rows(self.stored(around, "raw"), valid)
+        read = valid if moves is None else np.ones(self.detector_shape, bool)
+        counts = as_rows(self.stored(around, "raw"), read)
         train = thin(counts, self.position_numbers(around), seed)
         inner = np.isin(self.position_numbers(around), self.position_numbers(piece))
-        keep = np.flatnonzero(inner)
-        return neighbour_mean(around, piece) @ train, (counts - train)[keep]
+        halves = neighbour_mean(around, piece) @ train, (counts - train)[np.flatnonzero(inner)]
+        if moves is None:
+            return halves
+        return tuple(move_rows(half, self.detector_shape, valid, moves) for half in halves)
+
+    def _moves(self, piece: Block) -> np.ndarray | None:
+        """Return the whole pixels (positions, 2) by which patterns are moved, None for none."""
+        if not self.centred:
+            return None
+        beam = zarr.open_group(self.store, path="beam", mode="r")
+        return beam["scan_pixel_shift"][piece.slices].reshape(-1, 2)
+
+    def _exact_moves(self, piece: Block) -> np.ndarray | None:
+        """Return the pixels and parts of them by which registered positions are moved."""
+        if not self.centred:
+            return None
+        beam = zarr.open_group(self.store, path="beam", mode="r")
+        return -beam["scan_beam_drift"][piece.slices].reshape(-1, 2)
+
+    def _registered(self, group: str, piece: Block) -> tuple[Any, Any]:
+        """Return the registered reflections of a piece and how they are drawn."""
+        from orimap.tasks.decode import Decoder
+        from orimap.tasks.reflection_store import read_lengths, read_reflections
+
+        found = read_reflections(self.store, group, self.position_numbers(piece))
+        return found, Decoder(self.detector_shape, read_lengths(self.store, group))
+
+    def _drawn_rows(self, group: str, piece: Block, valid: np.ndarray) -> sp.csr_matrix:
+        """Draw the registered reflections of a piece as rows."""
+        from orimap.tasks.decode import decode_rows
+
+        found, decoder = self._registered(group, piece)
+        return decode_rows(found, decoder, valid, self._exact_moves(piece))
 
     def position_numbers(self, piece: Block) -> np.ndarray:
         """Return the running number of each scan position of a block."""
         numbers = np.arange(self.positions).reshape(self.scan_shape)
         return numbers[piece.slices].ravel()
-
-
-def as_rows(values: np.ndarray, valid: np.ndarray) -> Rows:
-    """Return patterns (..., detector_y, detector_x) as rows of their valid pixels, cleaned."""
-    flat = values.reshape(-1, valid.size)
-    if np.count_nonzero(flat) >= SPARSE_BELOW * flat.size:
-        return clean(flat[:, valid.ravel()]).astype(np.float64)
-    column = np.full(valid.size, -1, np.int32)
-    column[valid.ravel()] = np.arange(np.count_nonzero(valid))
-    indptr = positive_entries(flat, column)
-    indices, data = np.empty(indptr[-1], np.int32), np.empty(indptr[-1])
-    compress_rows(flat, column, indptr, indices, data)
-    return sp.csr_matrix((data, indices, indptr), shape=(len(flat), np.count_nonzero(valid)))
-
-
-@numba.njit(cache=True, nogil=True)
-def positive_entries(flat, column):  # noqa: ANN001, ANN201
-    """Return where each row begins among the positive, finite values of the kept columns."""
-    indptr = np.zeros(flat.shape[0] + 1, np.int32)
-    for row in range(flat.shape[0]):
-        count = 0
-        for pixel in range(flat.shape[1]):
-            value = flat[row, pixel]
-            if value > 0 and value < np.inf and column[pixel] >= 0:
-                count += 1
-        indptr[row + 1] = indptr[row] + count
-    return indptr
-
-
-@numba.njit(cache=True, nogil=True)
-def compress_rows(flat, column, indptr, indices, data):  # noqa: ANN001, ANN201
-    """Write the positive, finite values of the kept columns as compressed sparse rows."""
-    for row in range(flat.shape[0]):
-        entry = indptr[row]
-        for pixel in range(flat.shape[1]):
-            value = flat[row, pixel]
-            if value > 0 and value < np.inf and column[pixel] >= 0:
-                indices[entry] = column[pixel]
-                data[entry] = value
-                entry += 1
-
-
-def thin(counts: Rows, positions: np.ndarray, seed: int) -> Rows:
-    """Keep every electron with probability one half (binomial thinning of Poisson counts).
-
-    Parameters
-    ----------
-    counts : (positions, pixels) rows, electrons
-        Whole numbers.
-    positions : (positions,) array of int
-        Running number of each position: the draw is keyed by it and by ``seed``.
-    seed : int
-
-    Returns
-    -------
-    (positions, pixels) rows
-        Independent of ``counts - returned``, with the same mean, where counts are Poisson.
-
-    References
-    ----------
-    Neufeld et al. (2023), arXiv:2301.07276.
-    """
-    sparse = sp.issparse(counts)
-    kept = counts.copy() if sparse else np.empty_like(counts)
-    for row, position in enumerate(positions):
-        draw = np.random.Generator(np.random.Philox(key=[seed, int(position)]))
-        if sparse:
-            part = slice(counts.indptr[row], counts.indptr[row + 1])
-            kept.data[part] = draw.binomial(counts.data[part].astype(np.int64), 0.5)
-        else:
-            # Zeros draw nothing: a dense row and a sparse one consume the same numbers.
-            some = np.flatnonzero(counts[row])
-            kept[row] = 0
-            kept[row, some] = draw.binomial(counts[row, some].astype(np.int64), 0.5)
-    return kept
 
 
 def with_neighbours(block: Block, scan_shape: tuple[int, int]) -> Block:

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from orimap.tasks.patterns import PatternSource, Rows
+from orimap.tasks.patterns import PatternSource
+from orimap.tasks.rows import Rows
 from orimap.tasks.streaming import Block, Progress, broadcast, map_blocks, silent, sum_blocks
 
 # Random directions beyond twice the largest number of components (Halko et al. 2011 advise 5-10;

@@ -66,7 +66,19 @@ pattern_intensity = Variable(
     "pattern_intensity", SCAN + DETECTOR, "iuf", "electron", "intensity per detector pixel"
 )
 
+# patterns.zarr /beam -----------------------------------------------------------------------
+scan_beam_drift = Variable(
+    "scan_beam_drift", (*SCAN, "axis"), "f", "pixel", "smooth part of scan_beam_shift (descan)"
+)
+scan_pixel_shift = Variable(
+    "scan_pixel_shift", (*SCAN, "axis"), "i", "pixel", "how far a pattern is moved to be centred"
+)
+
 # analysis.zarr /acquisition ----------------------------------------------------------------
+scan_beam_shift = Variable(
+    "scan_beam_shift", (*SCAN, "axis"), "f", "pixel",
+    "measured place (y, x) of the direct beam, from its reference; NaN where there is none",
+)  # fmt: skip
 scan_virtual_bright_field = Variable(
     "scan_virtual_bright_field", SCAN, "f", "electron", "intensity in the direct beam's disc"
 )
@@ -193,6 +205,16 @@ cluster_ssim = Variable("cluster_ssim", ("cluster",), "f", "1", "mean raw agains
 cluster_gmsd = Variable("cluster_gmsd", ("cluster",), "f", "1", "mean raw against representative")
 cluster_mdsi = Variable("cluster_mdsi", ("cluster",), "f", "1", "mean raw against representative")
 cluster_psnr = Variable("cluster_psnr", ("cluster",), "f", "dB", "mean raw against representative")
+
+cluster_nsd_whole = Variable(
+    "cluster_nsd_whole", ("cluster",), "f", "electron", "mean standard deviation of a pattern"
+)
+cluster_nsd_corner = Variable(
+    "cluster_nsd_corner", ("cluster",), "f", "electron", "the same outside the inscribed circle"
+)
+cluster_nsd_robust = Variable(
+    "cluster_nsd_robust", ("cluster",), "f", "electron", "noise of a pattern's finest details"
+)
 
 # analysis.zarr /overlap --------------------------------------------------------------------
 overlap_ratio = Variable("overlap_ratio", SCAN, "f", "1", "second share over first share")

@@ -1,15 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import zarr
 
-from orimap.tasks.patterns import (
-    Block,
-    as_rows,
-    neighbour_mean,
-    thin,
-    with_neighbours,
-)
-from orimap.tasks.streaming import plan_blocks
+from orimap.tasks.patterns import neighbour_mean, with_neighbours
+from orimap.tasks.rows import moved, valid_after_moves
+from orimap.tasks.streaming import Block, plan_blocks
 
 
 def dense(rows):
@@ -62,59 +60,6 @@ def test_rows_are_the_valid_pixels_in_double_precision(store_patterns, dtype, fi
     np.testing.assert_array_equal(dense(rows), values[1:3, 2:5][:, :, valid].reshape(6, -1))
 
 
-def test_values_that_are_negative_or_not_finite_count_as_zero():
-    values = np.array([[[1, np.nan, -2, np.inf, -np.inf, 3]]], np.float32)
-    rows = as_rows(values, np.ones((1, 6), bool))
-    np.testing.assert_array_equal(dense(rows), [[1, 0, 0, 0, 0, 3]])
-    whole = as_rows(np.array([[[-5, 200, 7]]], np.int16), np.array([[True, True, False]]))
-    np.testing.assert_array_equal(dense(whole), [[0, 200]])
-
-
-def test_an_empty_scan_has_empty_sparse_rows():
-    rows = as_rows(np.zeros((2, 2, 3, 3), np.uint8), np.ones((3, 3), bool))
-    assert rows.shape == (4, 9)
-    assert rows.nnz == 0
-
-
-def test_thinning_keeps_half_and_leaves_an_independent_half():
-    counts = np.random.default_rng(2).poisson(6.0, (200, 500)).astype(float)
-    train = thin(counts, np.arange(200), 3)
-    test = counts - train
-    assert train.min() >= 0
-    assert test.min() >= 0
-    np.testing.assert_array_equal(train, np.round(train))
-    # Standard error of a mean of 100,000 Poisson values of mean 3: 0.0055.
-    assert train.mean() == pytest.approx(3, abs=0.022)
-    assert test.mean() == pytest.approx(3, abs=0.022)
-    assert train.var() == pytest.approx(3, abs=0.06)
-    # Four standard errors of a correlation coefficient.
-    assert abs(np.corrcoef(train.ravel(), test.ravel())[0, 1]) < 4 / np.sqrt(counts.size)
-
-
-def test_thinning_draws_the_same_from_sparse_and_dense_rows():
-    counts = np.random.default_rng(2).poisson(0.7, (20, 60)).astype(float)
-    numbers = np.arange(100, 120)
-    train = thin(sp.csr_matrix(counts), numbers, 3)
-    np.testing.assert_array_equal(train.toarray(), thin(counts, numbers, 3))
-
-
-def test_thinning_belongs_to_the_position_and_to_the_seed():
-    counts = np.full((6, 300), 9.0)
-    numbers = np.array([5, 1, 40, 2, 0, 3])
-    train = thin(counts, numbers, 3)
-    turned = thin(counts[::-1], numbers[::-1], 3)
-    np.testing.assert_array_equal(train, turned[::-1])
-    assert np.any(train[0] != train[1])
-    assert np.any(train != thin(counts, numbers, 4))
-
-
-def test_thinning_leaves_its_argument_alone():
-    counts = np.random.default_rng(2).poisson(2.0, (5, 9)).astype(float)
-    for rows in (counts.copy(), sp.csr_matrix(counts)):
-        thin(rows, np.arange(5), 0)
-        np.testing.assert_array_equal(dense(rows), counts)
-
-
 @pytest.mark.parametrize("filter", ["raw", "mean"])
 def test_halves_do_not_depend_on_the_blocks(store_patterns, small_scan, monkeypatch, filter):
     valid = np.random.default_rng(4).random((6, 7)) < 0.8
@@ -161,3 +106,29 @@ def test_the_neighbour_mean_takes_the_neighbours_that_exist():
     np.testing.assert_allclose(corner, [[1 / 4, 1 / 4, 0, 1 / 4, 1 / 4, 0, 0, 0, 0]])
     alone = Block(0, 1, 0, 1)
     np.testing.assert_allclose(neighbour_mean(alone, alone).toarray(), [[1]])
+
+
+@pytest.mark.parametrize("filter", ["raw", "mean"])
+def test_centred_patterns_are_moved_after_the_filter(
+    store_patterns, small_scan, brute_force_mean, filter
+):
+    source = store_patterns(small_scan, (3, 2), filter)
+    mean = zarr.open_group(source.store, path="mean", mode="w")
+    mean.create_array("pattern_intensity", data=brute_force_mean(small_scan))
+    move = np.random.default_rng(3).integers(-1, 2, (*source.scan_shape, 2)).astype(np.int16)
+    beam = zarr.open_group(source.store, path="beam", mode="w")
+    beam.create_array("scan_pixel_shift", data=move)
+    valid = valid_after_moves(np.ones(source.detector_shape, bool), move)
+    whole = np.ones(source.detector_shape, bool)
+    centred = replace(source, centred=True)
+    for block in source.blocks():
+        moves = move[block.slices].reshape(-1, 2)
+        shape = (-1, *source.detector_shape)
+        expected = moved(dense(source.rows(block, whole)).reshape(shape), moves)
+        np.testing.assert_allclose(centred.images(block), expected, rtol=1e-6)
+        np.testing.assert_allclose(dense(centred.rows(block, valid)), expected[:, valid], rtol=1e-6)
+    both = zip(all_halves(source, whole, 7), all_halves(centred, valid, 7), strict=True)
+    if filter == "mean":  # raw counts draw from what is left after the move
+        for half, centred_half in both:
+            expected = moved(half.reshape(shape), move.reshape(-1, 2))[:, valid]
+            np.testing.assert_allclose(centred_half, expected, rtol=1e-6)

@@ -144,7 +144,7 @@ def test_sparse_and_dense_rows_make_the_same_sketch(
 ):
     made = []
     for share in (0.0, 1.1):
-        monkeypatch.setattr("orimap.tasks.patterns.SPARSE_BELOW", share)
+        monkeypatch.setattr("orimap.tasks.rows.SPARSE_BELOW", share)
         source = store_patterns(counts, (4, 5))
         made.append(sketch_patterns(one_worker, source, weighting, 9, seed=2, held_out=True))
     for first, second in zip(*made, strict=True):
