@@ -66,6 +66,33 @@ pattern_intensity = Variable(
     "pattern_intensity", SCAN + DETECTOR, "iuf", "electron", "intensity per detector pixel"
 )
 
+# patterns.zarr /reflections ----------------------------------------------------------------
+reflection_offset = Variable(
+    "reflection_offset", ("pattern_edge",), "i", "1",
+    "position i, row by row, has the entries offset[i] to offset[i + 1]",
+)  # fmt: skip
+reflection_y = Variable(
+    "reflection_y", ("reflection",), "f", "pixel", "row on the detector as acquired"
+)
+reflection_x = Variable(
+    "reflection_x", ("reflection",), "f", "pixel", "column on the detector as acquired"
+)
+reflection_intensity = Variable(
+    "reflection_intensity", ("reflection",), "f", "electron", "mean over the core of the disc"
+)
+reflection_prominence = Variable(
+    "reflection_prominence", ("reflection",), "f", "electron", "peak less the lowest around it"
+)
+scan_direct_reflection = Variable(
+    "scan_direct_reflection", SCAN, "i", "1", "which entry is the direct beam, -1 none"
+)
+scan_noise = Variable(
+    "scan_noise", SCAN, "f", "electron", "standard deviation outside the inscribed circle"
+)
+scan_prominence_threshold = Variable(
+    "scan_prominence_threshold", SCAN, "f", "electron", "prominence that a maximum needed"
+)
+
 # patterns.zarr /beam -----------------------------------------------------------------------
 scan_beam_drift = Variable(
     "scan_beam_drift", (*SCAN, "axis"), "f", "pixel", "smooth part of scan_beam_shift (descan)"
