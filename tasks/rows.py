@@ -14,6 +14,9 @@ from orimap.tasks.scan_statistics import clean
 # Below this share of non-zero pixels a compressed row is both smaller and faster to multiply.
 SPARSE_BELOW = 0.25
 
+# Bit of the mask of centred patterns: leaves or enters the detector in some pattern.
+OUTSIDE = np.uint8(16)
+
 Rows = np.ndarray | sp.csr_matrix
 
 
@@ -27,7 +30,7 @@ def as_rows(values: np.ndarray, valid: np.ndarray, move: np.ndarray | None = Non
     move : (patterns, 2) array of int, pixels, optional
         How far each pattern is moved along detector_y and detector_x before the valid pixels are
         taken. ``valid`` must be False wherever a move brings in what was not measured
-        (``valid_after_moves``).
+        (``mask_after_moves``).
 
     Returns
     -------
@@ -118,18 +121,25 @@ def move_rows(rows: Rows, shape: tuple[int, int], valid: np.ndarray, move: np.nd
     )
 
 
-def valid_after_moves(valid: np.ndarray, move: np.ndarray) -> np.ndarray:
-    """Return the pixels that are measured and valid in every pattern after its move.
+def mask_after_moves(mask: np.ndarray, move: np.ndarray) -> np.ndarray:
+    """Return the mask that holds for every pattern after its move.
 
     Parameters
     ----------
-    valid : (detector_y, detector_x) array of bool
-        Of the patterns as acquired.
+    mask : (detector_y, detector_x) uint8 array
+        Of the patterns as acquired; 0 where a pixel is used.
     move : (..., 2) array of int, pixels
+
+    Returns
+    -------
+    (detector_y, detector_x) uint8 array
+        The bits of all masked pixels that come to lie on each pixel, and ``OUTSIDE`` where some
+        move brings in what was not measured.
     """
-    result = np.ones_like(valid)
+    within = mask | OUTSIDE
+    result = np.zeros_like(mask)
     for one in np.unique(move.reshape(-1, 2), axis=0):
-        result &= moved(valid[None], one[None])[0]
+        result |= moved(within[None], one[None])[0] ^ OUTSIDE
     return result
 
 

@@ -118,7 +118,11 @@ detector_fano = Variable(
     "detector_fano", DETECTOR, "f", "1", "variance of neighbouring positions over their mean"
 )
 detector_mask = Variable(
-    "detector_mask", DETECTOR, "u", "1", "0 used; bits: 1 hot, 2 dead, 4 given mask, 8 not finite"
+    "detector_mask",
+    DETECTOR,
+    "u",
+    "1",
+    "0 used; bits: 1 hot, 2 dead, 4 given mask, 8 not finite, 16 outside some centred pattern",
 )
 detector_negative = Variable("detector_negative", DETECTOR, "iu", "1", "count of negative values")
 detector_not_finite = Variable(

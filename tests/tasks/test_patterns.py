@@ -6,7 +6,7 @@ import scipy.sparse as sp
 import zarr
 
 from orimap.tasks.patterns import neighbour_mean, with_neighbours
-from orimap.tasks.rows import moved, valid_after_moves
+from orimap.tasks.rows import mask_after_moves, moved
 from orimap.tasks.streaming import Block, plan_blocks
 
 
@@ -118,7 +118,7 @@ def test_centred_patterns_are_moved_after_the_filter(
     move = np.random.default_rng(3).integers(-1, 2, (*source.scan_shape, 2)).astype(np.int16)
     beam = zarr.open_group(source.store, path="beam", mode="w")
     beam.create_array("scan_pixel_shift", data=move)
-    valid = valid_after_moves(np.ones(source.detector_shape, bool), move)
+    valid = mask_after_moves(np.zeros(source.detector_shape, np.uint8), move) == 0
     whole = np.ones(source.detector_shape, bool)
     centred = replace(source, centred=True)
     for block in source.blocks():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from orimap.tasks.rows import as_rows, move_rows, moved, thin, valid_after_moves
+from orimap.tasks.rows import OUTSIDE, as_rows, mask_after_moves, move_rows, moved, thin
 
 
 def dense(rows):
@@ -71,13 +71,13 @@ def test_images_move_by_whole_pixels_and_zeros_come_in():
 
 
 def test_what_leaves_or_comes_in_anywhere_is_not_valid():
-    valid = np.ones((5, 6), bool)
-    valid[2, 3] = False
+    mask = np.zeros((5, 6), np.uint8)
+    mask[2, 3] = 2
     move = np.array([[0, 0], [1, 0], [0, -2]])
-    expected = np.zeros((5, 6), bool)
-    expected[1:, :4] = True
-    expected[[2, 3, 2], [3, 3, 1]] = False
-    np.testing.assert_array_equal(valid_after_moves(valid, move), expected)
+    expected = np.full((5, 6), OUTSIDE)
+    expected[1:, :4] = 0
+    expected[[2, 3, 2], [3, 3, 1]] = 2
+    np.testing.assert_array_equal(mask_after_moves(mask, move), expected)
 
 
 @pytest.mark.parametrize("filled", [0.1, 0.9])
@@ -85,7 +85,8 @@ def test_rows_are_those_of_moved_images(filled):
     rng = np.random.default_rng(8)
     values = rng.poisson(3.0, (30, 9, 11)) * (rng.random((30, 9, 11)) < filled)
     move = rng.integers(-3, 4, (30, 2))
-    valid = valid_after_moves(rng.random((9, 11)) < 0.97, move)
+    mask = (rng.random((9, 11)) > 0.97).astype(np.uint8)
+    valid = mask_after_moves(mask, move) == 0
     assert 0 < np.count_nonzero(valid) < 99
     expected = moved(values, move)[:, valid]
     found = as_rows(values.reshape(5, 6, 9, 11), valid, move)
