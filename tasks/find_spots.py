@@ -1,0 +1,252 @@
+"""Find the reflections of one pattern: what stands out, again once that is taken away.
+
+The surface in which maxima are looked for says how far the sum over a disc exceeds what is expected
+there. For counts that is the likelihood ratio in standard deviations, so that the noise is alike
+beside the direct beam and in the corners; for grey levels it is the difference.
+"""
+
+import numba
+import numpy as np
+
+from orimap.tasks.maxima import prominent_maxima
+from orimap.tasks.spot_background import background_of_cells, bin_cells, spread_cells
+from orimap.tasks.spot_position import disc_height, place_disc
+from orimap.tasks.spot_shape import add_disc, disc_sums
+
+# Reflections touching reflections touching reflections: patterns are looked through so often.
+PASSES = 4
+# What stands out by less than this share of the prominence asked for is ground, which parts hills.
+GROUND_SHARE = 0.3
+# Cells in which something stands out by this share of the prominence asked for are left out of the
+# first estimate of the background.
+CLOSED_SHARE = 0.7
+# Rounds of that first estimate.
+CLOSING_ROUNDS = 2
+# Discs that are taken away are not known better than this share of their height, and have tails
+# of the other share, which reach so many radii.
+DISC_MISFIT = 0.1
+TAIL_SHARE = 0.02
+TAIL_DISC_RADII = 4.0
+# Nearer than this, two reflections are one.
+CLOSEST_DISC_RADII = 0.75
+# Cells beside a reflection whose centre is so many pixels beyond its rim are open.
+RIM_PX = 1.0
+# Nowhere is less than this expected in a disc.
+LEAST_EXPECTED = 1e-3
+# Expectation maximisation for the final heights starts near its end.
+HEIGHT_ROUNDS = 4
+
+
+@numba.njit(cache=True, nogil=True)
+def find_spots(
+    image: np.ndarray,
+    valid: np.ndarray,
+    areas: np.ndarray,
+    whole: np.ndarray,
+    shape: tuple,
+    counts: bool,
+    least: float,
+    noise: float,
+    beam_y: float,
+    beam_x: float,
+    beam_reach: float,
+    most: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return positions and heights of the reflections, background and disc sums.
+
+    Parameters
+    ----------
+    image : (detector_y, detector_x) float32 array
+        Counts or grey levels, 0 where not valid.
+    valid : (detector_y, detector_x) array of bool
+    areas : (detector_y, detector_x) float32 array, pixels
+        `disc_sums` of ``valid``.
+    whole : (detector_y, detector_x) array of bool
+        Whether discs centred nearby lie on valid pixels entirely.
+    shape : SpotShape
+    counts : bool
+    least : float
+        Prominence asked for, in standard deviations for counts, otherwise in grey levels.
+    noise : float
+        Standard deviation of a pixel; used for grey levels.
+    beam_y, beam_x, beam_reach : float, pixels
+        The rings of the background lie about the largest disc sum within this reach.
+    most : int
+        So many reflections are looked for in each pass.
+
+    Returns
+    -------
+    spots : (spots, 3) array
+        y, x, and height per pixel above the background.
+    background : (detector_y, detector_x) float32 array, per pixel
+    sums : (detector_y, detector_x) float32 array
+    """
+    height, width = image.shape
+    sums = disc_sums(image, shape.kernel)
+    centre_y, centre_x = _largest_near(sums, beam_y, beam_x, beam_reach)
+    cell = max(2, int(shape.radius / 2 + 0.5))
+    cell_sums, cell_pixels = bin_cells(image, valid, cell)
+    closed = cell_pixels == 0
+    for _ in range(CLOSING_ROUNDS):
+        level = background_of_cells(
+            cell_sums, cell_pixels, closed, cell, centre_y, centre_x, shape.radius
+        )
+        for i in range(closed.shape[0]):
+            y = min(i * cell + cell // 2, height - 1)
+            for j in range(closed.shape[1]):
+                x = min(j * cell + cell // 2, width - 1)
+                rise = stands_out(sums[y, x], level[i, j] * areas[y, x], areas[y, x], counts)
+                closed[i, j] = cell_pixels[i, j] == 0 or rise >= CLOSED_SHARE * least
+    spots = np.empty((0, 3))
+    model = np.zeros(image.shape, np.float32)
+    for number in range(PASSES + 1):
+        level = background_of_cells(
+            cell_sums, cell_pixels, closed, cell, centre_y, centre_x, shape.radius
+        )
+        background = spread_cells(level, cell, height, width)
+        if number == PASSES:
+            break
+        expected = background * areas
+        for spot in spots:
+            _expect_disc(expected, areas, spot[0], spot[1], spot[2], shape)
+        surface = _surface(sums, expected, areas, counts, GROUND_SHARE * least)
+        pixels, _ = prominent_maxima(surface, least)
+        found = _apart(pixels, spots, valid, shape.radius, most)
+        if len(found) == 0:
+            break
+        for entry in range(len(found)):
+            y, x = int(found[entry, 0]), int(found[entry, 1])
+            found[entry, 2] = max(sums[y, x] - expected[y, x], 0.0) / areas[y, x]
+            add_disc(model, y, x, found[entry, 2], shape)
+        spots = np.concatenate((spots, found))
+        spots = spots[np.argsort(-spots[:, 2], kind="mergesort")]
+        for spot in spots:
+            spot[0], spot[1], spot[2] = place_disc(
+                image, valid, whole, background, model, spot[0], spot[1], spot[2], counts, noise,
+                shape,
+            )  # fmt: skip
+        spots = spots[_kept(spots, valid, shape.radius)]
+        model[:] = 0
+        for spot in spots:
+            add_disc(model, spot[0], spot[1], spot[2], shape)
+        _close_around(closed, cell_pixels, spots, cell, shape.radius + RIM_PX)
+    for _ in range(HEIGHT_ROUNDS):
+        for spot in spots:
+            add_disc(model, spot[0], spot[1], -spot[2], shape)
+            spot[2] = disc_height(
+                image, valid, background, model, spot[0], spot[1], spot[2], counts, shape
+            )
+            add_disc(model, spot[0], spot[1], spot[2], shape)
+    return spots, background, sums
+
+
+@numba.njit(cache=True, nogil=True)
+def stands_out(total, expected, area, counts):  # noqa: ANN001, ANN201
+    """Return by how much a sum exceeds what is expected: standard deviations or grey levels.
+
+    For counts the signed root of the likelihood ratio, ``sqrt(2 (t ln(t/e) - (t - e)))``, which
+    follows the normal distribution also where counts are few (Wilks 1938,
+    doi:10.1214/aoms/1177732360).
+    """
+    expected = max(expected, LEAST_EXPECTED)
+    if total <= expected or area <= 0:
+        return 0.0
+    if counts:
+        return np.sqrt(2 * max(total * np.log(total / expected) - (total - expected), 0.0))
+    return (total - expected) / area
+
+
+@numba.njit(cache=True, nogil=True)
+def _largest_near(sums, y, x, reach):  # noqa: ANN001, ANN202
+    """Position of the largest disc sum within a distance; the middle of it if all are 0."""
+    largest, best_y, best_x = 0.0, y, x
+    for row in range(max(0, int(y - reach)), min(sums.shape[0], int(y + reach) + 2)):
+        for column in range(max(0, int(x - reach)), min(sums.shape[1], int(x + reach) + 2)):
+            near = (row - y) ** 2 + (column - x) ** 2 <= reach * reach
+            if near and sums[row, column] > largest:
+                largest, best_y, best_x = sums[row, column], float(row), float(column)
+    return best_y, best_x
+
+
+@numba.njit(cache=True, nogil=True)
+def _surface(sums, expected, areas, counts, ground):  # noqa: ANN001, ANN202
+    """What stands out at every pixel; 0 where that is less than ``ground``."""
+    surface = np.zeros(sums.shape, np.float32)
+    for y in range(sums.shape[0]):
+        for x in range(sums.shape[1]):
+            excess = sums[y, x] - expected[y, x]
+            # The likelihood ratio never exceeds the excess over the root of what is expected.
+            if excess > 0 and (not counts or excess * excess >= ground * ground * expected[y, x]):
+                rise = stands_out(sums[y, x], expected[y, x], areas[y, x], counts)
+                if rise >= ground:
+                    surface[y, x] = rise
+    return surface
+
+
+@numba.njit(cache=True, nogil=True)
+def _expect_disc(expected, areas, y, x, amplitude, shape):  # noqa: ANN001, ANN202
+    """Add to the expected disc sums what a disc, its misfit and its tails account for."""
+    overlap, scale = shape.overlap, shape.overlap_scale
+    full = overlap[0]
+    reach = TAIL_DISC_RADII * shape.radius
+    height, width = expected.shape
+    for row in range(max(0, int(np.ceil(y - reach))), min(height, int(y + reach) + 1)):
+        for column in range(max(0, int(np.ceil(x - reach))), min(width, int(x + reach) + 1)):
+            squared = (row - y) ** 2 + (column - x) ** 2
+            entry = int(squared * scale)
+            common = overlap[entry] * (1 + DISC_MISFIT) if entry < len(overlap) else 0.0
+            tail = max(0.0, 1 - np.sqrt(squared) / reach) * TAIL_SHARE * full
+            expected[row, column] += amplitude * (common + tail) * areas[row, column] / full
+
+
+@numba.njit(cache=True, nogil=True)
+def _apart(pixels, spots, valid, radius, most):  # noqa: ANN001, ANN202
+    """Maxima on valid pixels that are no spot already, as rows y, x, height 0."""
+    found = np.zeros((min(len(pixels), most), 3))
+    kept = 0
+    for pixel in pixels:
+        y, x = pixel // valid.shape[1], pixel % valid.shape[1]
+        if kept == len(found):
+            break
+        free = valid[y, x]
+        for spot in spots:
+            if (spot[0] - y) ** 2 + (spot[1] - x) ** 2 < (CLOSEST_DISC_RADII * radius) ** 2:
+                free = False
+        if free:
+            found[kept, 0], found[kept, 1] = y, x
+            kept += 1
+    return found[:kept]
+
+
+@numba.njit(cache=True, nogil=True)
+def _kept(spots, valid, radius):  # noqa: ANN001, ANN202
+    """Which spots are positive, on valid pixels, and no copy of a brighter one."""
+    kept = np.zeros(len(spots), np.bool_)
+    for entry in range(len(spots)):
+        y, x, amplitude = spots[entry]
+        free = amplitude > 0 and valid[int(y + 0.5), int(x + 0.5)]
+        for other in range(entry):
+            if kept[other]:
+                squared = (spots[other, 0] - y) ** 2 + (spots[other, 1] - x) ** 2
+                free = free and squared >= (CLOSEST_DISC_RADII * radius) ** 2
+        kept[entry] = free
+    return kept
+
+
+@numba.njit(cache=True, nogil=True)
+def _close_around(closed, cell_pixels, spots, cell, reach):  # noqa: ANN001, ANN202
+    """Close the cells whose centres lie within reach of a spot, and no others with pixels."""
+    closed[:] = cell_pixels == 0
+    middle = (cell - 1) / 2
+    for spot in spots:
+        for i in range(
+            max(0, int((spot[0] - reach - middle) / cell)),
+            min(closed.shape[0], int((spot[0] + reach - middle) / cell) + 2),
+        ):
+            for j in range(
+                max(0, int((spot[1] - reach - middle) / cell)),
+                min(closed.shape[1], int((spot[1] + reach - middle) / cell) + 2),
+            ):
+                dy, dx = i * cell + middle - spot[0], j * cell + middle - spot[1]
+                if dy * dy + dx * dx <= reach * reach:
+                    closed[i, j] = True

@@ -1,0 +1,167 @@
+"""Estimate what a pattern would be without its reflections: the inelastic background.
+
+A rolling ball under single electrons rests on empty pixels and finds nothing. So the background is
+the mean of what lies beside the reflections: first along rings about the direct beam, because it
+falls off steeply from there and nearly alike in all directions, then its local departure from the
+ring, pulled towards the ring where few electrons speak.
+"""
+
+import numba
+import numpy as np
+
+# Rings are as wide as this share of their radius: wide enough to hold electrons, narrow enough
+# that a background falling as its third power is straight within one.
+RING_GROWTH = 0.12
+NARROWEST_RING_PX = 2
+# The departure from the ring is a mean over a square reaching this many disc radii to each side:
+# wider than any reflection, narrower than what the ring cannot follow.
+SQUARE_DISC_RADII = 5.0
+# The ring speaks as loudly as this many electrons (or grey levels) in the square.
+RING_ELECTRONS = 10.0
+# A ring in which nothing was counted still has this many electrons: nowhere is a lone electron
+# infinitely surprising.
+LEAST_RING_ELECTRONS = 0.5
+
+
+@numba.njit(cache=True, nogil=True)
+def bin_cells(image, valid, cell):  # noqa: ANN001, ANN201
+    """Sum an image over square cells; return sums and numbers of valid pixels, (cell_y, cell_x)."""
+    height, width = image.shape
+    shape = ((height + cell - 1) // cell, (width + cell - 1) // cell)
+    sums = np.zeros(shape)
+    pixels = np.zeros(shape)
+    for y in range(height):
+        for x in range(width):
+            if valid[y, x]:
+                sums[y // cell, x // cell] += image[y, x]
+                pixels[y // cell, x // cell] += 1
+    return sums, pixels
+
+
+@numba.njit(cache=True, nogil=True)
+def background_of_cells(
+    sums: np.ndarray,
+    pixels: np.ndarray,
+    closed: np.ndarray,
+    cell: int,
+    centre_y: float,
+    centre_x: float,
+    disc_radius: float,
+) -> np.ndarray:
+    """Estimate the background per pixel at each cell.
+
+    Parameters
+    ----------
+    sums, pixels : (cell_y, cell_x) arrays
+        From `bin_cells`.
+    closed : (cell_y, cell_x) array of bool
+        Cells that hold a reflection and are left out.
+    cell : int, pixels
+        Side of a cell.
+    centre_y, centre_x : float, pixels
+        The direct beam, about which the rings lie.
+    disc_radius : float, pixels
+
+    Returns
+    -------
+    (cell_y, cell_x) float64 array, per pixel
+    """
+    rows, columns = sums.shape
+    middle = (cell - 1) / 2
+    radius = np.empty(sums.shape)
+    for i in range(rows):
+        for j in range(columns):
+            dy, dx = i * cell + middle - centre_y, j * cell + middle - centre_x
+            radius[i, j] = np.sqrt(dy * dy + dx * dx)
+    ring = _ring_profile(sums, pixels, closed, radius)
+    level = np.empty(sums.shape)
+    counted = np.zeros((rows + 1, columns + 1))
+    predicted = np.zeros((rows + 1, columns + 1))
+    for i in range(rows):
+        row_counted = row_predicted = 0.0
+        for j in range(columns):
+            whole = int(radius[i, j])
+            part = radius[i, j] - whole
+            level[i, j] = (1 - part) * ring[whole] + part * ring[whole + 1]
+            if not closed[i, j]:
+                row_counted += sums[i, j]
+                row_predicted += pixels[i, j] * level[i, j]
+            counted[i + 1, j + 1] = counted[i, j + 1] + row_counted
+            predicted[i + 1, j + 1] = predicted[i, j + 1] + row_predicted
+    half = max(1, int(SQUARE_DISC_RADII * disc_radius / cell + 0.5))
+    for i in range(rows):
+        top, bottom = max(i - half, 0), min(i + half + 1, rows)
+        for j in range(columns):
+            left, right = max(j - half, 0), min(j + half + 1, columns)
+            n = counted[bottom, right] - counted[top, right]
+            n += counted[top, left] - counted[bottom, left]
+            m = predicted[bottom, right] - predicted[top, right]
+            m += predicted[top, left] - predicted[bottom, left]
+            level[i, j] *= (n + RING_ELECTRONS) / (m + RING_ELECTRONS)
+    return level
+
+
+@numba.njit(cache=True, nogil=True)
+def _ring_profile(sums, pixels, closed, radius):  # noqa: ANN001, ANN202
+    """Mean per pixel at every whole distance from the direct beam, by rings, linear between."""
+    furthest = int(radius.max()) + 2
+    ring_of = np.empty(furthest + 1, np.int64)
+    rings, start = 0, 0
+    while start <= furthest:
+        stop = start + max(NARROWEST_RING_PX, int(RING_GROWTH * start))
+        for whole in range(start, min(stop, furthest + 1)):
+            ring_of[whole] = rings
+        rings += 1
+        start = stop
+    total, size, place = np.zeros(rings), np.zeros(rings), np.zeros(rings)
+    for i in range(sums.shape[0]):
+        for j in range(sums.shape[1]):
+            if not closed[i, j]:
+                ring = ring_of[int(radius[i, j])]
+                total[ring] += sums[i, j]
+                size[ring] += pixels[i, j]
+                place[ring] += pixels[i, j] * radius[i, j]
+    profile = np.zeros(furthest + 1)
+    before = -1
+    written = 0
+    for ring in range(rings):
+        if size[ring] == 0:
+            continue
+        value = max(total[ring], LEAST_RING_ELECTRONS) / size[ring]
+        here = place[ring] / size[ring]
+        if before < 0:
+            value_before, here_before = value, -1.0
+        before = ring
+        while written <= furthest and written <= here:
+            part = (written - here_before) / (here - here_before)
+            profile[written] = (1 - part) * value_before + part * value
+            written += 1
+        value_before, here_before = value, here
+    if before >= 0:
+        profile[written:] = value_before
+    return profile
+
+
+@numba.njit(cache=True, nogil=True)
+def spread_cells(level, cell, height, width):  # noqa: ANN001, ANN201
+    """Interpolate linearly from cells to pixels, (detector_y, detector_x) float32."""
+    rows, columns = level.shape
+    out = np.empty((height, width), np.float32)
+    left = np.empty(width, np.int64)
+    right = np.empty(width, np.int64)
+    part = np.empty(width, np.float32)
+    for x in range(width):
+        place = min(max((x - (cell - 1) / 2) / cell, 0.0), columns - 1.0)
+        left[x] = int(place)
+        right[x] = min(left[x] + 1, columns - 1)
+        part[x] = place - left[x]
+    between = np.empty(columns, np.float32)
+    for y in range(height):
+        place = min(max((y - (cell - 1) / 2) / cell, 0.0), rows - 1.0)
+        top = int(place)
+        bottom = min(top + 1, rows - 1)
+        for j in range(columns):
+            between[j] = level[top, j] + (place - top) * (level[bottom, j] - level[top, j])
+        for x in range(width):
+            out[y, x] = between[left[x]] + part[x] * (between[right[x]] - between[left[x]])
+    return out
