@@ -257,3 +257,43 @@ overlap_level = Variable(
 # analysis.zarr /baseline -------------------------------------------------------------------
 kmeans_label = Variable("kmeans_label", SCAN, "i", "1", "k-means cluster on the sketch")
 scree_value = Variable("scree_value", ("direction",), "f", "1", "singular values by tsqr")
+
+# analysis.zarr /reflection_maps ------------------------------------------------------------
+# (and scan_noise, scan_prominence_threshold of /reflections)
+scan_direct_intensity = Variable(
+    "scan_direct_intensity", SCAN, "f", "electron",
+    "registered intensity of the direct beam (virtual bright field), 0 where none was found",
+)  # fmt: skip
+scan_intensity_sum = Variable(
+    "scan_intensity_sum", SCAN, "f", "electron",
+    "sum of the intensities of all reflections, the direct beam included",
+)  # fmt: skip
+scan_reflection_count = Variable(
+    "scan_reflection_count", SCAN, "i", "1", "registered reflections, the direct beam included"
+)
+scan_prominence_sum = Variable(
+    "scan_prominence_sum", SCAN, "f", "electron",
+    "sum of the prominences of all reflections, the direct beam included",
+)  # fmt: skip
+scan_virtual_dark_field = Variable(
+    "scan_virtual_dark_field", SCAN, "f", "electron",
+    "sum of the intensities of the reflections in dark_field_region, without the direct beam",
+)  # fmt: skip
+cluster_dark_field = Variable(
+    "cluster_dark_field", (*SCAN, "cluster"), "f", "electron",
+    "sum of the intensities at the places that are the cluster's own (place_own)",
+)  # fmt: skip
+place_cluster = Variable(
+    "place_cluster", ("place",), "i", "1", "cluster whose patterns have a reflection in this place"
+)
+place_y = Variable("place_y", ("place",), "f", "pixel", "row on the detector, after centring")
+place_x = Variable("place_x", ("place",), "f", "pixel", "column on the detector, after centring")
+place_share = Variable(
+    "place_share", ("place",), "f", "1", "share of the cluster's patterns with a reflection there"
+)
+place_others = Variable(
+    "place_others", ("place",), "i", "1", "how many other clusters have a reflection there, too"
+)
+place_own = Variable(
+    "place_own", ("place",), "b", "1", "counted in cluster_dark_field: few others have it"
+)
