@@ -59,6 +59,7 @@ def reflection_maps(
     region: Region | None = None,
     *,
     units: str = "electron",
+    threshold_units: str | None = None,
 ) -> xr.Dataset:
     """Return the maps of a scan as they are stored.
 
@@ -77,6 +78,8 @@ def reflection_maps(
         another dark field.
     units : str
         Of the intensities.
+    threshold_units : str, optional
+        Of the threshold, where it is in others ("1" where it counts standard deviations).
 
     Returns
     -------
@@ -136,6 +139,7 @@ def reflection_maps(
     for variable in maps:
         if variable.units == v.pattern_intensity.units:
             ds[variable.name].attrs["units"] = units
+    ds[v.scan_prominence_threshold.name].attrs["units"] = threshold_units or units
     return ds
 
 

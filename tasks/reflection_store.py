@@ -39,6 +39,7 @@ def write_reflections(
     *,
     lengths: Lengths,
     units: str,
+    threshold_units: str | None = None,
     **attrs: object,
 ) -> None:
     """Write the reflections of a whole scan as a group of its pattern store, marked last.
@@ -57,7 +58,9 @@ def write_reflections(
     lengths : Lengths
         With which the reflections were measured, and are to be drawn.
     units : str
-        Of intensity, prominence, noise and threshold: those of the patterns.
+        Of intensity, prominence and noise: those of the patterns.
+    threshold_units : str, optional
+        Of the threshold, where it is in others ("1" where it counts standard deviations).
     **attrs
         Further attributes of the group.
 
@@ -81,6 +84,8 @@ def write_reflections(
     for v in arrays:
         if v.units == variables.pattern_intensity.units:
             ds[v.name].attrs["units"] = units
+    threshold = variables.scan_prominence_threshold.name
+    ds[threshold].attrs["units"] = threshold_units or units
     # Positions and intensities of neighbours have like exponents: their bytes compress together.
     codec = zarr.codecs.BloscCodec(cname="zstd", clevel=3, shuffle="shuffle")
     encoding = {

@@ -137,7 +137,8 @@ def test_a_scan_without_clusters_or_without_reflections_gives_empty_dark_fields(
 
 
 def test_units_of_intensity_are_those_given():
-    ds = made(units="grey level")
+    ds = made(units="grey level", threshold_units="1")
+    assert ds.scan_prominence_threshold.units == "1"
     assert ds.scan_intensity_sum.units == ds.cluster_dark_field.units == "grey level"
     assert ds.place_y.units == "pixel"
 

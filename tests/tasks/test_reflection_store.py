@@ -42,7 +42,7 @@ def stored(tmp_path):
     store = tmp_path / "patterns.zarr"
     write_reflections(
         store, "reflections", found, SCAN, "mark", lengths=Lengths.of_disc(2.5),
-        units="grey level", floor=3.0,
+        units="grey level", threshold_units="1", floor=3.0,
     )  # fmt: skip
     return store, found
 
@@ -97,6 +97,7 @@ def test_the_group_explains_itself_to_xarray(stored):
     ds = xr.open_zarr(store, group="reflections", consolidated=False)
     assert ds.reflection_y.units == "pixel"
     assert ds.reflection_intensity.units == ds.scan_noise.units == "grey level"
+    assert ds.scan_prominence_threshold.units == "1"
     assert ds.scan_direct_reflection.dims == ("scan_y", "scan_x")
     assert ds.scan_direct_reflection.dtype == np.int32
     assert ds.sizes["pattern_edge"] == 36
