@@ -70,7 +70,7 @@ def _gather_evidence(run: Run, progress: Progress) -> Evidence:
         np.array(run.ks),
         np.array([f.attrs["loss"] for f in fits]),
         np.array([f.attrs["loss_error"] for f in fits]),
-        float(run.folder.read("acquisition").attrs["mean_intensity"]),
+        float(run.folder.read("analysed").attrs["mean_intensity"]),
         np.array([f.attrs["relative_error"] for f in fits]),
         deviance,
         components,
@@ -103,6 +103,7 @@ def map_clusters(run: Run, progress: Progress) -> None:
     from orimap.tasks import clusters
     from orimap.tasks.maps import map_clusters as draw
     from orimap.tasks.merge import merge_components
+    from orimap.tasks.noise import cluster_noise
 
     mark = fingerprint(decision=run.marks["decision"], fitted=_fitted_k(run))
     run.marks["clusters"] = mark
@@ -114,12 +115,25 @@ def map_clusters(run: Run, progress: Progress) -> None:
     weight = variables.scan_weight.read(fitted).values
     merged = merge_components(pattern, weight, _left_out(run))
     maps = draw(weight, merged.component_cluster)
+    mask = variables.detector_mask.read(run.folder.read("analysed")).values > 0
+    count = len(maps.size)
     mean = clusters.mean_patterns(
-        run.client, run.patterns, maps.label, len(maps.size), progress=progress
+        run.client,
+        run.patterns,
+        maps.label,
+        count,
+        progress=lambda done, of: progress(done, 2 * of),
     )
-    mask = variables.detector_mask.read(run.folder.read("acquisition")).values > 0
+    noise = cluster_noise(
+        run.client,
+        run.patterns,
+        maps.label,
+        count,
+        ~mask,
+        progress=lambda done, of: progress(of + done, 2 * of),
+    )
     ds = clusters.clusters_dataset(
-        maps, mean, clusters.representatives(pattern, weight, maps), mask
+        maps, mean, clusters.representatives(pattern, weight, maps), noise, mask
     )
     run.folder.write("clusters", ds, mark)
     run.folder.write("overlap", clusters.overlap_dataset(maps), mark)

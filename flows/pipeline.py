@@ -9,7 +9,7 @@ from pathlib import Path
 
 import zarr
 
-from orimap.flows import conclusions, steps
+from orimap.flows import conclusions, preparation, steps
 from orimap.flows.measure import Measurement, machine, versions
 from orimap.flows.request import Request
 from orimap.flows.run import Run, largest_k, reduced_shapes
@@ -31,7 +31,7 @@ from orimap.tasks.stores import (
 from orimap.tasks.variables import SCAN
 
 # A run is defined by these; how it is computed (workers, cluster, orchestration) is not part of it.
-HOW = {"output", "file", "mask", "workers", "cluster", "orchestrate", "restart", "centre"}
+HOW = {"output", "file", "mask", "workers", "cluster", "orchestrate", "restart"}
 
 
 def run_pipeline(request: Request, runner: StepRunner) -> Path:
@@ -66,7 +66,6 @@ def run_pipeline(request: Request, runner: StepRunner) -> Path:
             folder.prepare()
         run = Run(request, acquisition, folder, range_of_k(request, acquisition), runner=runner)
         run.marks["ingest"] = ingest_mark(request, acquisition)
-        run.marks["filter"] = fingerprint(ingest=run.marks["ingest"], filter=request.filter)
         _analyse(run, mark)
         folder.publish()
     return request.output
@@ -88,9 +87,9 @@ def _analyse(run: Run, mark: str) -> None:
                 record["reused"] = name in run.reused
             return result
 
-        step("ingest", steps.ingest)
-        if request.filter != "raw":
-            step("filter", steps.filter_patterns)
+        step("ingest", preparation.ingest)
+        step("centre", preparation.centre)
+        step("filter", preparation.filter_patterns)
         while True:
             step("sketch", steps.sketch)
             with measured.step("fit") as record:
@@ -152,6 +151,8 @@ def _finish(run: Run, mark: str) -> None:
 def _drop_stale(run: Run) -> None:
     """Remove what an earlier, unfinished request left and this one did not ask for."""
     stale = list(SCAN) if run.counts else [*SCAN, "sketch_training"]
+    if run.request.filter != "epattern":
+        stale.append("reflection_maps")
     for name in stale:
         shutil.rmtree(run.folder.analysis / name, ignore_errors=True)
     for folder in ("fits", "basis_fits"):
@@ -181,13 +182,6 @@ def check(request: Request) -> Acquisition:
     """
     check_filter(request.filter)
     find_strategy(request.strategy)
-    if request.centre == "yes":
-        raise InputError(
-            "--centre auto or no",
-            "--centre yes, which is not available yet",
-            "leave it out: the direct beam is left out of the fit, and patterns that drift are "
-            "recognised when components are compared",
-        )
     acquisition = open_acquisition(
         request.file,
         reader=request.reader,

@@ -73,7 +73,11 @@ class Request(BaseModel):
 
     file: Path = Field(description="The acquisition: a file, or a folder of images")
     output: Path = Field(description="Folder for the results")
-    filter: str = Field("raw", description="raw, or mean (3x3 over scan neighbours)")
+    filter: str = Field(
+        "raw",
+        description="raw, mean (3x3 over scan neighbours), or epattern (reflections registered "
+        "and drawn anew)",
+    )
     k: RangeOfK = Field(
         (1, 20),
         description="Numbers of components to try, FIRST:LAST; clipped on a tiny scan, extended "
@@ -100,7 +104,22 @@ class Request(BaseModel):
         "instance 0.1,0; one number serves both",
     )
     centre: Literal["auto", "yes", "no"] = Field(
-        "auto", description="Shift patterns so that the direct beam stands still (not yet: no)"
+        "auto",
+        description="Move patterns so that the direct beam stands still; auto does where its "
+        "drift would blur reflections",
+    )
+    epattern_lengths: Literal["measured", "paper"] = Field(
+        "measured",
+        description="Lengths of ePattern: from the measured radius of the discs, or the paper's "
+        "share of the pattern's width",
+    )
+    epattern_profile: Literal["disc", "gaussian"] = Field(
+        "disc", description="What ePattern draws for a reflection"
+    )
+    dark_field: Region | None = Field(
+        None,
+        description="With --filter epattern, also map the reflections in this detector region "
+        "(virtual dark field), Y0:Y1,X0:X1 in pixels",
     )
     bin: int = Field(1, ge=1, le=64, description="Sum BIN x BIN detector pixels")
     crop: Region | None = Field(None, description="Detector region Y0:Y1,X0:X1 in pixels")

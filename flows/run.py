@@ -28,6 +28,7 @@ class Run:
     client: Any = None
     runner: StepRunner | None = None
     counts: bool = False
+    centred: bool = False
     marks: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     reused: set[str] = field(default_factory=set)
@@ -67,8 +68,13 @@ class Run:
 
     @property
     def patterns(self) -> PatternSource:
-        """How workers read the patterns, filtered."""
-        return PatternSource.open(self.store, self.request.filter)
+        """How workers read the patterns, filtered and centred."""
+        return PatternSource.open(
+            self.store,
+            self.request.filter,
+            centred=self.centred,
+            profile=self.request.epattern_profile,
+        )
 
 
 def reduced_shapes(

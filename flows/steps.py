@@ -1,63 +1,15 @@
-"""The steps up to scored fits. Each reads stores and writes its groups; none passes arrays on."""
+"""The steps from patterns to scored fits. Each reads stores and writes its groups."""
 
-import shutil
 from functools import partial
 
 import numpy as np
 
-from orimap.flows.run import Run, reduced_shapes
+from orimap.flows.run import Run
 from orimap.tasks import fit_store, variables
 from orimap.tasks.errors import InputError
-from orimap.tasks.memory import chunk_bytes_for
-from orimap.tasks.reduction import stored_dtype
 from orimap.tasks.sketch import sketch_rank
-from orimap.tasks.stores import complete_mark, fingerprint
+from orimap.tasks.stores import fingerprint
 from orimap.tasks.streaming import Progress, broadcast
-
-
-def ingest(run: Run, progress: Progress) -> None:
-    """Write the acquisition into patterns.zarr, verified, and what was found to /acquisition."""
-    from orimap.tasks.ingest import ingest_acquisition
-
-    mark = run.marks["ingest"]
-    target = run.folder.unfinished / "patterns.zarr"
-    if complete_mark(target, "raw") != mark:
-        # Left by another request that was killed: it must not be published with this one.
-        shutil.rmtree(target, ignore_errors=True)
-    raw_is_there = complete_mark(run.store, "raw") == mark
-    if raw_is_there and run.can_reuse("ingest", "acquisition", mark):
-        return
-    request, shape = run.request, reduced_shapes(run.request, run.acquisition)
-    dtype = stored_dtype(run.acquisition.dtype, request.bin)
-    ds = ingest_acquisition(
-        run.client,
-        run.acquisition,
-        target,
-        mark,
-        crop=request.crop,
-        roi=request.roi,
-        bin=request.bin,
-        mask=request.mask,
-        chunk_bytes=chunk_bytes_for(shape[0], dtype.itemsize * shape[1][0] * shape[1][1]),
-        progress=progress,
-    )
-    if not ds["detector_mean"].values.any():
-        raise InputError(
-            "patterns with some intensity",
-            f"every value of {run.acquisition.path.name} is 0 (or negative, or not finite)",
-            "check that this is the file of the acquisition, and --signal or --dataset",
-        )
-    run.folder.write("acquisition", ds, mark)
-
-
-def filter_patterns(run: Run, progress: Progress) -> None:
-    """Write the filtered patterns beside the raw ones."""
-    from orimap.tasks.filters import write_mean
-
-    if complete_mark(run.store, "mean") == run.marks["filter"] and not run.request.restart:
-        run.reused.add("filter")
-        return
-    write_mean(run.client, run.store, run.marks["filter"], progress=progress)
 
 
 def sketch(run: Run, progress: Progress) -> None:
@@ -65,20 +17,10 @@ def sketch(run: Run, progress: Progress) -> None:
     from orimap.tasks.direct_beam import direct_beam_region
     from orimap.tasks.sketch import poisson_weighting, sketch_patterns
 
-    found = run.folder.read("acquisition")
-    asked = run.request.counts
-    run.counts = bool(found.attrs["counts_like"]) if asked == "auto" else asked == "yes"
-    if run.counts and run.acquisition.dtype.kind == "f":
-        raise InputError(
-            "whole numbers of electrons for --counts yes",
-            f"values of type {run.acquisition.dtype}",
-            "leave --counts at auto",
-        )
-    patterns = run.patterns
+    found, patterns = run.folder.read("analysed"), run.patterns
     rank = sketch_rank(run.ks[-1], patterns.positions, int(np.prod(patterns.detector_shape)))
     run.marks["sketch"] = fingerprint(
-        ingest=run.marks["ingest"],
-        filter=run.request.filter,
+        patterns=run.marks["filter"],
         weighting=run.request.weighting,
         direct_beam=run.request.direct_beam,
         counts=run.counts,
@@ -165,7 +107,7 @@ def score(run: Run, progress: Progress) -> None:
     missing = run.missing_ks("score", fit_store.fit_group)
     if not missing:
         return
-    found, stored = run.folder.read("acquisition"), run.folder.read("sketch")
+    found, stored = run.folder.read("analysed"), run.folder.read("sketch")
     weighting = fit_store.read_weighting(stored)
     read = [fit_store.read_images(run.folder.analysis, k, weighting.valid) for k in missing]
     patterns = run.patterns

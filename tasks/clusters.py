@@ -10,6 +10,7 @@ import xarray as xr
 from orimap.tasks import variables
 from orimap.tasks.maps import Maps
 from orimap.tasks.merge import merge_components
+from orimap.tasks.noise import Noise
 from orimap.tasks.patterns import PatternSource
 from orimap.tasks.streaming import Block, Progress, broadcast, silent, sum_blocks
 
@@ -105,14 +106,15 @@ def representatives(patterns: np.ndarray, weights: np.ndarray, maps: Maps) -> np
 
 
 def clusters_dataset(
-    maps: Maps, mean: np.ndarray, representative: np.ndarray, mask: np.ndarray
+    maps: Maps, mean: np.ndarray, representative: np.ndarray, noise: Noise, mask: np.ndarray
 ) -> xr.Dataset:
-    """Return the group /clusters, with the four metrics of fidelity.
+    """Return the group /clusters, with the four metrics of fidelity and the noise.
 
     Parameters
     ----------
     maps : Maps
     mean, representative : (cluster, detector_y, detector_x) arrays
+    noise : Noise of (cluster,) arrays
     mask : (detector_y, detector_x) array of bool
         Pixels to leave out of the comparison.
     """
@@ -132,6 +134,9 @@ def clusters_dataset(
             v.cluster_gmsd: np.array([s["gmsd"] for s in scores]),
             v.cluster_mdsi: np.array([s["mdsi"] for s in scores]),
             v.cluster_psnr: np.array([s["psnr"] for s in scores]),
+            v.cluster_nsd_whole: noise.whole,
+            v.cluster_nsd_corner: noise.corner,
+            v.cluster_nsd_robust: noise.robust,
         },
         clusters_without_position=maps.without_position,
     )

@@ -1,4 +1,4 @@
-"""The filters a scan can pass before it is analysed: raw, or the 3x3 mean."""
+"""The filters a scan can pass before it is analysed: raw, the 3x3 mean, or ePattern's drawing."""
 
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,13 @@ from orimap.tasks.scan_statistics import clean
 from orimap.tasks.stores import mark_complete, remove_group
 from orimap.tasks.streaming import Block, Progress, map_blocks, silent
 
-FILTERS = ("raw", "mean")
+FILTERS = ("raw", "mean", "epattern")
 
 
 def check_filter(name: str) -> None:
     """Raise InputError unless the filter is one we have."""
-    if name == "epattern":
-        raise InputError(
-            "a filter that this version has: raw or mean",
-            "--filter epattern (registered reflections), which is not available yet",
-            "use --filter mean for weak reflections, --filter raw otherwise",
-        )
     if name not in FILTERS:
-        raise InputError(f"a filter: {' or '.join(FILTERS)}", f"--filter {name}", "choose one")
+        raise InputError(f"a filter: {', '.join(FILTERS)}", f"--filter {name}", "choose one")
 
 
 def mean_of_neighbours(patterns: np.ndarray, around: Block, block: Block) -> np.ndarray:
@@ -54,26 +48,8 @@ def write_mean(client: Any, store: Path, mark: str, *, progress: Progress = sile
     Every block reads a margin of one position from its neighbouring chunks, so that chunk
     borders leave no trace.
     """
-    raw = zarr.open_group(store, path="raw", mode="r")
-    source = raw["pattern_intensity"]
-    remove_group(store, "mean")
-    group = zarr.open_group(store, path="mean", mode="w")
-    for name, values in raw.arrays():
-        if name != "pattern_intensity":
-            copy = group.create_array(
-                name, data=values[:], dimension_names=values.metadata.dimension_names
-            )
-            copy.attrs.update(values.attrs)
-    target = group.create_array(
-        "pattern_intensity",
-        shape=source.shape,
-        chunks=source.chunks,
-        dtype="float32",
-        compressors=source.compressors,
-        dimension_names=source.metadata.dimension_names,
-    )
-    target.attrs.update(source.attrs)
     patterns = PatternSource.open(store, "raw")
+    create_like_raw(store, "mean")
     for _ in map_blocks(client, _write_mean_block, patterns.blocks(), patterns, progress=progress):
         pass
     mark_complete(store, "mean", mark)
@@ -85,3 +61,52 @@ def _write_mean_block(block: Block, patterns: PatternSource) -> None:
     mean = mean_of_neighbours(patterns.stored(around, "raw"), around, block)
     group = zarr.open_group(patterns.store, path="mean", mode="r+")
     group["pattern_intensity"][block.slices] = mean
+
+
+def write_drawn(
+    client: Any, patterns: PatternSource, mark: str, *, progress: Progress = silent
+) -> None:
+    """Write /epattern beside /raw: the patterns drawn from the registered reflections.
+
+    To look at and to take elsewhere: the analysis draws its own rows, which are sparse.
+    """
+    create_like_raw(patterns.store, "epattern")
+    for _ in map_blocks(client, _write_drawn_block, patterns.blocks(), patterns, progress=progress):
+        pass
+    mark_complete(patterns.store, "epattern", mark)
+
+
+def _write_drawn_block(block: Block, patterns: PatternSource) -> None:
+    """Draw one block on a worker and write it to its chunk."""
+    drawn = np.empty((block.y1 - block.y0, block.x1 - block.x0, *patterns.detector_shape), "f4")
+    for piece in patterns.batches(block):
+        place = (
+            slice(piece.y0 - block.y0, piece.y1 - block.y0),
+            slice(piece.x0 - block.x0, piece.x1 - block.x0),
+        )
+        drawn[place] = patterns.images(piece).reshape(drawn[place].shape)
+    group = zarr.open_group(patterns.store, path="epattern", mode="r+")
+    group["pattern_intensity"][block.slices] = drawn
+
+
+def create_like_raw(store: Path, name: str) -> None:
+    """Make a group with the coordinates of /raw and an empty array for its filtered patterns."""
+    raw = zarr.open_group(store, path="raw", mode="r")
+    source = raw["pattern_intensity"]
+    remove_group(store, name)
+    group = zarr.open_group(store, path=name, mode="w")
+    for axis, values in raw.arrays():
+        if axis != "pattern_intensity":
+            copy = group.create_array(
+                axis, data=values[:], dimension_names=values.metadata.dimension_names
+            )
+            copy.attrs.update(values.attrs)
+    target = group.create_array(
+        "pattern_intensity",
+        shape=source.shape,
+        chunks=source.chunks,
+        dtype="float32",
+        compressors=source.compressors,
+        dimension_names=source.metadata.dimension_names,
+    )
+    target.attrs.update(source.attrs)

@@ -10,12 +10,14 @@ start.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 import zarr
 
+from orimap.tasks.decode import Decoder, decode_images, decode_rows
+from orimap.tasks.reflection_store import read_lengths, read_reflections
+from orimap.tasks.registered import Reflections
 from orimap.tasks.rows import Rows, as_rows, move_rows, moved, thin
 from orimap.tasks.scan_statistics import clean
 from orimap.tasks.streaming import Block, plan_blocks
@@ -40,6 +42,8 @@ class PatternSource:
     scan_shape, detector_shape, block_shape : pairs of int
     centred : bool
         Whether patterns are moved so that the direct beam stands still.
+    profile : str
+        What ePattern draws for a reflection, "disc" or "gaussian".
     """
 
     store: Path
@@ -48,12 +52,16 @@ class PatternSource:
     detector_shape: tuple[int, int]
     block_shape: tuple[int, int]
     centred: bool = False
+    profile: str = "disc"
 
     @classmethod
-    def open(cls, store: Path, filter: str, *, centred: bool = False) -> "PatternSource":
+    def open(
+        cls, store: Path, filter: str, *, centred: bool = False, profile: str = "disc"
+    ) -> "PatternSource":
         """Describe the patterns of a store."""
         array = zarr.open_group(store, path="raw", mode="r")["pattern_intensity"]
-        return cls(store, filter, array.shape[:2], array.shape[2:], array.chunks[:2], centred)
+        scan, detector = array.shape[:2], array.shape[2:]
+        return cls(store, filter, scan, detector, array.chunks[:2], centred, profile)
 
     @property
     def positions(self) -> int:
@@ -93,8 +101,6 @@ class PatternSource:
         """
         filter = filter or self.filter
         if filter == "epattern":
-            from orimap.tasks.decode import decode_images
-
             found, decoder = self._registered(LISTS[0], piece)
             return decode_images(found, decoder, self._exact_moves(piece))
         images = clean(self.stored(piece, filter)).reshape(-1, *self.detector_shape)
@@ -143,18 +149,13 @@ class PatternSource:
         beam = zarr.open_group(self.store, path="beam", mode="r")
         return -beam["scan_beam_drift"][piece.slices].reshape(-1, 2)
 
-    def _registered(self, group: str, piece: Block) -> tuple[Any, Any]:
+    def _registered(self, group: str, piece: Block) -> tuple[Reflections, Decoder]:
         """Return the registered reflections of a piece and how they are drawn."""
-        from orimap.tasks.decode import Decoder
-        from orimap.tasks.reflection_store import read_lengths, read_reflections
-
         found = read_reflections(self.store, group, self.position_numbers(piece))
-        return found, Decoder(self.detector_shape, read_lengths(self.store, group))
+        return found, Decoder(self.detector_shape, read_lengths(self.store, group), self.profile)
 
     def _drawn_rows(self, group: str, piece: Block, valid: np.ndarray) -> sp.csr_matrix:
         """Draw the registered reflections of a piece as rows."""
-        from orimap.tasks.decode import decode_rows
-
         found, decoder = self._registered(group, piece)
         return decode_rows(found, decoder, valid, self._exact_moves(piece))
 

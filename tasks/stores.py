@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,6 +47,25 @@ def remove_group(store: Path, group: str) -> None:
 def mark_complete(store: Path, group: str, mark: str) -> None:
     """Mark a group of a store as whole."""
     zarr.open_group(store, path=group, mode="r+").attrs["complete"] = mark
+
+
+def link_group(source: Path, target: Path, group: str) -> None:
+    """Put a group of one store into another without copying what it holds, where that can be.
+
+    Groups are replaced as a whole and never changed, so that a link is as good as a copy.
+    """
+
+    def link(original: str, linked: str) -> None:
+        try:
+            os.link(original, linked)
+        except OSError:  # another file system, or one without links
+            shutil.copy2(original, linked)
+
+    # Under another name until it is whole: its mark may come before its chunks.
+    partial = target / f".{group}"
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(source / group, partial, copy_function=link)
+    partial.rename(target / group)
 
 
 def complete_mark(store: Path, group: str) -> str | None:
@@ -107,6 +126,33 @@ class RunFolder:
         if complete_mark(new, "raw") != mark and complete_mark(published, "raw") == mark:
             return published
         return new
+
+    def separate_patterns(self, mark: str, keep: Sequence[str]) -> None:
+        """Give an unfinished run a pattern store of its own, with some groups of the published.
+
+        What it then writes leaves the last complete results as they are. The patterns themselves
+        are shared: hard links where the file system has them.
+        """
+        new, published = self.unfinished / "patterns.zarr", self.root / "patterns.zarr"
+        if self.patterns(mark) == new:
+            return
+        shutil.rmtree(new, ignore_errors=True)
+        zarr.open_group(new, mode="a")
+        for group in keep:
+            if complete_mark(published, group) is not None:
+                link_group(published, new, group)
+
+    def add(self, group: str, ds: xr.Dataset) -> None:
+        """Add arrays to a complete group of the results; leaves those that are there."""
+        target = zarr.open_group(self.analysis, path=group, mode="r+")
+        for name, values in ds.data_vars.items():
+            if name not in target:
+                target.create_array(
+                    name,
+                    data=values.values,
+                    dimension_names=values.dims,
+                    attributes=dict(values.attrs),
+                )
 
     def reuse(self, group: str, mark: str) -> bool:
         """Make a complete group with this fingerprint available; False if there is none."""

@@ -181,7 +181,7 @@ def bad_input(scan, tmp_path):
         "k as a word": ((scan, "--k", "many"), "must be FIRST:LAST"),
         "decided k": ((scan, "--decided-k", "50"), "--decided-k 50"),
         "filter": ((scan, "--filter", "blur"), "--filter blur"),
-        "epattern": ((scan, "--filter", "epattern"), "epattern"),
+        "lengths": ((scan, "--epattern-lengths", "long"), "'long'"),
         "strategy": ((scan, "--strategy", "guess"), "guess"),
         "scan shape": ((scan, "--scan-shape", "5x5"), "9×12"),
         "roi": ((scan, "--roi", "0:4,50:60"), "--roi"),
@@ -194,7 +194,7 @@ def bad_input(scan, tmp_path):
 
 CASES = (
     *("missing file", "text", "truncated", "k from 0", "k above positions", "k as a word"),
-    *("decided k", "filter", "epattern", "strategy", "scan shape", "roi", "mask", "cluster"),
+    *("decided k", "filter", "lengths", "strategy", "scan shape", "roi", "mask", "cluster"),
     *("output", "no file"),
 )
 

@@ -15,7 +15,7 @@ import xarray as xr
 import zarr
 from sklearn.metrics import adjusted_rand_score
 
-from orimap.flows import conclusions, pipeline, steps
+from orimap.flows import conclusions, pipeline, preparation, steps
 from orimap.flows.pipeline import run_pipeline
 from orimap.flows.request import Request
 from orimap.flows.runner import NoDisplay, PlainRunner
@@ -205,7 +205,8 @@ def test_report_figures_and_record_lie_beside_the_stores(finished):
     record = json.loads((finished / "run.json").read_text())
     assert {"request", "versions", "machine", "peak_bytes", "predicted_peak_bytes"} <= set(record)
     assert [step["name"] for step in record["steps"]] == [
-        "ingest", "sketch", "fit", "score", "decide", "clusters", "baseline", "report",
+        "ingest", "centre", "filter", "sketch", "fit", "score", "decide", "clusters", "baseline",
+        "report",
     ]  # fmt: skip
     assert all(step["seconds"] > 0 and step["peak_bytes"] > 0 for step in record["steps"])
 
@@ -231,7 +232,7 @@ def same_results(one, other, k):
 
 
 def test_the_size_of_chunks_changes_nothing(finished, scan, same_workers, tmp_path, monkeypatch):
-    monkeypatch.setattr(steps, "chunk_bytes_for", lambda _scan, pattern: 5 * pattern)
+    monkeypatch.setattr(preparation, "chunk_bytes_for", lambda _scan, pattern: 5 * pattern)
     run(scan, tmp_path, k="3:3")
     chunks = zarr.open_group(tmp_path / "patterns.zarr", path="raw")["pattern_intensity"].chunks
     assert chunks[0] * chunks[1] <= 5
@@ -396,9 +397,8 @@ def test_the_other_strategies_run_too(scan, same_workers, tmp_path, strategy):
     [
         ({"k": "1:169"}, "no more components than scan positions"),
         ({"k": "1:3", "decided_k": 5}, "within --k"),
-        ({"filter": "epattern"}, "not available yet"),
+        ({"filter": "blur"}, "raw, mean, epattern"),
         ({"strategy": "coin"}, "a strategy"),
-        ({"centre": "yes"}, "--centre"),
         ({"roi": (0, 13, 0, 14)}, "region within 12×14"),
     ],
 )

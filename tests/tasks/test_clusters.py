@@ -7,6 +7,7 @@ import zarr
 from orimap.tasks import clusters, variables
 from orimap.tasks.clusters import cluster_patterns, clusters_dataset, mean_patterns, representatives
 from orimap.tasks.maps import map_clusters
+from orimap.tasks.noise import Noise
 from orimap.tasks.patterns import PatternSource
 from orimap.tasks.stores import write_group
 
@@ -71,7 +72,9 @@ def test_the_stored_clusters_agree_with_themselves():
     rng = np.random.default_rng(0)
     maps = worked_maps()[2]
     mean = rng.random((2, 16, 16))
-    ds = clusters_dataset(maps, mean, 3 * mean, np.zeros((16, 16), bool))
+    noise = Noise(np.array([3.0, 4.0]), np.array([1.0, np.nan]), np.array([0.5, 0.6]))
+    ds = clusters_dataset(maps, mean, 3 * mean, noise, np.zeros((16, 16), bool))
+    np.testing.assert_array_equal(ds["cluster_nsd_corner"], noise.corner)
     np.testing.assert_allclose(ds["cluster_ssim"], 1)
     np.testing.assert_allclose(ds["cluster_gmsd"], 0, atol=1e-9)
     np.testing.assert_allclose(ds["cluster_psnr"], 80)

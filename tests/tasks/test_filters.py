@@ -10,20 +10,15 @@ from orimap.tasks.streaming import Block
 
 
 def test_known_filters_pass():
-    check_filter("raw")
-    check_filter("mean")
-
-
-@pytest.mark.parametrize(
-    ("name", "needed", "remedy"),
-    [("epattern", "raw or mean", "--filter mean"), ("median", "raw or mean", "choose one")],
-)
-def test_other_filters_are_refused_with_what_there_is(name, needed, remedy):
-    with pytest.raises(InputError) as caught:
+    for name in ("raw", "mean", "epattern"):
         check_filter(name)
-    assert needed in caught.value.needed
-    assert name in caught.value.found
-    assert remedy in caught.value.remedy
+
+
+def test_other_filters_are_refused_with_what_there_is():
+    with pytest.raises(InputError) as caught:
+        check_filter("median")
+    assert "raw, mean, epattern" in caught.value.needed
+    assert "median" in caught.value.found
 
 
 def test_a_mean_is_over_two_of_three_neighbours_at_an_edge():
