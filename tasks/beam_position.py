@@ -94,6 +94,8 @@ class Probe:
         """
         radius = max(SMALLEST_RADIUS_PX, radius)
         level, background = disc_level(profile, radius)
+        if level <= 0:
+            return cls.of_radius(radius)
         falling = np.minimum.accumulate(np.minimum(profile, level))
         weight = np.log(np.maximum(falling / max(background, PROFILE_FLOOR * level), 1))
         centres = (np.arange(len(profile)) + 0.5) * PROFILE_BIN_PX
@@ -189,19 +191,29 @@ def radial_profile(windows: np.ndarray, positions: np.ndarray, reach: float) -> 
     return np.interp(np.arange(bins), np.flatnonzero(some), sums[some] / pixels[some])
 
 
-def half_maximum_radius(profile: np.ndarray, guess: float) -> float:
-    """Return the distance at which a profile falls halfway from the disc to its surroundings."""
+def falling_radius(profile: np.ndarray, guess: float, share: float = 0.5) -> float:
+    """Return the distance at which a profile falls to a share of the disc above its surroundings.
+
+    Parameters
+    ----------
+    profile : (bin,) array
+        By distance in bins of `PROFILE_BIN_PX`.
+    guess : float, pixels
+        About the radius; returned where the profile never falls so far.
+    share : float
+        One half for the radius.
+    """
     level, background = disc_level(profile, guess)
-    half = (level + background) / 2
+    wanted = background + share * (level - background)
     # From outside in: noise in the few pixels near the centre is no edge.
     start = min(len(profile) - 1, int((3 * guess + 1) / PROFILE_BIN_PX))
     lowest = int(np.argmin(profile[: start + 1]))
-    above = np.flatnonzero(profile[:lowest] > half)
+    above = np.flatnonzero(profile[:lowest] > wanted)
     if not above.size:
         return guess
     last = above[-1]
     drop = max(profile[last] - profile[last + 1], 1e-30)
-    return float((last + 0.5 + (profile[last] - half) / drop) * PROFILE_BIN_PX)
+    return float((last + 0.5 + (profile[last] - wanted) / drop) * PROFILE_BIN_PX)
 
 
 def beam_candidates(windows: np.ndarray, holes: np.ndarray, probe: Probe) -> np.ndarray:

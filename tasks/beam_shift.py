@@ -16,7 +16,7 @@ from orimap.tasks.beam_position import (
     Window,
     beam_candidates,
     disc_level,
-    half_maximum_radius,
+    falling_radius,
     radial_profile,
     seed_radius,
 )
@@ -50,10 +50,22 @@ LEARNING_ROUNDS = 4
 SMALLEST_CONTRAST = 0.4
 # its half-maximum contour is no longer than this many widths (the rim of a beam stop is),
 LARGEST_ELONGATION = 1.6
-# and it lies on one smooth surface in this share of the patterns that are not empty,
-SMALLEST_INLIER_SHARE = 0.5
+# its edge falls from three quarters to one within this share of its radius (a disc and a pixel's
+# blur: a fifth at 5 px; a Gaussian: .77); a small one, as a share of the detector's side, may be
+# soft, as with precession,
+LARGEST_EDGE_RADII = 0.6
+LARGEST_SOFT_RADIUS_SHARE = 1 / 12
+# and a disc lies near one smooth surface in this share of the patterns that are not empty,
+SMALLEST_NEAR_SHARE = 0.8
 # to within this share of its radius (positions drawn from all over a disc have half a radius).
 LARGEST_SCATTER_RADII = 0.4
+# Background is brightest around the direct beam. Where an area as wide as a disc and a half is
+# darker than this share of the usual level around, something stands before the detector.
+SHADOW_SHARE = 0.05
+SHADOW_RADII = 1.5
+SMALLEST_SHADOW_PX = 3.0
+# That can be told where the level around is at least this share of the brightest.
+SHADOW_FROM_LEVEL = 0.02
 
 # Below a wander of one pixel whole-pixel shifts leave the beam where it is, or make it worse.
 SMALLEST_WANDER_PX = 1.0
@@ -123,11 +135,14 @@ class LearntBeam:
         Share of the disc's level that its surroundings lack.
     elongation : float
         Length over width of the half-maximum contour of the aligned mean.
+    edge : float, pixels
+        Over which its profile falls from three quarters to one quarter.
     """
 
     probe: Probe
     contrast: float
     elongation: float
+    edge: float
 
 
 def search_window(detector_mean: np.ndarray, valid: np.ndarray) -> tuple[Window, BeamDisc] | None:
@@ -222,11 +237,17 @@ def learn_beam(
             return None
         own = np.where(fit.inlier[:, None], fit.position, np.nan)
         profile = radial_profile(windows, own, 3 * probe.radius + 2)
-        radius = min(half_maximum_radius(profile, probe.radius), largest_radius)
+        radius = min(falling_radius(profile, probe.radius), largest_radius)
         probe = Probe.of_profile(profile, radius)
     level, background = disc_level(profile, radius)
     contrast = 1 - background / level if level > 0 else 0.0
-    return LearntBeam(probe, contrast, elongation(windows, own, radius, (level + background) / 2))
+    outer, inner = (falling_radius(profile, radius, share) for share in (0.25, 0.75))
+    return LearntBeam(
+        probe,
+        contrast,
+        elongation(windows, own, radius, (level + background) / 2),
+        outer - inner,
+    )
 
 
 def reach_px(radius: float) -> float:
@@ -270,23 +291,16 @@ def elongation(windows: np.ndarray, positions: np.ndarray, radius: float, contou
     return float(np.sqrt(spread[1] / spread[0]))
 
 
-def sample_blocks(scan_shape: tuple[int, int]) -> list[Block]:
-    """Return small patches spread evenly over a scan, whatever the blocks it is stored in."""
+def sample_places(scan_shape: tuple[int, int]) -> np.ndarray:
+    """Return row and column (position, 2) of small patches spread evenly over a scan."""
 
-    def starts(side: int) -> np.ndarray:
+    def along(side: int) -> np.ndarray:
         patches = min(SAMPLE_PLACES_A_SIDE, -(-side // SAMPLE_PATCH))
-        return np.unique(np.linspace(0, max(0, side - SAMPLE_PATCH), patches).astype(int))
+        starts = np.linspace(0, max(0, side - SAMPLE_PATCH), patches).astype(int)
+        return np.unique(starts[:, None] + np.arange(min(SAMPLE_PATCH, side)))
 
-    return [
-        Block(
-            int(y),
-            int(min(y + SAMPLE_PATCH, scan_shape[0])),
-            int(x),
-            int(min(x + SAMPLE_PATCH, scan_shape[1])),
-        )
-        for y in starts(scan_shape[0])
-        for x in starts(scan_shape[1])
-    ]
+    y, x = np.meshgrid(*map(along, scan_shape), indexing="ij")
+    return np.column_stack([y.ravel(), x.ravel()])
 
 
 def measure_descan(
@@ -323,17 +337,22 @@ def measure_descan(
         "centre": np.array([disc.y, disc.x]) - corner,
         "centre_sigma": CENTRAL_SHARE * min(patterns.detector_shape),
     }
-    sample = sample_blocks(shape)
-    windows = np.concatenate(list(map_blocks(client, read_windows, sample, patterns, window)))
+    sample = sample_places(shape)
+    parts = [part for block in patterns.blocks() if len(part := places_within(block, sample))]
+    windows = list(map_blocks(client, read_windows, parts, patterns, window))
+    # In scan order, whatever the blocks are.
+    order = np.lexsort(np.concatenate(parts).T[::-1])
     beam = learn_beam(
-        windows,
-        np.concatenate([_places(block) for block in sample]),
+        np.concatenate(windows)[order],
+        sample,
         shape,
         window.holes,
         largest_radius=LARGEST_RADIUS_SHARE * min(patterns.detector_shape),
         **expected,
     )
-    doubt = doubt_about(beam)
+    doubt = doubt_about_disc(beam, min(patterns.detector_shape)) or doubt_about_surroundings(
+        detector_mean, valid, window, beam.probe.radius
+    )
     if doubt:
         return no_beam(shape, detector_mean, valid, doubt)
     candidates = np.full((*shape, CANDIDATES, 3), np.nan, np.float32)
@@ -353,30 +372,32 @@ def measure_descan(
     return judge(fit, beam.probe.radius, shape, corner, detector_mean, valid)
 
 
-def read_windows(block: Block, patterns: PatternSource, window: Window) -> np.ndarray:
-    """Return the search windows (pattern, y, x) of a block."""
-    return window.cut(patterns.stored(block, "raw"))
+def places_within(block: Block, places: np.ndarray) -> np.ndarray:
+    """Return those of some scan places (place, 2) that lie in a block."""
+    after = (places >= (block.y0, block.x0)).all(axis=1)
+    return places[after & (places < (block.y1, block.x1)).all(axis=1)]
+
+
+def read_windows(places: np.ndarray, patterns: PatternSource, window: Window) -> np.ndarray:
+    """Return the search windows (pattern, y, x) at scan places (pattern, 2), read at once."""
+    y0, x0 = (int(first) for first in places.min(axis=0))
+    y1, x1 = (int(last) + 1 for last in places.max(axis=0))
+    stored = patterns.stored(Block(y0, y1, x0, x1), "raw")
+    return window.cut(stored[places[:, 0] - y0, places[:, 1] - x0])
 
 
 def find_in_block(
     block: Block, patterns: PatternSource, window: Window, probe: Probe
 ) -> np.ndarray:
     """Return the brightest discs (scan_y, scan_x, candidate, 3) of the patterns of a block."""
-    rows, columns = block.y1 - block.y0, block.x1 - block.x0
-    found = np.empty((rows, columns, CANDIDATES, 3), np.float32)
-    for piece in patterns.batches(block):
-        windows = read_windows(piece, patterns, window)
-        discs = beam_candidates(windows, window.holes, probe)
-        inside = (
-            slice(piece.y0 - block.y0, piece.y1 - block.y0),
-            slice(piece.x0 - block.x0, piece.x1 - block.x0),
-        )
-        found[inside] = discs.reshape(piece.y1 - piece.y0, piece.x1 - piece.x0, CANDIDATES, 3)
-    return found
+    # Read once, since a chunk is decompressed as a whole; cut row by row, since windows in
+    # floating point take more than counts.
+    rows = patterns.stored(block, "raw")
+    return np.stack([beam_candidates(window.cut(row), window.holes, probe) for row in rows])
 
 
-def doubt_about(beam: LearntBeam | None) -> str | None:
-    """Return why what was learnt is no direct beam, None where it is one."""
+def doubt_about_disc(beam: LearntBeam | None, side: int) -> str | None:
+    """Return why what was learnt is no direct beam on a detector of a side, None where it is."""
     if beam is None:
         return "all patterns are empty where it should be"
     if beam.contrast < SMALLEST_CONTRAST:
@@ -384,11 +405,38 @@ def doubt_about(beam: LearntBeam | None) -> str | None:
             "the bright centre is no disc: its surroundings are only "
             f"{100 * max(0, beam.contrast):.0f} % dimmer"
         )
+    soft = beam.edge > LARGEST_EDGE_RADII * beam.probe.radius
+    if soft and beam.probe.radius > LARGEST_SOFT_RADIUS_SHARE * side:
+        return (
+            f"the bright centre is a halo without an edge (it falls over {beam.edge:.1f} px "
+            f"at {beam.probe.radius:.1f} px from its centre)"
+        )
     if beam.elongation > LARGEST_ELONGATION:
         return (
             f"what is brightest near the centre is not round ({beam.elongation:.1f} times as long "
             "as wide), as at the rim of a beam stop"
         )
+    return None
+
+
+def doubt_about_surroundings(
+    detector_mean: np.ndarray, valid: np.ndarray, window: Window, radius: float
+) -> str | None:
+    """Return why the window may hold something else than the direct beam, None where not."""
+    from scipy import ndimage
+
+    half = int(np.ceil(max(SMALLEST_SHADOW_PX, SHADOW_RADII * radius)))
+    y, x = np.ogrid[-half : half + 1, -half : half + 1]
+    area = (y**2 + x**2 <= half**2).astype(float)
+    area /= area.sum()
+    # Beyond the detector's edge the pixels at the edge go on.
+    level = ndimage.convolve(np.where(valid, detector_mean, 0).astype(float), area, mode="nearest")
+    part = level[window.y0 : window.y1, window.x0 : window.x1]
+    usual = np.median(part)
+    brightest = smooth_mean(detector_mean, valid)[window.y0 : window.y1, window.x0 : window.x1]
+    shadow = part.min() < SHADOW_SHARE * usual
+    if shadow and usual >= SHADOW_FROM_LEVEL * brightest.max():
+        return "a dark area lies beside what is brightest near the centre, as of a beam stop"
     return None
 
 
@@ -412,22 +460,18 @@ def judge(
     detector_mean, valid : (detector_y, detector_x) arrays
         For a place to name where there is no beam.
     """
-    measured = np.isfinite(fit.position[:, 0]).sum() if fit else 0
-    if fit is None or fit.inlier.sum() < SMALLEST_INLIER_SHARE * measured:
-        return no_beam(
-            scan_shape, detector_mean, valid, "the brightest disc lies elsewhere in most patterns"
-        )
-    if fit.scatter_px > LARGEST_SCATTER_RADII * max(1.0, radius):
-        return no_beam(
-            scan_shape,
-            detector_mean,
-            valid,
-            f"what is brightest near the centre moves about by {fit.scatter_px:.1f} px at random",
-        )
+    doubt = doubt_about_places(fit, radius)
+    if doubt:
+        return no_beam(scan_shape, detector_mean, valid, doubt)
     smooth = (fit.surface.everywhere() + corner).astype(np.float32)
     low, high = smooth.min(axis=(0, 1)), smooth.max(axis=(0, 1))
     ends = np.percentile(smooth, [EDGE_PERCENT, 100 - EDGE_PERCENT], axis=(0, 1))
     wander = float((ends[1] - ends[0]).max())
+    sides = np.array(detector_mean.shape) - 1
+    if (low < radius).any() or (high > sides - radius).any():
+        return no_beam(
+            scan_shape, detector_mean, valid, "the brightest disc reaches over the detector's edge"
+        )
     y, x = ((low + high) / 2).astype(float)
     worthwhile, finding = verdict(wander, fit.error_px, radius)
     return Descan(
@@ -442,6 +486,16 @@ def judge(
         worthwhile=worthwhile,
         finding=finding,
     )
+
+
+def doubt_about_places(fit: SmoothFit | None, radius: float) -> str | None:
+    """Return why the positions found are not those of one beam, None where they are."""
+    measured = np.count_nonzero(np.isfinite(fit.position[:, 0])) if fit else 0
+    if fit is None or np.count_nonzero(fit.near) < SMALLEST_NEAR_SHARE * measured:
+        return "the brightest disc is not where a smooth surface through the others has it"
+    if fit.scatter_px > LARGEST_SCATTER_RADII * max(1.0, radius):
+        return f"what is brightest near the centre moves by {fit.scatter_px:.1f} px at random"
+    return None
 
 
 def verdict(wander_px: float, error_px: float, radius: float) -> tuple[bool, str]:
@@ -478,9 +532,3 @@ def no_beam(
         worthwhile=False,
         finding=f"no direct beam is recognised ({reason}); nothing is moved",
     )
-
-
-def _places(block: Block) -> np.ndarray:
-    """Return row and column (position, 2) of the positions of a block."""
-    y, x = np.mgrid[block.slices]
-    return np.column_stack([y.ravel(), x.ravel()])

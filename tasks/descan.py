@@ -12,8 +12,10 @@ import numpy as np
 
 # A descan has the shape of a lens's error: what needs more than the fourth order is no descan.
 LARGEST_ORDER = 4
-# Planes tried: half of the patterns on the true plane give it with a probability of 1 - e⁻⁴⁰.
-PLANES_TRIED = 300
+# Planes tried: with a disc that is the beam drawn in one of three cases, all three points of one of
+# 400 are the beam with a probability of 1 - e⁻¹⁵.
+PLANES_TRIED = 400
+CONSTANT_EVERY = 4
 # Positions enough to choose a plane, and to fit the surface: at 1 px of scatter the latter is
 # known to .02 px.
 CONSENSUS_POSITIONS = 2000
@@ -21,13 +23,15 @@ FIT_POSITIONS = 20_000
 # Of a Gaussian error, 1 in 400 is larger than this many standard deviations.
 OUTLIER_SIGMA = 3.0
 # Errors smaller than this make no outlier, whatever the others are.
-OUTLIER_FLOOR_PX = 0.05
+OUTLIER_FLOOR_PX = 0.1
 # Standard deviation of a Gaussian over its median absolute deviation.
 SIGMA_PER_MAD = 1.4826
 # A higher order is worth it where it lowers the squared error of prediction by this share, and by
 # the square of this length.
 ORDER_GAIN = 0.01
 ORDER_GAIN_PX = 0.02
+# Fewer positions than this for every term of a polynomial leave nothing to tell its error by.
+POSITIONS_PER_TERM = 1.5
 # The scan is divided into so many tiles a side, which are left out in turn in this many groups.
 TILES_A_SIDE = 6
 FOLDS = 5
@@ -79,7 +83,10 @@ class SmoothFit:
     position : (pattern, 2) array, pixels
         The disc of each pattern that is the direct beam; where none lies near the surface, its
         brightest; NaN where there is none.
+    near : (pattern,) bool array
+        Where one of the discs lies within reach of the surface.
     inlier : (pattern,) bool array
+        Those of them that are no outliers.
     scatter_px : float
         Standard deviation of one measurement along one axis.
     error_px : float
@@ -88,6 +95,7 @@ class SmoothFit:
 
     surface: Surface
     position: np.ndarray
+    near: np.ndarray
     inlier: np.ndarray
     scatter_px: float
     error_px: float
@@ -140,13 +148,14 @@ def fit_smooth(
     shared = _shared_error(residual, where[used], scan_shape)
     error = scatter * np.sqrt(shared * len(surface.terms) / max(1, len(residual)))
 
-    everywhere = surface.at(places)
-    chosen, near = nearest_disc(discs, everywhere, reach)
+    expected = surface.at(places)
+    chosen, within = nearest_disc(discs, expected, reach)
     position = np.full((len(candidates), 2), np.nan, np.float32)
     position[measured] = chosen
-    inlier = np.zeros(len(candidates), dtype=bool)
-    inlier[measured] = near & (np.abs(chosen - everywhere) <= _limits(residual)).all(axis=1)
-    return SmoothFit(surface, position, inlier, scatter, float(error))
+    near, inlier = np.zeros((2, len(candidates)), dtype=bool)
+    near[measured] = within
+    inlier[measured] = within & (np.abs(chosen - expected) <= _limits(residual)).all(axis=1)
+    return SmoothFit(surface, position, near, inlier, scatter, float(error))
 
 
 def consensus_plane(
@@ -172,10 +181,11 @@ def consensus_plane(
     Returns
     -------
     Surface
-        Of the planes through three discs drawn at random (seeded), the one with the largest sum of
-        the square roots of relative brightness of the discs within reach: the direct beam, dim in
-        some grains but there in all, counts more than a reflection that is brighter in some.
-        A constant where there are fewer than six patterns.
+        Of the planes through three discs drawn at random (seeded; bright ones more often), the one
+        with the largest sum of the square roots of relative brightness of the discs within reach:
+        the direct beam, dim in some grains but there in all, counts more than a reflection that
+        is brighter in some.
+        A constant where there are fewer than five patterns.
 
     References
     ----------
@@ -184,16 +194,17 @@ def consensus_plane(
     rng = np.random.default_rng(0)
     share = np.sqrt(np.nan_to_num(discs[:, :, 2] / discs[:, :1, 2]))
     yx = np.where(np.isfinite(discs[:, :, :2]), discs[:, :, :2], np.inf)
-    existing = np.argwhere(np.isfinite(discs[:, :, 0]))
+    chance = np.cumsum(share / share.sum(axis=1, keepdims=True), axis=1)
     flat_terms = _terms(0, scan_shape, len(places))
-    terms = _terms(1, scan_shape, len(places) // 2)
+    terms = _terms(1, scan_shape, len(places))
     best, best_score = None, -1.0
     for trial in range(PLANES_TRIED):
         # Constants are tried too: what lies beside three points is bent far off by their errors.
-        use = flat_terms if trial % 2 or len(terms) == 1 else terms
-        drawn = existing[rng.integers(len(existing), size=len(use))]
-        basis = _basis(places[drawn[:, 0]], use, scan_shape)
-        coefficients = np.linalg.lstsq(basis, yx[drawn[:, 0], drawn[:, 1]], rcond=1e-6)[0]
+        use = flat_terms if trial % CONSTANT_EVERY == 0 or len(terms) == 1 else terms
+        drawn = rng.choice(len(places), size=len(use), replace=False, shuffle=False)
+        disc = (rng.random((len(use), 1)) > chance[drawn]).sum(axis=1).clip(max=share.shape[1] - 1)
+        basis = _basis(places[drawn], use, scan_shape)
+        coefficients = np.linalg.lstsq(basis, yx[drawn, disc], rcond=1e-6)[0]
         surface = Surface(coefficients, use, scan_shape)
         distance = np.hypot(*np.moveaxis(yx - surface.at(places)[:, None], -1, 0))
         agreement = np.where(distance <= reach, share, 0).max(axis=1).sum()
@@ -236,19 +247,16 @@ def choose_order(places: np.ndarray, positions: np.ndarray, scan_shape: tuple[in
     fold = _folds(places, scan_shape)
     errors = []
     for order in range(LARGEST_ORDER + 1):
-        terms = _terms(order, scan_shape, len(places) // 2)
+        terms = _terms(order, scan_shape, len(places))
         basis = _basis(places, terms, scan_shape)
         squares = 0.0
         for out in np.unique(fold):
             kept = fold != out
-            if np.count_nonzero(kept) < len(terms):
-                squares = np.inf
-                break
             fit = np.linalg.lstsq(basis[kept], positions[kept], rcond=1e-6)[0]
             squares += np.sum((positions[~kept] - basis[~kept] @ fit) ** 2)
         errors.append(squares / max(1, len(places)))
     allowed = min(errors) * (1 + ORDER_GAIN) + ORDER_GAIN_PX**2
-    return int(np.argmax(np.array(errors) <= allowed)) if np.isfinite(allowed) else 0
+    return int(np.argmax(np.array(errors) <= allowed))
 
 
 def _refit(
@@ -265,7 +273,7 @@ def _refit(
         used &= (np.abs(centred) <= _limits(centred[near])).all(axis=1)
     if not used.any():
         return surface, chosen, used
-    terms = _terms(order, surface.scan_shape, np.count_nonzero(used) // 2)
+    terms = _terms(order, surface.scan_shape, np.count_nonzero(used))
     basis = _basis(places[used], terms, surface.scan_shape)
     coefficients = np.linalg.lstsq(basis, chosen[used], rcond=1e-6)[0]
     return Surface(coefficients, terms, surface.scan_shape), chosen, used
@@ -307,8 +315,8 @@ def _folds(places: np.ndarray, scan_shape: tuple[int, int]) -> np.ndarray:
     return _tiles(places, scan_shape) @ (1, 2) % FOLDS
 
 
-def _terms(order: int, scan_shape: tuple[int, int], at_most: int) -> np.ndarray:
-    """Return the terms (term, 2) of an order that a scan of this shape and size can tell apart."""
+def _terms(order: int, scan_shape: tuple[int, int], positions: int) -> np.ndarray:
+    """Return the terms (term, 2) of an order, a lower one where positions are too few for it."""
     rows, columns = scan_shape
     while True:
         terms = [
@@ -317,7 +325,7 @@ def _terms(order: int, scan_shape: tuple[int, int], at_most: int) -> np.ndarray:
             for along_x in range(total + 1)
             if total - along_x < rows and along_x < columns
         ]
-        if order == 0 or len(terms) <= at_most:
+        if order == 0 or POSITIONS_PER_TERM * len(terms) <= positions:
             return np.array(terms)
         order -= 1
 
