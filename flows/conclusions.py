@@ -9,7 +9,9 @@ from orimap.flows.run import Run, largest_k, reduced_shapes
 from orimap.tasks import fit_store, variables
 from orimap.tasks.choose_k import Decision, choose_k
 from orimap.tasks.evidence import Evidence
-from orimap.tasks.stores import fingerprint
+from orimap.tasks.patterns import LISTS
+from orimap.tasks.rows import OUTSIDE
+from orimap.tasks.stores import fingerprint, open_group
 from orimap.tasks.streaming import Progress
 
 # How far k is widened when the best one touches an edge of the range.
@@ -139,11 +141,35 @@ def map_clusters(run: Run, progress: Progress) -> None:
     run.folder.write("overlap", clusters.overlap_dataset(maps), mark)
 
 
+def map_reflections(run: Run, _progress: Progress) -> None:
+    """Draw the maps that the registered reflections give; write /reflection_maps."""
+    from orimap.tasks.reflection_maps import reflection_maps
+    from orimap.tasks.reflection_store import list_size, read_lengths, read_reflections
+
+    region, store = run.request.dark_field, run.store
+    mark = fingerprint(clusters=run.marks["clusters"], region=region)
+    if run.can_reuse("reflections", "reflection_maps", mark):
+        return
+    beam = open_group(store, "beam")
+    ds = reflection_maps(
+        read_reflections(store, LISTS[0]),
+        variables.cluster_label.read(run.folder.read("clusters")).values,
+        -variables.scan_beam_drift.read(beam).values if run.centred else None,
+        read_lengths(store, LISTS[0]),
+        run.patterns.detector_shape,
+        region,
+        units=run.folder.read("acquisition").attrs["intensity_units"],
+        threshold_units="1" if run.counts else None,
+        size=list_size(store, LISTS[0]),
+    )
+    run.folder.write("reflection_maps", ds, mark)
+
+
 def remarks(run: Run) -> list[str]:
     """Return what was left out, sampled or assumed, for the report and the results."""
     found, fitted = run.folder.read("acquisition"), _fitted_k(run)
     facts = run.folder.read(fit_store.fit_group(fitted)).attrs
-    said = [*run.notes]
+    said = [*run.notes, _centring(run)]
     finding = run.folder.read("sketch").attrs["direct_beam"]
     said.append(finding[0].upper() + finding[1:] + ".")
     if run.request.counts != "auto" and run.counts != found.attrs["counts_like"]:
@@ -164,6 +190,19 @@ def remarks(run: Run) -> list[str]:
             f"{unplaced} of the distinct patterns is strongest nowhere and was left out of the map."
         )
     return said
+
+
+def _centring(run: Run) -> str:
+    """Say whether patterns were centred, and why."""
+    facts = open_group(run.store, "beam").attrs
+    asked = run.request.centre
+    done = "Patterns were centred" if run.centred else "Patterns were not centred"
+    why = f" (--centre {asked})" if asked != "auto" else ""
+    lost = ""
+    if run.centred:
+        mask = variables.detector_mask.read(run.folder.read("analysed")).values
+        lost = f" {(mask & OUTSIDE > 0).mean():.1%} of the pixels leave or enter and are masked."
+    return f"{done}{why}: {facts['finding'].rstrip('.')}.{lost}"
 
 
 def _fitted_k(run: Run) -> int:

@@ -106,6 +106,8 @@ def _analyse(run: Run, mark: str) -> None:
             )
             run.ks = more
         step("clusters", conclusions.map_clusters)
+        if request.filter == "epattern":
+            step("reflections", conclusions.map_reflections)
         step("baseline", conclusions.compare_baseline)
         runner.table("decision", conclusions.decision_rows(run, run.ks))
         measured.facts(
@@ -192,6 +194,15 @@ def check(request: Request) -> Acquisition:
     roi = whole_or_part(request.roi, acquisition.scan_shape, "--roi", "positions")
     crop = whole_or_part(request.crop, acquisition.detector_shape, "--crop", "detector pixels")
     read_mask(request.mask, acquisition.detector_shape, crop, request.bin)
+    if request.dark_field is not None:
+        if request.filter != "epattern":
+            raise InputError(
+                "registered reflections for --dark-field (--filter epattern)",
+                f"--filter {request.filter}",
+                "add --filter epattern, or leave --dark-field out",
+            )
+        _, shape = reduced_shapes(request, acquisition)
+        whole_or_part(request.dark_field, shape, "--dark-field", "pixels after --crop and --bin")
     if not roi:
         raise InputError("scan positions", "none", "widen --roi")
     range_of_k(request, acquisition)
@@ -273,6 +284,7 @@ def predicted_bytes(request: Request, acquisition: Acquisition, workers: int) ->
         workers=workers,
         k_max=range_of_k(request, acquisition)[-1],
         read_memory_bytes=acquisition.read_memory_bytes,
+        registered=request.filter == "epattern",
     )
 
 

@@ -25,6 +25,9 @@ COMMAND_BASE_BYTES = 420 * 2**20
 # would bound it by 2.33, 8 do by 2.74. Sparse counts take half of that.)
 BATCHES_AT_ONCE = 8
 
+# The most that a pattern's list holds (the paper's limit, as in orimap.tasks.encode).
+MOST_REFLECTIONS = 150
+
 
 def chunk_bytes_for(scan_shape: tuple[int, int], pattern_bytes: int) -> int:
     """Return the size of a chunk for a scan of this shape."""
@@ -40,6 +43,7 @@ def predict_peak_bytes(
     workers: int,
     k_max: int = 20,
     read_memory_bytes: int = 0,
+    registered: bool = False,
 ) -> int:
     """Return a bound on the memory of a run, over all its processes.
 
@@ -54,6 +58,9 @@ def predict_peak_bytes(
         Largest number of components.
     read_memory_bytes : int
         What the reader of the file needs beyond the block it reads.
+    registered : bool
+        Whether reflections are registered (ePattern): their lists, of all counts and of both
+        halves, are gathered.
 
     Returns
     -------
@@ -85,6 +92,9 @@ def predict_peak_bytes(
         + 8 * positions * (4 * rank + 2 * components + 6 * k_max)
         + 8 * pixels * (6 * rank + 4 * components)
     )
+    if registered:
+        # Three lists of four numbers, and once more while they are put together.
+        command += 3 * 2 * 4 * 4 * MOST_REFLECTIONS * positions
     return int(workers * worker + command)
 
 

@@ -1,11 +1,13 @@
 """How often the decided number of patterns is right, on simulated scans with known grains.
 
     python tests/benchmarks/accuracy.py [--seeds 0:20] [--set NAME=VALUE ...] [--scans FOLDER]
+        [--ask NAME=VALUE ...]
 
 Simulates the scan of ``orimap demo`` for every seed (``--set bend=1`` and the like change the
 recipe), or takes every NAME.hspy of a folder with its truth NAME.npz; analyses it as ``orimap run``
 does and prints, per scan, k, adjusted Rand index, overlap F1 and seconds, and the totals at the
-end. ``--k-true`` fixes the number of components at the truth.
+end. ``--ask filter=epattern centre=no`` and the like go to the run; ``--k-true`` fixes the number
+of components at the truth.
 """
 
 import argparse
@@ -80,6 +82,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="0:20")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE")
     parser.add_argument("--scans", type=Path)
+    parser.add_argument("--ask", nargs="*", default=[], metavar="NAME=VALUE")
     parser.add_argument("--k-true", action="store_true")
     arguments = parser.parse_args()
     rows = []
@@ -92,7 +95,7 @@ def main() -> None:
         # One set of workers for all runs: starting them is not what is measured here.
         with mock.patch.object(local, "open_client", shared_client):
             for name, file, truth in scans(arguments, Path(made)):
-                asked = {}
+                asked = dict(option.split("=", 1) for option in arguments.ask)
                 if arguments.k_true:
                     grains = np.load(truth)["weights"].shape[-1]
                     asked["k"] = (grains, grains)

@@ -400,6 +400,8 @@ def test_the_other_strategies_run_too(scan, same_workers, tmp_path, strategy):
         ({"filter": "blur"}, "raw, mean, epattern"),
         ({"strategy": "coin"}, "a strategy"),
         ({"roi": (0, 13, 0, 14)}, "region within 12×14"),
+        ({"dark_field": (0, 4, 0, 4)}, "add --filter epattern"),
+        ({"filter": "epattern", "dark_field": (0, 65, 0, 4)}, "region within 64×64"),
     ],
 )
 def test_requests_at_fault_are_refused_before_anything_is_written(
@@ -573,3 +575,74 @@ def test_a_killed_process_leaves_a_run_that_can_go_on(finished, scan, same_worke
     run(scan, out, k="3:3")
     assert {"ingest", "sketch", "fit"} <= reused(out)
     same_results(finished, out, 3)
+
+
+def test_epattern_analyses_what_it_draws_and_keeps_the_list(scan, same_workers, tmp_path):
+    run(scan, tmp_path, k="1:6", filter="epattern", centre="yes", dark_field="20:30,20:30")
+    tree = results(tmp_path)
+    with np.load(scan.with_suffix(".npz")) as truth:
+        labels = truth["labels"]
+    assert tree.attrs["decided_k"] == 3
+    found = tree["clusters"]["cluster_label"].values
+    assert adjusted_rand_score(labels.ravel(), found.ravel()) > 0.9
+    drawn = xr.open_zarr(tmp_path / "patterns.zarr", group="epattern", consolidated=False)
+    values = drawn["pattern_intensity"].values
+    mask = tree["analysed"]["detector_mask"].values
+    np.testing.assert_allclose(
+        tree["analysed"]["detector_mean"].values[mask == 0],
+        values.reshape(-1, *DETECTOR).mean(axis=0)[mask == 0],
+        rtol=1e-5,
+    )
+    # The loss is that of the drawn patterns.
+    fit = tree["fits/k03"]
+    model = np.tensordot(fit["scan_weight"].values, fit["component_pattern"].values, axes=1)
+    loss = np.abs(values - model)[..., mask == 0].mean()
+    assert fit.attrs["loss"] == pytest.approx(loss, rel=1e-3)
+    listed = xr.open_zarr(tmp_path / "patterns.zarr", group="reflections", consolidated=False)
+    assert listed["reflection_offset"].values[-1] == listed.sizes["reflection"]
+    maps = tree["reflection_maps"]
+    np.testing.assert_array_equal(
+        maps["scan_reflection_count"].values.ravel(), np.diff(listed["reflection_offset"])
+    )
+    assert maps["scan_virtual_dark_field"].shape == SCAN
+
+
+def test_another_way_to_register_leaves_the_last_results_until_it_is_complete(
+    scan, same_workers, tmp_path, monkeypatch
+):
+    run(scan, tmp_path, k="3:3", filter="epattern")
+    before = xr.open_zarr(
+        tmp_path / "patterns.zarr", group="reflections", consolidated=False
+    ).load()
+    kept = tmp_path / "patterns.zarr" / "raw" / "pattern_intensity"
+    chunk = next(path for path in kept.rglob("*") if path.is_file())
+    inode = chunk.stat().st_ino
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "_report", raising)
+        with pytest.raises(InterruptedRunError):
+            run(scan, tmp_path, k="3:3", filter="epattern", epattern_lengths="paper")
+    after = xr.open_zarr(tmp_path / "patterns.zarr", group="reflections", consolidated=False)
+    xr.testing.assert_identical(before, after.load())
+    run(scan, tmp_path, k="3:3", filter="epattern", epattern_lengths="paper")
+    after = xr.open_zarr(tmp_path / "patterns.zarr", group="reflections", consolidated=False)
+    assert after.attrs["lengths"] == "paper"
+    # The patterns themselves were not written again.
+    assert chunk.stat().st_ino == inode
+
+
+def test_centred_patterns_give_what_patterns_that_never_moved_give(same_workers, tmp_path):
+    recipe = {"scan": SCAN, "detector": DETECTOR, "grains": 3, "dose": 3000, "seed": 3}
+    write_scan(ScanRecipe(**recipe, descan=6), tmp_path / "moved.zarr")
+    run(tmp_path / "moved.zarr", tmp_path / "out", k="1:6")
+    tree = results(tmp_path / "out")
+    with np.load(tmp_path / "moved.npz") as truth:
+        labels, descan = truth["labels"], truth["descan"]
+    measured = tree["acquisition"]["scan_beam_shift"].values
+    # Each from its own reference; a beam of a thousand electrons is found to a tenth of a pixel.
+    difference = (measured - np.median(measured, (0, 1))) - (descan - np.median(descan, (0, 1)))
+    assert np.sqrt((difference**2).mean()) < 0.3
+    assert any(note.startswith("Patterns were centred") for note in tree.attrs["notes"])
+    assert (tree["analysed"]["detector_mask"].values & 16 > 0).any()
+    assert tree.attrs["decided_k"] == 3
+    found = tree["clusters"]["cluster_label"].values
+    assert adjusted_rand_score(labels.ravel(), found.ravel()) > 0.9
