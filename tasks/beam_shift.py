@@ -473,7 +473,7 @@ def judge(
             scan_shape, detector_mean, valid, "the brightest disc reaches over the detector's edge"
         )
     y, x = ((low + high) / 2).astype(float)
-    worthwhile, finding = verdict(wander, fit.error_px, radius)
+    worthwhile, finding = verdict(wander, fit.error_px, fit.scatter_px, radius)
     return Descan(
         position=(fit.position.reshape(*scan_shape, 2) + corner).astype(np.float32),
         smooth=smooth,
@@ -498,12 +498,15 @@ def doubt_about_places(fit: SmoothFit | None, radius: float) -> str | None:
     return None
 
 
-def verdict(wander_px: float, error_px: float, radius: float) -> tuple[bool, str]:
+def verdict(
+    wander_px: float, error_px: float, scatter_px: float, radius: float
+) -> tuple[bool, str]:
     """Return whether a wander is worth correcting for discs of a radius, and the reason."""
     needed = max(SMALLEST_WANDER_PX, SMALLEST_WANDER_RADII * radius)
     measured = (
         f"the direct beam, a disc of {radius:.1f} px radius, wanders smoothly by "
-        f"{wander_px:.1f} ± {error_px:.2f} px over the scan"
+        f"{wander_px:.1f} ± {error_px:.2f} px over the scan, and by {scatter_px:.2f} px "
+        "from pattern to pattern"
     )
     if wander_px < needed:
         return False, f"{measured}: less than the {needed:.1f} px that would blur reflections"

@@ -20,8 +20,10 @@ CONSTANT_EVERY = 4
 # known to .02 px.
 CONSENSUS_POSITIONS = 2000
 FIT_POSITIONS = 20_000
-# Of a Gaussian error, 1 in 400 is larger than this many standard deviations.
-OUTLIER_SIGMA = 3.0
+# Of Gaussian errors, 1 in 2000 is larger than this many standard deviations.
+OUTLIER_SIGMA = 3.5
+# The parameters of a plane along each axis: so few residuals say nothing about the others.
+FEWEST_RESIDUALS = 3
 # Errors smaller than this make no outlier, whatever the others are.
 OUTLIER_FLOOR_PX = 0.1
 # Standard deviation of a Gaussian over its median absolute deviation.
@@ -138,8 +140,11 @@ def fit_smooth(
     surface = consensus_plane(places[few], discs[few], scan_shape, reach, centre, centre_sigma)
     some = _evenly(len(measured), FIT_POSITIONS)
     where, given = places[some], discs[some]
-    for order in range(LARGEST_ORDER + 1):
-        surface, chosen, used = _refit(surface, where, given, reach, max(1, order))
+    # The plane lies exactly on the few discs that it was drawn through: fit it to all of them.
+    chosen, near = nearest_disc(given, surface.at(where), reach)
+    surface = _through(where[near], chosen[near], surface.terms, scan_shape)
+    for order in range(1, LARGEST_ORDER + 1):
+        surface, chosen, used = _refit(surface, where, given, reach, order)
     order = choose_order(where[used], chosen[used], scan_shape)
     for _ in range(3):
         surface, chosen, used = _refit(surface, where, given, reach, order)
@@ -195,23 +200,22 @@ def consensus_plane(
     share = np.sqrt(np.nan_to_num(discs[:, :, 2] / discs[:, :1, 2]))
     yx = np.where(np.isfinite(discs[:, :, :2]), discs[:, :, :2], np.inf)
     chance = np.cumsum(share / share.sum(axis=1, keepdims=True), axis=1)
-    flat_terms = _terms(0, scan_shape, len(places))
     terms = _terms(1, scan_shape, len(places))
+    basis = _basis(places, terms, scan_shape)
     best, best_score = None, -1.0
     for trial in range(PLANES_TRIED):
         # Constants are tried too: what lies beside three points is bent far off by their errors.
-        use = flat_terms if trial % CONSTANT_EVERY == 0 or len(terms) == 1 else terms
-        drawn = rng.choice(len(places), size=len(use), replace=False, shuffle=False)
-        disc = (rng.random((len(use), 1)) > chance[drawn]).sum(axis=1).clip(max=share.shape[1] - 1)
-        basis = _basis(places[drawn], use, scan_shape)
-        coefficients = np.linalg.lstsq(basis, yx[drawn, disc], rcond=1e-6)[0]
-        surface = Surface(coefficients, use, scan_shape)
-        distance = np.hypot(*np.moveaxis(yx - surface.at(places)[:, None], -1, 0))
-        agreement = np.where(distance <= reach, share, 0).max(axis=1).sum()
-        away = np.sum((coefficients[0] - centre) ** 2)
-        score = agreement * np.exp(-away / (2 * centre_sigma**2))
+        use = 1 if trial % CONSTANT_EVERY == 0 else len(terms)
+        drawn = rng.choice(len(places), size=use, replace=False, shuffle=False)
+        disc = (rng.random((use, 1)) > chance[drawn]).sum(axis=1).clip(max=share.shape[1] - 1)
+        coefficients = np.linalg.lstsq(basis[drawn, :use], yx[drawn, disc], rcond=1e-6)[0]
+        away = yx - (basis[:, :use] @ coefficients)[:, None]
+        within = np.einsum("pcd,pcd->pc", away, away) <= reach**2
+        agreement = np.where(within, share, 0).max(axis=1).sum()
+        off_centre = np.sum((coefficients[0] - centre) ** 2)
+        score = agreement * np.exp(-off_centre / (2 * centre_sigma**2))
         if score > best_score:
-            best, best_score = surface, score
+            best, best_score = Surface(coefficients, terms[:use], scan_shape), score
     return best
 
 
@@ -248,12 +252,11 @@ def choose_order(places: np.ndarray, positions: np.ndarray, scan_shape: tuple[in
     errors = []
     for order in range(LARGEST_ORDER + 1):
         terms = _terms(order, scan_shape, len(places))
-        basis = _basis(places, terms, scan_shape)
         squares = 0.0
         for out in np.unique(fold):
             kept = fold != out
-            fit = np.linalg.lstsq(basis[kept], positions[kept], rcond=1e-6)[0]
-            squares += np.sum((positions[~kept] - basis[~kept] @ fit) ** 2)
+            fit = _through(places[kept], positions[kept], terms, scan_shape)
+            squares += np.sum((positions[~kept] - fit.at(places[~kept])) ** 2)
         errors.append(squares / max(1, len(places)))
     allowed = min(errors) * (1 + ORDER_GAIN) + ORDER_GAIN_PX**2
     return int(np.argmax(np.array(errors) <= allowed))
@@ -266,24 +269,28 @@ def _refit(
     expected = surface.at(places)
     chosen, near = nearest_disc(discs, expected, reach)
     residual = chosen - expected
-    used = near.copy()
-    if near.any():
-        # About their median, so that a start that is off by a little loses nothing.
-        centred = residual - np.median(residual[near], axis=0)
-        used &= (np.abs(centred) <= _limits(centred[near])).all(axis=1)
+    used = near & (np.abs(residual) <= _limits(residual[near])).all(axis=1)
     if not used.any():
         return surface, chosen, used
     terms = _terms(order, surface.scan_shape, np.count_nonzero(used))
-    basis = _basis(places[used], terms, surface.scan_shape)
-    coefficients = np.linalg.lstsq(basis, chosen[used], rcond=1e-6)[0]
-    return Surface(coefficients, terms, surface.scan_shape), chosen, used
+    return _through(places[used], chosen[used], terms, surface.scan_shape), chosen, used
+
+
+def _through(
+    places: np.ndarray, positions: np.ndarray, terms: np.ndarray, scan_shape: tuple[int, int]
+) -> Surface:
+    """Fit a surface to positions (place, 2) by least squares."""
+    basis = _basis(places, terms, scan_shape)
+    return Surface(np.linalg.lstsq(basis, positions, rcond=1e-6)[0], terms, scan_shape)
 
 
 def _limits(residual: np.ndarray) -> np.ndarray:
     """Return how large residuals may be along y and x."""
-    if not len(residual):
-        return np.zeros(2)
+    if len(residual) <= FEWEST_RESIDUALS:
+        return np.full(2, np.inf)
     sigma = SIGMA_PER_MAD * np.median(np.abs(residual), axis=0)
+    # A fit to few positions follows them, which leaves residuals smaller than the errors.
+    sigma *= len(residual) / (len(residual) - FEWEST_RESIDUALS)
     return np.maximum(OUTLIER_SIGMA * sigma, OUTLIER_FLOOR_PX)
 
 
