@@ -3,7 +3,7 @@
 Virtual detectors here collect registered reflections, not pixels: background does not enter.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import xarray as xr
@@ -13,6 +13,7 @@ from orimap.tasks import variables
 from orimap.tasks.errors import InputError
 from orimap.tasks.lengths import Lengths
 from orimap.tasks.reduction import Region
+from orimap.tasks.reflection_store import ListSize
 from orimap.tasks.registered import Reflections
 
 # A place belongs to a cluster where so large a share of its patterns has a reflection. With 60
@@ -60,6 +61,7 @@ def reflection_maps(
     *,
     units: str = "electron",
     threshold_units: str | None = None,
+    size: ListSize | None = None,
 ) -> xr.Dataset:
     """Return the maps of a scan as they are stored.
 
@@ -80,6 +82,8 @@ def reflection_maps(
         Of the intensities.
     threshold_units : str, optional
         Of the threshold, where it is in others ("1" where it counts standard deviations).
+    size : ListSize, optional
+        Of the stored list, to be told in the report.
 
     Returns
     -------
@@ -135,6 +139,8 @@ def reflection_maps(
         "shared_at_most": SHARED_AT_MOST,
         "tolerance_px": tolerance(lengths),
     }
+    if size is not None:
+        attrs |= asdict(size)
     ds = variables.dataset(maps, **attrs)
     for variable in maps:
         if variable.units == v.pattern_intensity.units:

@@ -177,6 +177,7 @@ def _page(results: Results, run: Mapping[str, Any], images: Mapping[str, dict]) 
         "overlap_pairs": []
         if labels is None or second is None or ratio is None
         else text.overlap_pairs(labels, second, ratio),
+        "reflections": text.reflection_sentences(results.attr("reflection_maps")),
         "repairs": text.repairs(facts, mask, run.get("notes") or []),
         "checked": bool(facts),
         "intensity": text.intensity_sentence(facts),
@@ -211,6 +212,7 @@ def _write_whole(path: Path, content: bytes) -> None:
 FIGURES = (
     *("cluster_map", "clusters", "overlap", "baseline", "fidelity", "shares", "acquisition"),
     *("loss", "held_out", "distinct", "pairs", "scree"),
+    *("reflection_maps", "dark_field"),
 )
 
 
@@ -239,13 +241,18 @@ def write_report(results: Path, output: Path, *, run: Mapping[str, Any]) -> Path
     """
     from jinja2 import Environment, FileSystemLoader
 
-    from orimap.tasks.report_figures import evidence_drawings, map_drawings
+    from orimap.tasks.report_figures import (
+        evidence_drawings,
+        map_drawings,
+        reflection_drawings,
+    )
 
     found = read_results(results)
     folder = output / "figures"
     folder.mkdir(parents=True, exist_ok=True)
     images = {}
-    for drawing in [*map_drawings(found), *evidence_drawings(found)]:
+    drawings = [*map_drawings(found), *evidence_drawings(found), *reflection_drawings(found)]
+    for drawing in drawings:
         buffer = io.BytesIO()
         drawing.draw().savefig(buffer, format="png", dpi=DOTS_PER_INCH, facecolor="white")
         png = buffer.getvalue()

@@ -13,7 +13,10 @@ from orimap.tasks.errors import InputError
 from orimap.tasks.map_images import ScanGrid
 from orimap.tasks.stores import open_group
 
-GROUPS = ("acquisition", "sketch", "decision", "clusters", "overlap", "baseline")
+GROUPS = (
+    *("acquisition", "sketch", "decision", "clusters", "overlap", "baseline"),
+    "reflection_maps",
+)
 METRICS = {"SSIM": "ssim", "GMSD": "gmsd", "MDSI": "mdsi", "PSNR": "psnr"}
 PAIR_METRICS = {**METRICS, "cosine": "cosine"}
 

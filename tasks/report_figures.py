@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from orimap.tasks import curves, figures
+from orimap.tasks import curves, figures, reflection_figures
 from orimap.tasks import report_text as text
 from orimap.tasks.report_data import (
     Results,
@@ -16,6 +16,16 @@ from orimap.tasks.report_data import (
     stored_k,
 )
 
+# Maps drawn from registered reflections: what they are called, and matplotlib's colours for them.
+REFLECTION_MAPS = {
+    "scan_direct_intensity": ("bright field", "gray"),
+    "scan_intensity_sum": ("sum of intensities", "gray"),
+    "scan_prominence_sum": ("sum of prominences", "gray"),
+    "scan_reflection_count": ("number of reflections", "cividis"),
+    "scan_noise": ("noise", "cividis"),
+    "scan_prominence_threshold": ("prominence needed", "cividis"),
+    "scan_virtual_dark_field": ("dark field of {region}", "gray"),
+}
 SHARE_PIXELS = 400  # a small multiple is drawn some 230 dots wide: more positions do not show
 
 
@@ -188,6 +198,50 @@ def evidence_drawings(results: Results) -> list[Drawing]:
                 "scree",
                 "Singular values on a logarithmic scale.",
                 lambda: curves.scree_figure(spectra, **marks),
+            )
+        )
+    return made
+
+
+def reflection_drawings(results: Results) -> list[Drawing]:
+    """Return the figures of the maps made from registered reflections."""
+    ds = results.groups["reflection_maps"]
+    names = [name for name in REFLECTION_MAPS if name in ds and ds[name].size]
+    if not names:
+        return []
+    stride = -(-max(ds[names[0]].shape) // SHARE_PIXELS)
+    scan = scan_grid(results.attr("acquisition")).every(stride)
+    region = text.region_text(ds.attrs.get("dark_field_region"))
+    panels = []
+    for name in names:
+        title, colours = REFLECTION_MAPS[name]
+        values, units = ds[name].values[::stride, ::stride], ds[name].attrs.get("units", "1")
+        panels.append(
+            reflection_figures.MapPanel(title.format(region=region), values, units, colours)
+        )
+    made = [
+        Drawing(
+            "reflection_maps",
+            "Maps of the scan from registered reflections: "
+            + ", ".join(panel.title for panel in panels)
+            + ".",
+            lambda: reflection_figures.scan_maps_figure(panels, scan),
+        )
+    ]
+    fields = ds.get("cluster_dark_field")
+    if fields is not None and fields.size:
+        owners, own = ds["place_cluster"].values, ds["place_own"].values
+        places = np.bincount(owners[own], minlength=fields.shape[2])
+        made.append(
+            Drawing(
+                "dark_field",
+                "Virtual dark field of the reflections that are each cluster's own.",
+                lambda: reflection_figures.dark_fields_figure(
+                    fields[::stride, ::stride].values,
+                    scan,
+                    units=fields.attrs.get("units", "1"),
+                    places=places,
+                ),
             )
         )
     return made

@@ -216,6 +216,42 @@ def intensity_sentence(facts: Mapping[str, Any]) -> str:
     return text[:1].upper() + text[1:] + "." if text else ""
 
 
+def times_text(ratio: float) -> str:
+    """Return a ratio: 2.4 times, 18 times, 1100 times."""
+    return f"{ratio:.{1 if ratio < 9.95 else 0}f} times"
+
+
+def region_text(region: Any) -> str:
+    """Return a region (y0, y1, x0, x1) as it is given on the command line: 10:20,30:40."""
+    known = decoded(region)
+    if known is None or len(known) != 4:
+        return "a region"
+    y0, y1, x0, x1 = (int(edge) for edge in known)
+    return f"{y0}:{y1},{x0}:{x1}"
+
+
+def reflection_sentences(facts: Mapping[str, Any]) -> list[str]:
+    """Say which patterns have no direct beam and how small the registered list is."""
+    found = []
+    without = whole(facts.get("patterns_without_direct_beam")) or 0
+    if without:
+        have = "has" if without == 1 else "have"
+        found.append(
+            f"{count_text(without, 'pattern')} {have} no direct beam that was recognised; the "
+            "bright field is 0 there."
+        )
+    sizes = [number(facts.get(f"{what}_bytes")) for what in ("list", "patterns")]
+    if all(sizes):
+        times = times_text(sizes[1] / sizes[0])
+        text = f"The list of reflections takes {bytes_text(sizes[0])}, {times} less than the "
+        text += "patterns it comes from"
+        disk = [number(facts.get(f"{what}_disk_bytes")) for what in ("list", "patterns")]
+        if all(disk):
+            text += f" (compressed, on disk: {times_text(disk[1] / disk[0])})"
+        found.append(text + ".")
+    return found
+
+
 def overlap_rows(labels: np.ndarray, ratio: np.ndarray, level: np.ndarray) -> list[dict]:
     """Return the share of the positions with a cluster that reach each level, as table rows."""
     there = labels >= 0

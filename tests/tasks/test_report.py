@@ -13,6 +13,10 @@ from PIL import Image
 from orimap.tasks import report, variables
 from orimap.tasks import report_text as text
 from orimap.tasks.errors import InputError
+from orimap.tasks.lengths import Lengths
+from orimap.tasks.reflection_maps import reflection_maps
+from orimap.tasks.reflection_store import ListSize
+from orimap.tasks.registered import Reflections
 from orimap.tasks.stores import write_group
 
 RUN = {
@@ -45,6 +49,21 @@ def disc_pattern(rng, shape, spots):
             bright = 400 if i == j == 0 else 25 * rng.uniform(0.05, 1) ** 2
             pattern += bright * (np.hypot(y - at[0], x - at[1]) < radius)
     return pattern
+
+
+def registered_scan(rng, label, detector):
+    """A direct beam in most patterns and two reflections that each cluster has at its own place."""
+    n, clusters = label.size, int(label.max()) + 1
+    places = rng.uniform(1, np.array(detector) - 2, (clusters, 2, 2))
+    middle = (np.array(detector) - 1) / 2
+    at = np.concatenate([np.broadcast_to(middle, (n, 1, 2)), places[label.ravel()]], axis=1)
+    y, x = (at + rng.normal(0, 0.1, at.shape)).reshape(-1, 2).T.astype(np.float32)
+    intensity = rng.poisson(np.broadcast_to([90, 30, 12], (n, 3))).astype(np.float32).ravel()
+    direct = np.where(np.arange(n) % 17 == 5, -1, 0).astype(np.int32)
+    noise = rng.uniform(0.5, 0.9, n).astype(np.float32)
+    threshold = np.full(n, 3.8, np.float32)
+    offsets = 3 * np.arange(n + 1)
+    return Reflections(offsets, y, x, intensity, 0.8 * intensity, direct, noise, threshold)
 
 
 def make_analysis(
@@ -183,6 +202,11 @@ def make_analysis(
                 v.scree_value: 20 * np.exp(-np.arange(1, 21) / 3) + 2,
             },
             agreement=0.87,
+        ),
+        "reflection_maps": reflection_maps(
+            registered_scan(rng, label, detector), label, None, Lengths.of_disc(1.5), detector,
+            (1, 4, 1, 4), threshold_units="1",
+            size=ListSize(40_000, 44_000_000, 30_000, 6_000_000),
         ),
     }  # fmt: skip
     root = xr.Dataset(
@@ -381,6 +405,25 @@ def test_what_is_not_stored_is_named(tmp_path, small_store, missing, said):
     shutil.rmtree(store / missing)
     page = Page(report.write_report(store, tmp_path, run=RUN).read_text())
     assert said in page.text
+
+
+def test_registered_reflections_are_shown_and_told(written):
+    _, page = written
+    assert "What the registered reflections show" in page.text
+    assert "have no direct beam that was recognised" in page.text
+    assert "1100 times less than the patterns it comes from" in page.text
+    assert "on disk: 200 times" in page.text
+    alts = [image["alt"] for image in page.images]
+    assert any("bright field" in alt and "dark field of 1:4,1:4" in alt for alt in alts)
+
+
+@pytest.mark.usefixtures("small_pictures")
+def test_without_registered_reflections_the_page_does_not_speak_of_them(tmp_path):
+    page = page_of(
+        tmp_path, without=["reflection_maps"], scan=(6, 7), detector=(12, 12), clusters=3, k_max=4
+    )
+    assert "egistered reflections" not in page.text
+    assert not (tmp_path / "figures" / "reflection_maps.png").exists()
 
 
 @pytest.mark.usefixtures("small_pictures")
