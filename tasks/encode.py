@@ -125,7 +125,7 @@ def encode_patterns(patterns: np.ndarray, encoder: Encoder, beam: np.ndarray) ->
     valid = np.ascontiguousarray(encoder.valid, dtype=bool)
     areas = disc_sums(valid.astype(np.float32), shape.kernel)
     whole = _whole_discs(areas, shape)
-    corners = valid & _outside_inscribed_circle(valid.shape)
+    corners = np.flatnonzero(valid & _outside_inscribed_circle(valid.shape))
     parts = [
         _encode_pattern(pattern, encoder, position, shape, valid, areas, whole, corners)
         for pattern, position in zip(patterns, beam, strict=True)
@@ -176,8 +176,8 @@ def _encode_pattern(
     """Entries (y, x, intensity, prominence), direct beam, noise and threshold of one pattern."""
     lengths = encoder.lengths
     image = pattern.astype(np.float32)
-    image[~(np.isfinite(image) & (image > 0) & valid)] = 0
-    noise = float(image[corners].std()) if corners.any() else 0.0
+    _clear(image, valid)
+    noise = float(image.ravel()[corners].std()) if len(corners) else 0.0
     least, level = encoder.least_prominence, 1.0
     if not encoder.counts:
         level = _grey_level(image, pattern.dtype)
@@ -236,6 +236,15 @@ def _is_masked(valid: np.ndarray, position: np.ndarray) -> bool:
     y, x = np.rint(position).astype(int)
     inside = 0 <= y < valid.shape[0] and 0 <= x < valid.shape[1]
     return bool(inside and not valid[y, x])
+
+
+@numba.njit(cache=True, nogil=True)
+def _clear(image, valid):  # noqa: ANN001, ANN202
+    """Set to 0, in place, what is masked, negative or not finite."""
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            if not (valid[y, x] and 0 < image[y, x] < np.inf):
+                image[y, x] = 0
 
 
 @numba.njit(cache=True, nogil=True)

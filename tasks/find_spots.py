@@ -14,12 +14,14 @@ from orimap.tasks.spot_position import disc_height, place_disc
 from orimap.tasks.spot_shape import add_disc, disc_sums
 
 # Reflections touching reflections touching reflections: patterns are looked through so often.
-PASSES = 4
+PASSES = 2
 # What stands out by less than this share of the prominence asked for is ground, which parts hills.
-GROUND_SHARE = 0.3
+GROUND_SHARE = 0.5
 # Cells in which something stands out by this share of the prominence asked for are left out of the
 # first estimate of the background.
 CLOSED_SHARE = 0.7
+# So does the direct beam's surroundings, of so many radii about the largest sum near the centre.
+BEAM_DISC_RADII = 2.0
 # Rounds of that first estimate.
 CLOSING_ROUNDS = 2
 # Discs that are taken away are not known better than this share of their height, and have tails
@@ -27,6 +29,11 @@ CLOSING_ROUNDS = 2
 DISC_MISFIT = 0.1
 TAIL_SHARE = 0.02
 TAIL_DISC_RADII = 4.0
+# Maxima this prominent, as a share of the prominence asked for, are looked at: they have it if they
+# still stand out by it once the higher ones are taken away.
+HILLOCK_SHARE = 0.3
+# Placing a disc moves those of its neighbours whose rims it may touch.
+TOUCHING_DISC_RADII = 2.5
 # Nearer than this, two reflections are one.
 CLOSEST_DISC_RADII = 0.75
 # Cells beside a reflection whose centre is so many pixels beyond its rim are open.
@@ -85,51 +92,64 @@ def find_spots(
     sums = disc_sums(image, shape.kernel)
     centre_y, centre_x = _largest_near(sums, beam_y, beam_x, beam_reach)
     cell = max(2, int(shape.radius / 2 + 0.5))
-    cell_sums, cell_pixels = bin_cells(image, valid, cell)
-    closed = cell_pixels == 0
+    cell_sums = bin_cells(image, cell)
+    cell_pixels = bin_cells(valid, cell)
+    # The direct beam would make the innermost ring.
+    beam = np.array([[centre_y, centre_x, 0.0]])
+    closed = _cells_around(beam, cell_pixels, cell, BEAM_DISC_RADII * shape.radius)
     for _ in range(CLOSING_ROUNDS):
         level = background_of_cells(
-            cell_sums, cell_pixels, closed, cell, centre_y, centre_x, shape.radius
+            cell_sums, cell_pixels, closed, cell, centre_y, centre_x, shape.radius, False
         )
         for i in range(closed.shape[0]):
             y = min(i * cell + cell // 2, height - 1)
             for j in range(closed.shape[1]):
                 x = min(j * cell + cell // 2, width - 1)
                 rise = stands_out(sums[y, x], level[i, j] * areas[y, x], areas[y, x], counts)
-                closed[i, j] = cell_pixels[i, j] == 0 or rise >= CLOSED_SHARE * least
+                closed[i, j] |= rise >= CLOSED_SHARE * least
+    closest, touching = CLOSEST_DISC_RADII * shape.radius, TOUCHING_DISC_RADII * shape.radius
     spots = np.empty((0, 3))
     model = np.zeros(image.shape, np.float32)
     for number in range(PASSES + 1):
         level = background_of_cells(
-            cell_sums, cell_pixels, closed, cell, centre_y, centre_x, shape.radius
+            cell_sums, cell_pixels, closed, cell, centre_y, centre_x, shape.radius, number > 0
         )
         background = spread_cells(level, cell, height, width)
         if number == PASSES:
             break
         expected = background * areas
-        for spot in spots:
-            _expect_disc(expected, areas, spot[0], spot[1], spot[2], shape)
+        for y, x, amplitude in spots:
+            _expect_disc(expected, areas, (y, x, amplitude), shape)
         surface = _surface(sums, expected, areas, counts, GROUND_SHARE * least)
-        pixels, _ = prominent_maxima(surface, least)
-        found = _apart(pixels, spots, valid, shape.radius, most)
-        if len(found) == 0:
+        pixels, _ = prominent_maxima(surface, HILLOCK_SHARE * least)
+        known = len(spots)
+        for pixel in pixels[:most]:
+            y, x = _climb(pixel // width, pixel % width, sums, expected, areas, counts)
+            rise = stands_out(sums[y, x], expected[y, x], areas[y, x], counts)
+            if rise < least or not valid[y, x] or _is_near(y, x, spots, closest):
+                continue
+            amplitude = (sums[y, x] - expected[y, x]) / areas[y, x]
+            add_disc(model, y, x, amplitude, shape)
+            spot = place_disc(
+                image, valid, whole, background, model, y, x, amplitude, counts, noise, shape
+            )
+            _expect_disc(expected, areas, spot, shape)
+            spots = np.concatenate((spots, np.array([spot])))
+        if len(spots) == known:
             break
-        for entry in range(len(found)):
-            y, x = int(found[entry, 0]), int(found[entry, 1])
-            found[entry, 2] = max(sums[y, x] - expected[y, x], 0.0) / areas[y, x]
-            add_disc(model, y, x, found[entry, 2], shape)
-        spots = np.concatenate((spots, found))
+        # Those that came later were not there when their neighbours were placed.
+        for entry in range(len(spots)):
+            if _is_near(spots[entry, 0], spots[entry, 1], spots[max(known, entry + 1) :], touching):
+                y, x, amplitude = spots[entry]
+                spots[entry] = place_disc(
+                    image, valid, whole, background, model, y, x, amplitude, counts, noise, shape
+                )
         spots = spots[np.argsort(-spots[:, 2], kind="mergesort")]
-        for spot in spots:
-            spot[0], spot[1], spot[2] = place_disc(
-                image, valid, whole, background, model, spot[0], spot[1], spot[2], counts, noise,
-                shape,
-            )  # fmt: skip
-        spots = spots[_kept(spots, valid, shape.radius)]
+        spots = spots[_kept(spots, valid, closest)]
         model[:] = 0
         for spot in spots:
             add_disc(model, spot[0], spot[1], spot[2], shape)
-        _close_around(closed, cell_pixels, spots, cell, shape.radius + RIM_PX)
+        closed = _cells_around(spots, cell_pixels, cell, shape.radius + RIM_PX)
     for _ in range(HEIGHT_ROUNDS):
         for spot in spots:
             add_disc(model, spot[0], spot[1], -spot[2], shape)
@@ -184,8 +204,9 @@ def _surface(sums, expected, areas, counts, ground):  # noqa: ANN001, ANN202
 
 
 @numba.njit(cache=True, nogil=True)
-def _expect_disc(expected, areas, y, x, amplitude, shape):  # noqa: ANN001, ANN202
+def _expect_disc(expected, areas, spot, shape):  # noqa: ANN001, ANN202
     """Add to the expected disc sums what a disc, its misfit and its tails account for."""
+    y, x, amplitude = spot
     overlap, scale = shape.overlap, shape.overlap_scale
     full = overlap[0]
     reach = TAIL_DISC_RADII * shape.radius
@@ -200,43 +221,48 @@ def _expect_disc(expected, areas, y, x, amplitude, shape):  # noqa: ANN001, ANN2
 
 
 @numba.njit(cache=True, nogil=True)
-def _apart(pixels, spots, valid, radius, most):  # noqa: ANN001, ANN202
-    """Maxima on valid pixels that are no spot already, as rows y, x, height 0."""
-    found = np.zeros((min(len(pixels), most), 3))
-    kept = 0
-    for pixel in pixels:
-        y, x = pixel // valid.shape[1], pixel % valid.shape[1]
-        if kept == len(found):
-            break
-        free = valid[y, x]
-        for spot in spots:
-            if (spot[0] - y) ** 2 + (spot[1] - x) ** 2 < (CLOSEST_DISC_RADII * radius) ** 2:
-                free = False
-        if free:
-            found[kept, 0], found[kept, 1] = y, x
-            kept += 1
-    return found[:kept]
+def _climb(y, x, sums, expected, areas, counts):  # noqa: ANN001, ANN202
+    """Walk from a maximum to where most stands out now that other discs are taken away."""
+    height, width = sums.shape
+    best = stands_out(sums[y, x], expected[y, x], areas[y, x], counts)
+    while True:
+        next_y, next_x = y, x
+        for row in range(max(y - 1, 1), min(y + 2, height - 1)):
+            for column in range(max(x - 1, 1), min(x + 2, width - 1)):
+                rise = stands_out(
+                    sums[row, column], expected[row, column], areas[row, column], counts
+                )
+                if rise > best:
+                    best, next_y, next_x = rise, row, column
+        if next_y == y and next_x == x:
+            return y, x
+        y, x = next_y, next_x
 
 
 @numba.njit(cache=True, nogil=True)
-def _kept(spots, valid, radius):  # noqa: ANN001, ANN202
+def _is_near(y, x, spots, reach):  # noqa: ANN001, ANN202
+    """Whether any of some spots lies within reach of a position."""
+    for entry in range(len(spots)):
+        if (spots[entry, 0] - y) ** 2 + (spots[entry, 1] - x) ** 2 < reach * reach:
+            return True
+    return False
+
+
+@numba.njit(cache=True, nogil=True)
+def _kept(spots, valid, closest):  # noqa: ANN001, ANN202
     """Which spots are positive, on valid pixels, and no copy of a brighter one."""
     kept = np.zeros(len(spots), np.bool_)
     for entry in range(len(spots)):
         y, x, amplitude = spots[entry]
         free = amplitude > 0 and valid[int(y + 0.5), int(x + 0.5)]
-        for other in range(entry):
-            if kept[other]:
-                squared = (spots[other, 0] - y) ** 2 + (spots[other, 1] - x) ** 2
-                free = free and squared >= (CLOSEST_DISC_RADII * radius) ** 2
-        kept[entry] = free
+        kept[entry] = free and not _is_near(y, x, spots[:entry][kept[:entry]], closest)
     return kept
 
 
 @numba.njit(cache=True, nogil=True)
-def _close_around(closed, cell_pixels, spots, cell, reach):  # noqa: ANN001, ANN202
-    """Close the cells whose centres lie within reach of a spot, and no others with pixels."""
-    closed[:] = cell_pixels == 0
+def _cells_around(spots, cell_pixels, cell, reach):  # noqa: ANN001, ANN202
+    """Which cells have their centres within reach of a spot, or no valid pixels."""
+    closed = cell_pixels == 0
     middle = (cell - 1) / 2
     for spot in spots:
         for i in range(
@@ -250,3 +276,4 @@ def _close_around(closed, cell_pixels, spots, cell, reach):  # noqa: ANN001, ANN
                 dy, dx = i * cell + middle - spot[0], j * cell + middle - spot[1]
                 if dy * dy + dx * dx <= reach * reach:
                     closed[i, j] = True
+    return closed

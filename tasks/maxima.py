@@ -5,6 +5,19 @@ import numpy as np
 
 
 @numba.njit(cache=True, nogil=True)
+def _highest_first(flat):  # noqa: ANN001, ANN202
+    """Places of the positive values, highest first, equal ones in order.
+
+    The bits of positive floats are in the order of the floats: one sort of whole numbers, height
+    above, place below, is twice as quick as sorting places by height.
+    """
+    places = np.flatnonzero(flat > 0)
+    keys = (~flat[places].view(np.int32)).astype(np.int64) << 32 | places
+    keys.sort()
+    return keys & 0xFFFFFFFF
+
+
+@numba.njit(cache=True, nogil=True)
 def prominent_maxima(surface: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the maxima whose topographic prominence is large enough, highest first.
 
@@ -28,9 +41,7 @@ def prominent_maxima(surface: np.ndarray, least: float) -> tuple[np.ndarray, np.
     """
     height, width = surface.shape
     flat = surface.ravel()
-    raised = np.flatnonzero(flat > 0)
-    # Stable, so that equal heights are visited in the order of the pixels.
-    raised = raised[np.argsort(-flat[raised], kind="mergesort")]
+    raised = _highest_first(flat)
     hill = np.full(flat.size, -1, np.int32)
     # Of every hill: the hill it was joined to, and its summit; hill numbers are in order of height.
     joined = np.empty(len(raised), np.int32)

@@ -3,7 +3,7 @@
 A rolling ball under single electrons rests on empty pixels and finds nothing. So the background is
 the mean of what lies beside the reflections: first along rings about the direct beam, because it
 falls off steeply from there and nearly alike in all directions, then its local departure from the
-ring, pulled towards the ring where few electrons speak.
+rings, as far as enough electrons speak for it.
 """
 
 import numba
@@ -13,29 +13,33 @@ import numpy as np
 # that a background falling as its third power is straight within one.
 RING_GROWTH = 0.12
 NARROWEST_RING_PX = 2
-# The departure from the ring is a mean over a square reaching this many disc radii to each side:
-# wider than any reflection, narrower than what the ring cannot follow.
-SQUARE_DISC_RADII = 5.0
-# The ring speaks as loudly as this many electrons (or grey levels) in the square.
-RING_ELECTRONS = 10.0
+# The departure from the rings is a mean over a square reaching this many disc radii to each side,
+# then over a smaller one, just wider than a disc and the rim that is left out with it. Each time
+# what was known before speaks as loudly as so many electrons (or grey levels): few in the wide
+# square, which follows what is not round; more in the near one, where a reflection too weak to be
+# found would else be taken for background.
+WIDE_DISC_RADII = 5.0
+WIDE_PRIOR = 10.0
+NEAR_DISC_RADII = 2.5
+NEAR_PRIOR = 50.0
 # A ring in which nothing was counted still has this many electrons: nowhere is a lone electron
 # infinitely surprising.
 LEAST_RING_ELECTRONS = 0.5
 
 
 @numba.njit(cache=True, nogil=True)
-def bin_cells(image, valid, cell):  # noqa: ANN001, ANN201
-    """Sum an image over square cells; return sums and numbers of valid pixels, (cell_y, cell_x)."""
+def bin_cells(image: np.ndarray, cell: int) -> np.ndarray:
+    """Sum an image over square cells of so many pixels a side, (cell_y, cell_x)."""
     height, width = image.shape
-    shape = ((height + cell - 1) // cell, (width + cell - 1) // cell)
-    sums = np.zeros(shape)
-    pixels = np.zeros(shape)
+    columns = (width + cell - 1) // cell
+    sums = np.zeros(((height + cell - 1) // cell, columns))
     for y in range(height):
-        for x in range(width):
-            if valid[y, x]:
-                sums[y // cell, x // cell] += image[y, x]
-                pixels[y // cell, x // cell] += 1
-    return sums, pixels
+        row = sums[y // cell]
+        for column in range(columns):
+            start = column * cell
+            for x in range(start, min(start + cell, width)):
+                row[column] += image[y, x]
+    return sums
 
 
 @numba.njit(cache=True, nogil=True)
@@ -47,13 +51,14 @@ def background_of_cells(
     centre_y: float,
     centre_x: float,
     disc_radius: float,
+    near: bool,
 ) -> np.ndarray:
     """Estimate the background per pixel at each cell.
 
     Parameters
     ----------
     sums, pixels : (cell_y, cell_x) arrays
-        From `bin_cells`.
+        `bin_cells` of the pattern and of its valid pixels.
     closed : (cell_y, cell_x) array of bool
         Cells that hold a reflection and are left out.
     cell : int, pixels
@@ -61,6 +66,8 @@ def background_of_cells(
     centre_y, centre_x : float, pixels
         The direct beam, about which the rings lie.
     disc_radius : float, pixels
+    near : bool
+        Follow the counts closely; only where all that can be seen of the reflections is closed.
 
     Returns
     -------
@@ -75,20 +82,34 @@ def background_of_cells(
             radius[i, j] = np.sqrt(dy * dy + dx * dx)
     ring = _ring_profile(sums, pixels, closed, radius)
     level = np.empty(sums.shape)
+    for i in range(rows):
+        for j in range(columns):
+            whole = int(radius[i, j])
+            part = radius[i, j] - whole
+            level[i, j] = (1 - part) * ring[whole] + part * ring[whole + 1]
+    _correct_locally(level, sums, pixels, closed, WIDE_DISC_RADII * disc_radius / cell, WIDE_PRIOR)
+    if near:
+        half_side = NEAR_DISC_RADII * disc_radius / cell
+        _correct_locally(level, sums, pixels, closed, half_side, NEAR_PRIOR)
+    return level
+
+
+@numba.njit(cache=True, nogil=True)
+def _correct_locally(level, sums, pixels, closed, half_side, prior):  # noqa: ANN001, ANN202
+    """Scale a background, in place, to what was counted in a square about each cell."""
+    rows, columns = sums.shape
+    # Sums over everything above and to the left: four of them give any square.
     counted = np.zeros((rows + 1, columns + 1))
     predicted = np.zeros((rows + 1, columns + 1))
     for i in range(rows):
         row_counted = row_predicted = 0.0
         for j in range(columns):
-            whole = int(radius[i, j])
-            part = radius[i, j] - whole
-            level[i, j] = (1 - part) * ring[whole] + part * ring[whole + 1]
             if not closed[i, j]:
                 row_counted += sums[i, j]
                 row_predicted += pixels[i, j] * level[i, j]
             counted[i + 1, j + 1] = counted[i, j + 1] + row_counted
             predicted[i + 1, j + 1] = predicted[i, j + 1] + row_predicted
-    half = max(1, int(SQUARE_DISC_RADII * disc_radius / cell + 0.5))
+    half = max(1, int(half_side + 0.5))
     for i in range(rows):
         top, bottom = max(i - half, 0), min(i + half + 1, rows)
         for j in range(columns):
@@ -97,8 +118,7 @@ def background_of_cells(
             n += counted[top, left] - counted[bottom, left]
             m = predicted[bottom, right] - predicted[top, right]
             m += predicted[top, left] - predicted[bottom, left]
-            level[i, j] *= (n + RING_ELECTRONS) / (m + RING_ELECTRONS)
-    return level
+            level[i, j] *= (n + prior) / (m + prior)
 
 
 @numba.njit(cache=True, nogil=True)
