@@ -218,7 +218,8 @@ def cluster_reflections(
     """
     count = int(label.max()) + 1
     near = tolerance(lengths)
-    owner = np.where(found.is_direct, -1, label[found.pattern_numbers])
+    numbers = found.pattern_numbers
+    owner = np.where(found.is_direct, -1, label[numbers])
     row, column, inside = _pixels(y, x, detector_shape)
     owner = np.where(inside, owner, -1)
     sizes = np.bincount(label[label >= 0], minlength=count)
@@ -230,7 +231,7 @@ def cluster_reflections(
         shares[cluster] = counts / max(sizes[cluster], 1)
         for at in _peaks(shares[cluster], near):
             members = mine[np.hypot(y[mine] - at[0], x[mine] - at[1]) <= near]
-            patterns = np.unique(found.pattern_numbers[members])
+            patterns = np.unique(numbers[members])
             recurs = len(patterns) / max(sizes[cluster], 1)
             if recurs >= RECURRING_SHARE:
                 places.append((cluster, float(y[members].mean()), float(x[members].mean()), recurs))

@@ -78,7 +78,7 @@ reflection_x = Variable(
     "reflection_x", ("reflection",), "f", "pixel", "column on the detector as acquired"
 )
 reflection_intensity = Variable(
-    "reflection_intensity", ("reflection",), "f", "electron", "mean over the core of the disc"
+    "reflection_intensity", ("reflection",), "f", "electron", "height of its disc, per pixel"
 )
 reflection_prominence = Variable(
     "reflection_prominence", ("reflection",), "f", "electron", "peak less the lowest around it"
