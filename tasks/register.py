@@ -11,8 +11,8 @@ from orimap.tasks.rows import Rows, as_rows, thin
 from orimap.tasks.streaming import Block, Progress, broadcast, map_blocks, silent
 
 # Pixels whose counts are split at a time. Beside the chunk that it has read, a worker holds the
-# counts, two halves and one of these as images: 56 MB where no pixel is empty.
-BATCH_PIXELS = 2**21
+# counts, two halves and one of these as images: 14 MB where no pixel is empty.
+BATCH_PIXELS = 2**19
 # Blocks a worker that are submitted at once: one that is encoded, one that waits.
 BLOCKS_AHEAD = 2
 
