@@ -10,6 +10,7 @@ from orimap.tasks import fit_store, variables
 from orimap.tasks.choose_k import Decision, choose_k
 from orimap.tasks.evidence import Evidence
 from orimap.tasks.patterns import LISTS
+from orimap.tasks.reflection_store import read_lengths
 from orimap.tasks.rows import OUTSIDE
 from orimap.tasks.stores import fingerprint, open_group
 from orimap.tasks.streaming import Progress
@@ -144,7 +145,7 @@ def map_clusters(run: Run, progress: Progress) -> None:
 def map_reflections(run: Run, _progress: Progress) -> None:
     """Draw the maps that the registered reflections give; write /reflection_maps."""
     from orimap.tasks.reflection_maps import reflection_maps
-    from orimap.tasks.reflection_store import list_size, read_lengths, read_reflections
+    from orimap.tasks.reflection_store import list_size, read_reflections
 
     region, store = run.request.dark_field, run.store
     mark = fingerprint(clusters=run.marks["clusters"], region=region)
@@ -170,6 +171,18 @@ def remarks(run: Run) -> list[str]:
     found, fitted = run.folder.read("acquisition"), _fitted_k(run)
     facts = run.folder.read(fit_store.fit_group(fitted)).attrs
     said = [*run.notes, _centring(run)]
+    if run.request.filter == "epattern":
+        lengths = read_lengths(run.store, LISTS[0])
+        asked = run.request.epattern_lengths
+        said.append(
+            f"ePattern took its lengths from discs of {lengths.disc_radius:.2f} px"
+            + {
+                ("measured", "measured"): ", the radius of the direct beam.",
+                ("paper", "paper"): ", the paper's share of the patterns' width.",
+                ("measured", "paper"): ", the paper's share of the patterns' width: there is no "
+                "direct beam to measure the discs by.",
+            }[asked, lengths.source]
+        )
     finding = run.folder.read("sketch").attrs["direct_beam"]
     said.append(finding[0].upper() + finding[1:] + ".")
     if run.request.counts != "auto" and run.counts != found.attrs["counts_like"]:

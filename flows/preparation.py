@@ -1,6 +1,8 @@
 """The steps from an acquisition to the patterns that are analysed: ingested, centred, filtered."""
 
 import shutil
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -170,11 +172,7 @@ def _register(run: Run, progress: Progress) -> None:
     run.folder.separate_patterns(run.marks["ingest"], keep=("raw", "mean", "beam"))
     found, beam = run.folder.read("acquisition"), open_group(run.store, "beam")
     valid = variables.detector_mask.read(found).values == 0
-    lengths = (
-        Lengths.of_width(valid.shape[1])
-        if request.epattern_lengths == "paper"
-        else Lengths.of_disc(beam.attrs["disc_radius_px"])
-    )
+    lengths = _lengths(run, valid.shape[1], beam.attrs)
     lists = register_scan(
         run.client,
         PatternSource.open(run.store, "raw"),
@@ -201,6 +199,13 @@ def _register(run: Run, progress: Progress) -> None:
         marks["epattern"],
         progress=lambda done, of: progress(of + done, 2 * of),
     )
+
+
+def _lengths(run: Run, width_px: int, beam: Mapping[str, Any]) -> Lengths:
+    """Return ePattern's lengths; the paper's where there is no disc to measure."""
+    if run.request.epattern_lengths == "measured" and beam["found"]:
+        return Lengths.of_disc(beam["disc_radius_px"])
+    return Lengths.of_width(width_px)
 
 
 def _describe(run: Run) -> None:
