@@ -1,10 +1,7 @@
 """Write ``report.html``, one page that needs nothing beside it, and its figures as PNG files."""
 
-import base64
 import io
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -15,15 +12,11 @@ import numpy as np
 from orimap.tasks import report_text as text
 from orimap.tasks import variables
 from orimap.tasks.map_images import pattern_levels
+from orimap.tasks.page import data_address, png_of, render, write_whole
 from orimap.tasks.palette import cluster_colours, text_colour
 from orimap.tasks.report_data import METRICS, Results, fidelity_scores, read_results, stored_k
 
-DOTS_PER_INCH = 130
 TILE_PIXELS = (160, 256)  # patterns on the page are enlarged to the first, reduced to the second
-
-
-def _data_address(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 def _tile(pattern: np.ndarray, mask: np.ndarray | None) -> str:
@@ -42,7 +35,7 @@ def _tile(pattern: np.ndarray, mask: np.ndarray | None) -> str:
         image = image.resize([side * times for side in image.size], Image.Resampling.NEAREST)
     buffer = io.BytesIO()
     image.save(buffer, "png", optimize=True)
-    return _data_address(buffer.getvalue())
+    return data_address(buffer.getvalue())
 
 
 def _cluster_cards(results: Results) -> list[dict]:
@@ -196,19 +189,6 @@ def _page(results: Results, run: Mapping[str, Any], images: Mapping[str, dict]) 
     }
 
 
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one, never a part."""
-    descriptor, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        os.chmod(partial, 0o644)
-        os.replace(partial, path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
-
-
 FIGURES = (
     *("cluster_map", "clusters", "overlap", "baseline", "fidelity", "shares", "acquisition"),
     *("loss", "held_out", "distinct", "pairs", "scree"),
@@ -239,8 +219,6 @@ def write_report(results: Path, output: Path, *, run: Mapping[str, Any]) -> Path
     InputError
         If there are no results.
     """
-    from jinja2 import Environment, FileSystemLoader
-
     from orimap.tasks.report_figures import (
         evidence_drawings,
         map_drawings,
@@ -253,18 +231,11 @@ def write_report(results: Path, output: Path, *, run: Mapping[str, Any]) -> Path
     images = {}
     drawings = [*map_drawings(found), *evidence_drawings(found), *reflection_drawings(found)]
     for drawing in drawings:
-        buffer = io.BytesIO()
-        drawing.draw().savefig(buffer, format="png", dpi=DOTS_PER_INCH, facecolor="white")
-        png = buffer.getvalue()
-        _write_whole(folder / f"{drawing.name}.png", png)
-        images[drawing.name] = {"address": _data_address(png), "alt": drawing.alt}
+        png = png_of(drawing.draw())
+        write_whole(folder / f"{drawing.name}.png", png)
+        images[drawing.name] = {"address": data_address(png), "alt": drawing.alt}
     for name in set(FIGURES) - set(images):
         (folder / f"{name}.png").unlink(missing_ok=True)
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    page = templates.get_template("report.html").render(_page(found, run, images))
     report = output / "report.html"
-    _write_whole(report, page.encode())
+    write_whole(report, render("report.html", _page(found, run, images)))
     return report
