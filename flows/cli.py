@@ -1,23 +1,25 @@
 """The command line: what each command takes and prints. Nothing heavy is imported at the top."""
 
-import functools
-import inspect
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orimap.flows.request import Request, Shape
+from orimap.flows import cli_simulate
+from orimap.flows.cli_answers import Debug, Quiet, analyse, answers, print_lines, print_result
+from orimap.flows.cli_options import Config, read_request, with_request_options
+from orimap.flows.request import Request
 from orimap.tasks.errors import InputError
 
 if TYPE_CHECKING:
     from orimap.flows.estimate import Estimate
-    from orimap.flows.runner import Display
 
 EXAMPLES = """\b
 Examples:
@@ -31,10 +33,14 @@ Examples:
       a scan whose file does not know its shape; patterns binned 2 x 2
   orimap run scan.blo --output results --decided-k 9
       again with another number of patterns, from the fits that are there
+  orimap compare-filters scan.blo --output filters
+      raw, 3x3 mean and ePattern side by side: which one to take
   orimap simulate scan.zarr --grains 12 --bend 1.5
       a scan with known truth
 """
-FAILED, INPUT_AT_FAULT, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+TERMINATED = 143
+# What compare-filters decides by itself.
+OF_EACH_FILTER = ("filter", "restart")
 
 app = typer.Typer(
     name="orimap",
@@ -47,9 +53,6 @@ app = typer.Typer(
     rich_markup_mode=None,  # loading rich for the help alone takes longer than all the rest
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress, only the result")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show where an error comes from")]
 
 
 def main() -> None:
@@ -69,37 +72,6 @@ def _insist(unraisable: "sys.UnraisableHookArgs") -> None:
         threading.Timer(0.1, os.kill, (os.getpid(), sent)).start()
 
 
-def _answers(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn what goes wrong in a command into words on standard error and an exit code."""
-
-    @functools.wraps(command)
-    def wrapped(**options: Any) -> None:
-        try:
-            command(**options)
-        except typer.Exit:
-            raise
-        except KeyboardInterrupt as error:
-            print("interrupted", file=sys.stderr)
-            raise typer.Exit(INTERRUPTED) from error
-        except Exception as error:
-            if options.get("debug"):
-                import traceback
-
-                traceback.print_exc()
-            if isinstance(error, InputError):
-                print(error, file=sys.stderr)
-                raise typer.Exit(INPUT_AT_FAULT) from error
-            if not options.get("debug"):
-                first = (str(error).strip().splitlines() or [""])[0]
-                print(
-                    f"failed: {type(error).__name__}: {first} (--debug shows where)",
-                    file=sys.stderr,
-                )
-            raise typer.Exit(FAILED) from error
-
-    return wrapped
-
-
 def _version(value: bool) -> None:
     if value:
         from importlib.metadata import version
@@ -117,101 +89,12 @@ def _orimap(
     pass
 
 
-@app.command()
-@_answers
-def demo(
-    output: Annotated[Path, typer.Option(help="Folder for the scan and the results")] = Path(
-        "demo"
-    ),
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, another scan")] = 0,
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:
-    """Simulate a scan with known grains, analyse it, and compare."""
-    from orimap.flows.runner import PlainRunner, choose_display
-    from orimap.tasks.scan_recipe import ScanRecipe
-    from orimap.tasks.stores import only_writer
-    from orimap.tasks.write_scan import write_scan
-
-    recipe = ScanRecipe(seed=seed)
-    scan, results = output / "scan.zarr", output / "results"
-    display = choose_display(quiet=quiet)
-    with only_writer(output):
-        PlainRunner(display).step(
-            "simulate a scan", lambda progress: write_scan(recipe, scan, progress)
-        )
-        # Anew: what an earlier demo left is of another scan.
-        request = Request.read(file=scan, output=results, seed=seed, restart=True)
-        _analyse(request, display, debug=debug)
-        _print_result(results)
-        _print_truth(results, scan.with_suffix(".npz"))
+demo = app.command()(cli_simulate.demo)
+simulate = app.command()(cli_simulate.simulate)
 
 
 @app.command()
-@_answers
-def simulate(
-    out: Annotated[Path, typer.Argument(help="File to write: .zarr, .hspy, .blo or .npy")],
-    scan: Annotated[str, typer.Option(metavar="ROWSxCOLUMNS", help="Scan positions")] = "64x64",
-    detector: Annotated[
-        str, typer.Option(metavar="ROWSxCOLUMNS", help="Detector pixels")
-    ] = "128x128",
-    grains: Annotated[int, typer.Option(help="Number of grains")] = 8,
-    dose: Annotated[float, typer.Option(help="Electrons per pattern")] = 5000,
-    overlap: Annotated[float, typer.Option(help="Width of grain boundaries in positions")] = 2,
-    bend: Annotated[float, typer.Option(help="Degrees that each grain bends")] = 0,
-    descan: Annotated[float, typer.Option(help="Pixels that patterns drift over the scan")] = 0,
-    hot: Annotated[int, typer.Option(help="Hot detector pixels")] = 0,
-    dead: Annotated[int, typer.Option(help="Dead detector pixels")] = 0,
-    material: Annotated[str, typer.Option(help="LiNi0.5Mn1.5O4, Si or Au")] = "LiNi0.5Mn1.5O4",
-    precession: Annotated[float, typer.Option(help="Half-angle of the precession, degrees")] = 0,
-    disk_radius: Annotated[
-        float | None, typer.Option(help="Pixels; by default a fiftieth of the detector")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="The same seed makes the same scan")] = 0,
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:
-    """Write a simulated scan, and its truth beside it (.npz)."""
-    from orimap.flows.runner import PlainRunner, choose_display
-    from orimap.tasks.scan_recipe import ScanRecipe
-    from orimap.tasks.write_scan import write_scan
-
-    recipe = ScanRecipe(
-        scan=_rows_and_columns(scan, "--scan"),
-        detector=_rows_and_columns(detector, "--detector"),
-        grains=grains,
-        dose=dose,
-        overlap=overlap,
-        bend=bend,
-        descan=descan,
-        hot=hot,
-        dead=dead,
-        material=material,
-        precession=precession,
-        disk_radius=disk_radius,
-        seed=seed,
-    )
-    PlainRunner(choose_display(quiet=quiet)).step(
-        "simulate a scan", lambda progress: write_scan(recipe, out, progress)
-    )
-    print(f"{out}\n{out.with_suffix('.npz')}")
-
-
-def _rows_and_columns(text: str, option: str) -> tuple[int, int]:
-    """Read 64x48 as (64, 48)."""
-    from pydantic import TypeAdapter, ValidationError
-
-    try:
-        return TypeAdapter(Shape).validate_python(text)
-    except ValidationError as error:
-        message = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise InputError(
-            f"{option} as ROWSxCOLUMNS", f"{text!r}: {message}", "write for instance 64x64"
-        ) from error
-
-
-@app.command()
-@_answers
+@answers
 def info(
     file: Annotated[Path, typer.Argument(help="The acquisition: a file, or a folder of images")],
     reader: Annotated[str | None, typer.Option(help="Read the file with this reader")] = None,
@@ -232,9 +115,9 @@ def info(
     chosen = {name: value for name, value in given.items() if value is not None}
     request = Request.read(file=file, output=Path(), **chosen)
     acquisition = open_acquisition(file, **{name: getattr(request, name) for name in given})
-    _print_lines(_described(describe(acquisition)))
+    print_lines(_described(describe(acquisition)))
     print("\na run with nothing else asked for:")
-    _print_lines(_needs(estimate(request, acquisition)))
+    print_lines(_needs(estimate(request, acquisition)))
 
 
 def _described(facts: dict[str, Any]) -> list[tuple[str, str]]:
@@ -279,69 +162,12 @@ def _needs(estimate: "Estimate") -> list[tuple[str, str]]:
     ]
 
 
-def _print_lines(lines: list[tuple[str, str]]) -> None:
-    """Print names and words in two columns, without those that have nothing to say."""
-    width = max(len(name) for name, _ in lines)
-    for name, words in lines:
-        if words:
-            print(f"{name:<{width}}  {words}")
-
-
-# How values are written that are more than a word or a number.
-WRITTEN_AS = {
-    "k": "FIRST:LAST",
-    "l1": "PATTERNS,WEIGHTS",
-    "crop": "Y0:Y1,X0:X1",
-    "roi": "Y0:Y1,X0:X1",
-    "scan_shape": "ROWSxCOLUMNS",
-    "cluster": "local|ADDRESS",
-}
-
-
-def _run_parameters() -> Iterator[inspect.Parameter]:
-    """Make the parameters of ``orimap run``: one for each field of the request.
-
-    Every value arrives as text, None where it was not given, for the request to read: so
-    the command line says and allows what the request does.
-    """
-    for name, field in Request.model_fields.items():
-        kinds = get_args(field.annotation) or (field.annotation,)
-        choices = "|".join(kind for kind in kinds if isinstance(kind, str))
-        plain = "PATH" if Path in kinds else "INTEGER" if int in kinds else "TEXT"
-        metavar = WRITTEN_AS.get(name) or choices or plain
-        flag = field.annotation is bool
-        default = "" if flag or field.is_required() else _written(field.default)
-        described = f"{field.description}{default and f' [{default}]'}"
-        option = "--" + name.replace("_", "-")
-        if name == "file":
-            info = typer.Argument(metavar="FILE", help=described, show_default=False)
-        elif flag:
-            info = typer.Option(option, help=described)
-        else:
-            info = typer.Option(option, metavar=metavar, help=described, show_default=False)
-        yield inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=False if flag else None,
-            annotation=Annotated[bool if flag else str | None, info],
-        )
-
-
-def _written(default: Any) -> str:
-    """Return a default as one would write it."""
-    if isinstance(default, tuple):
-        whole = all(isinstance(number, int) for number in default)
-        return (":" if whole else ",").join(f"{number:g}" for number in default)
-    return "" if default is None else str(default)
-
-
-@_answers
+@app.command()
+@with_request_options
+@answers
 def run(
     *,
-    config: Annotated[
-        Path | None,
-        typer.Option(help="YAML file with options; what the command line gives comes first"),
-    ] = None,
+    config: Config = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything and say what would be done")
     ] = False,
@@ -354,28 +180,25 @@ def run(
     A second run into the same folder uses again what still holds: with another --k the patterns,
     with the same request everything.
     """
-    from orimap.flows.config import read_config
     from orimap.flows.runner import choose_display
 
-    fields = read_config(config) if config else {}
-    fields |= {name: value for name, value in options.items() if value not in (None, False)}
-    for name, how in (("file", "FILE"), ("output", "--output DIR")):
-        if name not in fields:
-            raise InputError(
-                Request.model_fields[name].description,
-                f"no {how}",
-                "orimap run FILE --output DIR; orimap run --help explains the rest",
-            )
-    request = Request.read(**fields)
+    request = read_request("run", config, options)
     if dry_run:
         _print_plan(request)
         return
+    with _can_go_on():
+        output = analyse(request, choose_display(quiet=quiet), debug=debug)
+    print_result(output)
+
+
+@contextmanager
+def _can_go_on() -> Iterator[None]:
+    """Tell who interrupts long work that it is not lost."""
     try:
-        output = _analyse(request, choose_display(quiet=quiet), debug=debug)
+        yield
     except KeyboardInterrupt:
         print("the same command goes on where this one stopped", file=sys.stderr)
         raise
-    _print_result(output)
 
 
 def _print_plan(request: Request) -> None:
@@ -389,7 +212,7 @@ def _print_plan(request: Request) -> None:
     _require_writable(request.output)
     there = is_complete(RunFolder(request.output), run_mark(request, acquisition))
     asked = request.model_dump(mode="json", exclude_unset=True, exclude={"file", "output"})
-    _print_lines(
+    print_lines(
         [
             *_described(describe(acquisition)),
             ("asked for", ", ".join(f"{name} {value}" for name, value in asked.items())),
@@ -415,24 +238,63 @@ def _require_writable(folder: Path) -> None:
         )
 
 
-def _generate(command: Callable[..., None]) -> None:
-    """Give ``run`` its options, those of the request before its own."""
-    own = [
-        parameter
-        for parameter in inspect.signature(command).parameters.values()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    ]
-    parameters = [*_run_parameters(), *own]
-    command.__signature__ = inspect.Signature(parameters)
-    command.__annotations__ = {p.name: p.annotation for p in parameters}
+@app.command("compare-filters")
+@partial(with_request_options, without=OF_EACH_FILTER)
+@answers
+def compare(
+    *,
+    seeds: Annotated[
+        int, typer.Option(metavar="INTEGER", help="Seeds to try each filter with: what is chance?")
+    ] = 3,
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            help="NPZ with labels and weights; by default the one beside FILE, if there is one"
+        ),
+    ] = None,
+    config: Config = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+    **options: Any,
+) -> None:
+    """Analyse an acquisition raw, averaged and with ePattern, and say which filter to take.
+
+    Each filter has its results in a folder of its own, as orimap run writes them; one page shows
+    them side by side. A second call uses again what still holds.
+    """
+    import json
+
+    from orimap.flows.compare import compare_filters
+    from orimap.flows.runner import choose_display
+
+    request = read_request("compare-filters", config, options, without=OF_EACH_FILTER)
+    if seeds < 1:
+        raise InputError("one seed or more", f"--seeds {seeds}", "give for instance --seeds 3")
+    with _can_go_on():
+        page = compare_filters(
+            request,
+            choose_display(quiet=quiet),
+            partial(analyse, debug=debug),
+            seeds=seeds,
+            truth_file=truth,
+        )
+    found = json.loads(page.with_suffix(".json").read_text())
+    print(found["verdict"]["headline"])
+    print_lines([(name, _in_short(each)) for name, each in found["filters"].items()])
+    print(f"comparison: {page}")
 
 
-_generate(run)
-app.command()(run)
+def _in_short(found: dict[str, Any]) -> str:
+    """Return what one filter came to, in a line."""
+    from orimap.tasks.report_text import figure_text, headline
+
+    ari = found["ari"]
+    near = "" if ari is None else f", adjusted Rand index {figure_text(ari)}"
+    return headline(found["decided_k"], found["confidence"]) + near
 
 
 @app.command()
-@_answers
+@answers
 def report(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a finished run")],
     debug: Debug = False,
@@ -453,47 +315,3 @@ def report(
     with only_writer(directory):
         run_facts = json.loads(facts.read_text()) if facts.is_file() else {}
         print(write_report(results, directory, run=run_facts))
-
-
-def _analyse(request: Request, display: "Display", *, debug: bool) -> Path:
-    """Run the pipeline, recorded with Prefect where that is asked for; return its folder."""
-    from orimap.flows import orchestration
-
-    if orchestration.wanted(request.orchestrate):
-        orchestration.prepare_environment(debug=debug)
-        display.note("loading Prefect, to record the run")
-        from orimap.flows.prefect_runner import analyse_recorded
-
-        return analyse_recorded(request, display)
-    from orimap.flows.pipeline import run_pipeline
-    from orimap.flows.runner import PlainRunner
-
-    return run_pipeline(request, PlainRunner(display))
-
-
-def _print_result(output: Path) -> None:
-    """Print what was decided and where the report is."""
-    import zarr
-
-    from orimap.tasks.report_text import headline
-
-    results = output / "analysis.zarr"
-    decided = zarr.open_group(results, mode="r").attrs["decided_k"]
-    decision = zarr.open_group(results, path="decision", mode="r").attrs
-    print(headline(int(decided), decision.get("confidence")))
-    print(f"report: {output / 'report.html'}")
-
-
-def _print_truth(results: Path, truth: Path) -> None:
-    """Print how well a result fits the truth of a simulated scan."""
-    import numpy as np
-    import zarr
-    from sklearn.metrics import adjusted_rand_score
-
-    labels = zarr.open_group(results / "analysis.zarr", mode="r")["clusters/cluster_label"][:]
-    decided = int(labels.max()) + 1
-    with np.load(truth) as known:
-        grains, weights = known["labels"], known["weights"]
-    index = adjusted_rand_score(grains.ravel(), labels.ravel())
-    print(f"truth: {weights.shape[-1]} grains; decided: {decided} patterns")
-    print(f"adjusted Rand index of the cluster map: {index:.3f} (1 = every position right)")
