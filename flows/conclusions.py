@@ -177,7 +177,7 @@ def remarks(run: Run) -> list[str]:
         said.append(
             f"ePattern took its lengths from discs of {lengths.disc_radius:.2f} px"
             + {
-                ("measured", "measured"): ", the radius of the direct beam.",
+                ("measured", "measured"): ", as measured.",
                 ("paper", "paper"): ", the paper's share of the patterns' width.",
                 ("measured", "paper"): ", the paper's share of the patterns' width: there is no "
                 "direct beam to measure the discs by.",

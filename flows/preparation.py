@@ -15,7 +15,7 @@ from orimap.tasks.patterns import LISTS, PatternSource
 from orimap.tasks.reduction import stored_dtype
 from orimap.tasks.rows import mask_after_moves
 from orimap.tasks.stores import complete_mark, fingerprint, open_group, write_group
-from orimap.tasks.streaming import Progress
+from orimap.tasks.streaming import Block, Progress
 
 
 def ingest(run: Run, progress: Progress) -> None:
@@ -172,13 +172,14 @@ def _register(run: Run, progress: Progress) -> None:
     run.folder.separate_patterns(run.marks["ingest"], keep=("raw", "mean", "beam"))
     found, beam = run.folder.read("acquisition"), open_group(run.store, "beam")
     valid = variables.detector_mask.read(found).values == 0
-    lengths = _lengths(run, valid.shape[1], beam.attrs)
+    place = np.float32([beam.attrs["reference_y"], beam.attrs["reference_x"]])
+    place = place + variables.scan_beam_drift.read(beam).values
+    lengths = _lengths(run, valid, place, beam.attrs)
     lists = register_scan(
         run.client,
         PatternSource.open(run.store, "raw"),
         Encoder(lengths, valid, run.counts),
-        variables.scan_beam_drift.read(beam).values
-        + np.float32([beam.attrs["reference_y"], beam.attrs["reference_x"]]),
+        place,
         halves=run.counts,
         seed=request.seed,
         progress=lambda done, of: progress(done, 2 * of),
@@ -201,11 +202,19 @@ def _register(run: Run, progress: Progress) -> None:
     )
 
 
-def _lengths(run: Run, width_px: int, beam: Mapping[str, Any]) -> Lengths:
+def _lengths(run: Run, valid: np.ndarray, place: np.ndarray, beam: Mapping[str, Any]) -> Lengths:
     """Return ePattern's lengths; the paper's where there is no disc to measure."""
-    if run.request.epattern_lengths == "measured" and beam["found"]:
-        return Lengths.of_disc(beam["disc_radius_px"])
-    return Lengths.of_width(width_px)
+    from orimap.tasks.reflection_size import reflection_radius, sample_positions
+
+    if run.request.epattern_lengths == "paper" or not beam["found"]:
+        return Lengths.of_width(valid.shape[1])
+    raw = PatternSource.open(run.store, "raw")
+    y, x = np.unravel_index(sample_positions(raw.scan_shape), raw.scan_shape)
+    sample = [raw.images(Block(i, i + 1, j, j + 1))[0] for i, j in zip(y, x, strict=True)]
+    radius = reflection_radius(
+        np.stack(sample), place[y, x], valid, beam["disc_radius_px"], counts=run.counts
+    )
+    return Lengths.of_disc(radius)
 
 
 def _describe(run: Run) -> None:
