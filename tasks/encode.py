@@ -26,7 +26,7 @@ from orimap.tasks.spot_shape import SpotShape, disc_sums, spot_shape
 
 # Prominence that a maximum needs. Counts: in standard deviations of the noise. A pattern of 256
 # pixels has some ten thousand places for a disc of 3 px to appear by chance.
-COUNTS_FLOOR = 3.8
+COUNTS_FLOOR = 3.5
 # Grey levels of 256: the paper's, useful 3 to 10.
 GREY_FLOOR = 3.0
 GREY_LEVELS = 255.0
@@ -37,6 +37,8 @@ BEAM_DISC_RADII = 3.0
 BEAM_PX = 4.0
 # One that is not, lies within this share of the pattern's width of its centre.
 CENTRAL_SHARE = 0.125
+# A disc as large as one pixel.
+SMALLEST_DISC_PX = float(np.sqrt(1 / np.pi))
 # Room for a first grid of positions about a pixel, beside the disc itself.
 GRID_ROOM_PX = 2
 
@@ -56,7 +58,7 @@ class Encoder:
     floor : float, optional
         Prominence that a maximum needs at least: in units of the noise for counts (default
         `COUNTS_FLOOR`), otherwise in grey levels (`GREY_FLOOR`), of which 8-bit values are one
-        each and other patterns have 255 below their brightest pixel.
+        each and other patterns have 255 below their brightest pixel beside the direct beam.
     most : int
         Keep so many of the brightest reflections of a pattern.
 
@@ -121,7 +123,7 @@ def encode_patterns(patterns: np.ndarray, encoder: Encoder, beam: np.ndarray) ->
     patterns = np.asarray(patterns)
     beam = np.asarray(beam, dtype=np.float64)
     _check_shapes(patterns, encoder, beam)
-    shape = spot_shape(encoder.lengths.disc_radius)
+    shape = spot_shape(max(encoder.lengths.disc_radius, SMALLEST_DISC_PX))
     valid = np.ascontiguousarray(encoder.valid, dtype=bool)
     areas = disc_sums(valid.astype(np.float32), shape.kernel)
     whole = _whole_discs(areas, shape)
@@ -175,12 +177,12 @@ def _encode_pattern(
 ) -> tuple[np.ndarray, int, float, float]:
     """Entries (y, x, intensity, prominence), direct beam, noise and threshold of one pattern."""
     lengths = encoder.lengths
-    image = pattern.astype(np.float32)
+    image = pattern.astype(np.float32, order="C")
     _clear(image, valid)
     noise = float(image.ravel()[corners].std()) if len(corners) else 0.0
     least, level = encoder.least_prominence, 1.0
     if not encoder.counts:
-        level = _grey_level(image, pattern.dtype)
+        level = _grey_level(image, pattern.dtype, lengths.disc_radius)
         image /= np.float32(level)
         least = max(least, noise / level)
     known = bool(np.isfinite(beam).all())
@@ -210,10 +212,18 @@ def _encode_pattern(
     return entries, direct, noise, least * level if not encoder.counts else least
 
 
-def _grey_level(image: np.ndarray, dtype: np.dtype) -> float:
-    """One grey level in the units of the pattern: 1 for 8 bits, else a 255th of the brightest."""
-    brightest = float(image.max(initial=0))
-    return 1.0 if dtype.itemsize == 1 or brightest == 0 else brightest / GREY_LEVELS
+def _grey_level(image: np.ndarray, dtype: np.dtype, disc_radius: float) -> float:
+    """One grey level in the units of the pattern: 1 for 8 bits, else a 255th of the brightest.
+
+    The brightest beside the direct beam: 8-bit images are stretched until that saturates.
+    """
+    if dtype.itemsize == 1:
+        return 1.0
+    peak = np.unravel_index(image.argmax(), image.shape)
+    y, x = (np.abs(np.arange(side) - at) for side, at in zip(image.shape, peak, strict=True))
+    beside = np.hypot(y[:, None], x) > BEAM_DISC_RADII * disc_radius
+    brightest = float(image[beside].max(initial=0)) or float(image[peak])
+    return brightest / GREY_LEVELS or 1.0
 
 
 def _whole_discs(areas: np.ndarray, shape: SpotShape) -> np.ndarray:

@@ -11,12 +11,12 @@ import numpy as np
 from orimap.tasks.maxima import prominent_maxima
 from orimap.tasks.spot_background import background_of_cells, bin_cells, spread_cells
 from orimap.tasks.spot_position import disc_height, place_disc
-from orimap.tasks.spot_shape import add_disc, disc_sums
+from orimap.tasks.spot_shape import HALF_DIAGONAL_PX, add_disc, disc_sums
 
 # Reflections touching reflections touching reflections: patterns are looked through so often.
 PASSES = 2
 # What stands out by less than this share of the prominence asked for is ground, which parts hills.
-GROUND_SHARE = 0.5
+GROUND_SHARE = 0.7
 # Cells in which something stands out by this share of the prominence asked for are left out of the
 # first estimate of the background.
 CLOSED_SHARE = 0.7
@@ -36,8 +36,6 @@ HILLOCK_SHARE = 0.3
 TOUCHING_DISC_RADII = 2.5
 # Nearer than this, two reflections are one.
 CLOSEST_DISC_RADII = 0.75
-# Cells beside a reflection whose centre is so many pixels beyond its rim are open.
-RIM_PX = 1.0
 # Nowhere is less than this expected in a disc.
 LEAST_EXPECTED = 1e-3
 # Expectation maximisation for the final heights starts near its end.
@@ -91,7 +89,7 @@ def find_spots(
     height, width = image.shape
     sums = disc_sums(image, shape.kernel)
     centre_y, centre_x = _largest_near(sums, beam_y, beam_x, beam_reach)
-    cell = max(2, int(shape.radius / 2 + 0.5))
+    cell = max(2, min(3, int(shape.radius + 0.5)), int(shape.radius / 2 + 0.5))
     cell_sums = bin_cells(image, cell)
     cell_pixels = bin_cells(valid, cell)
     # The direct beam would make the innermost ring.
@@ -149,7 +147,10 @@ def find_spots(
         model[:] = 0
         for spot in spots:
             add_disc(model, spot[0], spot[1], spot[2], shape)
-        closed = _cells_around(spots, cell_pixels, cell, shape.radius + RIM_PX)
+        # Those whose nearest corner may still be covered.
+        closed = _cells_around(
+            spots, cell_pixels, cell, shape.radius + HALF_DIAGONAL_PX * (1 + cell)
+        )
     for _ in range(HEIGHT_ROUNDS):
         for spot in spots:
             add_disc(model, spot[0], spot[1], -spot[2], shape)

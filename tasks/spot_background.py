@@ -60,7 +60,7 @@ def background_of_cells(
     sums, pixels : (cell_y, cell_x) arrays
         `bin_cells` of the pattern and of its valid pixels.
     closed : (cell_y, cell_x) array of bool
-        Cells that hold a reflection and are left out.
+        Cells that hold a reflection and are left out. Where nothing is open, everything counts.
     cell : int, pixels
         Side of a cell.
     centre_y, centre_x : float, pixels
@@ -74,6 +74,8 @@ def background_of_cells(
     (cell_y, cell_x) float64 array, per pixel
     """
     rows, columns = sums.shape
+    if not (pixels.ravel()[~closed.ravel()] > 0).any():
+        closed = pixels == 0
     middle = (cell - 1) / 2
     radius = np.empty(sums.shape)
     for i in range(rows):

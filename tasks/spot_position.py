@@ -60,7 +60,7 @@ def place_disc(image, valid, whole, background, model, y, x, amplitude, counts, 
     add_disc(model, y, x, -amplitude, shape)
     step = max(FIRST_STEP_PX, FIRST_STEP_DISC_RADII * radius)
     likelihood = np.empty((GRID_POINTS, GRID_POINTS))
-    gain = np.empty(entries, np.float32)
+    gain, loss = np.empty(entries, np.float32), np.empty(entries, np.float32)
     half = GRID_POINTS // 2
     for _ in range(ROUNDS):
         amplitude = disc_height(image, valid, background, model, y, x, amplitude, counts, shape)
@@ -70,12 +70,16 @@ def place_disc(image, valid, whole, background, model, y, x, amplitude, counts, 
         spread = noise * noise + (UNEVENNESS * amplitude) ** 2 + 1e-12
         for entry in range(entries):
             share = coverage[entry]
-            if entry and share == coverage[entry - 1]:
-                gain[entry] = gain[entry - 1]
-            elif counts:
-                gain[entry] = np.log(1 + amplitude / level * share)
-            else:
+            if not counts:
                 gain[entry] = amplitude / spread * share
+                loss[entry] = 0.5 * amplitude * amplitude / spread * share * share
+            else:
+                # What a disc that lies on valid pixels entirely predicts is the same everywhere.
+                loss[entry] = 0.0 if clear else amplitude * share
+                if entry and share == coverage[entry - 1]:
+                    gain[entry] = gain[entry - 1]
+                else:
+                    gain[entry] = np.log(1 + amplitude / level * share)
         likelihood[:] = 0
         corner = half * step * np.sqrt(2.0)
         away = radius + HALF_DIAGONAL_PX + corner
@@ -93,23 +97,18 @@ def place_disc(image, valid, whole, background, model, y, x, amplitude, counts, 
                 entry = int(squared * scale)
                 here = amplitude * coverage[entry] if entry < entries else 0.0
                 others = max(model[py, px], 0.0)
-                cost = 0.0
                 if counts:
                     # The electrons that are not a neighbour's.
                     value *= (level + here) / (level + here + others)
-                    if not clear:
-                        cost = amplitude
                 else:
                     value -= background[py, px] + others
-                    if not clear:
-                        cost = 0.5 * amplitude * amplitude / spread
                 for i in range(GRID_POINTS):
                     square_y = (py - y - (i - half) * step) ** 2
                     for j in range(GRID_POINTS):
                         dx = px - x - (j - half) * step
                         entry = int((square_y + dx * dx) * scale)
                         if entry < entries:
-                            likelihood[i, j] += value * gain[entry] - cost * coverage[entry]
+                            likelihood[i, j] += value * gain[entry] - loss[entry]
         highest = likelihood.max()
         total = sum_y = sum_x = square = 0.0
         for i in range(GRID_POINTS):

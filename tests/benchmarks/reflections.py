@@ -203,28 +203,57 @@ def peers(radius: float, dose: float) -> Iterator[tuple[str, list[Callable]]]:
         [local_max(e / area, blur) for e in electrons for blur in (0.4, 0.6)],
     )
     yield "blob_log", [blobs(e / area) for e in electrons * 0.6]
+    shares = np.geomspace(0.005, 0.7, 14)
     if find_spec("libertem_blobfinder"):
-        from libertem_blobfinder.common.correlation import get_peaks
-        from libertem_blobfinder.common.patterns import RadialGradientBackgroundSubtraction
+        yield "LiberTEM-blobfinder", [blobfinder(radius, share) for share in shares]
+    if find_spec("py4DSTEM"):
+        yield "py4DSTEM", [bragg_disks(radius, share) for share in shares]
 
-        def correlate(threshold: float) -> Callable:
-            def find(truth: Truth) -> np.ndarray:
-                shape = RadialGradientBackgroundSubtraction(
-                    radius=radius, search=radius * 2, radius_outer=radius * 1.5
-                )
-                template = shape.get_mask(truth.counts.shape)
-                spectrum = np.fft.rfft2(np.fft.ifftshift(template))
-                values = np.fft.irfft2(
-                    np.fft.rfft2(truth.counts.astype(float)) * spectrum.conj(), truth.counts.shape
-                )
-                return peak_local_max(
-                    values, min_distance=max(1, round(radius)), threshold_abs=threshold
-                ).astype(float)
 
-            return find
+def blobfinder(radius: float, share: float) -> Callable:
+    """LiberTEM's template (disc less ring) correlated with the logarithm of the pattern."""
+    from libertem_blobfinder.common.patterns import BackgroundSubtraction
+    from skimage.feature import peak_local_max
 
-        del get_peaks
-        yield "LiberTEM-blobfinder", [correlate(e) for e in electrons]
+    shape = BackgroundSubtraction(radius=radius, search=2 * radius, radius_outer=1.5 * radius)
+
+    def find(truth: Truth) -> np.ndarray:
+        frame = np.log(truth.counts + 1.0)
+        template = np.fft.rfft2(np.fft.ifftshift(shape.get_mask(frame.shape)))
+        values = np.fft.irfft2(np.fft.rfft2(frame) * template.conj(), frame.shape)
+        return peak_local_max(
+            values, min_distance=max(1, round(radius)), threshold_rel=share
+        ).astype(float)
+
+    return find
+
+
+def bragg_disks(radius: float, share: float) -> Callable:
+    """py4DSTEM's disk detection with a synthetic probe of the true radius."""
+    from py4DSTEM.braggvectors.diskdetection import _find_Bragg_disks_single
+    from py4DSTEM.braggvectors.probe import Probe
+
+    kernels: dict[tuple[int, ...], np.ndarray] = {}
+
+    def find(truth: Truth) -> np.ndarray:
+        shape = truth.counts.shape
+        if shape not in kernels:
+            probe = Probe.generate_synthetic_probe(radius, 1.0, shape)
+            probe.get_kernel(mode="sigmoid", radii=(radius, 2 * radius), origin=None)
+            kernels[shape] = probe.kernel
+        found = _find_Bragg_disks_single(
+            truth.counts.astype(np.float32),
+            kernels[shape],
+            sigma_cc=max(0.5, 0.3 * radius),
+            edgeBoundary=2,
+            minRelativeIntensity=share,
+            relativeToPeak=1,
+            minPeakSpacing=1.5 * radius,
+            maxNumPeaks=150,
+        )
+        return np.stack([found.data["qx"], found.data["qy"]], axis=1)
+
+    return find
 
 
 def best_of(finders: list[Callable], patterns: list[Truth], radius: float) -> Score:
