@@ -20,7 +20,7 @@ from orimap.tasks.report_text import figure_text
 
 WIDTH = 9.6  # inches: the width of the page
 MARKERS = ("o", "s", "^", "D")
-TILE = 1.15  # inches of a pattern
+TILES = 1.15, 0.8  # inches of a pattern: of a dozen clusters at most, and of more
 
 
 def maps_figure(maps: Mapping[str, np.ndarray], scan: ScanGrid) -> Figure:
@@ -60,7 +60,8 @@ def patterns_figure(
         Pixels to leave out.
     """
     colours = cluster_colours(count)
-    step, label_width = TILE + 0.08, 0.35
+    tile = TILES[count > 12]
+    step, label_width = tile + 0.08, 0.35
     block_width = len(patterns) * step + label_width + 0.15
     blocks = max(1, min(int(WIDTH // block_width), -(-count // 4)))
     rows = -(-count // blocks)
@@ -70,13 +71,13 @@ def patterns_figure(
         left, top = block * block_width + label_width, 0.25 + row * step
         figure.text(
             (left - 0.18) / figure.get_figwidth(),
-            1 - (top + TILE / 2) / figure.get_figheight(),
+            1 - (top + tile / 2) / figure.get_figheight(),
             str(cluster), ha="center", va="center", fontsize=10, fontweight="bold",
             color=text_colour(colours[cluster]),
             bbox={"facecolor": colours[cluster], "edgecolor": "none", "boxstyle": "round,pad=0.25"},
         )  # fmt: skip
         for column, (title, found) in enumerate(patterns.items()):
-            axes = place_axes(figure, left + column * step, top, TILE, TILE)
+            axes = place_axes(figure, left + column * step, top, tile, tile)
             bare(axes, colours[cluster] if cluster in found else NO_CLUSTER, 2.5)
             if row == 0:
                 write_title(axes, title)
