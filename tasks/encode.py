@@ -24,10 +24,17 @@ from orimap.tasks.lengths import Lengths
 from orimap.tasks.registered import Reflections
 from orimap.tasks.spot_shape import SpotShape, disc_sums, spot_shape
 
-# Prominence that a maximum needs. Counts: in standard deviations of the noise. A pattern of 256
-# pixels has some ten thousand places for a disc of 3 px to appear by chance.
-COUNTS_FLOOR = 3.5
-# Grey levels of 256: the paper's, useful 3 to 10.
+# How many reflections a pattern of noise alone may show: then nineteen in twenty are real where
+# there are twenty.
+FALSE_ALARMS = 1.0
+# Noise alone shows so many maxima above z standard deviations a pixel, times exp(-z² / 2) and
+# a power of the radius: measured on flat backgrounds of .1 to 10 electrons a pixel, discs of 1.5 to
+# 6 px, patterns of 128 and 256 px.
+MAXIMA_PER_PIXEL = 0.035
+MAXIMA_POWER = -0.4
+# Tiny patterns have room for a single disc; that much it has to stand out all the same.
+LEAST_FLOOR = 2.5
+# Prominence that a maximum needs in grey levels of 256: the paper's, useful 3 to 10.
 GREY_FLOOR = 3.0
 GREY_LEVELS = 255.0
 # The paper's limit on reflections a pattern.
@@ -56,9 +63,10 @@ class Encoder:
     counts : bool
         Poisson counts; otherwise grey levels, 8-bit or of any scale.
     floor : float, optional
-        Prominence that a maximum needs at least: in units of the noise for counts (default
-        `COUNTS_FLOOR`), otherwise in grey levels (`GREY_FLOOR`), of which 8-bit values are one
-        each and other patterns have 255 below their brightest pixel beside the direct beam.
+        Prominence that a maximum needs at least. For counts in units of the noise; the default
+        follows from how much room the detector has for maxima of the noise, so that these are
+        `FALSE_ALARMS` a pattern. Otherwise in grey levels (default `GREY_FLOOR`), of which 8-bit
+        values are one each and others have 255 up to their brightest pixel beside the direct beam.
     most : int
         Keep so many of the brightest reflections of a pattern.
 
@@ -93,7 +101,12 @@ class Encoder:
         """The floor, or its default."""
         if self.floor is not None:
             return self.floor
-        return COUNTS_FLOOR if self.counts else GREY_FLOOR
+        if not self.counts:
+            return GREY_FLOOR
+        radius = max(self.lengths.disc_radius, SMALLEST_DISC_PX)
+        maxima = MAXIMA_PER_PIXEL * np.count_nonzero(self.valid) * radius**MAXIMA_POWER
+        odds = max(maxima / FALSE_ALARMS, 1.0)
+        return max(float(np.sqrt(2 * np.log(odds))), LEAST_FLOOR)
 
 
 def encode_patterns(patterns: np.ndarray, encoder: Encoder, beam: np.ndarray) -> Reflections:

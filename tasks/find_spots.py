@@ -14,7 +14,7 @@ from orimap.tasks.spot_position import disc_height, place_disc
 from orimap.tasks.spot_shape import HALF_DIAGONAL_PX, add_disc, disc_sums
 
 # Reflections touching reflections touching reflections: patterns are looked through so often.
-PASSES = 2
+PASSES = 3
 # What stands out by less than this share of the prominence asked for is ground, which parts hills.
 GROUND_SHARE = 0.7
 # Cells in which something stands out by this share of the prominence asked for are left out of the
@@ -36,6 +36,8 @@ HILLOCK_SHARE = 0.3
 TOUCHING_DISC_RADII = 2.5
 # Nearer than this, two reflections are one.
 CLOSEST_DISC_RADII = 0.75
+# In the end, with the background known, a reflection needs this share of the prominence.
+KEPT_SHARE = 0.9
 # Nowhere is less than this expected in a disc.
 LEAST_EXPECTED = 1e-3
 # Expectation maximisation for the final heights starts near its end.
@@ -158,7 +160,34 @@ def find_spots(
                 image, valid, background, model, spot[0], spot[1], spot[2], counts, shape
             )
             add_disc(model, spot[0], spot[1], spot[2], shape)
-    return spots, background, sums
+    kept = np.ones(len(spots), np.bool_)
+    for entry in range(len(spots) - 1, -1, -1):
+        y, x, amplitude = spots[entry]
+        add_disc(model, y, x, -amplitude, shape)
+        rise = _rise_at(image, valid, background, model, y, x, counts, shape)
+        kept[entry] = amplitude > 0 and rise >= KEPT_SHARE * least
+        if kept[entry]:
+            add_disc(model, y, x, amplitude, shape)
+    return spots[kept], background, sums
+
+
+@numba.njit(cache=True, nogil=True)
+def _rise_at(image, valid, background, others, y, x, counts, shape):  # noqa: ANN001, ANN202
+    """Return by how much a disc at a sub-pixel position stands out from background and others."""
+    total = expected = area = 0.0
+    reach = shape.radius + HALF_DIAGONAL_PX
+    for row in range(max(0, int(np.ceil(y - reach))), min(image.shape[0], int(y + reach) + 1)):
+        for column in range(
+            max(0, int(np.ceil(x - reach))), min(image.shape[1], int(x + reach) + 1)
+        ):
+            entry = int(((row - y) ** 2 + (column - x) ** 2) * shape.coverage_scale)
+            if entry < len(shape.coverage) and valid[row, column]:
+                share = shape.coverage[entry]
+                total += share * image[row, column]
+                below = background[row, column] + (1 + DISC_MISFIT) * max(others[row, column], 0.0)
+                expected += share * below
+                area += share
+    return stands_out(total, expected, area, counts)
 
 
 @numba.njit(cache=True, nogil=True)

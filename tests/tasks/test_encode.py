@@ -59,7 +59,8 @@ def test_worked_positions_heights_and_order():
     assert np.all(found.prominence >= 0.8 * found.intensity)
     assert found.direct.tolist() == [0]
     np.testing.assert_allclose(found.noise, 0, atol=1e-6)
-    assert found.threshold.tolist() == [3.5]
+    # sqrt(2 ln(.035 × 64² × 3^-.4)) standard deviations.
+    assert found.threshold[0] == pytest.approx(3.009, abs=0.001)
 
 
 def test_recall_precision_and_position_on_simulated_patterns():
@@ -102,8 +103,10 @@ def test_touching_discs_are_told_apart_and_a_broad_one_is_not():
     found = encode_patterns(
         np.random.default_rng(1).poisson(mean)[None], encoder(mean.shape), UNKNOWN
     )
-    assert found.counts.tolist() == [4]
     assert nearest(found, 40.5, 46.0)[0] < 0.5
+    # Beside the four, what noise shows: none near one of them.
+    for y, x in ((40.0, 40.0), (70.0, 30.0), (47.0, 70.0)):
+        assert (np.hypot(found.y - y, found.x - x) < 1.7 * RADIUS).sum() == 1
     big = mean_pattern(96, [(47.0, 47.0)], [40000], radius=8.0, background=0.1)
     found = encode_patterns(
         np.random.default_rng(1).poisson(big)[None], encoder(big.shape, radius=8.0), UNKNOWN
@@ -196,6 +199,15 @@ def test_only_the_brightest_are_kept():
     assert np.all(np.diff(found.intensity) <= 0)
     brightest = positions[np.argsort(-electrons)[:4]]
     assert np.all(nearest(found, *brightest.T) < 0.5)
+
+
+@pytest.mark.parametrize(("side", "radius"), [(128, 1.5), (128, 6.0), (256, 3.0)])
+def test_noise_alone_shows_about_one_reflection_a_pattern(side, radius):
+    y, x = np.indices((side, side)) - (side - 1) / 2
+    mean = 3 * (1 + (y**2 + x**2) / (0.09 * side) ** 2) ** -1.5
+    noise = np.random.default_rng(7).poisson(mean, (20, side, side))
+    found = encode_patterns(noise, encoder((side, side), radius=radius), np.full((20, 2), np.nan))
+    assert found.counts.mean() < 1.8
 
 
 def test_a_higher_floor_registers_less():
