@@ -6,14 +6,18 @@ import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from orimap.tasks.curves import _curve_axes as curve_axes
-from orimap.tasks.curves import _legend as draw_legend
-from orimap.tasks.figures import INK, NARROWEST, QUIET, place_axes
-from orimap.tasks.figures import _bare as bare
-from orimap.tasks.figures import _map as show_map
-from orimap.tasks.figures import _number_clusters as number_clusters
-from orimap.tasks.figures import _scale_bar as draw_scale_bar
-from orimap.tasks.figures import _title as write_title
+from orimap.tasks.curves import curve_axes, draw_legend
+from orimap.tasks.figures import (
+    INK,
+    NARROWEST,
+    QUIET,
+    bare,
+    draw_scale_bar,
+    number_clusters,
+    place_axes,
+    show_map,
+    write_title,
+)
 from orimap.tasks.map_images import ScanGrid, label_image, pattern_levels
 from orimap.tasks.palette import NO_CLUSTER, cluster_colours, text_colour
 from orimap.tasks.report_text import figure_text

@@ -8,14 +8,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from orimap.tasks.figures import INK, QUIET, place_axes
+from orimap.tasks.figures import INK, QUIET, place_axes, write_title
 from orimap.tasks.palette import NO_CLUSTER, cluster_colours
 
 BLUE, ORANGE, SHADE = *cluster_colours(2), "#e8eef8"
 SIZE = (5.4, 3.7)
 
 
-def _curve_axes(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
+def curve_axes(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
     """Return a figure with one plain pair of axes along k."""
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
@@ -38,7 +38,7 @@ def _mark(axes: Axes, decided: int | None, fitted: int | None) -> None:
         )
 
 
-def _legend(axes: Axes) -> None:
+def draw_legend(axes: Axes) -> None:
     """Put the legend above the axes, where it hides no point."""
     axes.figure.legend(
         loc="outside upper left", ncols=3, fontsize=8.5, frameon=False, labelcolor=INK,
@@ -71,7 +71,7 @@ def loss_figure(
     knee, decided, fitted : int, optional
     interest : (lowest, highest) k, optional
     """
-    figure, axes = _curve_axes()
+    figure, axes = curve_axes()
     if interest is not None:
         label = f"range of interest: {interest[0]} to {interest[1]}"
         axes.axvspan(interest[0] - 0.5, interest[1] + 0.5, color=SHADE, lw=0, label=label, zorder=0)
@@ -98,7 +98,7 @@ def loss_figure(
             scale.set_ylabel("… over the mean intensity", color=INK)
             scale.tick_params(labelsize=9, color=QUIET)
             scale.spines["right"].set_color(QUIET)
-    _legend(axes)
+    draw_legend(axes)
     return figure
 
 
@@ -121,7 +121,7 @@ def held_out_figure(
     threshold : float, optional
         Below this a drop counts as none.
     """
-    figure, axes = _curve_axes()
+    figure, axes = curve_axes()
     k, drop, error = (np.asarray(values, float) for values in (k, drop, error))
     gains = np.isfinite(drop) & (drop > 0)
     lows = [drop[gains].min()] if gains.any() else [1.0]
@@ -146,7 +146,7 @@ def held_out_figure(
     axes.set_ylim(bottom, top)
     axes.set_xlabel("number of components k", color=INK)
     axes.set_ylabel("drop in held-out deviance per pattern", color=INK)
-    _legend(axes)
+    draw_legend(axes)
     return figure
 
 
@@ -165,7 +165,7 @@ def distinct_figure(
     k, distinct, background : (k,) arrays
         Counts; below 0 where there is none.
     """
-    figure, axes = _curve_axes()
+    figure, axes = curve_axes()
     k, distinct = np.asarray(k), np.asarray(distinct)
     axes.plot(k, k, color=QUIET, lw=1, ls=":", label="every component distinct")
     if decided is not None:
@@ -184,7 +184,7 @@ def distinct_figure(
     axes.set_ylim(bottom=0)
     axes.set_xlabel("number of components fitted", color=INK)
     axes.set_ylabel("distinct patterns", color=INK)
-    _legend(axes)
+    draw_legend(axes)
     return figure
 
 
@@ -192,7 +192,7 @@ def scree_figure(
     spectra: Mapping[str, np.ndarray], *, decided: int | None = None, fitted: int | None = None
 ) -> Figure:
     """Draw singular values on a logarithmic scale; each spectrum relative to its first value."""
-    figure, axes = _curve_axes()
+    figure, axes = curve_axes()
     for (name, values), colour, marker in zip(
         spectra.items(), (BLUE, INK), ("o", "s"), strict=False
     ):
@@ -207,7 +207,7 @@ def scree_figure(
     axes.set_yscale("log")
     axes.set_xlabel("direction", color=INK)
     axes.set_ylabel("singular value over the first", color=INK)
-    _legend(axes)
+    draw_legend(axes)
     return figure
 
 
@@ -248,7 +248,7 @@ def pairs_figure(
         colour_map = "cividis_r" if name in alike_is_low else "cividis"
         image = axes.imshow(values, cmap=colour_map, interpolation="nearest", aspect="auto")
         best = "0 = identical" if name in alike_is_low else "higher = more alike"
-        axes.set_title(f"{name}, {best}", loc="left", fontsize=9, color=INK, pad=4)
+        write_title(axes, f"{name}, {best}")
         axes.set_xticks([])
         axes.set_yticks(range(count), [str(c) for c in order], fontsize=8 if count <= 14 else 5.5)
         axes.tick_params(length=0, pad=2)

@@ -56,26 +56,27 @@ def place_axes(figure: Figure, left: float, top: float, width: float, height: fl
     )
 
 
-def _bare(axes: Axes, colour: str = "#c4c8cf", width: float = 0.8) -> None:
-    """Leave only a frame."""
+def bare(axes: Axes, colour: str = "#c4c8cf", width: float = 0.8) -> None:
+    """Leave only the frame of some axes."""
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
         spine.set(color=colour, linewidth=width)
 
 
-def _title(axes: Axes, text: str) -> None:
+def write_title(axes: Axes, text: str) -> None:
+    """Write above the left end of some axes what they show."""
     axes.set_title(text, loc="left", fontsize=9, color=INK, pad=4)
 
 
-def _map(axes: Axes, values: np.ndarray, title: str = "", **shown: object) -> object:
+def show_map(axes: Axes, values: np.ndarray, title: str = "", **shown: object) -> object:
     """Show a map; the box of the axes already has its proportions."""
-    _bare(axes)
-    _title(axes, title)
+    bare(axes)
+    write_title(axes, title)
     return axes.imshow(values, interpolation="nearest", aspect="auto", **shown)
 
 
-def _scale_bar(axes: Axes, shape: tuple[int, int], scan: ScanGrid) -> None:
+def draw_scale_bar(axes: Axes, shape: tuple[int, int], scan: ScanGrid) -> None:
     """Draw the scale bar below a map, where it hides nothing."""
     smallest = 1.0 if scan.units == "px" else 0.0
     length = scale_bar_length(scan.extent(shape)[1], smallest=smallest)
@@ -90,7 +91,7 @@ def _scale_bar(axes: Axes, shape: tuple[int, int], scan: ScanGrid) -> None:
     axes.text(0, -0.17 * inch, text, transform=below, va="top", fontsize=10, color=INK)
 
 
-def _number_clusters(axes: Axes, labels: np.ndarray, colours: Sequence[str]) -> None:
+def number_clusters(axes: Axes, labels: np.ndarray, colours: Sequence[str]) -> None:
     """Write each cluster's number where it is widest, if there is room."""
     box = axes.get_position()
     inches = box.width * axes.figure.get_size_inches()[0] / labels.shape[1]
@@ -111,9 +112,9 @@ def cluster_map_figure(labels: np.ndarray, count: int, scan: ScanGrid) -> Figure
     width, height = scan.box(labels.shape, 4.6, 5.4)
     figure = Figure(figsize=(max(width, 1.2) + 0.1, height + 0.5))
     axes = place_axes(figure, 0.05, 0.05, width, height)
-    _map(axes, label_image(labels, cluster_colours(count)))
-    _number_clusters(axes, labels, cluster_colours(count))
-    _scale_bar(axes, labels.shape, scan)
+    show_map(axes, label_image(labels, cluster_colours(count)))
+    number_clusters(axes, labels, cluster_colours(count))
+    draw_scale_bar(axes, labels.shape, scan)
     return figure
 
 
@@ -149,15 +150,15 @@ def clusters_figure(
     height = max(map_height + 0.5, rows * (size + caption + gap) + 0.1)
     figure = Figure(figsize=(left + columns * (size + gap) + 0.05, height))
     axes = place_axes(figure, 0.05, 0.05, map_width, map_height)
-    _map(axes, label_image(labels, colours))
-    _number_clusters(axes, labels, colours)
-    _scale_bar(axes, labels.shape, scan)
+    show_map(axes, label_image(labels, colours))
+    number_clusters(axes, labels, colours)
+    draw_scale_bar(axes, labels.shape, scan)
     for cluster, pattern in enumerate(patterns):
         row, column = divmod(cluster, columns)
         top = 0.07 + row * (size + caption + gap)
         tile = place_axes(figure, left + column * (size + gap), top, size, size)
         tile.imshow(pattern_levels(pattern, mask), cmap="gray", vmin=0, vmax=1)
-        _bare(tile, colours[cluster], 3)
+        bare(tile, colours[cluster], 3)
         share = 100 * np.count_nonzero(labels == cluster) / labels.size
         tile.set_xlabel(f"{cluster}   {share:.1f} %", fontsize=8, color=INK, labelpad=4)
     return figure
@@ -185,9 +186,9 @@ def overlap_figure(
     )
     share = np.nan_to_num(np.clip(ratio, 0, 1))
     colours = label_image(labels, cluster_colours(count)) * (1 - 0.85 * share)[..., None]
-    _map(first, colours, "cluster; darker = more of a second")
-    _scale_bar(first, labels.shape, scan)
-    image = _map(second, share, "second share over first", cmap="cividis", vmin=0, vmax=1)
+    show_map(first, colours, "cluster; darker = more of a second")
+    draw_scale_bar(first, labels.shape, scan)
+    image = show_map(second, share, "second share over first", cmap="cividis", vmin=0, vmax=1)
     bar = figure.colorbar(
         image, cax=place_axes(figure, 0.05 + pitch, top + height + 0.1, max(width, 1.5), 0.1),
         orientation="horizontal",
@@ -196,7 +197,7 @@ def overlap_figure(
     bar.ax.tick_params(labelsize=8, length=2)
     bounds = [-1, *(value - 1 for value in LEVEL_COLOURS), 101]
     table = ListedColormap([DARK, *LEVEL_COLOURS.values()])
-    _map(third, level, "levels of overlap", cmap=table, norm=BoundaryNorm(bounds, table.N))
+    show_map(third, level, "levels of overlap", cmap=table, norm=BoundaryNorm(bounds, table.N))
     figure.legend(
         handles=[Patch(color=c, label=f"≥ {v} %") for v, c in LEVEL_COLOURS.items()],
         loc="upper left", ncols=5, fontsize=7, frameon=False, borderaxespad=0, borderpad=0,
@@ -223,9 +224,9 @@ def share_figure(shares: np.ndarray, scan: ScanGrid) -> Figure:
         axes = place_axes(
             figure, 0.05 + column * (width + 0.15), 0.25 + row * (height + 0.3), width, height
         )
-        image = _map(axes, shares[..., cluster], str(cluster), cmap="cividis", vmin=0, vmax=1)
-        _bare(axes, colours[cluster], 2.5)
-    _scale_bar(figure.axes[0], shares.shape[:2], scan) if rows == 1 else None
+        image = show_map(axes, shares[..., cluster], str(cluster), cmap="cividis", vmin=0, vmax=1)
+        bare(axes, colours[cluster], 2.5)
+    draw_scale_bar(figure.axes[0], shares.shape[:2], scan) if rows == 1 else None
     bar_left = 0.05 + columns * (width + 0.15)
     bar = figure.colorbar(image, cax=place_axes(figure, bar_left, 0.25, 0.1, height))
     bar.outline.set_visible(False)
@@ -245,8 +246,8 @@ def baseline_figure(
     note = "" if agreement is None else f"; adjusted Rand index {agreement:.2f}"
     for i, (values, title) in enumerate([(labels, "orimap"), (matched, f"k-means{note}")]):
         axes = place_axes(figure, 0.05 + i * pitch, 0.25, width, height)
-        _map(axes, label_image(values, cluster_colours(count)), title)
-    _scale_bar(figure.axes[0], labels.shape, scan)
+        show_map(axes, label_image(values, cluster_colours(count)), title)
+    draw_scale_bar(figure.axes[0], labels.shape, scan)
     return figure
 
 
@@ -278,11 +279,11 @@ def fidelity_figure(
         for i, pattern in enumerate((means[cluster], representatives[cluster])):
             axes = place_axes(figure, left, top + i * (size + 0.05), size, size)
             axes.imshow(pattern_levels(pattern, mask), cmap="gray", vmin=0, vmax=1)
-            _bare(axes, colours[cluster], 2.5)
+            bare(axes, colours[cluster], 2.5)
             if column == 0:
                 axes.set_ylabel(("mean raw", "representative")[i], fontsize=8, color=QUIET)
             if i == 0:
-                _title(axes, str(cluster))
+                write_title(axes, str(cluster))
         lines = [
             f"{name} {score_text(name, values[cluster])}"
             for name, values in scores.items()
@@ -314,12 +315,12 @@ def acquisition_figure(
     if bright_field is not None:
         axes = place_axes(figure, left, 0.25, *panels[0])
         low, high = np.nanpercentile(bright_field, [0.5, 99.5])
-        _map(axes, bright_field, "virtual bright field", cmap="gray", vmin=low, vmax=high)
-        _scale_bar(axes, bright_field.shape, scan)
+        show_map(axes, bright_field, "virtual bright field", cmap="gray", vmin=low, vmax=high)
+        draw_scale_bar(axes, bright_field.shape, scan)
         left += pitches[0]
     if mean is not None:
         axes = place_axes(figure, left, 0.25, *panels[-1])
-        _map(axes, pattern_levels(mean, mask), "mean pattern", cmap="gray", vmin=0, vmax=1)
+        show_map(axes, pattern_levels(mean, mask), "mean pattern", cmap="gray", vmin=0, vmax=1)
         if mask is not None and np.any(mask):
             _mark_pixels(axes, np.asarray(mask) != 0)
     return figure

@@ -7,10 +7,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from orimap.tasks.figures import INK, NARROWEST, QUIET, place_axes
-from orimap.tasks.figures import _bare as bare
-from orimap.tasks.figures import _map as show_map
-from orimap.tasks.figures import _scale_bar as draw_scale_bar
+from orimap.tasks.figures import (
+    INK,
+    NARROWEST,
+    QUIET,
+    bare,
+    draw_scale_bar,
+    place_axes,
+    show_map,
+)
 from orimap.tasks.map_images import ScanGrid
 from orimap.tasks.palette import cluster_colours, text_colour
 from orimap.tasks.report_text import figure_text
