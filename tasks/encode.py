@@ -22,6 +22,7 @@ from orimap.tasks.errors import InputError
 from orimap.tasks.find_spots import find_spots
 from orimap.tasks.lengths import Lengths
 from orimap.tasks.registered import Reflections
+from orimap.tasks.spot_background import bin_cells, cell_side
 from orimap.tasks.spot_shape import SpotShape, disc_sums, spot_shape
 
 # How many reflections a pattern of noise alone may show: then nineteen in twenty are real where
@@ -140,9 +141,12 @@ def encode_patterns(patterns: np.ndarray, encoder: Encoder, beam: np.ndarray) ->
     valid = np.ascontiguousarray(encoder.valid, dtype=bool)
     areas = disc_sums(valid.astype(np.float32), shape.kernel)
     whole = _whole_discs(areas, shape)
+    cell_pixels = bin_cells(valid, cell_side(shape.radius))
     corners = np.flatnonzero(valid & _outside_inscribed_circle(valid.shape))
     parts = [
-        _encode_pattern(pattern, encoder, position, shape, valid, areas, whole, corners)
+        _encode_pattern(
+            pattern, encoder, position, shape, valid, areas, whole, cell_pixels, corners
+        )
         for pattern, position in zip(patterns, beam, strict=True)
     ]
     entries = np.concatenate([np.zeros((0, 4)), *(part[0] for part in parts)])
@@ -186,6 +190,7 @@ def _encode_pattern(
     valid: np.ndarray,
     areas: np.ndarray,
     whole: np.ndarray,
+    cell_pixels: np.ndarray,
     corners: np.ndarray,
 ) -> tuple[np.ndarray, int, float, float]:
     """Entries (y, x, intensity, prominence), direct beam, noise and threshold of one pattern."""
@@ -205,8 +210,8 @@ def _encode_pattern(
     if not known:
         reach = max(reach, CENTRAL_SHARE * max(valid.shape))
     spots, background, sums = find_spots(
-        image, valid, areas, whole, shape, encoder.counts, least, max(noise / level, 1.0),
-        near[0], near[1], reach, encoder.most,
+        image, valid, areas, whole, cell_pixels, cell_side(shape.radius), shape, encoder.counts,
+        least, max(noise / level, 1.0), near[0], near[1], reach, encoder.most,
     )  # fmt: skip
     if not encoder.counts:
         spots[:, 2] = _core_means(image, valid, background, spots, lengths.intensity_diameter / 2)

@@ -13,10 +13,9 @@ from orimap.tasks.spot_background import background_of_cells, bin_cells, spread_
 from orimap.tasks.spot_position import disc_height, place_disc
 from orimap.tasks.spot_shape import HALF_DIAGONAL_PX, add_disc, disc_sums
 
-# Reflections touching reflections touching reflections: patterns are looked through so often.
-PASSES = 3
-# What stands out by less than this share of the prominence asked for is ground, which parts hills.
-GROUND_SHARE = 0.7
+# Patterns are looked through twice: the second time without the reflections found, and with the
+# background beside them. A third pass, measured, finds nothing more that is real.
+PASSES = 2
 # Cells in which something stands out by this share of the prominence asked for are left out of the
 # first estimate of the background.
 CLOSED_SHARE = 0.7
@@ -50,6 +49,8 @@ def find_spots(
     valid: np.ndarray,
     areas: np.ndarray,
     whole: np.ndarray,
+    cell_pixels: np.ndarray,
+    cell: int,
     shape: tuple,
     counts: bool,
     least: float,
@@ -70,6 +71,9 @@ def find_spots(
         `disc_sums` of ``valid``.
     whole : (detector_y, detector_x) array of bool
         Whether discs centred nearby lie on valid pixels entirely.
+    cell_pixels : (cell_y, cell_x) array
+        `bin_cells` of ``valid``, in cells of so many pixels a side:
+    cell : int
     shape : SpotShape
     counts : bool
     least : float
@@ -91,9 +95,7 @@ def find_spots(
     height, width = image.shape
     sums = disc_sums(image, shape.kernel)
     centre_y, centre_x = _largest_near(sums, beam_y, beam_x, beam_reach)
-    cell = max(2, min(3, int(shape.radius + 0.5)), int(shape.radius / 2 + 0.5))
     cell_sums = bin_cells(image, cell)
-    cell_pixels = bin_cells(valid, cell)
     # The direct beam would make the innermost ring.
     beam = np.array([[centre_y, centre_x, 0.0]])
     closed = _cells_around(beam, cell_pixels, cell, BEAM_DISC_RADII * shape.radius)
@@ -120,7 +122,7 @@ def find_spots(
         expected = background * areas
         for y, x, amplitude in spots:
             _expect_disc(expected, areas, (y, x, amplitude), shape)
-        surface = _surface(sums, expected, areas, counts, GROUND_SHARE * least)
+        surface = _surface(sums, expected, areas, counts, least)
         pixels, _ = prominent_maxima(surface, HILLOCK_SHARE * least)
         known = len(spots)
         for pixel in pixels[:most]:
@@ -220,7 +222,7 @@ def _largest_near(sums, y, x, reach):  # noqa: ANN001, ANN202
 
 @numba.njit(cache=True, nogil=True)
 def _surface(sums, expected, areas, counts, ground):  # noqa: ANN001, ANN202
-    """What stands out at every pixel; 0 where that is less than ``ground``."""
+    """What stands out at every pixel; less than ``ground`` is ground, which parts hills: 0."""
     surface = np.zeros(sums.shape, np.float32)
     for y in range(sums.shape[0]):
         for x in range(sums.shape[1]):

@@ -27,6 +27,11 @@ NEAR_PRIOR = 50.0
 LEAST_RING_ELECTRONS = 0.5
 
 
+def cell_side(disc_radius: float) -> int:
+    """Side of the cells in pixels: as large as leaves the rim of a disc and what lies beside."""
+    return max(2, min(3, round(disc_radius)), round(disc_radius / 2))
+
+
 @numba.njit(cache=True, nogil=True)
 def bin_cells(image: np.ndarray, cell: int) -> np.ndarray:
     """Sum an image over square cells of so many pixels a side, (cell_y, cell_x)."""

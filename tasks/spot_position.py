@@ -20,6 +20,8 @@ FIRST_STEP_DISC_RADII = 0.125
 FIRST_STEP_PX = 0.35
 # Spacing of the later ones, in standard deviations: the grid then reaches 2.4 of them.
 STEP_DEVIATIONS = 0.8
+# A grid whose successor would be no finer than this share of it has found the mean.
+RESOLVED_SHARE = 0.6
 # Positions are not known better than this on real discs, whose rims are not sharp.
 FINEST_STEP_PX = 0.02
 # A disc counts as at most this many times as bright as its background: real discs have tails, and
@@ -62,7 +64,7 @@ def place_disc(image, valid, whole, background, model, y, x, amplitude, counts, 
     likelihood = np.empty((GRID_POINTS, GRID_POINTS))
     gain, loss = np.empty(entries, np.float32), np.empty(entries, np.float32)
     half = GRID_POINTS // 2
-    for _ in range(ROUNDS):
+    for number in range(ROUNDS):
         amplitude = disc_height(image, valid, background, model, y, x, amplitude, counts, shape)
         row, column = int(y + 0.5), int(x + 0.5)
         clear = whole[row, column]
@@ -123,8 +125,11 @@ def place_disc(image, valid, whole, background, model, y, x, amplitude, counts, 
         variance = 0.5 * max(square / total - sum_y * sum_y - sum_x * sum_x, 0.0)
         y = min(max(y + sum_y * step, 0.0), height - 1.0)
         x = min(max(x + sum_x * step, 0.0), width - 1.0)
+        before = step
         step = min(max(STEP_DEVIATIONS * np.sqrt(variance) * step, 0.15 * step), 1.5 * step)
         step = max(step, FINEST_STEP_PX)
+        if number > 0 and step > RESOLVED_SHARE * before:
+            break
     amplitude = disc_height(image, valid, background, model, y, x, amplitude, counts, shape)
     add_disc(model, y, x, amplitude, shape)
     return y, x, amplitude

@@ -207,7 +207,8 @@ def test_noise_alone_shows_about_one_reflection_a_pattern(side, radius):
     mean = 3 * (1 + (y**2 + x**2) / (0.09 * side) ** 2) ** -1.5
     noise = np.random.default_rng(7).poisson(mean, (20, side, side))
     found = encode_patterns(noise, encoder((side, side), radius=radius), np.full((20, 2), np.nan))
-    assert found.counts.mean() < 1.8
+    # The summit of a steep background passes for a direct beam.
+    assert (~found.is_direct).sum() / 20 < 1.5
 
 
 def test_a_higher_floor_registers_less():
