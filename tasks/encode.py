@@ -218,10 +218,8 @@ def _encode_pattern(
     spots = spots[np.argsort(-spots[:, 2], kind="stable")][: encoder.most]
     spots = spots[spots[:, 2] > 0]
     direct = -1
-    if len(spots) and not _is_masked(valid, near):
-        distance = np.hypot(*(spots[:, :2] - near).T)
-        if distance.min() <= reach:
-            direct = int(distance.argmin())
+    if not _is_masked(valid, near):
+        spots, direct = _tell_direct_beam(spots, near, reach, lengths.direct_disc_radius)
     radii = np.full(len(spots), lengths.prominence_diameter / 2)
     if direct >= 0:
         radii[direct] = lengths.direct_prominence_diameter / 2
@@ -264,6 +262,24 @@ def _is_masked(valid: np.ndarray, position: np.ndarray) -> bool:
     y, x = np.rint(position).astype(int)
     inside = 0 <= y < valid.shape[0] and 0 <= x < valid.shape[1]
     return bool(inside and not valid[y, x])
+
+
+def _tell_direct_beam(
+    spots: np.ndarray, near: np.ndarray, reach: float, beam_radius: float
+) -> tuple[np.ndarray, int]:
+    """Find the direct beam, and leave out what was found on it beside itself.
+
+    It is the nearest to where it is expected, or a brighter one on whose disc that lies.
+    """
+    distance = np.hypot(*(spots[:, :2] - near).T)
+    if not len(spots) or distance.min() > reach:
+        return spots, -1
+    nearest = spots[distance.argmin(), :2]
+    # Spots come brightest first.
+    direct = int(np.argmax(np.hypot(*(spots[:, :2] - nearest).T) < beam_radius))
+    beside = np.hypot(*(spots[:, :2] - spots[direct, :2]).T) >= beam_radius
+    beside[direct] = True
+    return spots[beside], int(beside[:direct].sum())
 
 
 @numba.njit(cache=True, nogil=True)

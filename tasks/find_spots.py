@@ -24,9 +24,10 @@ BEAM_DISC_RADII = 2.0
 # Rounds of that first estimate.
 CLOSING_ROUNDS = 2
 # Discs that are taken away are not known better than this share of their height, and have tails
-# of the other share, which reach so many radii.
-DISC_MISFIT = 0.1
-TAIL_SHARE = 0.02
+# of the other share, which reach so many radii. Counted discs are those of a convergent beam; the
+# cameras and the precession behind grey levels leave rounded ones with a wide skirt.
+DISC_MISFIT, TAIL_SHARE = 0.1, 0.02
+GREY_DISC_MISFIT, GREY_TAIL_SHARE = 0.3, 0.1
 TAIL_DISC_RADII = 4.0
 # Maxima this prominent, as a share of the prominence asked for, are looked at: they have it if they
 # still stand out by it once the higher ones are taken away.
@@ -121,7 +122,7 @@ def find_spots(
             break
         expected = background * areas
         for y, x, amplitude in spots:
-            _expect_disc(expected, areas, (y, x, amplitude), shape)
+            _expect_disc(expected, areas, (y, x, amplitude), counts, shape)
         surface = _surface(sums, expected, areas, counts, least)
         pixels, _ = prominent_maxima(surface, HILLOCK_SHARE * least)
         known = len(spots)
@@ -135,7 +136,7 @@ def find_spots(
             spot = place_disc(
                 image, valid, whole, background, model, y, x, amplitude, counts, noise, shape
             )
-            _expect_disc(expected, areas, spot, shape)
+            _expect_disc(expected, areas, spot, counts, shape)
             spots = np.concatenate((spots, np.array([spot])))
         if len(spots) == known:
             break
@@ -236,9 +237,11 @@ def _surface(sums, expected, areas, counts, ground):  # noqa: ANN001, ANN202
 
 
 @numba.njit(cache=True, nogil=True)
-def _expect_disc(expected, areas, spot, shape):  # noqa: ANN001, ANN202
+def _expect_disc(expected, areas, spot, counts, shape):  # noqa: ANN001, ANN202
     """Add to the expected disc sums what a disc, its misfit and its tails account for."""
     y, x, amplitude = spot
+    misfit = DISC_MISFIT if counts else GREY_DISC_MISFIT
+    tail_share = TAIL_SHARE if counts else GREY_TAIL_SHARE
     overlap, scale = shape.overlap, shape.overlap_scale
     full = overlap[0]
     reach = TAIL_DISC_RADII * shape.radius
@@ -247,8 +250,8 @@ def _expect_disc(expected, areas, spot, shape):  # noqa: ANN001, ANN202
         for column in range(max(0, int(np.ceil(x - reach))), min(width, int(x + reach) + 1)):
             squared = (row - y) ** 2 + (column - x) ** 2
             entry = int(squared * scale)
-            common = overlap[entry] * (1 + DISC_MISFIT) if entry < len(overlap) else 0.0
-            tail = max(0.0, 1 - np.sqrt(squared) / reach) * TAIL_SHARE * full
+            common = overlap[entry] * (1 + misfit) if entry < len(overlap) else 0.0
+            tail = max(0.0, 1 - np.sqrt(squared) / reach) * tail_share * full
             expected[row, column] += amplitude * (common + tail) * areas[row, column] / full
 
 

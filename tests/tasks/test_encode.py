@@ -192,6 +192,16 @@ def test_the_direct_beam_is_the_nearest_to_where_it_is_expected():
         assert found.direct.tolist() == [direct]
 
 
+def test_nothing_else_is_registered_on_a_direct_beam_broader_than_the_discs():
+    wide = mean_pattern(96, [(47.0, 48.0)], [20000], radius=4.5, background=0.1)
+    counts = np.random.default_rng(1).poisson(wide + mean_pattern(96, [(47.0, 60.0)], [300]))
+    found = encode_patterns(counts[None], encoder(counts.shape), UNKNOWN)
+    distance = np.hypot(found.y - found.y[found.direct[0]], found.x - found.x[found.direct[0]])
+    assert (distance < 1.5 * RADIUS).sum() == 1
+    assert found.direct.tolist() == [0]
+    assert nearest(found, 47.0, 60.0)[0] < 0.5
+
+
 def test_only_the_brightest_are_kept():
     positions, electrons, counts = simulate(4)
     found = encode_patterns(counts[None], encoder(counts.shape, most=7), UNKNOWN)
