@@ -193,6 +193,7 @@ def _register(run: Run, progress: Progress) -> None:
             mark,
             lengths=lengths,
             units=found.attrs["intensity_units"],
+            threshold_units="1" if run.counts else None,
         )
     write_drawn(
         run.client,
@@ -214,7 +215,7 @@ def _lengths(run: Run, valid: np.ndarray, place: np.ndarray, beam: Mapping[str, 
     radius = reflection_radius(
         np.stack(sample), place[y, x], valid, beam["disc_radius_px"], counts=run.counts
     )
-    return Lengths.of_disc(radius)
+    return Lengths.of_disc(radius, beam["disc_radius_px"])
 
 
 def _describe(run: Run) -> None:

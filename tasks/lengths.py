@@ -21,7 +21,10 @@ class Lengths:
     disc_radius : float
         Of a reflection; the decoder draws it so.
     source : str
-        "measured" (from the disc of the direct beam) or "paper" (from the width of the pattern).
+        "measured" (from the discs in the patterns) or "paper" (from the width of the pattern).
+    direct_radius : float
+        Of the direct beam where it was measured: saturated or spread, it can be much broader than
+        the reflections.
 
     References
     ----------
@@ -31,11 +34,12 @@ class Lengths:
 
     disc_radius: float
     source: str
+    direct_radius: float = 0.0
 
     @classmethod
-    def of_disc(cls, radius_px: float) -> "Lengths":
-        """Return the lengths for discs of a measured radius."""
-        return cls(float(radius_px), "measured")
+    def of_disc(cls, radius_px: float, direct_px: float = 0.0) -> "Lengths":
+        """Return the lengths for discs, and a direct beam, of measured radii."""
+        return cls(float(radius_px), "measured", float(direct_px))
 
     @classmethod
     def of_width(cls, width_px: int) -> "Lengths":
@@ -47,28 +51,8 @@ class Lengths:
 
     @property
     def direct_disc_radius(self) -> float:
-        """Radius with which the direct beam is drawn: 6 for discs of 4."""
-        return self._paper(6)
-
-    @property
-    def background_radius(self) -> float:
-        """Radius of the rolling ball: a tenth of the width of 512."""
-        return self._paper(51.2)
-
-    @property
-    def blur_sigma(self) -> float:
-        """Standard deviation of the Gaussian before maxima are looked for: 2."""
-        return self._paper(2)
-
-    @property
-    def window(self) -> float:
-        """Side of the window in which a position is refined: 10."""
-        return self._paper(10)
-
-    @property
-    def direct_window(self) -> float:
-        """The same for the direct beam: 20."""
-        return self._paper(20)
+        """Radius with which the direct beam is drawn: 6 for discs of 4, or its own if larger."""
+        return max(self._paper(6), self.direct_radius)
 
     @property
     def intensity_diameter(self) -> float:

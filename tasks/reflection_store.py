@@ -79,7 +79,11 @@ def write_reflections(
     arrays = {variables.reflection_offset: found.offsets}
     arrays |= {v: getattr(found, name) for name, v in PER_REFLECTION.items()}
     arrays |= {v: getattr(found, name).reshape(scan_shape) for name, v in PER_POSITION.items()}
-    facts = {"disc_radius_px": lengths.disc_radius, "lengths": lengths.source}
+    facts = {
+        "disc_radius_px": lengths.disc_radius,
+        "direct_radius_px": lengths.direct_radius,
+        "lengths": lengths.source,
+    }
     ds = variables.dataset(arrays, **attrs, **facts)
     for v in arrays:
         if v.units == variables.pattern_intensity.units:
@@ -174,7 +178,9 @@ def _none() -> Reflections:
 def read_lengths(store: Path, group: str) -> Lengths:
     """Return the lengths with which a stored list was measured."""
     attrs = zarr.open_group(store, path=group, mode="r").attrs
-    return Lengths(float(attrs["disc_radius_px"]), str(attrs["lengths"]))
+    return Lengths(
+        float(attrs["disc_radius_px"]), str(attrs["lengths"]), float(attrs["direct_radius_px"])
+    )
 
 
 @dataclass(frozen=True)
