@@ -32,3 +32,16 @@ def test_a_file_is_replaced_as_a_whole(tmp_path, monkeypatch):
         page.write_whole(path, b"newer")
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
     assert path.read_bytes() == b"new"
+
+
+def test_figures_are_written_by_name_and_those_no_longer_drawn_go(tmp_path):
+    folder = tmp_path / "figures"
+    folder.mkdir()
+    for name in ("map.png", "loss.png", "mine.png"):
+        (folder / name).write_bytes(b"of an earlier run")
+    drawings = [page.Drawing("map", "A map of the scan.", lambda: Figure(figsize=(1, 1)))]
+    images = page.write_figures(folder, drawings, ("map", "loss"))
+    assert sorted(file.name for file in folder.iterdir()) == ["map.png", "mine.png"]
+    written = (folder / "map.png").read_bytes()
+    assert images == {"map": {"address": page.data_address(written), "alt": "A map of the scan."}}
+    assert (folder / "mine.png").read_bytes() == b"of an earlier run"
