@@ -12,7 +12,6 @@ from orimap.tasks.report_data import Results, stored_k
 from orimap.tasks.truth import Truth
 
 TITLES = {"raw": "raw", "mean": "3×3 mean", "epattern": "ePattern"}
-NOISE_KINDS = ("whole", "corner", "robust")
 # Clusters of two filters are the same grain where they share at least half of the smaller one;
 # less would give one colour to two grains that merely touch.
 LEAST_SHARED = 0.5
@@ -99,10 +98,6 @@ class Filtered:
     def runner_up(self) -> int | None:
         """The next best number of distinct patterns."""
         return text.whole(self.results.attr("decision").get("runner_up"))
-
-    def noise(self, kind: str) -> np.ndarray | None:
-        """Return one kind of noise standard deviation of each cluster, None if it is not there."""
-        return self.results.values("clusters", f"cluster_nsd_{kind}")
 
     def along_k(self, name: str) -> tuple[np.ndarray, np.ndarray] | None:
         """Return k and an array along it, None where it is not there."""

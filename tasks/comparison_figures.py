@@ -1,8 +1,9 @@
 """Draw what filters make of one acquisition, side by side."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
@@ -139,9 +140,26 @@ def noise_figure(noise: Mapping[str, np.ndarray], titles: Sequence[str], units: 
     return figure
 
 
-def filter_colours(count: int) -> tuple[str, ...]:
-    """Return colours for the curves of so many filters."""
-    return cluster_colours(count)
+def _with_looks(curves: Mapping[str, tuple]) -> Iterator[tuple[str, tuple, str, str]]:
+    """Return title, curve, colour and marker of every filter."""
+    looks = zip(cluster_colours(len(curves)), MARKERS, strict=False)
+    for (title, curve), (colour, marker) in zip(curves.items(), looks, strict=False):
+        yield title, curve, colour, marker
+
+
+def _draw_curve(
+    axes: Axes,
+    title: str,
+    k: np.ndarray,
+    values: np.ndarray,
+    colour: str,
+    marker: str,
+    fitted: int | None = None,
+) -> None:
+    """Draw the curve of one filter, the fit that was used circled."""
+    axes.plot(k, values, color=colour, marker=marker, ms=4.5, lw=1.6, label=title)
+    used = k == fitted
+    axes.plot(k[used], values[used], ls="", marker=marker, ms=11, mfc="none", mec=colour)
 
 
 def loss_curves_figure(
@@ -157,21 +175,14 @@ def loss_curves_figure(
     decided : mapping of title to int
         The number of components fitted, marked on the line.
     """
-    figure, axes = curve_axes((5.4, 3.7))
-    for (title, (k, losses)), colour, marker in zip(
-        curves.items(), filter_colours(len(curves)), MARKERS, strict=False
-    ):
+    figure, axes = curve_axes("mean absolute error over mean intensity")
+    for title, (k, losses), colour, marker in _with_looks(curves):
         if len(losses) > 1:
             axes.fill_between(
                 k, np.nanmin(losses, axis=0), np.nanmax(losses, axis=0), color=colour, alpha=0.3,
                 lw=0,
             )  # fmt: skip
-        axes.plot(k, losses[0], color=colour, marker=marker, ms=4.5, lw=1.6, label=title)
-        if decided[title] in k:
-            at = losses[0][np.flatnonzero(k == decided[title])[0]]
-            axes.plot([decided[title]], [at], ls="", marker=marker, ms=11, mfc="none", mec=colour)
-    axes.set_xlabel("number of components k", color=INK)
-    axes.set_ylabel("mean absolute error over mean intensity", color=INK)
+        _draw_curve(axes, title, k, losses[0], colour, marker, decided[title])
     draw_legend(axes)
     return figure
 
@@ -183,16 +194,12 @@ def fluctuation_figure(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> F
     ----------
     curves : mapping of title to ((k,) array, (seed, k) array)
     """
-    figure, axes = curve_axes((5.4, 3.7))
-    for (title, (k, losses)), colour, marker in zip(
-        curves.items(), filter_colours(len(curves)), MARKERS, strict=False
-    ):
+    figure, axes = curve_axes("largest less smallest loss (% of the mean)")
+    for title, (k, losses), colour, marker in _with_looks(curves):
         with np.errstate(invalid="ignore", divide="ignore"):
             spread = 100 * (losses.max(axis=0) - losses.min(axis=0)) / losses.mean(axis=0)
-        axes.plot(k, spread, color=colour, marker=marker, ms=4.5, lw=1.6, label=title)
+        _draw_curve(axes, title, k, spread, colour, marker)
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("number of components k", color=INK)
-    axes.set_ylabel("largest less smallest loss (% of the mean)", color=INK)
     draw_legend(axes)
     return figure
 
@@ -209,20 +216,13 @@ def held_out_curves_figure(
     decided : mapping of title to int
         The number of components fitted, marked on the line.
     """
-    figure, axes = curve_axes((5.4, 3.7))
-    for (title, (k, drop)), colour, marker in zip(
-        curves.items(), filter_colours(len(curves)), MARKERS, strict=False
-    ):
+    figure, axes = curve_axes("held-out drop over the largest")
+    for title, (k, drop), colour, marker in _with_looks(curves):
         gains = np.isfinite(drop) & (drop > 0)
         if not gains.any():
             continue
-        share = drop / drop[gains].max()
-        axes.plot(k[gains], share[gains], color=colour, marker=marker, ms=4.5, lw=1.6, label=title)
-        if decided[title] in k[gains]:
-            at = share[np.flatnonzero(k == decided[title])[0]]
-            axes.plot([decided[title]], [at], ls="", marker=marker, ms=11, mfc="none", mec=colour)
+        share = drop[gains] / drop[gains].max()
+        _draw_curve(axes, title, k[gains], share, colour, marker, decided[title])
     axes.set_yscale("log")
-    axes.set_xlabel("number of components k", color=INK)
-    axes.set_ylabel("held-out drop over the largest", color=INK)
     draw_legend(axes)
     return figure

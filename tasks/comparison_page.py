@@ -12,7 +12,6 @@ import numpy as np
 
 from orimap.tasks import report_text as text
 from orimap.tasks.comparison import (
-    NOISE_KINDS,
     Filtered,
     Verdict,
     agreement,
@@ -20,9 +19,17 @@ from orimap.tasks.comparison import (
     match_clusters,
     renumbered,
 )
-from orimap.tasks.page import data_address, png_of, render, write_whole
+from orimap.tasks.page import Drawing, render, write_figures, write_whole
 from orimap.tasks.palette import cluster_colours, text_colour
-from orimap.tasks.report_data import scan_grid, stored_k
+from orimap.tasks.report_data import (
+    NOISE_KINDS,
+    analysed_mask,
+    measured_sentence,
+    noise_table,
+    scan_grid,
+    source_name,
+    stored_k,
+)
 from orimap.tasks.truth import Truth
 
 FIGURES = ("maps", "patterns", "noise", "loss", "fluctuation", "held_out")
@@ -58,15 +65,7 @@ def write_comparison(
     numbers = match_clusters([f.label for f in filters])
     agreements = agreement({f.name: f.label for f in filters})
     verdict = judge(filters, agreements, truth)
-    folder = output / "figures"
-    folder.mkdir(parents=True, exist_ok=True)
-    images = {}
-    for name, (alt, figure) in _figures(filters, numbers).items():
-        png = png_of(figure)
-        write_whole(folder / f"{name}.png", png)
-        images[name] = {"address": data_address(png), "alt": alt}
-    for name in set(FIGURES) - set(images):
-        (folder / f"{name}.png").unlink(missing_ok=True)
+    images = write_figures(output / "figures", _drawings(filters, numbers), FIGURES)
     found = _numbers(filters, numbers, agreements, verdict, truth, truth_found)
     found["request"] = dict(request)
     write_whole(
@@ -79,62 +78,74 @@ def write_comparison(
     return page
 
 
-def _figures(filters: Sequence[Filtered], numbers: Sequence[np.ndarray]) -> dict[str, tuple]:
-    """Draw what the results allow: file name to description and figure."""
+def _drawings(filters: Sequence[Filtered], numbers: Sequence[np.ndarray]) -> list[Drawing]:
+    """Return the figures that the results allow."""
     from orimap.tasks import comparison_figures as draw
 
     count = _common(numbers)
-    facts = filters[0].results.attr("acquisition")
+    scan = scan_grid(filters[0].results.attr("acquisition"))
     fitted = {f.title: stored_k(f.results, "fitted_k") for f in filters}
-    drawn: dict[str, tuple] = {
-        "maps": (
+    maps = {f.title: renumbered(f.label, n) for f, n in zip(filters, numbers, strict=True)}
+    made = [
+        Drawing(
+            "maps",
             "The cluster maps of all filters side by side, the same grain in the same colour.",
-            draw.maps_figure(
-                {f.title: renumbered(f.label, n) for f, n in zip(filters, numbers, strict=True)},
-                scan_grid(facts),
-            ),
+            lambda: draw.maps_figure(maps, scan),
         )
-    }
+    ]
     patterns = {f.title: f.results.values("clusters", "cluster_representative") for f in filters}
     if count and all(values is not None for values in patterns.values()):
-        drawn["patterns"] = (
-            "The pattern of every cluster, a row each, after every filter, a column each.",
-            draw.patterns_figure(
-                {
-                    title: dict(zip(map(int, n), values, strict=True))
-                    for (title, values), n in zip(patterns.items(), numbers, strict=True)
-                },
-                count,
-                {f.title: _mask(f) for f in filters},
-            ),
+        numbered = {
+            title: dict(zip(map(int, n), values, strict=True))
+            for (title, values), n in zip(patterns.items(), numbers, strict=True)
+        }
+        masks = {f.title: analysed_mask(f.results) for f in filters}
+        made.append(
+            Drawing(
+                "patterns",
+                "The pattern of every cluster, a row each, after every filter, a column each.",
+                lambda: draw.patterns_figure(numbered, count, masks),
+            )
         )
-    noise = {kind: _noise_table(filters, numbers, kind) for kind in NOISE_KINDS}
+    noise = {kind: _noise_of(filters, numbers, kind) for kind in NOISE_KINDS}
     noise = {kind: values for kind, values in noise.items() if np.isfinite(values).any()}
     if noise:
         units = filters[0].results.groups["clusters"]["cluster_nsd_whole"].attrs.get("units", "")
-        drawn["noise"] = (
-            "Noise standard deviation of every cluster after every filter, in three ways.",
-            draw.noise_figure(noise, [f.title for f in filters], units),
+        made.append(
+            Drawing(
+                "noise",
+                "Noise standard deviation of every cluster after every filter, in three ways.",
+                lambda: draw.noise_figure(noise, [f.title for f in filters], units),
+            )
         )
     losses = {f.title: _losses(f) for f in filters if f.along_k("k_relative_loss")}
     if losses:
-        drawn["loss"] = (
-            "Relative loss against the number of components, a curve for each filter.",
-            draw.loss_curves_figure(losses, fitted),
+        made.append(
+            Drawing(
+                "loss",
+                "Relative loss against the number of components, a curve for each filter.",
+                lambda: draw.loss_curves_figure(losses, fitted),
+            )
         )
         if any(len(values) > 1 for _, values in losses.values()):
-            drawn["fluctuation"] = (
-                "Range of the relative loss over seeds, against the number of components.",
-                draw.fluctuation_figure(losses),
+            made.append(
+                Drawing(
+                    "fluctuation",
+                    "Range of the relative loss over seeds, against the number of components.",
+                    lambda: draw.fluctuation_figure(losses),
+                )
             )
     drops = {f.title: f.along_k("k_held_out_drop") for f in filters}
     drops = {title: found for title, found in drops.items() if found and np.any(found[1] > 0)}
     if drops:
-        drawn["held_out"] = (
-            "Drop in held-out deviance over its largest, a curve for each filter.",
-            draw.held_out_curves_figure(drops, fitted),
+        made.append(
+            Drawing(
+                "held_out",
+                "Drop in held-out deviance over its largest, a curve for each filter.",
+                lambda: draw.held_out_curves_figure(drops, fitted),
+            )
         )
-    return drawn
+    return made
 
 
 def _common(numbers: Sequence[np.ndarray]) -> int:
@@ -142,18 +153,11 @@ def _common(numbers: Sequence[np.ndarray]) -> int:
     return max((int(n.max(initial=-1)) for n in numbers), default=-1) + 1
 
 
-def _mask(filtered: Filtered) -> np.ndarray | None:
-    """Return the pixels that are left out of the patterns."""
-    return filtered.results.values("acquisition", "detector_mask")
-
-
-def _noise_table(
-    filters: Sequence[Filtered], numbers: Sequence[np.ndarray], kind: str
-) -> np.ndarray:
+def _noise_of(filters: Sequence[Filtered], numbers: Sequence[np.ndarray], kind: str) -> np.ndarray:
     """Return one kind of noise as (common cluster, filter); NaN where there is none."""
     table = np.full((_common(numbers), len(filters)), np.nan)
     for column, (filtered, number) in enumerate(zip(filters, numbers, strict=True)):
-        values = filtered.noise(kind)
+        values = noise_table(filtered.results).get(kind)
         if values is not None:
             table[number, column] = values
     return table
@@ -186,6 +190,7 @@ def _numbers(
         seconds, peak = filtered.cost()
         drop = filtered.along_k("k_held_out_drop")
         loss = filtered.along_k("k_relative_loss")
+        noise = noise_table(filtered.results)
         return {
             "folder": filtered.name,
             "decided_k": filtered.decided_k,
@@ -197,7 +202,7 @@ def _numbers(
             "seconds": seconds,
             "peak_bytes": peak,
             "common_cluster": [int(n) for n in number],
-            "cluster_nsd": {kind: plain(filtered.noise(kind)) for kind in NOISE_KINDS},
+            "cluster_nsd": {kind: plain(noise.get(kind)) for kind in NOISE_KINDS},
             "k": [int(k) for k in filtered.results.values("decision", "k")],
             "k_relative_loss": plain(loss and loss[1]),
             "k_held_out_drop": plain(drop and drop[1]),
@@ -223,15 +228,11 @@ def _page(
     truth_found: bool,
 ) -> dict[str, Any]:
     """Return what the template shows."""
-    facts = filters[0].results.attr("acquisition")
-    source = facts.get("source_file", facts.get("source"))
-    mean = filters[0].results.values("acquisition", "detector_mean")
+    first = filters[0].results
     return {
         "title": verdict.headline,
-        "source": None if source is None else Path(str(source)).name,
-        "measured": text.acquisition_sentence(
-            None, filters[0].label.shape, None if mean is None else mean.shape, facts
-        ),
+        "source": source_name(first.attr("acquisition")),
+        "measured": measured_sentence(first),
         "reasons": verdict.reasons,
         "truth": truth
         and {

@@ -8,16 +8,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from orimap.tasks.figures import INK, QUIET, place_axes, write_title
+from orimap.tasks.figures import INK, QUIET, draw_colour_bar, place_axes, write_title
 from orimap.tasks.palette import NO_CLUSTER, cluster_colours
 
 BLUE, ORANGE, SHADE = *cluster_colours(2), "#e8eef8"
 SIZE = (5.4, 3.7)
 
 
-def curve_axes(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
-    """Return a figure with one plain pair of axes along k."""
-    figure = Figure(figsize=size, layout="constrained")
+def curve_axes(up: str, along: str = "number of components k") -> tuple[Figure, Axes]:
+    """Return a figure with one plain pair of axes, and what they are called."""
+    figure = Figure(figsize=SIZE, layout="constrained")
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(QUIET)
@@ -25,6 +25,8 @@ def curve_axes(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
     axes.grid(axis="y", color="#e5e7eb", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.set_xlabel(along, color=INK)
+    axes.set_ylabel(up, color=INK)
     return figure, axes
 
 
@@ -71,7 +73,7 @@ def loss_figure(
     knee, decided, fitted : int, optional
     interest : (lowest, highest) k, optional
     """
-    figure, axes = curve_axes()
+    figure, axes = curve_axes(f"mean absolute error ({units})")
     if interest is not None:
         label = f"range of interest: {interest[0]} to {interest[1]}"
         axes.axvspan(interest[0] - 0.5, interest[1] + 0.5, color=SHADE, lw=0, label=label, zorder=0)
@@ -84,8 +86,6 @@ def loss_figure(
             [knee], [at], marker="D", ms=10, mfc="none", mec=INK, mew=1.5, ls="",
             label=f"knee: {knee}",
         )  # fmt: skip
-    axes.set_xlabel("number of components k", color=INK)
-    axes.set_ylabel(f"mean absolute error ({units})", color=INK)
     if relative is not None:
         with np.errstate(divide="ignore", invalid="ignore"):
             factors = np.asarray(relative, float) / loss
@@ -121,7 +121,7 @@ def held_out_figure(
     threshold : float, optional
         Below this a drop counts as none.
     """
-    figure, axes = curve_axes()
+    figure, axes = curve_axes("drop in held-out deviance per pattern")
     k, drop, error = (np.asarray(values, float) for values in (k, drop, error))
     gains = np.isfinite(drop) & (drop > 0)
     lows = [drop[gains].min()] if gains.any() else [1.0]
@@ -144,8 +144,6 @@ def held_out_figure(
         axes.axhline(threshold, color=INK, lw=1, ls="--", label="threshold")
     axes.set_yscale("log")
     axes.set_ylim(bottom, top)
-    axes.set_xlabel("number of components k", color=INK)
-    axes.set_ylabel("drop in held-out deviance per pattern", color=INK)
     draw_legend(axes)
     return figure
 
@@ -165,7 +163,7 @@ def distinct_figure(
     k, distinct, background : (k,) arrays
         Counts; below 0 where there is none.
     """
-    figure, axes = curve_axes()
+    figure, axes = curve_axes("distinct patterns", "number of components fitted")
     k, distinct = np.asarray(k), np.asarray(distinct)
     axes.plot(k, k, color=QUIET, lw=1, ls=":", label="every component distinct")
     if decided is not None:
@@ -182,8 +180,6 @@ def distinct_figure(
         axes.bar(k, np.maximum(background, 0), width=0.5, color="#c9ced6", label="background")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("number of components fitted", color=INK)
-    axes.set_ylabel("distinct patterns", color=INK)
     draw_legend(axes)
     return figure
 
@@ -192,7 +188,7 @@ def scree_figure(
     spectra: Mapping[str, np.ndarray], *, decided: int | None = None, fitted: int | None = None
 ) -> Figure:
     """Draw singular values on a logarithmic scale; each spectrum relative to its first value."""
-    figure, axes = curve_axes()
+    figure, axes = curve_axes("singular value over the first", "direction")
     for (name, values), colour, marker in zip(
         spectra.items(), (BLUE, INK), ("o", "s"), strict=False
     ):
@@ -205,8 +201,6 @@ def scree_figure(
             )  # fmt: skip
     _mark(axes, decided, fitted)
     axes.set_yscale("log")
-    axes.set_xlabel("direction", color=INK)
-    axes.set_ylabel("singular value over the first", color=INK)
     draw_legend(axes)
     return figure
 
@@ -259,9 +253,7 @@ def pairs_figure(
             edgecolors="none", clip_on=False, transform=axes.get_xaxis_transform(),
         )  # fmt: skip
         axes.set_xlim(-0.5, count - 0.5)
-        bar = figure.colorbar(image, cax=place_axes(figure, left + side + 0.06, top, 0.09, side))
-        bar.outline.set_visible(False)
-        bar.ax.tick_params(labelsize=8, length=2)
+        draw_colour_bar(image, place_axes(figure, left + side + 0.06, top, 0.09, side))
     handles = [
         Line2D([], [], ls="", marker="s", ms=8, color=NO_CLUSTER if c < 0 else colours[c],
                label="background" if c < 0 else f"cluster {c}")

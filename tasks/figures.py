@@ -8,8 +8,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
@@ -69,7 +72,15 @@ def write_title(axes: Axes, text: str) -> None:
     axes.set_title(text, loc="left", fontsize=9, color=INK, pad=4)
 
 
-def show_map(axes: Axes, values: np.ndarray, title: str = "", **shown: object) -> object:
+def draw_colour_bar(image: ScalarMappable, place: Axes, orientation: str = "vertical") -> Colorbar:
+    """Draw the scale of an image's colours in axes of their own."""
+    bar = place.figure.colorbar(image, cax=place, orientation=orientation)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize=8, length=2)
+    return bar
+
+
+def show_map(axes: Axes, values: np.ndarray, title: str = "", **shown: object) -> AxesImage:
     """Show a map; the box of the axes already has its proportions."""
     bare(axes)
     write_title(axes, title)
@@ -189,12 +200,8 @@ def overlap_figure(
     show_map(first, colours, "cluster; darker = more of a second")
     draw_scale_bar(first, labels.shape, scan)
     image = show_map(second, share, "second share over first", cmap="cividis", vmin=0, vmax=1)
-    bar = figure.colorbar(
-        image, cax=place_axes(figure, 0.05 + pitch, top + height + 0.1, max(width, 1.5), 0.1),
-        orientation="horizontal",
-    )  # fmt: skip
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(labelsize=8, length=2)
+    place = place_axes(figure, 0.05 + pitch, top + height + 0.1, max(width, 1.5), 0.1)
+    draw_colour_bar(image, place, "horizontal")
     bounds = [-1, *(value - 1 for value in LEVEL_COLOURS), 101]
     table = ListedColormap([DARK, *LEVEL_COLOURS.values()])
     show_map(third, level, "levels of overlap", cmap=table, norm=BoundaryNorm(bounds, table.N))
@@ -228,9 +235,7 @@ def share_figure(shares: np.ndarray, scan: ScanGrid) -> Figure:
         bare(axes, colours[cluster], 2.5)
     draw_scale_bar(figure.axes[0], shares.shape[:2], scan) if rows == 1 else None
     bar_left = 0.05 + columns * (width + 0.15)
-    bar = figure.colorbar(image, cax=place_axes(figure, bar_left, 0.25, 0.1, height))
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(labelsize=8, length=2)
+    draw_colour_bar(image, place_axes(figure, bar_left, 0.25, 0.1, height))
     return figure
 
 
@@ -297,30 +302,35 @@ def fidelity_figure(
 
 def acquisition_figure(
     bright_field: np.ndarray | None,
-    mean: np.ndarray | None,
-    mask: np.ndarray | None,
+    means: Mapping[str, tuple[np.ndarray, np.ndarray | None]],
     scan: ScanGrid,
 ) -> Figure:
-    """Draw the virtual bright field and the mean pattern, masked pixels circled or tinted."""
-    side = 4.0
-    panels = []
-    if bright_field is not None:
-        panels.append(scan.box(bright_field.shape, side, side))
-    if mean is not None:
+    """Draw the virtual bright field and mean patterns, masked pixels circled or tinted.
+
+    Parameters
+    ----------
+    bright_field : (scan_y, scan_x) array, optional
+    means : mapping of title to ((dy, dx) array, (dy, dx) array or None)
+        A mean pattern and its mask, 0 where a pixel is used.
+    scan : ScanGrid
+    """
+    count = len(means) + (bright_field is not None)
+    side = 4.0 if count <= 2 else 3.0
+    boxes = [] if bright_field is None else [scan.box(bright_field.shape, side, side)]
+    for mean, _ in means.values():
         ratio = mean.shape[0] / mean.shape[1]
-        panels.append((min(side, side / ratio), min(side, side * ratio)))
-    pitches = [max(width, NARROWEST) + 0.3 for width, _ in panels]
-    figure = Figure(figsize=(sum(pitches), max(height for _, height in panels) + 0.75))
-    left = 0.05
+        boxes.append((min(side, side / ratio), min(side, side * ratio)))
+    pitches = [max(width, NARROWEST) + 0.3 for width, _ in boxes]
+    figure = Figure(figsize=(sum(pitches), max(height for _, height in boxes) + 0.75))
+    lefts = 0.05 + np.cumsum([0, *pitches[:-1]])
+    panels = [place_axes(figure, left, 0.25, *box) for left, box in zip(lefts, boxes, strict=True)]
     if bright_field is not None:
-        axes = place_axes(figure, left, 0.25, *panels[0])
+        axes = panels.pop(0)
         low, high = np.nanpercentile(bright_field, [0.5, 99.5])
         show_map(axes, bright_field, "virtual bright field", cmap="gray", vmin=low, vmax=high)
         draw_scale_bar(axes, bright_field.shape, scan)
-        left += pitches[0]
-    if mean is not None:
-        axes = place_axes(figure, left, 0.25, *panels[-1])
-        show_map(axes, pattern_levels(mean, mask), "mean pattern", cmap="gray", vmin=0, vmax=1)
+    for axes, (title, (mean, mask)) in zip(panels, means.items(), strict=True):
+        show_map(axes, pattern_levels(mean, mask), title, cmap="gray", vmin=0, vmax=1)
         if mask is not None and np.any(mask):
             _mark_pixels(axes, np.asarray(mask) != 0)
     return figure

@@ -12,9 +12,21 @@ import numpy as np
 from orimap.tasks import report_text as text
 from orimap.tasks import variables
 from orimap.tasks.map_images import pattern_levels
-from orimap.tasks.page import data_address, png_of, render, write_whole
+from orimap.tasks.page import data_address, render, write_figures, write_whole
 from orimap.tasks.palette import cluster_colours, text_colour
-from orimap.tasks.report_data import METRICS, Results, fidelity_scores, read_results, stored_k
+from orimap.tasks.report_data import (
+    METRICS,
+    Results,
+    analysed_mask,
+    fidelity_scores,
+    measured_sentence,
+    noise_table,
+    read_results,
+    reflection_map_titles,
+    source_name,
+    stored_k,
+    uniform_value,
+)
 
 TILE_PIXELS = (160, 256)  # patterns on the page are enlarged to the first, reduced to the second
 
@@ -43,7 +55,7 @@ def _cluster_cards(results: Results) -> list[dict]:
     labels = results.values("clusters", "cluster_label")
     means = results.values("clusters", "cluster_mean_pattern")
     representatives = results.values("clusters", "cluster_representative")
-    mask = results.values("acquisition", "detector_mask")
+    mask = analysed_mask(results)
     owners = results.values("clusters", "component_cluster")
     if labels is None:
         return []
@@ -122,6 +134,35 @@ def _k_table(results: Results) -> dict[str, list]:
     return {"heads": heads, "rows": rows}
 
 
+def _noise(results: Results) -> dict[str, Any]:
+    """Return the table of noise standard deviations: kinds, unit and a row for each cluster."""
+    table = noise_table(results)
+    if not table:
+        return {}
+    units = results.groups["clusters"][f"cluster_nsd_{next(iter(table))}"].attrs.get("units", "1")
+    return {
+        "kinds": list(table),
+        "units": units,
+        "rows": [
+            [text.figure_text(value, 2) for value in values]
+            for values in zip(*table.values(), strict=True)
+        ],
+    }
+
+
+def _uniform_sentences(results: Results) -> list[str]:
+    """Say the value of each map of reflections that is the same everywhere."""
+    _, uniform = reflection_map_titles(results)
+    sentences = []
+    for name, title in uniform.items():
+        stored = results.groups["reflection_maps"][name]
+        units = stored.attrs.get("units", "1")
+        if name == variables.scan_prominence_threshold.name and units == "1":
+            units = "standard deviations of the noise"
+        sentences.append(text.uniform_sentence(title, uniform_value(stored.values), units))
+    return sentences
+
+
 def _page(results: Results, run: Mapping[str, Any], images: Mapping[str, dict]) -> dict[str, Any]:
     """Return what the template shows."""
     facts, decision = results.attr("acquisition"), results.attr("decision")
@@ -129,12 +170,9 @@ def _page(results: Results, run: Mapping[str, Any], images: Mapping[str, dict]) 
     ratio = results.values("overlap", "overlap_ratio")
     level = results.values("overlap", "overlap_level")
     second = results.values("overlap", "second_label")
-    mean = results.values("acquisition", "detector_mean")
-    mask = results.values("acquisition", "detector_mask")
     owners = results.values("clusters", "component_cluster")
     decided = stored_k(results, "decided_k")
     numbers = {"decided_k": decided, "fitted_k": stored_k(results, "fitted_k")}
-    source = facts.get("source_file", facts.get("source"))
     overlapping = None
     if labels is not None and ratio is not None and level is not None:
         overlapping = text.overlap_rows(labels, ratio, level)
@@ -143,13 +181,8 @@ def _page(results: Results, run: Mapping[str, Any], images: Mapping[str, dict]) 
     return {
         "title": text.headline(decided, confidence),
         "confidence": confidence,
-        "source": None if source is None else Path(str(source)).name,
-        "measured": text.acquisition_sentence(
-            None,
-            None if labels is None else labels.shape,
-            None if mean is None else mean.shape,
-            facts,
-        ),
+        "source": source_name(facts),
+        "measured": measured_sentence(results),
         "decided": decided,
         "runner_up": text.whole(decision.get("runner_up")),
         "fitted": numbers["fitted_k"],
@@ -170,8 +203,18 @@ def _page(results: Results, run: Mapping[str, Any], images: Mapping[str, dict]) 
         "overlap_pairs": []
         if labels is None or second is None or ratio is None
         else text.overlap_pairs(labels, second, ratio),
-        "reflections": text.reflection_sentences(results.attr("reflection_maps")),
-        "repairs": text.repairs(facts, mask, run.get("notes") or []),
+        "noise": _noise(results),
+        "reflections": [
+            *text.reflection_sentences(results.attr("reflection_maps")),
+            *_uniform_sentences(results),
+        ],
+        "beam_shift": text.beam_shift_sentence(results.values("acquisition", "scan_beam_shift")),
+        "repairs": text.repairs(
+            facts,
+            results.values("acquisition", "detector_mask"),
+            analysed_mask(results),
+            run.get("notes") or [],
+        ),
         "checked": bool(facts),
         "intensity": text.intensity_sentence(facts),
         "counts_like": facts.get("counts_like"),
@@ -190,7 +233,8 @@ def _page(results: Results, run: Mapping[str, Any], images: Mapping[str, dict]) 
 
 
 FIGURES = (
-    *("cluster_map", "clusters", "overlap", "baseline", "fidelity", "shares", "acquisition"),
+    *("cluster_map", "clusters", "overlap", "baseline", "fidelity", "shares"),
+    *("acquisition", "beam_shift"),
     *("loss", "held_out", "distinct", "pairs", "scree"),
     *("reflection_maps", "dark_field"),
 )
@@ -219,23 +263,16 @@ def write_report(results: Path, output: Path, *, run: Mapping[str, Any]) -> Path
     InputError
         If there are no results.
     """
-    from orimap.tasks.report_figures import (
-        evidence_drawings,
-        map_drawings,
-        reflection_drawings,
-    )
+    from orimap.tasks import report_figures as draw
 
     found = read_results(results)
-    folder = output / "figures"
-    folder.mkdir(parents=True, exist_ok=True)
-    images = {}
-    drawings = [*map_drawings(found), *evidence_drawings(found), *reflection_drawings(found)]
-    for drawing in drawings:
-        png = png_of(drawing.draw())
-        write_whole(folder / f"{drawing.name}.png", png)
-        images[drawing.name] = {"address": data_address(png), "alt": drawing.alt}
-    for name in set(FIGURES) - set(images):
-        (folder / f"{name}.png").unlink(missing_ok=True)
+    drawings = [
+        *draw.map_drawings(found),
+        *draw.acquisition_drawings(found),
+        *draw.evidence_drawings(found),
+        *draw.reflection_drawings(found),
+    ]
+    images = write_figures(output / "figures", drawings, FIGURES)
     report = output / "report.html"
     write_whole(report, render("report.html", _page(found, run, images)))
     return report

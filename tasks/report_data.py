@@ -14,11 +14,22 @@ from orimap.tasks.map_images import ScanGrid
 from orimap.tasks.stores import open_group
 
 GROUPS = (
-    *("acquisition", "sketch", "decision", "clusters", "overlap", "baseline"),
+    *("acquisition", "analysed", "sketch", "decision", "clusters", "overlap", "baseline"),
     "reflection_maps",
 )
 METRICS = {"SSIM": "ssim", "GMSD": "gmsd", "MDSI": "mdsi", "PSNR": "psnr"}
 PAIR_METRICS = {**METRICS, "cosine": "cosine"}
+NOISE_KINDS = ("whole", "corner", "robust")
+# Maps drawn from registered reflections: what they are called, and matplotlib's colours for them.
+REFLECTION_MAPS = {
+    "scan_direct_intensity": ("bright field", "gray"),
+    "scan_intensity_sum": ("sum of intensities", "gray"),
+    "scan_prominence_sum": ("sum of prominences", "gray"),
+    "scan_reflection_count": ("number of reflections", "cividis"),
+    "scan_noise": ("noise", "cividis"),
+    "scan_prominence_threshold": ("prominence needed", "cividis"),
+    "scan_virtual_dark_field": ("dark field of {region}", "gray"),
+}
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,66 @@ def read_results(store: Path) -> Results:
 def stored_k(results: Results, name: str) -> int | None:
     """Return decided_k or fitted_k from the decision, else from the root."""
     return text.whole(results.attr("decision").get(name, results.attrs.get(name)))
+
+
+def source_name(facts: Mapping[str, Any]) -> str | None:
+    """Return the name of the acquisition's file, without its folder."""
+    source = facts.get("source_file", facts.get("source"))
+    return None if source is None else Path(str(source)).name
+
+
+def measured_sentence(results: Results) -> str:
+    """Say what was measured: positions, steps, pixels, beam energy."""
+    labels = results.values("clusters", "cluster_label")
+    mean = results.values("acquisition", "detector_mean")
+    return text.acquisition_sentence(
+        None if labels is None else labels.shape,
+        None if mean is None else mean.shape,
+        results.attr("acquisition"),
+    )
+
+
+def mean_patterns(results: Results) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
+    """Return the mean pattern and its mask by title; as analysed, too, where that is another."""
+    acquired, analysed = (
+        (results.values(group, "detector_mean"), results.values(group, "detector_mask"))
+        for group in ("acquisition", "analysed")
+    )
+    if acquired[0] is None:
+        return {}
+    if analysed[0] is None or all(map(np.array_equal, acquired, analysed)):
+        return {"mean pattern": acquired}
+    return {"mean pattern as acquired": acquired, "mean pattern as analysed": analysed}
+
+
+def analysed_mask(results: Results) -> np.ndarray | None:
+    """Return the pixels left out of the patterns of clusters: after centring, where it was done."""
+    mask = results.values("analysed", "detector_mask")
+    return results.values("acquisition", "detector_mask") if mask is None else mask
+
+
+def uniform_value(values: np.ndarray) -> float | None:
+    """Return the value that a map has everywhere, or None where it has several, or none."""
+    some = values[np.isfinite(values)]
+    return float(some[0]) if some.size and np.all(some == some[0]) else None
+
+
+def reflection_map_titles(results: Results) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the titles of the stored maps: of those to draw, and of those of one value."""
+    region = text.region_text(results.attr("reflection_maps").get("dark_field_region"))
+    varied, uniform = {}, {}
+    for name, (title, _) in REFLECTION_MAPS.items():
+        values = results.values("reflection_maps", name)
+        if values is not None:
+            which = varied if uniform_value(values) is None else uniform
+            which[name] = title.format(region=region)
+    return varied, uniform
+
+
+def noise_table(results: Results) -> dict[str, np.ndarray]:
+    """Return the kinds of noise standard deviation that are there, one value a cluster."""
+    found = {kind: results.values("clusters", f"cluster_nsd_{kind}") for kind in NOISE_KINDS}
+    return {kind: values for kind, values in found.items() if values is not None}
 
 
 def scan_grid(facts: Mapping[str, Any]) -> ScanGrid:

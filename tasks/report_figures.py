@@ -1,47 +1,36 @@
 """List the figures that stored results allow, each with its file name and a description."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
-from matplotlib.figure import Figure
 
-from orimap.tasks import curves, figures, reflection_figures
+from orimap.tasks import curves, figures, map_figures
 from orimap.tasks import report_text as text
+from orimap.tasks.map_images import ScanGrid
+from orimap.tasks.page import Drawing
 from orimap.tasks.report_data import (
+    REFLECTION_MAPS,
     Results,
+    analysed_mask,
     fidelity_scores,
+    mean_patterns,
     pair_matrices,
+    reflection_map_titles,
     scan_grid,
     stored_k,
 )
 
-# Maps drawn from registered reflections: what they are called, and matplotlib's colours for them.
-REFLECTION_MAPS = {
-    "scan_direct_intensity": ("bright field", "gray"),
-    "scan_intensity_sum": ("sum of intensities", "gray"),
-    "scan_prominence_sum": ("sum of prominences", "gray"),
-    "scan_reflection_count": ("number of reflections", "cividis"),
-    "scan_noise": ("noise", "cividis"),
-    "scan_prominence_threshold": ("prominence needed", "cividis"),
-    "scan_virtual_dark_field": ("dark field of {region}", "gray"),
-}
 SHARE_PIXELS = 400  # a small multiple is drawn some 230 dots wide: more positions do not show
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """One figure: file name without ending, what it shows (for those who cannot see it)."""
-
-    name: str
-    alt: str
-    draw: Callable[[], Figure]
+def _sampled(shape: tuple[int, ...], scan: ScanGrid) -> tuple[int, ScanGrid]:
+    """Return the step between the positions that a small map shows, and the grid of those."""
+    step = -(-max(shape[:2]) // SHARE_PIXELS)
+    return step, scan.every(step)
 
 
 def map_drawings(results: Results) -> list[Drawing]:
     """Return the figures of where the clusters are and how they overlap."""
     scan = scan_grid(results.attr("acquisition"))
-    mask = results.values("acquisition", "detector_mask")
+    mask = analysed_mask(results)
     labels = results.values("clusters", "cluster_label")
     means = results.values("clusters", "cluster_mean_pattern")
     representatives = results.values("clusters", "cluster_representative")
@@ -96,22 +85,40 @@ def map_drawings(results: Results) -> list[Drawing]:
         )
     shares = results.groups["clusters"].get("cluster_share")
     if shares is not None and shares.size:
-        stride = -(-max(shares.shape[:2]) // SHARE_PIXELS)
+        step, coarse = _sampled(shares.shape, scan)
         made.append(
             Drawing(
                 "shares",
                 "Maps of the share of each cluster at every position.",
-                lambda: figures.share_figure(shares[::stride, ::stride].values, scan.every(stride)),
+                lambda: figures.share_figure(shares[::step, ::step].values, coarse),
             )
         )
+    return made
+
+
+def acquisition_drawings(results: Results) -> list[Drawing]:
+    """Return the figures of what was measured."""
+    scan = scan_grid(results.attr("acquisition"))
     bright_field = results.values("acquisition", "scan_virtual_bright_field")
-    mean = results.values("acquisition", "detector_mean")
-    if bright_field is not None or mean is not None:
+    means = mean_patterns(results)
+    made = []
+    if bright_field is not None or means:
         made.append(
             Drawing(
                 "acquisition",
-                "Virtual bright field of the scan and the mean pattern with masked pixels marked.",
-                lambda: figures.acquisition_figure(bright_field, mean, mask, scan),
+                "Virtual bright field of the scan and the mean pattern with masked pixels marked"
+                + (", as acquired and as analysed." if len(means) > 1 else "."),
+                lambda: figures.acquisition_figure(bright_field, means, scan),
+            )
+        )
+    shift = results.values("acquisition", "scan_beam_shift")
+    if shift is not None:
+        step, coarse = _sampled(shift.shape, scan)
+        made.append(
+            Drawing(
+                "beam_shift",
+                "Two maps of where the direct beam lies in each pattern, along y and along x.",
+                lambda: map_figures.beam_shift_figure(shift[::step, ::step], coarse),
             )
         )
     return made
@@ -206,39 +213,40 @@ def evidence_drawings(results: Results) -> list[Drawing]:
 def reflection_drawings(results: Results) -> list[Drawing]:
     """Return the figures of the maps made from registered reflections."""
     ds = results.groups["reflection_maps"]
-    names = [name for name in REFLECTION_MAPS if name in ds and ds[name].size]
-    if not names:
-        return []
-    stride = -(-max(ds[names[0]].shape) // SHARE_PIXELS)
-    scan = scan_grid(results.attr("acquisition")).every(stride)
-    region = text.region_text(ds.attrs.get("dark_field_region"))
-    panels = []
-    for name in names:
-        title, colours = REFLECTION_MAPS[name]
-        values, units = ds[name].values[::stride, ::stride], ds[name].attrs.get("units", "1")
-        panels.append(
-            reflection_figures.MapPanel(title.format(region=region), values, units, colours)
+    scan = scan_grid(results.attr("acquisition"))
+    varied, _ = reflection_map_titles(results)
+    made = []
+    if varied:
+        step, coarse = _sampled(ds[next(iter(varied))].shape, scan)
+        panels = [
+            map_figures.MapPanel(
+                title,
+                ds[name].values[::step, ::step],
+                ds[name].attrs.get("units", "1"),
+                REFLECTION_MAPS[name][1],
+            )
+            for name, title in varied.items()
+        ]
+        titles = ", ".join(varied.values())
+        made.append(
+            Drawing(
+                "reflection_maps",
+                f"Maps of the scan from registered reflections: {titles}.",
+                lambda: map_figures.scan_maps_figure(panels, coarse),
+            )
         )
-    made = [
-        Drawing(
-            "reflection_maps",
-            "Maps of the scan from registered reflections: "
-            + ", ".join(panel.title for panel in panels)
-            + ".",
-            lambda: reflection_figures.scan_maps_figure(panels, scan),
-        )
-    ]
     fields = ds.get("cluster_dark_field")
     if fields is not None and fields.size:
         owners, own = ds["place_cluster"].values, ds["place_own"].values
         places = np.bincount(owners[own], minlength=fields.shape[2])
+        thin, seen = _sampled(fields.shape, scan)
         made.append(
             Drawing(
                 "dark_field",
                 "Virtual dark field of the reflections that are each cluster's own.",
-                lambda: reflection_figures.dark_fields_figure(
-                    fields[::stride, ::stride].values,
-                    scan,
+                lambda: map_figures.dark_fields_figure(
+                    fields[::thin, ::thin].values,
+                    seen,
                     units=fields.attrs.get("units", "1"),
                     places=places,
                 ),

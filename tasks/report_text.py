@@ -105,7 +105,6 @@ def headline(decided: int | None, confidence: str | None) -> str:
 
 
 def acquisition_sentence(
-    source: str | None,
     scan_shape: tuple[int, int] | None,
     detector_shape: tuple[int, int] | None,
     facts: Mapping[str, Any],
@@ -137,7 +136,7 @@ def acquisition_sentence(
     energy = number(facts.get("beam_energy_kev"))
     if energy:
         parts.append(f"{energy:g} keV")
-    return (f"{source}: " if source else "") + "; ".join(parts)
+    return "; ".join(parts)
 
 
 def decision_sentences(facts: Mapping[str, Any], background: int) -> list[str]:
@@ -166,37 +165,59 @@ def decision_sentences(facts: Mapping[str, Any], background: int) -> list[str]:
 
 
 def repairs(
-    facts: Mapping[str, Any], mask: np.ndarray | None, remarks: Sequence[str] = ()
+    facts: Mapping[str, Any],
+    mask: np.ndarray | None,
+    analysed: np.ndarray | None,
+    remarks: Sequence[str] = (),
 ) -> list[str]:
-    """List what was masked, clipped or repaired; empty if nothing was."""
-    found = []
+    """List what was masked, clipped or repaired, as sentences; empty if nothing was.
 
-    def tell(key: str, text: str) -> None:
-        amount = whole(facts.get(key)) or 0
-        if amount:
-            found.append(f"{count_text(amount, text)}.")
-
-    tell("n_hot", "hot detector pixel")
-    tell("n_dead", "dead detector pixel")
-    if mask is not None:
-        given = int(np.count_nonzero(mask.astype(np.int64) & 4))
-        if given:
-            found.append(f"{count_text(given, 'pixel')} left out by the given mask.")
-        masked = int(np.count_nonzero(mask))
-        if masked:
-            share = percent_text(masked / mask.size)
-            found.append(f"In all {share} of the detector's pixels are left out of the analysis.")
-    tell("n_negative", "negative value")
-    tell("n_not_finite", "value that is not a number")
-    saturated = whole(facts.get("n_saturated")) or 0
-    if saturated:
-        limit = number(facts.get("saturation_value"))
-        at = "" if limit is None else f" (at {limit:g})"
-        found.append(f"{count_text(saturated, 'saturated value')}{at}.")
+    Parameters
+    ----------
+    facts : mapping
+        ``notes`` of the acquisition tell what was found in it.
+    mask, analysed : (dy, dx) arrays of int or None
+        Pixels left out of the patterns as acquired, and as analysed.
+    remarks : sequence of str
+        Of the run.
+    """
     notes = decoded(facts.get("notes"))
     if isinstance(notes, str):
         notes = [notes]
-    return [*found, *(str(note) for note in [*(notes if notes is not None else []), *remarks])]
+    found = [*(notes if notes is not None else [])]
+    given = 0 if mask is None else int(np.count_nonzero(mask.astype(np.int64) & 4))
+    if given:
+        found.append(f"{count_text(given, 'pixel')} left out by the given mask")
+    found += remarks
+    masked = 0 if analysed is None else np.count_nonzero(analysed) / analysed.size
+    if masked:
+        found.append(f"In all {percent_text(masked)} of the detector's pixels are not analysed")
+    return [sentence(str(note)) for note in found]
+
+
+def sentence(note: str) -> str:
+    """Return a note with a capital at its beginning and a full stop at its end."""
+    first = note.split(" ", 1)[0]
+    if first.islower():  # a name such as ePattern stays as it is
+        note = note[0].upper() + note[1:]
+    return note if note.endswith((".", "!", "?")) else note + "."
+
+
+def beam_shift_sentence(shift: np.ndarray | None) -> str:
+    """Say how far the direct beam lies from its reference; (scan_y, scan_x, 2), pixels."""
+    if shift is None:
+        return ""
+    known = np.isfinite(shift).all(axis=-1)
+    ends = np.percentile(shift[known], [0.5, 99.5], axis=0).round(2).T
+    ranges = [
+        f"{figure_text(low)} to {figure_text(high)} px along {axis}"
+        for (low, high), axis in zip(ends, "yx", strict=True)
+    ]
+    text = f"Seen from its reference, the direct beam lies at {' and '.join(ranges)}"
+    missing = np.count_nonzero(~known)
+    if missing:
+        text += f"; in {count_text(int(missing), 'pattern')} (grey) its place was not measured"
+    return text + "."
 
 
 def intensity_sentence(facts: Mapping[str, Any]) -> str:
@@ -228,6 +249,12 @@ def region_text(region: Any) -> str:
         return "a region"
     y0, y1, x0, x1 = (int(edge) for edge in known)
     return f"{y0}:{y1},{x0}:{x1}"
+
+
+def uniform_sentence(title: str, value: float, units: str) -> str:
+    """Say the value of a map that is the same at every position."""
+    unit = "" if units == "1" else f" {units}"
+    return f"The {title} is {figure_text(value)}{unit} everywhere."
 
 
 def reflection_sentences(facts: Mapping[str, Any]) -> list[str]:

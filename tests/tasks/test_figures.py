@@ -118,7 +118,8 @@ def test_single_masked_pixels_are_circled_and_areas_tinted():
     mask = np.zeros((20, 24), np.uint8)
     mask[2, 3] = mask[15, 20] = 1
     mask[8:12, 8:12] = 4
-    figure = figures.acquisition_figure(RNG.random((6, 8)), RNG.random(mask.shape), mask, NM)
+    means = {"mean pattern": (RNG.random(mask.shape), mask)}
+    figure = figures.acquisition_figure(RNG.random((6, 8)), means, NM)
     pattern = figure.axes[1]
     circles = pattern.collections[0].get_offsets()
     np.testing.assert_array_equal(circles, [[3, 2], [20, 15]])
@@ -130,5 +131,26 @@ def test_single_masked_pixels_are_circled_and_areas_tinted():
 @pytest.mark.parametrize("missing", ["bright field", "mean"])
 def test_acquisition_is_drawn_with_one_part_missing(missing):
     field = None if missing == "bright field" else RNG.random((6, 8))
-    mean = None if missing == "mean" else RNG.random((10, 9))
-    assert len(rendered(figures.acquisition_figure(field, mean, None, NM)).getbands()) == 4
+    means = {} if missing == "mean" else {"mean pattern": (RNG.random((10, 9)), None)}
+    figure = figures.acquisition_figure(field, means, NM)
+    assert len(figure.axes) == 1
+    assert len(rendered(figure).getbands()) == 4
+
+
+def test_mean_patterns_are_drawn_side_by_side_each_with_its_own_mask():
+    masks = np.zeros((2, 10, 9), np.uint8)
+    masks[0, 2, 3] = masks[1, 5, 5] = masks[1, 7, 7] = 1
+    means = RNG.random((2, 10, 9))
+    titles = ("as acquired", "as analysed")
+    pairs = zip(means, masks, strict=True)
+    figure = figures.acquisition_figure(
+        RNG.random((6, 8)), dict(zip(titles, pairs, strict=True)), NM
+    )
+    boxes = [axes.get_position() for axes in figure.axes]
+    assert boxes[0].x1 < boxes[1].x0
+    assert boxes[1].x1 < boxes[2].x0
+    assert boxes[2].x1 <= 1
+    for axes, title, mean, mask in zip(figure.axes[1:], titles, means, masks, strict=True):
+        assert axes.get_title(loc="left") == title
+        np.testing.assert_array_equal(axes.images[0].get_array(), pattern_levels(mean, mask))
+        assert axes.get_xlabel().startswith(f"{mask.sum()} masked")

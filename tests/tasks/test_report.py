@@ -3,6 +3,7 @@ import io
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -17,6 +18,7 @@ from orimap.tasks.lengths import Lengths
 from orimap.tasks.reflection_maps import reflection_maps
 from orimap.tasks.reflection_store import ListSize
 from orimap.tasks.registered import Reflections
+from orimap.tasks.report_data import analysed_mask, mean_patterns, read_results
 from orimap.tasks.stores import write_group
 
 RUN = {
@@ -76,7 +78,7 @@ def make_analysis(
     calibrated=True,
     held_out=True,
     without=(),
-    notes=("The detector scale was given in cm and was dropped.",),
+    notes=("2 hot pixels masked", "The detector scale was given in cm and was dropped."),
 ):
     """Write results as a run leaves them, with Voronoi grains and patterns of discs."""
     rng = np.random.default_rng(7)
@@ -97,6 +99,9 @@ def make_analysis(
     mask[3, 5] = mask[detector[0] // 2, detector[1] - 3] = 1
     mask[-4:-1, 2:5] = 4
     mean[:, 3, 5] = 900
+    moved = np.where(np.indices(detector).min(0) < 2, 16, mask).astype(np.uint8)
+    shift = np.stack([(y - scan[0] / 2) / scan[0] * 4, np.zeros(scan)], axis=2)
+    shift[0, 0] = np.nan
     length = "nm" if calibrated else "px"
     fitted = clusters + 2
     owners = np.array([*range(clusters), 0, -1])
@@ -118,6 +123,7 @@ def make_analysis(
         "acquisition": data(
             {
                 v.scan_virtual_bright_field: 400 - 60 * ratio + label * 9.0,
+                v.scan_beam_shift: shift,
                 v.detector_mean: mean.mean(0),
                 v.detector_mask: mask,
             },
@@ -140,6 +146,7 @@ def make_analysis(
             detector_units="1/Å" if calibrated else "px",
             beam_energy_kev=200.0,
         ),
+        "analysed": data({v.detector_mean: pure.mean(0), v.detector_mask: moved}),
         "sketch": data({v.singular_value: 30 * np.exp(-np.arange(1, 25) / 3) + 1}),
         "decision": data(
             {
@@ -187,6 +194,9 @@ def make_analysis(
                 v.cluster_gmsd: rng.uniform(0, 0.03, clusters),
                 v.cluster_mdsi: rng.uniform(0.1, 0.2, clusters),
                 v.cluster_psnr: rng.uniform(37, 57, clusters),
+                v.cluster_nsd_whole: np.arange(clusters) + 6.61,
+                v.cluster_nsd_corner: np.full(clusters, np.nan),
+                v.cluster_nsd_robust: np.full(clusters, 0.25),
             }
         ),
         "overlap": data(
@@ -340,7 +350,7 @@ def test_page_tells_evidence_repairs_and_steps(written):
     assert "The drop in held-out deviance falls by a factor of 90 after 6." in page.text
     assert "The fit used has 8 components; 6 distinct patterns are left after merging" in page.text
     assert "The next best number is 7." in page.text
-    assert "2 hot detector pixels." in page.text
+    assert "2 hot pixels masked." in page.text
     assert "9 pixels left out by the given mask." in page.text
     assert "The detector scale was given in cm and was dropped." in page.text
     assert "36 × 48 positions, 2.5 nm apart (90 × 120 nm)" in page.text
@@ -413,8 +423,71 @@ def test_registered_reflections_are_shown_and_told(written):
     assert "have no direct beam that was recognised" in page.text
     assert "1100 times less than the patterns it comes from" in page.text
     assert "on disk: 200 times" in page.text
-    alts = [image["alt"] for image in page.images]
-    assert any("bright field" in alt and "dark field of 1:4,1:4" in alt for alt in alts)
+    maps = next(i["alt"] for i in page.images if i["alt"].startswith("Maps of the scan from"))
+    assert maps.endswith("bright field, sum of intensities, sum of prominences, noise.")
+
+
+def test_a_map_of_one_value_is_told(written):
+    _, page = written
+    assert "The prominence needed is 3.8 standard deviations of the noise everywhere." in page.text
+    assert "The number of reflections is 3 everywhere." in page.text
+    assert "The dark field of 1:4,1:4 is 0 electron everywhere." in page.text
+
+
+def test_the_beam_s_places_are_shown_and_told(written):
+    _, page = written
+    assert (
+        "the direct beam lies at −2 to 1.89 px along y and 0 to 0 px along x; in 1 pattern (grey) "
+        "its place was not measured." in page.text
+    )
+    assert any("where the direct beam lies" in image["alt"] for image in page.images)
+
+
+@pytest.mark.usefixtures("small_pictures")
+def test_a_beam_that_was_not_measured_is_not_spoken_of(tmp_path, small_store):
+    store = tmp_path / "analysis.zarr"
+    shutil.copytree(small_store, store)
+    shutil.rmtree(store / "acquisition" / "scan_beam_shift")
+    page = Page(report.write_report(store, tmp_path, run=RUN).read_text())
+    assert "Where the direct beam lies" not in page.text
+    assert not (tmp_path / "figures" / "beam_shift.png").exists()
+
+
+def test_the_mean_pattern_is_shown_as_analysed_where_that_is_another(small_store):
+    results = read_results(small_store)
+    means = mean_patterns(results)
+    assert list(means) == ["mean pattern as acquired", "mean pattern as analysed"]
+    np.testing.assert_array_equal(means["mean pattern as analysed"][1], analysed_mask(results))
+    same = {**results.groups, "analysed": results.groups["acquisition"]}
+    assert list(mean_patterns(replace(results, groups=same))) == ["mean pattern"]
+    absent = {**results.groups, "analysed": xr.Dataset()}
+    unknown = replace(results, groups=absent)
+    assert list(mean_patterns(unknown)) == ["mean pattern"]
+    np.testing.assert_array_equal(
+        analysed_mask(unknown), results.values("acquisition", "detector_mask")
+    )
+    assert mean_patterns(replace(results, groups={**absent, "acquisition": xr.Dataset()})) == {}
+
+
+def test_noise_is_tabled_for_every_cluster_with_its_unit(written):
+    _, page = written
+    # All corners are masked here: a kind that could not be measured has no column.
+    assert "Noise standard deviation (electron) cluster whole robust 0 6.6 0.25 1" in page.text
+
+
+def test_notes_become_sentences():
+    facts = {"notes": ["3 dead pixels masked", "values are saturated at 255; kept"]}
+    mask = np.zeros((4, 5), np.uint8)
+    mask[0, :2] = 4
+    analysed = np.zeros((4, 5), np.uint8)
+    analysed[:, :2] = 16
+    assert text.repairs(facts, mask, analysed, ["ePattern took its time."]) == [
+        "3 dead pixels masked.",
+        "Values are saturated at 255; kept.",
+        "2 pixels left out by the given mask.",
+        "ePattern took its time.",
+        "In all 40 % of the detector's pixels are not analysed.",
+    ]
 
 
 @pytest.mark.usefixtures("small_pictures")
@@ -446,9 +519,14 @@ def test_without_held_out_counts_the_page_says_why(tmp_path):
 
 @pytest.mark.usefixtures("small_pictures")
 def test_nothing_repaired_is_said(tmp_path):
-    assert text.repairs({"n_hot": 0, "notes": []}, np.zeros((3, 3), np.uint8)) == []
+    assert text.repairs({"notes": []}, *np.zeros((2, 3, 3), np.uint8)) == []
     page = page_of(
-        tmp_path, without=["acquisition"], scan=(6, 7), detector=(12, 12), clusters=3, k_max=4
+        tmp_path,
+        without=["acquisition", "analysed"],
+        scan=(6, 7),
+        detector=(12, 12),
+        clusters=3,
+        k_max=4,
     )
     assert "Not recorded." in page.text
 
@@ -542,4 +620,4 @@ def test_overlap_counts_are_those_worked_by_hand():
 )
 def test_the_size_of_a_scan_is_told_in_plain_figures(step, said):
     facts = {"scan_step": step, "scan_units": "nm"}
-    assert text.acquisition_sentence(None, (512, 400), None, facts) == said
+    assert text.acquisition_sentence((512, 400), None, facts) == said

@@ -1,4 +1,4 @@
-"""Draw the maps that registered reflections give: intensities, counts, noise, dark fields."""
+"""Draw maps of numbers over a scan: what registered reflections add up to, where the beam went."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,34 +12,47 @@ from orimap.tasks.figures import (
     NARROWEST,
     QUIET,
     bare,
+    draw_colour_bar,
     draw_scale_bar,
     place_axes,
     show_map,
 )
 from orimap.tasks.map_images import ScanGrid
-from orimap.tasks.palette import cluster_colours, text_colour
+from orimap.tasks.palette import NO_CLUSTER, cluster_colours, text_colour
 from orimap.tasks.report_text import figure_text
 
 # Single positions far out of line would leave the rest of a map without contrast.
 SHOWN_PERCENTILES = (0.5, 99.5)
+# A beam that hardly moves must not look as if it did.
+SMALLEST_SHIFT_SCALE_PX = 0.5
 NARROWEST_BAR = 1.5  # inches: three numbers below a colour bar
 
 
 @dataclass(frozen=True)
 class MapPanel:
-    """One map of a scan, with its title and unit; ``colours`` is a matplotlib colour map."""
+    """One map of a scan, grey where it has no value.
+
+    Parameters
+    ----------
+    title : str
+    values : (scan_y, scan_x) array
+    units : str
+        "1" for a plain number.
+    colours : str
+        A matplotlib colour map.
+    limits : (lowest, highest), optional
+        The values drawn darkest and brightest; most of the map's own range if not given.
+    """
 
     title: str
     values: np.ndarray
     units: str
     colours: str = "gray"
+    limits: tuple[float, float] | None = None
 
 
 def scan_maps_figure(panels: Sequence[MapPanel], scan: ScanGrid) -> Figure:
-    """Draw maps three in a row, each with a colour bar of its own; one scale bar for all.
-
-    A map with the same value everywhere is left blank and says so.
-    """
+    """Draw maps three in a row, each with a colour bar of its own; one scale bar for all."""
     shape = panels[0].values.shape
     columns = min(len(panels), 3)
     rows = -(-len(panels) // columns)
@@ -51,25 +64,35 @@ def scan_maps_figure(panels: Sequence[MapPanel], scan: ScanGrid) -> Figure:
         row, column = divmod(i, columns)
         left, above = 0.08 + column * pitch, top + row * block
         axes = place_axes(figure, left, above, width, height)
-        low, high = shown_range(panel.values)
+        low, high = panel.limits or shown_range(panel.values)
         unit = _unit(panel.units)
         title = f"{panel.title} ({unit})" if unit else panel.title
-        if not low < high:
-            show_map(axes, np.full(shape, np.nan), title)
-            value = f"{figure_text(low)} {unit}".strip()
-            axes.text(
-                0.5, 0.5, f"{value}\neverywhere", ha="center", va="center",
-                transform=axes.transAxes, fontsize=10, color=QUIET,
-            )  # fmt: skip
-            continue
+        axes.set_facecolor(NO_CLUSTER)
         image = show_map(axes, panel.values, title, cmap=panel.colours, vmin=low, vmax=high)
         place = place_axes(figure, left, above + height + 0.07, max(width, NARROWEST_BAR), 0.09)
-        drawn = figure.colorbar(image, cax=place, orientation="horizontal")
-        drawn.outline.set_visible(False)
+        drawn = draw_colour_bar(image, place, "horizontal")
         drawn.locator = _few_ticks(max(width, NARROWEST_BAR))
-        drawn.ax.tick_params(labelsize=8, length=2)
     _corner_scale_bar(figure, shape, scan, rows * block + 0.02, width)
     return figure
+
+
+def beam_shift_figure(shift: np.ndarray, scan: ScanGrid) -> Figure:
+    """Draw where the direct beam lies in each pattern; (scan_y, scan_x, 2), pixels, NaN: none."""
+    limit = beam_shift_limit(shift)
+    return scan_maps_figure(
+        [
+            MapPanel(f"direct beam along {axis}", shift[..., i], "px", "RdBu_r", (-limit, limit))
+            for i, axis in enumerate("yx")
+        ],
+        scan,
+    )
+
+
+def beam_shift_limit(shift: np.ndarray) -> float:
+    """Return the largest shift drawn, pixels; some positions may be out of line."""
+    size = np.abs(shift[np.isfinite(shift)])
+    largest = float(np.percentile(size, SHOWN_PERCENTILES[1])) if size.size else 0.0
+    return max(largest, SMALLEST_SHIFT_SCALE_PX)
 
 
 def shown_range(values: np.ndarray) -> tuple[float, float]:

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from orimap.tasks import reflection_figures as figures
+from orimap.tasks import map_figures as figures
 from orimap.tasks.map_images import ScanGrid
-from orimap.tasks.palette import cluster_colours
+from orimap.tasks.palette import NO_CLUSTER, cluster_colours
 
 NM = ScanGrid(2.0, 2.0, "nm")
 RNG = np.random.default_rng(3)
@@ -34,10 +34,40 @@ def test_every_map_has_its_values_its_unit_and_a_colour_bar():
     assert {"a (electron)", "b", "c (electron)", "d (electron)", "10 nm"} <= set(words(figure))
 
 
-def test_a_map_of_one_value_says_which():
+def test_positions_without_a_value_are_grey_whatever_the_colours():
+    values = np.array([[np.nan, 1.0], [2.0, 3.0]])
+    axes = figures.scan_maps_figure([panel("a", values)], NM).axes[0]
+    assert to_hex(axes.get_facecolor()) == NO_CLUSTER
+    assert axes.images[0].to_rgba(values)[0, 0, 3] == 0  # what is behind shows
+
+
+def test_a_map_of_one_value_is_drawn():
     figure = figures.scan_maps_figure([panel("threshold", np.full((4, 5), 3.8), "1")], NM)
     figure.savefig("/dev/null", format="png", dpi=30)
-    assert "3.8\neverywhere" in words(figure)
+
+
+def test_the_beam_s_shifts_have_equal_limits_about_zero():
+    shift = RNG.uniform(-3, 3, (30, 40, 2))
+    shift[..., 1] /= 10
+    shift[2, 3] = 80.0  # one pattern out of line
+    shift[4, 5] = np.nan
+    figure = figures.beam_shift_figure(shift, NM)
+    figure.savefig("/dev/null", format="png", dpi=30)
+    along_y, along_x = (axes.images[0] for axes in figure.axes if axes.images)
+    np.testing.assert_array_equal(along_y.get_array(), shift[..., 0])
+    np.testing.assert_array_equal(along_x.get_array(), shift[..., 1])
+    low, high = along_y.get_clim()
+    assert along_x.get_clim() == (low, high) == (-high, high)
+    assert 2.9 < high < 3
+    middle = along_y.to_rgba(np.array([0.0]))[0, :3]
+    np.testing.assert_allclose(middle, middle[0], atol=0.01)  # neither blue nor red
+    assert {"direct beam along y (px)", "direct beam along x (px)", "20 nm"} <= set(words(figure))
+
+
+@pytest.mark.parametrize("size", [0.0, 0.01, np.nan])
+def test_a_beam_that_stays_is_drawn_within_half_a_pixel(size):
+    figure = figures.beam_shift_figure(np.full((5, 6, 2), size), NM)
+    assert figure.axes[0].images[0].get_clim() == (-0.5, 0.5)
 
 
 def test_a_few_positions_out_of_line_do_not_darken_the_rest():
