@@ -45,5 +45,10 @@ def estimate(request: Request, acquisition: Acquisition) -> Estimate:
         workers=workers,
         memory_bytes=predicted_bytes(request, acquisition, workers),
         disk_bytes=predict_disk_bytes(scan, detector[0] * detector[1] * dtype.itemsize, ks[-1]),
-        seconds=predict_seconds(scan, detector, workers=min(workers, available_cores())),
+        seconds=predict_seconds(
+            scan,
+            detector,
+            workers=min(workers, available_cores()),
+            registered=request.filter == "epattern",
+        ),
     )

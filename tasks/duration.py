@@ -6,10 +6,15 @@ import math
 # machines differ by a factor of two, scans that are hard to fit or dense by another.
 START_SECONDS = 30  # starting workers, comparing components, baseline, report
 SECONDS_PER_GIGAPIXEL = 330  # all passes and fits, one core
+REGISTERING_SECONDS_PER_GIGAPIXEL = 140  # ePattern: all counts and both halves, 3 ms for 256×256
 
 
 def predict_seconds(
-    scan_shape: tuple[int, int], detector_shape: tuple[int, int], *, workers: int
+    scan_shape: tuple[int, int],
+    detector_shape: tuple[int, int],
+    *,
+    workers: int,
+    registered: bool = False,
 ) -> float:
     """Return about how long a run takes.
 
@@ -19,6 +24,8 @@ def predict_seconds(
         After --roi, --crop and --bin.
     workers : int
         Worker processes, not more than there are cores.
+    registered : bool
+        Whether reflections are registered (ePattern).
 
     Returns
     -------
@@ -26,4 +33,5 @@ def predict_seconds(
         Seconds; within a factor of three of what it will be.
     """
     gigapixels = math.prod(scan_shape) * math.prod(detector_shape) / 1e9
-    return START_SECONDS + SECONDS_PER_GIGAPIXEL * gigapixels / workers
+    rate = SECONDS_PER_GIGAPIXEL + registered * REGISTERING_SECONDS_PER_GIGAPIXEL
+    return START_SECONDS + rate * gigapixels / workers

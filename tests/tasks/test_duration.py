@@ -14,3 +14,11 @@ def test_within_a_factor_of_three_of_what_was_measured_on_two_cores(scan, detect
 def test_more_workers_take_less_time_but_never_less_than_starting():
     seconds = [predict_seconds((256, 256), (256, 256), workers=n) for n in (1, 2, 1000)]
     assert seconds[0] > seconds[1] > seconds[2] > 30
+
+
+def test_registering_reflections_takes_its_time():
+    plain, registered = (
+        predict_seconds((256, 256), (256, 256), workers=2, registered=on) for on in (False, True)
+    )
+    # 65,536 patterns, three times, at 3 ms each on two cores.
+    assert registered - plain == pytest.approx(65536 * 3 * 0.003 / 2, rel=0.1)

@@ -40,6 +40,7 @@ def test_more_of_anything_never_needs_less():
         ({"k_max": 5}, {"k_max": 20}),
         ({"k_max": 20}, {"k_max": 40}),
         ({}, {"read_memory_bytes": 10**9}),
+        ({}, {"registered": True}),
     ]:
         assert peak(**small) <= peak(**large), (small, large)
 
