@@ -171,6 +171,7 @@ def _page(results: Results, run: Mapping[str, Any], images: Mapping[str, dict]) 
     level = results.values("overlap", "overlap_level")
     second = results.values("overlap", "second_label")
     owners = results.values("clusters", "component_cluster")
+    left_out = analysed_mask(results)
     decided = stored_k(results, "decided_k")
     numbers = {"decided_k": decided, "fitted_k": stored_k(results, "fitted_k")}
     overlapping = None
@@ -191,6 +192,7 @@ def _page(results: Results, run: Mapping[str, Any], images: Mapping[str, dict]) 
         if labels is None or (labels >= 0).all()
         else text.percent_text(np.count_nonzero(labels < 0) / labels.size),
         "clusters": _cluster_cards(results),
+        "pixels_left_out": left_out is not None and bool(left_out.any()),
         "images": images,
         "sentences": text.decision_sentences(
             {**decision, **numbers},
@@ -212,7 +214,7 @@ def _page(results: Results, run: Mapping[str, Any], images: Mapping[str, dict]) 
         "repairs": text.repairs(
             facts,
             results.values("acquisition", "detector_mask"),
-            analysed_mask(results),
+            left_out,
             run.get("notes") or [],
         ),
         "checked": bool(facts),

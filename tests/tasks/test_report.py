@@ -351,6 +351,7 @@ def test_page_tells_evidence_repairs_and_steps(written):
     assert "The fit used has 8 components; 6 distinct patterns are left after merging" in page.text
     assert "The next best number is 7." in page.text
     assert "2 hot pixels masked." in page.text
+    assert "Pixels that are not analysed are black." in page.text
     assert "9 pixels left out by the given mask." in page.text
     assert "The detector scale was given in cm and was dropped." in page.text
     assert "36 × 48 positions, 2.5 nm apart (90 × 120 nm)" in page.text
