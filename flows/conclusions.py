@@ -207,6 +207,8 @@ def remarks(run: Run) -> list[str]:
 
 def _centring(run: Run) -> str:
     """Say whether patterns were centred, and why."""
+    from orimap.tasks.report_text import percent_text
+
     facts = open_group(run.store, "beam").attrs
     asked = run.request.centre
     done = "Patterns were centred" if run.centred else "Patterns were not centred"
@@ -214,7 +216,8 @@ def _centring(run: Run) -> str:
     lost = ""
     if run.centred:
         mask = variables.detector_mask.read(run.folder.read("analysed")).values
-        lost = f" {(mask & OUTSIDE > 0).mean():.1%} of the pixels leave or enter and are masked."
+        share = percent_text((mask & OUTSIDE > 0).mean())
+        lost = f" {share} of the pixels leave or enter the detector and are masked."
     return f"{done}{why}: {facts['finding'].rstrip('.')}.{lost}"
 
 

@@ -247,16 +247,16 @@ def verdict(
 ) -> tuple[bool, str]:
     """Return whether a wander is worth correcting for discs of a radius, and the reason."""
     needed = max(SMALLEST_WANDER_PX, SMALLEST_WANDER_RADII * radius)
+    sure = f"± {error_px:.2f} px" if error_px >= 0.005 else "px, known to better than .01 px"
     measured = (
-        f"the direct beam, a disc of {radius:.1f} px radius, wanders smoothly by "
-        f"{wander_px:.1f} ± {error_px:.2f} px over the scan, and by {scatter_px:.2f} px "
-        "from pattern to pattern"
+        f"the direct beam, a disc of {radius:.1f} px radius, wanders smoothly over the scan by "
+        f"{wander_px:.1f} {sure} (and by {scatter_px:.2f} px from pattern to pattern)"
     )
     if wander_px < needed:
-        return False, f"{measured}: less than the {needed:.1f} px that would blur reflections"
+        return False, f"{measured}, less than the {needed:.1f} px that would blur reflections"
     if wander_px < SMALLEST_WANDER_ERRORS * error_px:
-        return False, f"{measured}: that may be an error of measurement"
-    return True, f"{measured}: more than {needed:.1f} px, so reflections would be blurred"
+        return False, f"{measured}, which may be an error of measurement"
+    return True, f"{measured}, more than the {needed:.1f} px that would blur reflections"
 
 
 def no_beam(

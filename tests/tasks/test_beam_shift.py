@@ -164,9 +164,9 @@ def test_the_sample_is_spread_over_the_scan():
     ("wander", "error", "radius", "worthwhile", "reason"),
     [
         (0.9, 0.01, 2.0, False, "less than the 1.0 px"),
-        (1.1, 0.01, 2.0, True, "more than 1.0 px"),
+        (1.1, 0.01, 2.0, True, "more than the 1.0 px"),
         (1.9, 0.01, 8.0, False, "less than the 2.0 px"),
-        (2.1, 0.01, 8.0, True, "more than 2.0 px"),
+        (2.1, 0.01, 8.0, True, "more than the 2.0 px"),
         (1.1, 0.30, 2.0, False, "error of measurement"),
     ],
 )
