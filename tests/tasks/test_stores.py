@@ -224,3 +224,39 @@ def test_a_folder_that_cannot_be_made_is_the_users_to_mend(tmp_path, below):
         pass
     assert str(tmp_path / "file") in caught.value.needed
     assert "--output" in caught.value.remedy
+
+
+def test_an_unfinished_run_writes_beside_the_published_patterns_and_shares_them(tmp_path):
+    folder = RunFolder(tmp_path)
+    published = tmp_path / "patterns.zarr"
+    for group, mark in (("raw", "m"), ("mean", "n"), ("epattern", "o")):
+        made = zarr.open_group(published, path=group, mode="w")
+        made.create_array("values", data=np.arange(6.0))
+        mark_complete(published, group, mark)
+    folder.prepare()
+    assert folder.patterns("m") == published
+    folder.separate_patterns("m", keep=("raw", "mean", "beam"))
+    own = folder.unfinished / "patterns.zarr"
+    assert folder.patterns("m") == own
+    assert [complete_mark(own, g) for g in ("raw", "mean", "beam", "epattern")] == [
+        "m", "n", None, None,
+    ]  # fmt: skip
+    kept = next(p for p in (published / "raw" / "values").rglob("*") if p.is_file())
+    assert kept.stat().st_ino == (own / kept.relative_to(published)).stat().st_ino
+    # What is replaced in the one stays in the other.
+    remove_group(own, "mean")
+    np.testing.assert_array_equal(zarr.open_group(published, mode="r")["mean/values"], range(6))
+    folder.separate_patterns("m", keep=())
+    assert complete_mark(own, "raw") == "m"
+
+
+def test_arrays_are_added_to_a_complete_group_once(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.prepare()
+    folder.write("acquisition", xr.Dataset({"a": ("x", [1.0])}, attrs={"fact": 1}), "m")
+    folder.add("acquisition", xr.Dataset({"b": ("x", [2.0], {"units": "pixel"})}))
+    folder.add("acquisition", xr.Dataset({"b": ("x", [3.0])}))
+    read = folder.read("acquisition")
+    assert (read["a"].values, read["b"].values) == ([1.0], [2.0])
+    assert read["b"].attrs["units"] == "pixel"
+    assert (read.attrs["fact"], read.attrs["complete"]) == (1, "m")
