@@ -1,6 +1,7 @@
 """How many reflections are found, and how exactly: ours, and what else there is, beside the truth.
 
-    python tests/benchmarks/reflections.py [--patterns 20] [--detector 128] [--peers] [--fit]
+    python tests/benchmarks/reflections.py [--patterns 20] [--detector 128] [--seed 0]
+        [--peers] [--fit]
 
 Draws patterns of anti-aliased discs at known positions (a direct beam with 35 % of the electrons,
 reflections with 35 %, spread evenly in the logarithm over a factor of 60, on an inelastic
@@ -73,9 +74,9 @@ def draw(rng: np.random.Generator, side: int, radius: float, dose: float) -> Tru
     return Truth(counts, positions, electrons, background, mean)
 
 
-def draws(patterns: int, side: int, radius: float, dose: float) -> list[Truth]:
+def draws(patterns: int, side: int, radius: float, dose: float, seed: int = 0) -> list[Truth]:
     """Draw patterns, the same for every method."""
-    rng = np.random.default_rng([side, int(10 * radius), int(dose)])
+    rng = np.random.default_rng([side, int(10 * radius), int(dose), seed])
     return [draw(rng, side, radius, dose) for _ in range(patterns)]
 
 
@@ -304,13 +305,14 @@ def main() -> None:
     parser.add_argument("--detector", type=int, default=128)
     parser.add_argument("--doses", type=float, nargs="+", default=DOSES)
     parser.add_argument("--radii", type=float, nargs="+", default=RADII_PX)
+    parser.add_argument("--seed", type=int, default=0, help="of the draws")
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--fit", action="store_true")
     args = parser.parse_args()
     print(" dose radius method               recall>=30 recall>=5 precision product  ms")
     for radius in args.radii:
         for dose in args.doses:
-            patterns = draws(args.patterns, args.detector, radius, dose)
+            patterns = draws(args.patterns, args.detector, radius, dose, args.seed)
             methods = [("orimap", [ours(radius)])]
             if args.peers:
                 methods += peers(radius, dose)
