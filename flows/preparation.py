@@ -184,6 +184,12 @@ def _register(run: Run, progress: Progress) -> None:
         seed=request.seed,
         progress=lambda done, of: progress(done, 2 * of),
     )
+    if lists[0].is_direct.all():
+        raise InputError(
+            "reflections beside the direct beam for --filter epattern",
+            f"none in any of {len(lists[0])} patterns (discs of {lengths.disc_radius:.1f} px)",
+            "analyse the patterns as they are with --filter raw, or their means with mean",
+        )
     for group, registered in zip(groups, lists, strict=True):
         write_reflections(
             run.store,

@@ -429,6 +429,30 @@ def test_scans_without_diffraction_are_refused_and_leave_nothing(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("values", "options", "message"),
+    [
+        (
+            lambda scan: scan * (np.hypot(*np.ogrid[-32:32, -32:32]) < 2),
+            {"filter": "epattern"},
+            "reflections beside the direct beam",
+        ),
+        (
+            lambda scan: np.random.default_rng(0).poisson(1.0, scan.shape),
+            {"centre": "yes"},
+            "a direct beam to centre",
+        ),
+    ],
+)
+def test_what_needs_a_beam_or_reflections_says_so_where_there_are_none(
+    counts, same_workers, tmp_path, values, options, message
+):
+    file = saved(tmp_path, values(counts).astype(np.uint16))
+    with pytest.raises(InputError, match=message):
+        run(file, tmp_path / "out", k="1:3", **options)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_single_crystal_has_one_cluster_everywhere(same_workers, tmp_path):
     file = tmp_path / "one.npy"
     write_scan(ScanRecipe(scan=(7, 9), detector=DETECTOR, grains=1, dose=3000, seed=1), file)
