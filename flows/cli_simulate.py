@@ -103,14 +103,13 @@ def _rows_and_columns(text: str, option: str) -> tuple[int, int]:
 
 def _print_truth(results: Path, truth: Path) -> None:
     """Print how well a result fits the truth of a simulated scan."""
-    import numpy as np
     import zarr
-    from sklearn.metrics import adjusted_rand_score
 
-    labels = zarr.open_group(results / "analysis.zarr", mode="r")["clusters/cluster_label"][:]
-    decided = int(labels.max()) + 1
-    with np.load(truth) as known:
-        grains, weights = known["labels"], known["weights"]
-    index = adjusted_rand_score(grains.ravel(), labels.ravel())
-    print(f"truth: {weights.shape[-1]} grains; decided: {decided} patterns")
+    from orimap.tasks.truth import read_truth
+
+    found = zarr.open_group(results / "analysis.zarr", mode="r")
+    labels = found["clusters/cluster_label"][:]
+    known = read_truth(truth, labels.shape)
+    index = known.score(labels, found["overlap/overlap_ratio"][:])["ari"]
+    print(f"truth: {known.grains} grains; decided: {int(labels.max()) + 1} patterns")
     print(f"adjusted Rand index of the cluster map: {index:.3f} (1 = every position right)")

@@ -80,10 +80,7 @@ def _write_drawn_block(block: Block, patterns: PatternSource) -> None:
     """Draw one block on a worker and write it to its chunk."""
     drawn = np.empty((block.y1 - block.y0, block.x1 - block.x0, *patterns.detector_shape), "f4")
     for piece in patterns.batches(block):
-        place = (
-            slice(piece.y0 - block.y0, piece.y1 - block.y0),
-            slice(piece.x0 - block.x0, piece.x1 - block.x0),
-        )
+        place = piece.slices_in(block)
         drawn[place] = patterns.images(piece).reshape(drawn[place].shape)
     group = zarr.open_group(patterns.store, path="epattern", mode="r+")
     group["pattern_intensity"][block.slices] = drawn

@@ -137,17 +137,16 @@ class PatternSource:
 
     def _moves(self, piece: Block) -> np.ndarray | None:
         """Return the whole pixels (positions, 2) by which patterns are moved, None for none."""
-        if not self.centred:
-            return None
-        beam = zarr.open_group(self.store, path="beam", mode="r")
-        return beam["scan_pixel_shift"][piece.slices].reshape(-1, 2)
+        return self._beam("scan_pixel_shift", piece) if self.centred else None
 
     def _exact_moves(self, piece: Block) -> np.ndarray | None:
         """Return the pixels and parts of them by which registered positions are moved."""
-        if not self.centred:
-            return None
+        return -self._beam("scan_beam_drift", piece) if self.centred else None
+
+    def _beam(self, name: str, piece: Block) -> np.ndarray:
+        """Return what was measured of the direct beam (positions, 2) over a piece."""
         beam = zarr.open_group(self.store, path="beam", mode="r")
-        return -beam["scan_beam_drift"][piece.slices].reshape(-1, 2)
+        return beam[name][piece.slices].reshape(-1, 2)
 
     def _registered(self, group: str, piece: Block) -> tuple[Reflections, Decoder]:
         """Return the registered reflections of a piece and how they are drawn."""

@@ -278,11 +278,7 @@ def _project(
         for basis in bases
     ]
     for piece in patterns.batches(block):
-        inside = (
-            slice(piece.y0 - block.y0, piece.y1 - block.y0),
-            slice(piece.x0 - block.x0, piece.x1 - block.x0),
-        )
-        where = numbers[inside].ravel()
+        where = numbers[piece.slices_in(block)].ravel()
         versions = _versions(patterns, piece, weighting, seed, len(bases) > 1)
         for i, (rows, basis) in enumerate(zip(versions, bases, strict=True)):
             coordinates, factors, cross, squares = parts[i]

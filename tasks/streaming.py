@@ -34,6 +34,13 @@ class Block:
         """Where the block lies in a scan map."""
         return slice(self.y0, self.y1), slice(self.x0, self.x1)
 
+    def slices_in(self, outer: "Block") -> tuple[slice, slice]:
+        """Where the block lies in an array over a block that contains it."""
+        return (
+            slice(self.y0 - outer.y0, self.y1 - outer.y0),
+            slice(self.x0 - outer.x0, self.x1 - outer.x0),
+        )
+
     @property
     def positions(self) -> int:
         """How many patterns the block holds."""

@@ -21,43 +21,28 @@ from unittest import mock
 
 import numpy as np
 import xarray as xr
-from sklearn.metrics import adjusted_rand_score, f1_score
 
 from orimap.cluster import local
 from orimap.flows.pipeline import run_pipeline
 from orimap.flows.request import Request
 from orimap.flows.runner import NoDisplay, PlainRunner
 from orimap.tasks.scan_recipe import ScanRecipe
+from orimap.tasks.truth import read_truth
 from orimap.tasks.write_scan import write_scan
-
-OVERLAPPING = 0.5  # second share over first
 
 
 def score(results: Path, truth: Path) -> dict:
     """Compare a run with the truth."""
     tree = xr.open_datatree(results / "analysis.zarr", engine="zarr", consolidated=False)
-    known = np.load(truth)
     label = tree["clusters"]["cluster_label"].values
-    weights = np.sort(known["weights"], axis=-1)
-    true_ratio = np.zeros(label.shape)
-    if weights.shape[-1] > 1:
-        true_ratio = weights[..., -2] / weights[..., -1]
-    ratio = tree["overlap"]["overlap_ratio"].values
+    known = read_truth(truth, label.shape)
+    scored = known.score(label, tree["overlap"]["overlap_ratio"].values)
     return {
         "k": int(tree.attrs["decided_k"]),
-        "true": int(known["weights"].shape[-1]),
+        "true": known.grains,
         "fitted": int(tree.attrs["fitted_k"]),
-        "ari": round(float(adjusted_rand_score(known["labels"].ravel(), label.ravel())), 4),
-        "f1": round(
-            float(
-                f1_score(
-                    (true_ratio >= OVERLAPPING).ravel(),
-                    (ratio >= OVERLAPPING).ravel(),
-                    zero_division=1.0,
-                )
-            ),
-            3,
-        ),
+        "ari": round(scored["ari"], 4),
+        "f1": round(scored["overlap_f1"], 3),
         "confidence": tree["decision"].attrs["confidence"],
     }
 

@@ -41,6 +41,13 @@ def test_every_position_lies_in_exactly_one_block(scan, shape):
     assert blocks == sorted(blocks, key=lambda block: (block.y0, block.x0))
 
 
+def test_a_block_knows_its_place_in_the_one_around_it():
+    numbers = np.arange(12 * 9).reshape(12, 9)
+    outer, inner = Block(2, 10, 1, 8), Block(3, 6, 4, 8)
+    around = numbers[outer.slices]
+    np.testing.assert_array_equal(around[inner.slices_in(outer)], numbers[inner.slices])
+
+
 def test_results_come_in_block_order_whichever_worker_is_first(client):
     def slow_at_first(block, offset):
         import time
