@@ -55,6 +55,13 @@ def simulate(
     dead: Annotated[int, typer.Option(help="Dead detector pixels")] = 0,
     material: Annotated[str, typer.Option(help="LiNi0.5Mn1.5O4, Si or Au")] = "LiNi0.5Mn1.5O4",
     precession: Annotated[float, typer.Option(help="Half-angle of the precession, degrees")] = 0,
+    background: Annotated[
+        float, typer.Option(help="Share of the electrons that are inelastic background")
+    ] = 0.3,
+    zone: Annotated[bool, typer.Option(help="Every grain near a zone axis of low index")] = False,
+    alike: Annotated[
+        float, typer.Option(help="Largest cosine between the reflections of two grains")
+    ] = 0.5,
     disk_radius: Annotated[
         float | None, typer.Option(help="Pixels; by default a fiftieth of the detector")
     ] = None,
@@ -79,6 +86,9 @@ def simulate(
         dead=dead,
         material=material,
         precession=precession,
+        background=background,
+        zone=zone,
+        alike=alike,
         disk_radius=disk_radius,
         seed=seed,
     )

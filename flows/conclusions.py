@@ -1,104 +1,13 @@
-"""The steps that draw conclusions from the scored fits: decision, maps, baseline, remarks."""
+"""The steps that draw conclusions from the scored fits: maps, baseline, remarks."""
 
-from collections.abc import Iterable
-from dataclasses import asdict
-
-import numpy as np
-
-from orimap.flows.run import Run, largest_k, reduced_shapes
+from orimap.flows.deciding import fitted_k, left_out_pixels
+from orimap.flows.run import Run
 from orimap.tasks import fit_store, variables
-from orimap.tasks.choose_k import Decision, choose_k
-from orimap.tasks.evidence import Evidence
 from orimap.tasks.patterns import LISTS
 from orimap.tasks.reflection_store import read_lengths
 from orimap.tasks.rows import OUTSIDE
 from orimap.tasks.stores import fingerprint, open_group
 from orimap.tasks.streaming import Progress
-
-# How far k is widened when the best one touches an edge of the range.
-WIDEN_BY = 10
-
-
-def decide(run: Run, progress: Progress) -> Decision:
-    """Compare the components of every k and decide; write /decision."""
-    evidence = _gather_evidence(run, progress)
-    decision = choose_k(evidence, run.request.strategy, run.request.decided_k)
-    run.marks["decision"] = fingerprint(
-        scores=[run.marks[f"score{k}"] for k in run.ks],
-        strategy=run.request.strategy,
-        forced=run.request.decided_k,
-    )
-    ds = evidence.dataset()
-    interest = evidence.interest
-    slow = [k for k in run.ks if not run.folder.read(fit_store.fit_group(k)).attrs["converged"]]
-    if slow:
-        run.note(f"Stopped at the largest number of iterations, not converged: k = {slow}.")
-    ds.attrs.update(
-        strategy=decision.strategy,
-        fitted_k=decision.fitted_k,
-        knee=interest.knee,
-        range_low=interest.low,
-        range_high=interest.high,
-        reasons=decision.reasons,
-        criteria=[asdict(criterion) for criterion in decision.criteria],
-        confidence=decision.confidence,
-        runner_up=decision.runner_up,
-        drop_threshold=decision.drop_threshold,
-        not_converged=slow,
-    )
-    run.folder.write("decision", ds, run.marks["decision"])
-    return decision
-
-
-def _gather_evidence(run: Run, progress: Progress) -> Evidence:
-    """Compare components on the workers, one task per k, and collect every score."""
-    from orimap.tasks.clusters import compare_components
-
-    left_out = _left_out(run)
-    futures = [
-        run.client.submit(
-            compare_components, run.folder.analysis, fit_store.fit_group(k), left_out, pure=False
-        )
-        for k in run.ks
-    ]
-    components = []
-    for done, future in enumerate(futures, start=1):
-        components.append(future.result())
-        progress(done, len(futures))
-    fits = [run.folder.read(fit_store.fit_group(k)) for k in run.ks]
-    deviance = None
-    if run.counts:
-        deviance = np.stack([variables.scan_held_out_deviance.read(f).values.ravel() for f in fits])
-    return Evidence(
-        np.array(run.ks),
-        np.array([f.attrs["loss"] for f in fits]),
-        np.array([f.attrs["loss_error"] for f in fits]),
-        float(run.folder.read("analysed").attrs["mean_intensity"]),
-        np.array([f.attrs["relative_error"] for f in fits]),
-        deviance,
-        components,
-    )
-
-
-def _left_out(run: Run) -> np.ndarray:
-    """Return the pixels that say nothing about orientation: masked ones and the direct beam."""
-    weighting = fit_store.read_weighting(run.folder.read("sketch"))
-    return fit_store.on_detector(weighting.fitted, weighting.valid) == 0
-
-
-def widened(run: Run, decision: Decision) -> list[int] | None:
-    """Return the k to look at next when the best one touches an edge; None when it does not."""
-    first, last = run.ks[0], run.ks[-1]
-    most = min(run.most_k, largest_k(*reduced_shapes(run.request, run.acquisition)))
-    if first == last or run.request.decided_k is not None:
-        return None
-    if run.request.strategy != "evidence":
-        return None
-    if decision.fitted_k == last and last < most:
-        return list(range(first, min(most, last + WIDEN_BY) + 1))
-    if decision.fitted_k == first and first > 1:
-        return list(range(max(1, first - WIDEN_BY), last + 1))
-    return None
 
 
 def map_clusters(run: Run, progress: Progress) -> None:
@@ -108,15 +17,15 @@ def map_clusters(run: Run, progress: Progress) -> None:
     from orimap.tasks.merge import merge_components
     from orimap.tasks.noise import cluster_noise
 
-    mark = fingerprint(decision=run.marks["decision"], fitted=_fitted_k(run))
+    mark = fingerprint(decision=run.marks["decision"], fitted=fitted_k(run))
     run.marks["clusters"] = mark
     if all(run.can_reuse("clusters", group, mark) for group in ("clusters", "overlap")):
         return
     run.reused.discard("clusters")
-    fitted = run.folder.read(fit_store.fit_group(_fitted_k(run)))
+    fitted = run.folder.read(fit_store.fit_group(fitted_k(run)))
     pattern = variables.component_pattern.read(fitted).values.astype(float)
     weight = variables.scan_weight.read(fitted).values
-    merged = merge_components(pattern, weight, _left_out(run))
+    merged = merge_components(pattern, weight, left_out_pixels(run))
     maps = draw(weight, merged.component_cluster)
     mask = variables.detector_mask.read(run.folder.read("analysed")).values > 0
     count = len(maps.size)
@@ -168,7 +77,7 @@ def map_reflections(run: Run, _progress: Progress) -> None:
 
 def remarks(run: Run) -> list[str]:
     """Return what was left out, sampled or assumed, for the report and the results."""
-    found, fitted = run.folder.read("acquisition"), _fitted_k(run)
+    found, fitted = run.folder.read("acquisition"), fitted_k(run)
     facts = run.folder.read(fit_store.fit_group(fitted)).attrs
     said = [*run.notes, _centring(run)]
     if run.request.filter == "epattern":
@@ -221,10 +130,6 @@ def _centring(run: Run) -> str:
     return f"{done}{why}: {facts['finding'].rstrip('.')}.{lost}"
 
 
-def _fitted_k(run: Run) -> int:
-    return int(run.folder.read("decision").attrs["fitted_k"])
-
-
 def compare_baseline(run: Run, _progress: Progress) -> None:
     """Write /baseline: k-means and scree beside our map."""
     from orimap.tasks.baseline import baseline
@@ -236,23 +141,3 @@ def compare_baseline(run: Run, _progress: Progress) -> None:
     count = int(label.max()) + 1
     ds = baseline(run.folder.analysis, label, count, seed=run.request.seed)
     run.folder.write("baseline", ds, mark)
-
-
-def decision_rows(run: Run, ks: Iterable[int]) -> list[dict]:
-    """Return the table that explains the decision, one row per k."""
-    ds = run.folder.read("decision")
-    rows = []
-    for k in ks:
-        row = ds.sel(k=k)
-        rows.append(
-            {
-                "k": int(k),
-                "loss": float(row["k_component_loss"]),
-                "held-out drop": float(row["k_held_out_drop"]),
-                "distinct": int(row["k_distinct"]),
-                "background": int(row["k_background"]),
-                "in range": bool(row["k_in_range"]),
-                "used": int(k) == ds.attrs["fitted_k"],
-            }
-        )
-    return rows

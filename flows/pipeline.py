@@ -9,7 +9,7 @@ from pathlib import Path
 
 import zarr
 
-from orimap.flows import conclusions, preparation, steps
+from orimap.flows import conclusions, deciding, preparation, steps
 from orimap.flows.measure import Measurement, machine, versions
 from orimap.flows.request import Request
 from orimap.flows.run import Run, largest_k, reduced_shapes
@@ -96,8 +96,8 @@ def _analyse(run: Run, mark: str) -> None:
                 steps.fit(run)
                 record["reused"] = "fit" in run.reused
             step("score", steps.score)
-            decision = step("decide", conclusions.decide)
-            more = conclusions.widened(run, decision)
+            decision = step("decide", deciding.decide)
+            more = deciding.widened(run, decision)
             if more is None:
                 break
             run.note(
@@ -109,7 +109,7 @@ def _analyse(run: Run, mark: str) -> None:
         if request.filter == "epattern":
             step("reflections", conclusions.map_reflections)
         step("baseline", conclusions.compare_baseline)
-        runner.table("decision", conclusions.decision_rows(run, run.ks))
+        runner.table("decision", deciding.decision_rows(run, run.ks))
         measured.facts(
             request=request.model_dump(mode="json"),
             versions=versions(),

@@ -18,11 +18,13 @@ RELROD_REACH_INV_ANGSTROM = 0.025
 # Dynamical scattering evens out intensities: the kinematical ones to this power look like
 # measured ones (strong reflections feed weak ones).
 INTENSITY_GAMMA = 0.5
-# Grains must be told apart: by 8 degrees at least (up to the symmetry of the cube), by a cosine of
-# at most .5 between the square roots of their reflections, and by three reflections at least.
+# Grains must be told apart: by 8 degrees at least (up to the symmetry of the cube), by the recipe's
+# largest cosine between the square roots of their reflections, and by three reflections at least.
 MIN_MISORIENTATION_DEG = 8.0
-MAX_PATTERN_COSINE = 0.5
 MIN_SPOTS = 3
+# Zone axes of low index, along the beam, and how far a grain may lie from one.
+ZONE_AXES = ((0, 0, 1), (0, 1, 1), (1, 1, 1), (0, 1, 2), (1, 1, 2))
+ZONE_REACH_DEG = 4.0
 # A reflection counts as a spot when it is this bright beside the brightest.
 SPOT_BRIGHTNESS = 0.05
 # Every grain fills at least this share of the scan, or half an even share if that is less.
@@ -121,14 +123,15 @@ def choose_grains(recipe: ScanRecipe) -> list[Grain]:
     grains: list[Grain] = []
     images: list[np.ndarray] = []
     for _ in range(200 * recipe.grains):
-        grain = _grain(recipe, reflections, crystal.random_rotation(rng))
+        rotation = _near_zone(rng) if recipe.zone else crystal.random_rotation(rng)
+        grain = _grain(recipe, reflections, rotation)
         if grain.count_spots(half) < MIN_SPOTS:
             continue
         image = _reflection_image(recipe, grain)
         angles = (crystal.disorientation_deg(grain.rotation, g.rotation) for g in grains)
         if min(angles, default=180) < MIN_MISORIENTATION_DEG:
             continue
-        if max((float(image @ other) for other in images), default=0) > MAX_PATTERN_COSINE:
+        if max((float(image @ other) for other in images), default=0) > recipe.alike:
             continue
         grains.append(grain)
         images.append(image)
@@ -145,6 +148,29 @@ def choose_grains(recipe: ScanRecipe) -> list[Grain]:
         f"reflections on a detector of {recipe.detector[0]} x {recipe.detector[1]}",
         "ask for fewer grains or a larger detector",
     )
+
+
+def _near_zone(rng: np.random.Generator) -> np.ndarray:
+    """Draw a rotation that brings some zone axis of low index near the beam."""
+    axis = np.array(ZONE_AXES[rng.integers(len(ZONE_AXES))], float)
+    axis /= np.linalg.norm(axis)
+    # Any frame whose third row is the axis turns it into the beam's direction.
+    first = np.cross(axis, [1.0, 0.0, 0.0])
+    first /= np.linalg.norm(first)
+    frame = np.stack([first, np.cross(axis, first), axis])
+    spin, towards = rng.uniform(0, 2 * np.pi, 2)
+    tilt = np.radians(ZONE_REACH_DEG) * np.sqrt(rng.uniform())
+    return _turn_z(towards) @ _turn_x(tilt) @ _turn_z(spin) @ frame
+
+
+def _turn_x(angle: float) -> np.ndarray:
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
+
+
+def _turn_z(angle: float) -> np.ndarray:
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
 
 
 def _grain(recipe: ScanRecipe, reflections: crystal.Reflections, rotation: np.ndarray) -> Grain:

@@ -50,6 +50,13 @@ class ScanRecipe:
         A name out of `orimap.tasks.crystal.CRYSTALS`.
     precession : float
         Half-angle of the precession cone in degrees, 0 for a still beam.
+    background : float
+        Share of the electrons that a grain of average scattering power scatters inelastically.
+    zone : bool
+        Whether every grain lies within a few degrees of a zone axis of low index: many
+        reflections, some of them shared.
+    alike : float
+        Largest cosine between the square roots of the reflections of two grains.
     disk_radius : float, optional
         Pixels; by default a fiftieth of the detector's shorter side, at least 1.5.
     seed : int
@@ -72,6 +79,9 @@ class ScanRecipe:
     dead: int = 0
     material: str = "LiNi0.5Mn1.5O4"
     precession: float = 0.0
+    background: float = 0.3
+    zone: bool = False
+    alike: float = 0.5
     disk_radius: float | None = None
     seed: int = 0
 
@@ -89,6 +99,8 @@ class ScanRecipe:
             ("number of hot pixels", self.hot, 0, pixels // 10),
             ("number of dead pixels", self.dead, 0, pixels // 10),
             ("precession half-angle in degrees", self.precession, 0, 3),
+            ("share of background", self.background, 0, 0.6),
+            ("largest cosine between grains", self.alike, 0.05, 0.95),
             ("disk radius in pixels", self.disk_radius_px, 0.5, min(self.detector) / 8),
             ("seed", self.seed, 0, 2**63 - 1),
         ]

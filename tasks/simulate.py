@@ -26,9 +26,9 @@ from orimap.tasks.grains import (
 from orimap.tasks.scan_recipe import ScanRecipe, Stream
 
 SCAN_STEP_NM = 5.0
-# Shares of the electrons for a grain of average scattering power; reflections have the rest.
+# Share of the electrons that a grain of average scattering power leaves in the direct beam; the
+# recipe says how many are background, and reflections have the rest.
 DIRECT_SHARE = 0.35
-BACKGROUND_SHARE = 0.3
 # The inelastic background falls off as a Lorentzian to the power 3/2 of this half-width.
 BACKGROUND_WIDTH_INV_ANGSTROM = 0.25
 # The foil is this much thicker at one end of the scan than at the other: reflections and
@@ -130,17 +130,18 @@ class SimulatedScan:
     ) -> Iterator[np.ndarray]:
         """Yield the mean electrons of each position on the detector and its margin."""
         disks, background = self._shapes
-        mean_bragg = 1 - DIRECT_SHARE - BACKGROUND_SHARE
+        background_share = self.recipe.background
+        mean_bragg = 1 - DIRECT_SHARE - background_share
         direct_part = np.zeros(len(weights))
         background_part = np.zeros(len(weights))
         spot_parts = []
         for index, grain in enumerate(self.grains):
             spots = mean_bragg * grain.intensity_at(bend_deg[:, index])
             # Electrons are neither lost nor made: what is scattered is missing from the beam.
-            scattered = thickness * (BACKGROUND_SHARE + spots.sum(axis=1))
+            scattered = thickness * (background_share + spots.sum(axis=1))
             share = self.recipe.dose * weights[:, index] / (DIRECT_SHARE + scattered)
             direct_part += share * DIRECT_SHARE
-            background_part += share * thickness * BACKGROUND_SHARE
+            background_part += share * thickness * background_share
             spot_parts.append((share * thickness)[:, None] * spots)
         disk_parts = np.concatenate([direct_part[:, None], *spot_parts], axis=1)
         for position, level in enumerate(background_part):

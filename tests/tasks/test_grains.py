@@ -50,7 +50,7 @@ def test_chosen_grains_can_be_told_apart(material):
         for j in range(i):
             angle = crystal.disorientation_deg(chosen[i].rotation, chosen[j].rotation)
             assert angle >= grains.MIN_MISORIENTATION_DEG
-            assert images[i] @ images[j] <= grains.MAX_PATTERN_COSINE
+            assert images[i] @ images[j] <= recipe.alike
 
 
 def test_spinel_grains_show_twenty_to_fifty_spots_on_average():
@@ -112,3 +112,13 @@ def test_disks_have_unit_sum_and_lie_where_they_should():
 def test_a_disk_across_the_edge_loses_what_lies_beside_the_image():
     drawn = grains.draw_disks(np.array([[20.5, 0.0]]), 3, (41, 41))  # centre on the border
     assert drawn.sum() == pytest.approx(0.5, abs=0.03)
+
+
+def test_grains_near_zone_axes_lie_within_four_degrees_of_one():
+    recipe = ScanRecipe(grains=6, detector=(96, 96), material="Si", zone=True, seed=2)
+    axes = np.array(grains.ZONE_AXES) / np.linalg.norm(grains.ZONE_AXES, axis=1)[:, None]
+    family = np.abs(np.einsum("sij,aj->sai", crystal.cubic_rotations(), axes).reshape(-1, 3))
+    for grain in grains.choose_grains(recipe):
+        beam = grain.rotation.T @ [0, 0, 1]
+        nearest = np.degrees(np.arccos(min(1, (family @ np.abs(beam)).max())))
+        assert nearest <= grains.ZONE_REACH_DEG + 1e-6

@@ -1,0 +1,123 @@
+"""The step that decides, over the scores of every fit, and what follows from it for the range."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+
+import numpy as np
+
+from orimap.flows.run import Run, largest_k, reduced_shapes
+from orimap.tasks import fit_store, variables
+from orimap.tasks.choose_k import Decision, choose_k
+from orimap.tasks.evidence import Evidence
+from orimap.tasks.stores import fingerprint
+from orimap.tasks.streaming import Progress
+
+# How far k is widened when the best one touches an edge of the range.
+WIDEN_BY = 10
+
+
+def decide(run: Run, progress: Progress) -> Decision:
+    """Compare the components of every k and decide; write /decision."""
+    evidence = _gather_evidence(run, progress)
+    decision = choose_k(evidence, run.request.strategy, run.request.decided_k)
+    run.marks["decision"] = fingerprint(
+        scores=[run.marks[f"score{k}"] for k in run.ks],
+        strategy=run.request.strategy,
+        forced=run.request.decided_k,
+    )
+    ds = evidence.dataset()
+    interest = evidence.interest
+    slow = [k for k in run.ks if not run.folder.read(fit_store.fit_group(k)).attrs["converged"]]
+    if slow:
+        run.note(f"Stopped at the largest number of iterations, not converged: k = {slow}.")
+    ds.attrs.update(
+        strategy=decision.strategy,
+        fitted_k=decision.fitted_k,
+        knee=interest.knee,
+        range_low=interest.low,
+        range_high=interest.high,
+        reasons=decision.reasons,
+        criteria=[asdict(criterion) for criterion in decision.criteria],
+        confidence=decision.confidence,
+        runner_up=decision.runner_up,
+        drop_threshold=decision.drop_threshold,
+        not_converged=slow,
+    )
+    run.folder.write("decision", ds, run.marks["decision"])
+    return decision
+
+
+def _gather_evidence(run: Run, progress: Progress) -> Evidence:
+    """Compare components on the workers, one task per k, and collect every score."""
+    from orimap.tasks.clusters import compare_components
+
+    left_out = left_out_pixels(run)
+    futures = [
+        run.client.submit(
+            compare_components, run.folder.analysis, fit_store.fit_group(k), left_out, pure=False
+        )
+        for k in run.ks
+    ]
+    components = []
+    for done, future in enumerate(futures, start=1):
+        components.append(future.result())
+        progress(done, len(futures))
+    fits = [run.folder.read(fit_store.fit_group(k)) for k in run.ks]
+    deviance = None
+    if run.counts:
+        deviance = np.stack([variables.scan_held_out_deviance.read(f).values.ravel() for f in fits])
+    return Evidence(
+        np.array(run.ks),
+        np.array([f.attrs["loss"] for f in fits]),
+        np.array([f.attrs["loss_error"] for f in fits]),
+        float(run.folder.read("analysed").attrs["mean_intensity"]),
+        np.array([f.attrs["relative_error"] for f in fits]),
+        deviance,
+        components,
+    )
+
+
+def left_out_pixels(run: Run) -> np.ndarray:
+    """Return the pixels that say nothing about orientation: masked ones and the direct beam."""
+    weighting = fit_store.read_weighting(run.folder.read("sketch"))
+    return fit_store.on_detector(weighting.fitted, weighting.valid) == 0
+
+
+def widened(run: Run, decision: Decision) -> list[int] | None:
+    """Return the k to look at next when the best one touches an edge; None when it does not."""
+    first, last = run.ks[0], run.ks[-1]
+    most = min(run.most_k, largest_k(*reduced_shapes(run.request, run.acquisition)))
+    if first == last or run.request.decided_k is not None:
+        return None
+    if run.request.strategy != "evidence":
+        return None
+    if decision.fitted_k == last and last < most:
+        return list(range(first, min(most, last + WIDEN_BY) + 1))
+    if decision.fitted_k == first and first > 1:
+        return list(range(max(1, first - WIDEN_BY), last + 1))
+    return None
+
+
+def fitted_k(run: Run) -> int:
+    """Return the number of components of the fit that is used."""
+    return int(run.folder.read("decision").attrs["fitted_k"])
+
+
+def decision_rows(run: Run, ks: Iterable[int]) -> list[dict]:
+    """Return the table that explains the decision, one row per k."""
+    ds = run.folder.read("decision")
+    rows = []
+    for k in ks:
+        row = ds.sel(k=k)
+        rows.append(
+            {
+                "k": int(k),
+                "loss": float(row["k_component_loss"]),
+                "held-out drop": float(row["k_held_out_drop"]),
+                "distinct": int(row["k_distinct"]),
+                "background": int(row["k_background"]),
+                "in range": bool(row["k_in_range"]),
+                "used": int(k) == ds.attrs["fitted_k"],
+            }
+        )
+    return rows
