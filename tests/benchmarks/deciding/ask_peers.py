@@ -1,0 +1,84 @@
+"""Ask the peers, each in a process of its own in their environment."""
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import xarray as xr
+
+from orimap.tasks.variables import pattern_intensity
+
+PEERS = Path(__file__).parent / "peers"
+# One thread each: what the processor time of a way then means does not depend on the machine.
+ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
+# Other work may take most of the machine: on the clock, a way may take this many times longer.
+PATIENCE = 20
+
+
+@dataclass
+class Reply:
+    """What one way said: the content of its NPZ file, or why there is none."""
+
+    way: str
+    answer: dict[str, np.ndarray] | None
+    seconds: float
+    failure: str | None = None
+
+
+def ask(
+    python: Path, peer: str, ways: list[str], scan_file: Path, most_seconds: int
+) -> Iterator[Reply]:
+    """Yield a reply for every way of one peer about one scan.
+
+    Parameters
+    ----------
+    python : Path
+        The interpreter of the environment that holds the peers.
+    peer : str
+        A module in ``peers``.
+    ways : list of str
+    scan_file : Path
+        ``.zarr``, as ``write_scan`` writes it.
+    most_seconds : int
+        Of processor time, for all the ways of the peer together.
+    """
+    with TemporaryDirectory() as made:
+        folder = Path(made)
+        stored = xr.open_zarr(scan_file, consolidated=False, chunks=None)
+        np.save(folder / "patterns.npy", pattern_intensity.read(stored).values)
+        command = [python, PEERS / "answer.py", peer, folder / "patterns.npy", folder, *ways]
+        command += ["--seconds", str(most_seconds)]
+        started = time.perf_counter()
+        failure = _run(command, most_seconds)
+        seconds = time.perf_counter() - started
+        for way in ways:
+            file = folder / f"{way}.npz"
+            if not file.exists():
+                yield Reply(way, None, seconds, failure or "it said nothing")
+                continue
+            with np.load(file) as content:
+                yield Reply(way, dict(content), seconds)
+
+
+def _run(command: list, most_seconds: int) -> str | None:
+    """Run a peer; return what went wrong, None where nothing did."""
+    try:
+        done = subprocess.run(
+            [str(part) for part in command],
+            env=os.environ | ONE_THREAD,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE * most_seconds,
+        )
+    except subprocess.TimeoutExpired:
+        return f"no answer within {PATIENCE * most_seconds} s on the clock"
+    if done.returncode in (-24, -9):  # SIGXCPU, or what follows it
+        return f"no answer within {most_seconds} s of processor time"
+    if done.returncode:
+        return (done.stderr.strip() or "it failed").splitlines()[-1][:200]
+    return None
