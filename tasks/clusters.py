@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from orimap.tasks import variables
-from orimap.tasks.maps import Maps
+from orimap.tasks.maps import CERTAIN, Maps
 from orimap.tasks.merge import merge_components
 from orimap.tasks.noise import Noise
 from orimap.tasks.patterns import PatternSource
@@ -99,7 +99,7 @@ def representatives(patterns: np.ndarray, weights: np.ndarray, maps: Maps) -> np
     """
     result = np.zeros((len(maps.size), *patterns.shape[1:]))
     for cluster in range(len(maps.size)):
-        members = np.flatnonzero(maps.component_cluster == cluster)
+        members = np.flatnonzero(maps.component_cluster == maps.parent[cluster])
         mean = weights[maps.label == cluster].mean(axis=0)[members]
         result[cluster] = np.tensordot(mean, patterns[members], axes=1)
     return result
@@ -126,7 +126,9 @@ def clusters_dataset(
         {
             v.cluster_label: maps.label,
             v.component_cluster: maps.component_cluster,
+            v.cluster_parent: maps.parent,
             v.cluster_share: maps.share,
+            v.cluster_share_error: maps.share_error,
             v.cluster_size: maps.size,
             v.cluster_mean_pattern: mean.astype(np.float32),
             v.cluster_representative: representative.astype(np.float32),
@@ -139,6 +141,7 @@ def clusters_dataset(
             v.cluster_nsd_robust: noise.robust,
         },
         clusters_without_position=maps.without_position,
+        positions_moved=maps.moved,
     )
 
 
@@ -148,9 +151,12 @@ def overlap_dataset(maps: Maps) -> xr.Dataset:
     return v.dataset(
         {
             v.overlap_ratio: maps.overlap_ratio,
+            v.overlap_ratio_error: maps.ratio_error,
             v.second_label: maps.second_label,
             v.overlap_level: maps.overlap_level,
-        }
+        },
+        positions_within_error=maps.within_error,
+        standard_errors_needed=CERTAIN,
     )
 
 

@@ -221,6 +221,14 @@ component_cluster = Variable(
 cluster_share = Variable(
     "cluster_share", (*SCAN, "cluster"), "f", "1", "1 = position filled by this cluster alone"
 )
+cluster_share_error = Variable(
+    "cluster_share_error", (*SCAN, "cluster"), "f", "1",
+    "standard error of cluster_share from counting noise, NaN where the noise is not known",
+)  # fmt: skip
+cluster_parent = Variable(
+    "cluster_parent", ("cluster",), "i", "1",
+    "the cluster whose components this one has: itself, but for further pieces of a split one",
+)  # fmt: skip
 cluster_size = Variable("cluster_size", ("cluster",), "i", "1", "positions of each cluster")
 cluster_mean_pattern = Variable(
     "cluster_mean_pattern", ("cluster", *DETECTOR), "f", "electron", "mean raw pattern"
@@ -249,6 +257,11 @@ cluster_nsd_robust = Variable(
 
 # analysis.zarr /overlap --------------------------------------------------------------------
 overlap_ratio = Variable("overlap_ratio", SCAN, "f", "1", "second share over first share")
+overlap_ratio_error = Variable(
+    "overlap_ratio_error", SCAN, "f", "1",
+    "standard error of second share over first from counting noise, also where overlap_ratio is 0 "
+    "because the second share is within its error",
+)  # fmt: skip
 second_label = Variable("second_label", SCAN, "i", "1", "cluster of the second share, -1 none")
 overlap_level = Variable(
     "overlap_level", SCAN, "i", "percent", "highest of 75, 80, 85, 90, 95 reached, 0 none"
