@@ -1,5 +1,9 @@
 """The steps that draw conclusions from the scored fits: maps, baseline, remarks."""
 
+from typing import TYPE_CHECKING
+
+import numpy as np
+
 from orimap.flows.deciding import fitted_k, left_out_pixels
 from orimap.flows.run import Run
 from orimap.tasks import fit_store, variables
@@ -9,6 +13,9 @@ from orimap.tasks.rows import OUTSIDE
 from orimap.tasks.stores import fingerprint, open_group
 from orimap.tasks.streaming import Progress
 
+if TYPE_CHECKING:
+    from orimap.tasks.uncertainty import CountingNoise
+
 
 def map_clusters(run: Run, progress: Progress) -> None:
     """Draw the maps of the decided fit; write /clusters and /overlap."""
@@ -17,7 +24,13 @@ def map_clusters(run: Run, progress: Progress) -> None:
     from orimap.tasks.merge import merge_components
     from orimap.tasks.noise import cluster_noise
 
-    mark = fingerprint(decision=run.marks["decision"], fitted=fitted_k(run))
+    request = run.request
+    mark = fingerprint(
+        decision=run.marks["decision"],
+        fitted=fitted_k(run),
+        regularity=request.regularity,
+        split=request.split_unconnected,
+    )
     run.marks["clusters"] = mark
     if all(run.can_reuse("clusters", group, mark) for group in ("clusters", "overlap")):
         return
@@ -26,7 +39,13 @@ def map_clusters(run: Run, progress: Progress) -> None:
     pattern = variables.component_pattern.read(fitted).values.astype(float)
     weight = variables.scan_weight.read(fitted).values
     merged = merge_components(pattern, weight, left_out_pixels(run))
-    maps = draw(weight, merged.component_cluster)
+    maps = draw(
+        weight,
+        merged.component_cluster,
+        noise=_counting_noise(run, pattern),
+        regularity=request.regularity,
+        split=request.split_unconnected,
+    )
     mask = variables.detector_mask.read(run.folder.read("analysed")).values > 0
     count = len(maps.size)
     mean = clusters.mean_patterns(
@@ -49,6 +68,24 @@ def map_clusters(run: Run, progress: Progress) -> None:
     )
     run.folder.write("clusters", ds, mark)
     run.folder.write("overlap", clusters.overlap_dataset(maps), mark)
+
+
+def _counting_noise(run: Run, patterns: np.ndarray) -> "CountingNoise | None":
+    """Return what gives shares their errors; None where the noise of the patterns is not known."""
+    from orimap.tasks.regularity import positions_around
+    from orimap.tasks.uncertainty import CountingNoise
+
+    filtered = run.request.filter
+    if filtered == "epattern":
+        return None
+    facts = run.folder.read("acquisition").attrs
+    dispersion = 1.0 if run.counts else facts["fano"]
+    if dispersion is None or not np.isfinite(dispersion):
+        return None
+    weighting = fit_store.read_weighting(run.folder.read("sketch"))
+    if filtered == "mean":
+        dispersion = dispersion / positions_around(run.patterns.scan_shape)
+    return CountingNoise.of(patterns[:, weighting.valid], weighting.pixel, dispersion)
 
 
 def map_reflections(run: Run, _progress: Progress) -> None:

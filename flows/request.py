@@ -121,6 +121,19 @@ class Request(BaseModel):
         description="With --filter epattern, also map the reflections in this detector region "
         "(virtual dark field), Y0:Y1,X0:X1 in pixels",
     )
+    regularity: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        allow_inf_nan=False,
+        description="How much neighbouring positions have a say in a position's cluster: 0 none, "
+        "0.5 moves one among eight of another where its shares differ by less than 0.5",
+    )
+    split_unconnected: bool = Field(
+        False,
+        description="Make parts of a cluster that are not connected in the scan clusters of their "
+        "own",
+    )
     bin: int = Field(1, ge=1, le=64, description="Sum BIN x BIN detector pixels")
     crop: Region | None = Field(None, description="Detector region Y0:Y1,X0:X1 in pixels")
     roi: Region | None = Field(None, description="Scan region Y0:Y1,X0:X1 in positions")
