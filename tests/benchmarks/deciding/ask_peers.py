@@ -4,12 +4,12 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import xarray as xr
+from rows import Reply
 
 from orimap.tasks.variables import pattern_intensity
 
@@ -20,20 +20,10 @@ ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
 PATIENCE = 20
 
 
-@dataclass
-class Reply:
-    """What one way said: the content of its NPZ file, or why there is none."""
-
-    way: str
-    answer: dict[str, np.ndarray] | None
-    seconds: float
-    failure: str | None = None
-
-
 def ask(
     python: Path, peer: str, ways: list[str], scan_file: Path, most_seconds: int
-) -> Iterator[Reply]:
-    """Yield a reply for every way of one peer about one scan.
+) -> Iterator[tuple[str, Reply]]:
+    """Yield the name and the reply of every way of one peer about one scan.
 
     Parameters
     ----------
@@ -59,10 +49,19 @@ def ask(
         for way in ways:
             file = folder / f"{way}.npz"
             if not file.exists():
-                yield Reply(way, None, seconds, failure or "it said nothing")
+                yield way, Reply(seconds=seconds, failure=failure or "it said nothing")
                 continue
             with np.load(file) as content:
-                yield Reply(way, dict(content), seconds)
+                yield (
+                    way,
+                    Reply(
+                        int(content["k"]),
+                        content["label"],
+                        content.get("overlap_ratio"),
+                        seconds=seconds,
+                        cpu_seconds=float(content["cpu_seconds"]),
+                    ),
+                )
 
 
 def _run(command: list, most_seconds: int) -> str | None:

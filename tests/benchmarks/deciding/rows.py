@@ -14,6 +14,31 @@ from orimap.tasks.truth import read_truth, true_overlap_ratio
 
 
 @dataclass
+class Reply:
+    """What a way said about a scan, or why it said nothing.
+
+    Parameters
+    ----------
+    k : int
+    label, overlap_ratio : (scan_y, scan_x) arrays
+    confidence : str
+    seconds : float
+        On the clock.
+    cpu_seconds : float
+        Processor time of all its processes.
+    failure : str
+    """
+
+    k: int | None = None
+    label: np.ndarray | None = None
+    overlap_ratio: np.ndarray | None = None
+    confidence: str | None = None
+    seconds: float | None = None
+    cpu_seconds: float | None = None
+    failure: str | None = None
+
+
+@dataclass
 class Row:
     """How one way did on one scan; what it does not give is None.
 
@@ -90,18 +115,25 @@ def describe(number: int, way: str, recipe: ScanRecipe, truth_file: Path) -> Row
     )
 
 
-def score(
-    row: Row, truth_file: Path, k: int, label: np.ndarray, overlap_ratio: np.ndarray | None
-) -> None:
-    """Enter how near an answer comes to the truth."""
-    scored = read_truth(truth_file, label.shape).score(
-        label, np.zeros(label.shape) if overlap_ratio is None else overlap_ratio
+def score(row: Row, truth_file: Path, reply: Reply) -> None:
+    """Enter what was said and how near it comes to the truth."""
+    row.confidence, row.failure = reply.confidence, reply.failure
+    row.seconds, row.cpu_seconds = _rounded(reply.seconds, 1), _rounded(reply.cpu_seconds, 1)
+    if reply.failure:
+        return
+    no_ratio = reply.overlap_ratio is None
+    scored = read_truth(truth_file, reply.label.shape).score(
+        reply.label, np.zeros(reply.label.shape) if no_ratio else reply.overlap_ratio
     )
-    row.k = int(k)
-    row.exact = row.k == row.k_true
-    row.within_one = abs(row.k - row.k_true) <= 1
+    row.k = reply.k
+    row.exact = reply.k == row.k_true
+    row.within_one = abs(reply.k - row.k_true) <= 1
     row.ari = round(scored["ari"], 4)
-    row.overlap_f1 = None if overlap_ratio is None else round(scored["overlap_f1"], 4)
+    row.overlap_f1 = None if no_ratio else round(scored["overlap_f1"], 4)
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 def code_version() -> str:
@@ -133,7 +165,7 @@ def _typed(text: dict[str, str]) -> Row:
     readers = {"int": int, "float": float, "str": str, "bool": lambda cell: cell == "True"}
     content = {}
     for field in fields(Row):
-        kind = getattr(field.type, "__name__", str(field.type)).split(" | ")[0]
+        kind, *optional = (getattr(field.type, "__name__", None) or str(field.type)).split(" | ")
         cell = text[field.name]
-        content[field.name] = readers[kind](cell) if cell or kind == "str" else None
+        content[field.name] = None if optional and not cell else readers[kind](cell)
     return Row(**content)
