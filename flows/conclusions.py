@@ -3,8 +3,10 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray as xr
 
-from orimap.flows.deciding import fitted_k, left_out_pixels
+from orimap.flows.deciding import fitted_k
+from orimap.flows.gathering import left_out_pixels
 from orimap.flows.run import Run
 from orimap.tasks import fit_store, variables
 from orimap.tasks.patterns import LISTS
@@ -14,12 +16,20 @@ from orimap.tasks.stores import fingerprint, open_group
 from orimap.tasks.streaming import Progress
 
 if TYPE_CHECKING:
+    from orimap.tasks.maps import Maps
     from orimap.tasks.uncertainty import CountingNoise
 
 
+# What the maps are stored in.
+MAPS = ("clusters", "overlap", "decomposition", "line")
+# Patterns along the line through the strongest overlap: as many as fit beside each other.
+LINE_POINTS = 9
+
+
 def map_clusters(run: Run, progress: Progress) -> None:
-    """Draw the maps of the decided fit; write /clusters and /overlap."""
+    """Draw the maps of the decided fit; write /clusters, /overlap and an example of one."""
     from orimap.tasks import clusters
+    from orimap.tasks.decomposition import source_attrs
     from orimap.tasks.maps import map_clusters as draw
     from orimap.tasks.merge import merge_components
     from orimap.tasks.noise import cluster_noise
@@ -32,13 +42,15 @@ def map_clusters(run: Run, progress: Progress) -> None:
         split=request.split_unconnected,
     )
     run.marks["clusters"] = mark
-    if all(run.can_reuse("clusters", group, mark) for group in ("clusters", "overlap")):
+    if all(run.can_reuse("clusters", group, mark) for group in MAPS):
         return
     run.reused.discard("clusters")
     fitted = run.folder.read(fit_store.fit_group(fitted_k(run)))
     pattern = variables.component_pattern.read(fitted).values.astype(float)
     weight = variables.scan_weight.read(fitted).values
-    merged = merge_components(pattern, weight, left_out_pixels(run))
+    merged = merge_components(
+        pattern, weight, left_out_pixels(run), split_bent=run.request.split_bent
+    )
     maps = draw(
         weight,
         merged.component_cluster,
@@ -66,8 +78,27 @@ def map_clusters(run: Run, progress: Progress) -> None:
     ds = clusters.clusters_dataset(
         maps, mean, clusters.representatives(pattern, weight, maps), noise, mask
     )
+    ds.attrs.update(source_attrs(run.patterns))
     run.folder.write("clusters", ds, mark)
     run.folder.write("overlap", clusters.overlap_dataset(maps), mark)
+    _take_apart(run, maps, mark)
+
+
+def _take_apart(run: Run, maps: "Maps", mark: str) -> None:
+    """Write /decomposition of the strongest overlap and /line through it; empty without one."""
+    from orimap.tasks import decomposition as d
+
+    analysis, patterns = run.folder.analysis, run.patterns
+    example, along = xr.Dataset(), xr.Dataset()
+    place = d.strongest_overlap(maps.overlap_ratio, maps.ratio_error, maps.second_label)
+    if place is not None:
+        example = d.decomposition(analysis, patterns, place)
+        pair = (maps.label[place], maps.second_label[place])
+        ends = d.line_through(place, *(maps.share[..., cluster] for cluster in pair))
+        if ends is not None:
+            along = d.line(analysis, patterns, *ends, LINE_POINTS)
+    run.folder.write("decomposition", example, mark)
+    run.folder.write("line", along, mark)
 
 
 def _counting_noise(run: Run, patterns: np.ndarray) -> "CountingNoise | None":

@@ -267,6 +267,49 @@ overlap_level = Variable(
     "overlap_level", SCAN, "i", "percent", "highest of 75, 80, 85, 90, 95 reached, 0 none"
 )
 
+# analysis.zarr /decomposition, and what decompose gives ------------------------------------
+decomposed_pattern = Variable(
+    "decomposed_pattern", DETECTOR, "f", "electron",
+    "the pattern of one position as it was analysed, 0 where masked",
+)  # fmt: skip
+decomposed_contribution = Variable(
+    "decomposed_contribution", ("cluster", *DETECTOR), "f", "electron",
+    "what each cluster contributes to it",
+)  # fmt: skip
+decomposed_background = Variable(
+    "decomposed_background", DETECTOR, "f", "electron",
+    "what components that belong to no cluster contribute",
+)  # fmt: skip
+decomposed_residual = Variable(
+    "decomposed_residual", DETECTOR, "f", "electron", "the pattern less all contributions"
+)
+decomposed_share = Variable(
+    "decomposed_share", ("cluster",), "f", "1", "1 = position filled by this cluster alone"
+)
+decomposed_share_error = Variable(
+    "decomposed_share_error", ("cluster",), "f", "1", "standard error from counting noise"
+)
+decomposed_intensity = Variable(
+    "decomposed_intensity", ("cluster",), "f", "electron", "sum of each contribution"
+)
+
+# analysis.zarr /line, and what along_line gives --------------------------------------------
+line_position = Variable(
+    "line_position", ("point", "axis"), "i", "1", "row and column in the scan, the nearest ones"
+)
+line_distance = Variable(
+    "line_distance", ("point",), "f", "position", "from the first point of the line"
+)
+line_pattern = Variable(
+    "line_pattern", ("point", *DETECTOR), "f", "electron", "patterns as they were analysed"
+)
+line_share = Variable(
+    "line_share", ("point", "cluster"), "f", "1", "1 = position filled by this cluster alone"
+)
+line_share_error = Variable(
+    "line_share_error", ("point", "cluster"), "f", "1", "standard error from counting noise"
+)
+
 # analysis.zarr /baseline -------------------------------------------------------------------
 kmeans_label = Variable("kmeans_label", SCAN, "i", "1", "k-means cluster on the sketch")
 scree_value = Variable("scree_value", ("direction",), "f", "1", "singular values by tsqr")
