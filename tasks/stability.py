@@ -6,13 +6,16 @@ positions from a random start; the components are matched one to one, and the si
 matched group says how much closer its members are to each other than to the next group.
 
 Cost: ``repeats`` fits of at most ``max_iterations`` iterations each, on three quarters of the
-positions; no pass over the patterns.
+positions; no pass over the patterns. Random starts need more iterations than the one that the
+sketch gives: four repeats took as long as two to six fits.
 
 Valid for counts and for any other values, filtered or not: no noise model is assumed. It judges
 the fit, not the crystal: where a grain bends or patterns drift, the pieces of one grain may come
 back as faithfully as separate grains do, and where a start is caught in a poor minimum a right
 k looks unstable. Read the smallest silhouette as a warning of components that are not there, among
-two or three k that other evidence has singled out.
+two or three k that other evidence has singled out. On 28 even scans of the benchmark the largest k
+with all silhouettes of .8 or more, among the six from two below the true one, was right on 22 and
+within one on 25.
 
 The resampling and the silhouettes follow NMFk (Alexandrov & Vesselinov 2014,
 doi:10.1002/2013WR015037; Nebgen et al. 2021, doi:10.1088/2632-2153/aba372). Leaving out positions

@@ -121,11 +121,12 @@ def test_empty_and_even_maps_do_no_harm():
 @pytest.mark.parametrize(
     ("counts", "expected"),
     [
-        ([2, 3, 4, 4, 4, 5, 4], Plateau(4, 4, 0.8, 5)),
+        ([2, 3, 4, 4, 4, 5, 4], Plateau(4, 4, 0.8, None)),
         ([2, 3, 4, 5, 6, 7, 8], Plateau(None, 0, 0.0, None)),
-        ([2, 2, 2, 3, 3, 3, 2], Plateau(2, 4, 4 / 7, 3)),
-        ([2, 2, 2, 3, 3, 3, 4], Plateau(3, 3, 0.5, 2)),  # as frequent: the larger
-        ([2, 3, 4, 4, 4, 4, 4], Plateau(4, 5, 1.0, None)),
+        ([2, 2, 2, 3, 3, 3, 3], Plateau(2, 3, 3 / 5, 3)),  # as often each: the smaller
+        ([2, 3, 2, 3, 3, 3, 3], Plateau(3, 4, 0.8, 2)),
+        ([2, 3, 4, 4, 4, 4, 4, 6, 6, 6], Plateau(4, 5, 1.0, 6)),
+        ([2, 3, 4, 5, 6, 7, 7], Plateau(7, 2, 1.0, None)),  # cut off by the range
         ([], Plateau(None, 0, 0.0, None)),
     ],
 )
