@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 import numpy as np
 
+from orimap.flows.legacy import legacy_evidence
 from orimap.flows.run import Run, largest_k, reduced_shapes
 from orimap.tasks import fit_store, variables
 from orimap.tasks.choose_k import Decision, choose_k
@@ -74,6 +75,7 @@ def _gather_evidence(run: Run, progress: Progress) -> Evidence:
         np.array([f.attrs["relative_error"] for f in fits]),
         deviance,
         components,
+        **legacy_evidence(run),
     )
 
 

@@ -3,22 +3,24 @@
 import contextlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import zarr
 
-from orimap.flows import conclusions, deciding, preparation, steps
+from orimap.flows import conclusions, deciding, legacy, preparation, steps
 from orimap.flows.measure import Measurement, machine, versions
 from orimap.flows.request import Request
 from orimap.flows.run import Run, largest_k, reduced_shapes
 from orimap.flows.runner import StepRunner
 from orimap.tasks.acquisition import Acquisition, open_acquisition
-from orimap.tasks.choose_k import find_strategy
+from orimap.tasks.choose_k import Decision, find_strategy
 from orimap.tasks.errors import InputError
 from orimap.tasks.filters import check_filter
 from orimap.tasks.memory import predict_peak_bytes
+from orimap.tasks.published import check_size, predict_published_bytes
 from orimap.tasks.reduction import read_mask, stored_dtype, whole_or_part
 from orimap.tasks.stores import (
     SCHEMA_VERSION,
@@ -28,10 +30,13 @@ from orimap.tasks.stores import (
     mark_complete,
     only_writer,
 )
+from orimap.tasks.streaming import Progress
 from orimap.tasks.variables import SCAN
 
 # A run is defined by these; how it is computed (workers, cluster, orchestration) is not part of it.
 HOW = {"output", "file", "mask", "workers", "cluster", "orchestrate", "restart"}
+# What calls a step by its name, and gives back what the step returns.
+Step = Callable[[str, Callable[[Run, Progress], Any]], Any]
 
 
 def run_pipeline(request: Request, runner: StepRunner) -> Path:
@@ -73,20 +78,9 @@ def run_pipeline(request: Request, runner: StepRunner) -> Path:
 
 def _analyse(run: Run, mark: str) -> None:
     """Call every step in its order."""
-    from orimap.cluster.local import open_client
-
-    request, runner = run.request, run.runner
+    request = run.request
     measured = Measurement()
-    with measured, open_client(request.cluster, workers=request.workers) as client:
-        run.client = client
-        run.runner.note(f"Dask dashboard: {client.dashboard_link}")
-
-        def step(name: str, work: object) -> object:
-            with measured.step(name) as record:
-                result = runner.step(name, lambda progress: work(run, progress))
-                record["reused"] = name in run.reused
-            return result
-
+    with measured_steps(run, measured) as step:
         step("ingest", preparation.ingest)
         step("centre", preparation.centre)
         step("filter", preparation.filter_patterns)
@@ -96,7 +90,7 @@ def _analyse(run: Run, mark: str) -> None:
                 steps.fit(run)
                 record["reused"] = "fit" in run.reused
             step("score", steps.score)
-            decision = step("decide", deciding.decide)
+            decision = decide(run, step)
             more = deciding.widened(run, decision)
             if more is None:
                 break
@@ -105,28 +99,64 @@ def _analyse(run: Run, mark: str) -> None:
                 f"{run.ks[-1]}: looking at {more[0]} to {more[-1]}."
             )
             run.ks = more
-        step("clusters", conclusions.map_clusters)
-        if request.filter == "epattern":
-            step("reflections", conclusions.map_reflections)
-        step("baseline", conclusions.compare_baseline)
-        runner.table("decision", deciding.decision_rows(run, run.ks))
-        measured.facts(
-            request=request.model_dump(mode="json"),
-            versions=versions(),
-            machine=machine(),
-            predicted_peak_bytes=predicted_bytes(request, run.acquisition, len(client.nthreads())),
-            dashboard=client.dashboard_link,
-            notes=conclusions.remarks(run),
-        )
-        _finish(run, mark)
+        workers = len(run.client.nthreads())
+        measured.facts(predicted_peak_bytes=predicted_bytes(request, run.acquisition, workers))
+        conclude(run, mark, measured, step, run.acquisition.path.name)
+    report(run, measured)
+
+
+@contextmanager
+def measured_steps(run: Run, measured: Measurement) -> Iterator[Step]:
+    """Open the workers of a run; give what calls a step on them and measures it."""
+    from orimap.cluster.local import open_client
+
+    with measured, open_client(run.request.cluster, workers=run.request.workers) as client:
+        run.client = client
+        run.runner.note(f"Dask dashboard: {client.dashboard_link}")
+
+        def step(name: str, work: Callable[[Run, Progress], Any]) -> Any:
+            with measured.step(name) as record:
+                result = run.runner.step(name, lambda progress: work(run, progress))
+                record["reused"] = name in run.reused
+            return result
+
+        yield step
+
+
+def decide(run: Run, step: Step) -> Decision:
+    """Decide over the scored fits; first make what only some strategies look at."""
+    if run.request.strategy == "published":
+        step("published", legacy.fit_as_published)
+    return step("decide", deciding.decide)
+
+
+def conclude(run: Run, mark: str, measured: Measurement, step: Step, acquisition: str) -> None:
+    """Draw the maps of the decided fit; complete the results of a named acquisition."""
+    step("clusters", conclusions.map_clusters)
+    if run.request.filter == "epattern":
+        step("reflections", conclusions.map_reflections)
+    step("baseline", conclusions.compare_baseline)
+    run.runner.table("decision", deciding.decision_rows(run, run.ks))
+    measured.facts(
+        request=run.request.model_dump(mode="json"),
+        versions=versions(),
+        machine=machine(),
+        dashboard=run.client.dashboard_link,
+        notes=conclusions.remarks(run),
+    )
+    _finish(run, mark, acquisition)
+
+
+def report(run: Run, measured: Measurement) -> None:
+    """Write the report and the record of the run beside results that are complete."""
     with measured.step("report"):
-        runner.step("report", lambda _progress: _report(run, measured))
+        run.runner.step("report", lambda _progress: _report(run, measured))
     _write_json(run.folder.unfinished / "run.json", measured.record())
     for figure in sorted((run.folder.unfinished / "figures").glob("*.png")):
-        runner.image(figure.stem, figure)
+        run.runner.image(figure.stem, figure)
 
 
-def _finish(run: Run, mark: str) -> None:
+def _finish(run: Run, mark: str, acquisition: str) -> None:
     """Write the root of the results, last: only then are they complete."""
     import xarray as xr
 
@@ -141,7 +171,7 @@ def _finish(run: Run, mark: str) -> None:
         schema_version=SCHEMA_VERSION,
         orimap_version=versions()["orimap"],
         request=run.request.model_dump(mode="json"),
-        acquisition=run.acquisition.path.name,
+        acquisition=acquisition,
         decided_k=int(clusters.sizes["cluster"]),
         fitted_k=int(decision.attrs["fitted_k"]),
         notes=conclusions.remarks(run),
@@ -155,6 +185,9 @@ def _drop_stale(run: Run) -> None:
     stale = list(SCAN) if run.counts else [*SCAN, "sketch_training"]
     if run.request.filter != "epattern":
         stale.append("reflection_maps")
+    # The paper's fits take minutes: they stay where they still hold, for the next time.
+    if not run.folder.reuse("published", legacy.published_mark(run)):
+        stale.append("published")
     for name in stale:
         shutil.rmtree(run.folder.analysis / name, ignore_errors=True)
     for folder in ("fits", "basis_fits"):
@@ -206,6 +239,8 @@ def check(request: Request) -> Acquisition:
     if not roi:
         raise InputError("scan positions", "none", "widen --roi")
     range_of_k(request, acquisition)
+    if request.strategy == "published":
+        check_size(reduced_shapes(request, acquisition)[0])
     return acquisition
 
 
@@ -255,10 +290,12 @@ def ingest_mark(request: Request, acquisition: Acquisition) -> str:
 
 def run_mark(request: Request, acquisition: Acquisition) -> str:
     """Return the fingerprint of the whole request."""
-    return fingerprint(
-        ingest=ingest_mark(request, acquisition),
-        asked=request.model_dump(mode="json", exclude=HOW),
-    )
+    return request_mark(request, ingest_mark(request, acquisition))
+
+
+def request_mark(request: Request, ingest: str) -> str:
+    """Return the fingerprint of a request, of patterns that have the mark ``ingest``."""
+    return fingerprint(ingest=ingest, asked=request.model_dump(mode="json", exclude=HOW))
 
 
 def is_complete(folder: RunFolder, mark: str) -> bool:
@@ -277,7 +314,7 @@ def is_complete(folder: RunFolder, mark: str) -> bool:
 def predicted_bytes(request: Request, acquisition: Acquisition, workers: int) -> int:
     """Return the bound on the memory of this run."""
     scan, detector = reduced_shapes(request, acquisition)
-    return predict_peak_bytes(
+    needed = predict_peak_bytes(
         scan,
         detector,
         stored_dtype(acquisition.dtype, request.bin),
@@ -286,6 +323,9 @@ def predicted_bytes(request: Request, acquisition: Acquisition, workers: int) ->
         read_memory_bytes=acquisition.read_memory_bytes,
         registered=request.filter == "epattern",
     )
+    if request.strategy == "published":
+        needed = max(needed, predict_published_bytes(scan, workers=workers))
+    return needed
 
 
 @contextmanager

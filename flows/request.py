@@ -84,7 +84,9 @@ class Request(BaseModel):
         "when the best k touches the end (unless FIRST = LAST)",
     )
     strategy: str = Field(
-        "evidence", description="How k is decided: evidence, knee, or published (the paper's rule)"
+        "evidence",
+        description="How k is decided: evidence; for comparison knee, elbow, silhouette, or "
+        "published (the paper's rule, on its own fits)",
     )
     decided_k: int | None = Field(
         None, ge=1, description="Use the fit of this many components, whatever the evidence says"

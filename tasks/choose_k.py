@@ -7,10 +7,12 @@ that fit holds follows from merging (``merge.py``), whatever the strategy.
 from orimap.tasks.decision import Decision, Strategy
 from orimap.tasks.errors import InputError
 from orimap.tasks.evidence import Evidence
-from orimap.tasks.legacy import AsPublished, ByKnee
+from orimap.tasks.legacy import AsPublished, ByElbow, ByKnee, BySilhouette
 from orimap.tasks.weigh_evidence import ByEvidence
 
-STRATEGIES: dict[str, Strategy] = {s.name: s for s in (ByEvidence(), ByKnee(), AsPublished())}
+STRATEGIES: dict[str, Strategy] = {
+    s.name: s for s in (ByEvidence(), ByKnee(), ByElbow(), BySilhouette(), AsPublished())
+}
 
 
 def choose_k(evidence: Evidence, strategy: str, forced: int | None = None) -> Decision:

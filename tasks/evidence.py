@@ -8,6 +8,7 @@ import xarray as xr
 from orimap.tasks import variables
 from orimap.tasks.knee import RangeOfInterest, range_of_interest
 from orimap.tasks.merge import Merged
+from orimap.tasks.published import PublishedFits
 
 METRICS = ("ssim", "gmsd", "mdsi", "psnr")
 
@@ -51,6 +52,10 @@ class Evidence:
     deviance : (number of k, positions) array or None
         Held-out deviance of each position; None where the values are not counts.
     components : list of Components
+    silhouette : (number of k,) array or None
+        Of the scan positions by their largest component; only where a strategy asks for it.
+    published : PublishedFits or None
+        The paper's own fits; only where a strategy asks for them.
     """
 
     ks: np.ndarray
@@ -60,6 +65,8 @@ class Evidence:
     relative_error: np.ndarray
     deviance: np.ndarray | None
     components: list[Components]
+    silhouette: np.ndarray | None = None
+    published: PublishedFits | None = None
 
     @property
     def distinct(self) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The pipeline from store to store on tiny simulated scans."""
 
+import functools
 import json
 import os
 import signal
@@ -19,7 +20,7 @@ from orimap.flows import conclusions, pipeline, preparation, steps
 from orimap.flows.pipeline import run_pipeline
 from orimap.flows.request import Request
 from orimap.flows.runner import NoDisplay, PlainRunner
-from orimap.tasks import variables
+from orimap.tasks import published, variables
 from orimap.tasks.errors import InputError
 from orimap.tasks.scan_recipe import ScanRecipe
 from orimap.tasks.simulate import SCAN_STEP_NM
@@ -384,12 +385,26 @@ def test_a_forced_number_is_used_whatever_the_evidence_says(scan, same_workers, 
     assert tree["decision"].attrs["strategy"] == "forced"
 
 
-@pytest.mark.parametrize("strategy", ["knee", "published"])
-def test_the_other_strategies_run_too(scan, same_workers, tmp_path, strategy):
+@pytest.mark.parametrize("strategy", ["knee", "elbow", "silhouette", "published"])
+def test_the_other_strategies_run_too(scan, same_workers, tmp_path, monkeypatch, strategy):
+    # Images of the paper's size take minutes, whatever the scan.
+    small = functools.partial(published.published_fits, side=16)
+    monkeypatch.setattr(published, "published_fits", small)
     run(scan, tmp_path, k="2:4", strategy=strategy)
     tree = results(tmp_path)
     assert tree["decision"].attrs["strategy"] == strategy
     assert tree.attrs["fitted_k"] in (2, 3, 4)
+    assert ("published" in tree) == (strategy == "published")
+
+
+def test_a_scan_too_large_for_the_paper_s_fits_is_refused_before_any_work(
+    scan, same_workers, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(published, "MOST_POSITIONS", 100)
+    with pytest.raises(InputError, match="12 x 14 = 168, which would take"):
+        run(scan, tmp_path / "new", strategy="published")
+    assert not (tmp_path / "new").exists()
+    assert same_workers == []
 
 
 @pytest.mark.parametrize(

@@ -5,20 +5,19 @@ from orimap.tasks.choose_k import STRATEGIES, choose_k
 from orimap.tasks.errors import InputError
 from orimap.tasks.evidence import METRICS, Components, Evidence
 from orimap.tasks.merge import Merged
+from orimap.tasks.published import PublishedFits
 
 POSITIONS = 400
 
 
-def components(k, distinct, metrics=None):
+def components(k, distinct):
     """The components of one fit: ``distinct`` patterns, the rest joined to the first of them."""
     member = np.minimum(np.arange(k), distinct - 1)
-    if metrics is None:
-        off = 0.5 + 0.01 * k
-        metrics = {name: np.where(np.eye(k, dtype=bool), 1.0, off) for name in METRICS}
+    metrics = {name: np.where(np.eye(k, dtype=bool), 1.0, 0.5 + 0.01 * k) for name in METRICS}
     return Components(metrics, Merged(member, np.eye(k), np.ones(k), True))
 
 
-def evidence(drops=None, *, first=1, distinct=None, loss=None, metrics=None, spread=0.02):
+def evidence(drops=None, *, first=1, distinct=None, loss=None, spread=0.02):
     """Evidence whose mean held-out deviance falls by ``drops`` from k to k + 1."""
     count = len(drops) + 1 if drops is not None else len(distinct)
     ks = np.arange(first, first + count)
@@ -35,7 +34,9 @@ def evidence(drops=None, *, first=1, distinct=None, loss=None, metrics=None, spr
         2.0,
         np.full(count, 0.3),
         deviance,
-        [components(k, d, (metrics or {}).get(k)) for k, d in zip(ks, distinct, strict=True)],
+        [components(k, d) for k, d in zip(ks, distinct, strict=True)],
+        silhouette=np.where(ks > 1, 1.0 / ks, np.nan),
+        published=PublishedFits(ks, 1.0 / ks, 1, {name: np.ones((1, 1)) for name in METRICS}),
     )
 
 
@@ -139,63 +140,6 @@ def test_without_counts_and_without_a_knee_the_confidence_is_low():
     assert (decision.fitted_k, decision.confidence) == (2, "low")
 
 
-def test_the_knee_decides_where_it_is_asked_to_and_the_last_k_where_there_is_none():
-    bent = [100, 80, 60, 40, 20, 10, 9.9, 9.8, 9.7, 9.6]
-    assert choose_k(evidence([1] * 9, loss=bent), "knee").fitted_k == 5
-    assert choose_k(evidence([1] * 9, loss=np.ones(10)), "knee").fitted_k == 10
-
-
-def published_metrics(size=12):
-    """Matrices whose column means, diagonal included, are extreme at known columns."""
-    rng = np.random.default_rng(5)
-    tables = {name: rng.uniform(0.4, 0.6, (size, size)) for name in METRICS}
-    for table in tables.values():
-        np.fill_diagonal(table, 0.5)
-    tables["ssim"][:, 7] = 0.1
-    tables["gmsd"][:, 3] = 0.9
-    tables["mdsi"][:, 3] = 0.9
-    tables["psnr"][:, 9] = 70
-    return tables
-
-
-def test_the_published_rule_matches_a_worked_fit_of_twelve():
-    found = evidence([1] * 14, metrics={12: published_metrics()})
-    decision = choose_k(found, "published")
-    assert {c.name: c.vote for c in decision.criteria} == {
-        "SSIM": 8, "GMSD": 4, "MDSI": 4, "PSNR": 10,
-    }  # fmt: skip
-    assert decision.fitted_k == 4
-
-
-def test_the_published_rule_counts_the_diagonal():
-    tables = published_metrics()
-    # Off the diagonal column 7 is lowest by far; the diagonal lifts it above the others.
-    np.fill_diagonal(tables["ssim"], 0.0)
-    tables["ssim"][7, 7] = 12
-    found = evidence([1] * 14, metrics={12: tables})
-    assert {c.name: c.vote for c in choose_k(found, "published").criteria}["SSIM"] != 8
-
-
-def test_ties_of_the_published_rule_go_to_ssim():
-    tables = published_metrics()
-    tables["mdsi"][:, 3], tables["mdsi"][:, 5] = 0.5, 0.9
-    assert choose_k(evidence([1] * 14, metrics={12: tables}), "published").fitted_k == 8
-
-
-def test_the_published_rule_does_without_ssim_where_patterns_are_too_small():
-    tables = published_metrics()
-    tables["ssim"][:] = np.nan
-    decision = choose_k(evidence([1] * 14, metrics={12: tables}), "published")
-    assert "SSIM" not in {c.name for c in decision.criteria}
-    assert decision.fitted_k == 4
-
-
-@pytest.mark.parametrize(("first", "last", "size"), [(1, 8, 8), (14, 18, 14)])
-def test_the_published_rule_takes_the_fit_nearest_to_twelve(first, last, size):
-    found = evidence([1] * (last - first), first=first)
-    assert f"one fit of {size} components" in choose_k(found, "published").reasons[0]
-
-
 def test_metrics_vote_for_the_k_whose_components_are_least_alike():
     # SSIM grows with k here, so that the smallest k with a pair has it lowest.
     decision = by_evidence(evidence(None, loss=np.ones(5), distinct=[1, 2, 2, 2, 2]))
@@ -226,5 +170,5 @@ def test_a_forced_number_must_have_been_fitted():
 
 
 def test_an_unknown_strategy_is_named_with_those_there_are():
-    with pytest.raises(InputError, match="evidence, knee, published"):
+    with pytest.raises(InputError, match="evidence, knee, elbow, silhouette, published"):
         choose_k(evidence([50, 30]), "coin")
