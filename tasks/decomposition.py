@@ -16,11 +16,12 @@ from orimap.tasks.patterns import PatternSource
 from orimap.tasks.stores import open_group
 from orimap.tasks.streaming import Block
 
-# Half-lengths of a line through an overlap, positions: the shortest that shows both patterns alone.
-HALF_LENGTHS = (4, 6, 8, 12, 16, 24)
+# Half-lengths of a line through an overlap, steps: the shortest that shows both patterns alone.
+HALF_LENGTHS = (4, 8, 12, 16, 24)
 # So near to the best line in what it shows at its ends, a shorter one is better.
 AS_GOOD = 0.95
-ANGLES_DEG = np.arange(0, 360, 15)
+# Along rows, columns and diagonals every point of a line is a position, evenly far from the next.
+DIRECTIONS = tuple((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0))
 
 
 def decompose(results: Path, position: tuple[int, int]) -> xr.Dataset:
@@ -214,18 +215,24 @@ def strongest_overlap(
     Returns
     -------
     (int, int) or None
-        None where nothing overlaps.
+        Away from the edges of the scan, where there is room for a line on both sides, if there is
+        any overlap there. None where nothing overlaps.
     """
-    if not np.any(second >= 0):
+    inside = np.zeros(second.shape, bool)
+    room = HALF_LENGTHS[0]
+    inside[room : second.shape[0] - room, room : second.shape[1] - room] = True
+    overlaps = second >= 0
+    chosen = overlaps & inside if np.any(overlaps & inside) else overlaps
+    if not chosen.any():
         return None
-    sure = np.where(second >= 0, ratio - np.nan_to_num(error), -np.inf)
+    sure = np.where(chosen, ratio - np.nan_to_num(error), -np.inf)
     y, x = np.unravel_index(np.argmax(sure), sure.shape)
     return int(y), int(x)
 
 
 def line_through(
     position: tuple[int, int], first: np.ndarray, second: np.ndarray
-) -> tuple[tuple[float, float], tuple[float, float]] | None:
+) -> tuple[tuple[int, int], tuple[int, int]] | None:
     """Find the line through an overlap that runs from one pattern to the other.
 
     Parameters
@@ -238,22 +245,22 @@ def line_through(
     Returns
     -------
     (start, end) or None
-        Of the lines of several lengths and directions that stay in the scan, the one with the
-        largest share of the first at its beginning and of the second at its end; a shorter one
-        where it is nearly as good. None where no line fits.
+        Of the lines of several lengths along rows, columns and diagonals, the one with the largest
+        share of the first at its beginning and of the second at its end; a shorter one where it is
+        nearly as good. None where no line stays in the scan.
     """
-    found = []
-    last = np.array(first.shape) - 1
+    middle, last = np.array(position), np.array(first.shape) - 1
+    best_of: dict[int, tuple] = {}
     for half in HALF_LENGTHS:
-        for angle in np.deg2rad(ANGLES_DEG):
-            step = half * np.array([np.sin(angle), np.cos(angle)])
-            ends = np.array([position - step, position + step])
-            if np.any(ends < 0) or np.any(ends > last):
+        for direction in DIRECTIONS:
+            start, end = (middle + sign * half * np.array(direction) for sign in (-1, 1))
+            if np.any(np.minimum(start, end) < 0) or np.any(np.maximum(start, end) > last):
                 continue
-            (y0, x0), (y1, x1) = np.round(ends).astype(int)
-            shown = min(first[y0, x0], 1.0) + min(second[y1, x1], 1.0)
-            found.append((shown, tuple(ends[0].tolist()), tuple(ends[1].tolist())))
-    if not found:
+            ends = tuple(start.tolist()), tuple(end.tolist())
+            shown = min(first[ends[0]], 1.0) + min(second[ends[1]], 1.0)
+            if half not in best_of or shown > best_of[half][0]:
+                best_of[half] = (shown, ends)
+    if not best_of:
         return None
-    best = max(shown for shown, *_ in found)
-    return next((start, end) for shown, start, end in found if shown >= AS_GOOD * best)
+    enough = AS_GOOD * max(shown for shown, _ in best_of.values())
+    return next(ends for shown, ends in best_of.values() if shown >= enough)

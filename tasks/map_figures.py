@@ -154,7 +154,7 @@ def dark_fields_figure(
         _, high = shown_range(fields[..., cluster])
         show_map(axes, fields[..., cluster], cmap="gray", vmin=0, vmax=high or 1)
         bare(axes, colours[cluster], 2.5)
-        _cluster_number(axes, cluster, colours[cluster])
+        write_number(axes, cluster, colours[cluster])
         places_here = int(places[cluster])
         said = f"to {figure_text(high)} {_unit(units)}" if places_here else "no place of its own"
         axes.annotate(
@@ -169,7 +169,7 @@ def dark_fields_figure(
     return figure
 
 
-def _cluster_number(axes: Axes, cluster: int, colour: str) -> None:
+def write_number(axes: Axes, cluster: int, colour: str) -> None:
     """Write a cluster's number above its map, on its colour."""
     axes.annotate(
         str(cluster), (0, 1), (7, 6), xycoords="axes fraction", textcoords="offset points",

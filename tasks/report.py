@@ -57,6 +57,7 @@ def _cluster_cards(results: Results) -> list[dict]:
     representatives = results.values("clusters", "cluster_representative")
     mask = analysed_mask(results)
     owners = results.values("clusters", "component_cluster")
+    parents = results.values("clusters", "cluster_parent")
     if labels is None:
         return []
     count = int(labels.max()) + 1
@@ -75,7 +76,12 @@ def _cluster_cards(results: Results) -> list[dict]:
                 "share": text.percent_text(size / labels.size),
                 "components": []
                 if owners is None
-                else [int(c) for c in np.flatnonzero(owners == cluster)],
+                else [
+                    int(c)
+                    for c in np.flatnonzero(
+                        owners == (cluster if parents is None else parents[cluster])
+                    )
+                ],
                 "mean": None if means is None else _tile(means[cluster], mask),
                 "representative": None
                 if representatives is None
@@ -172,7 +178,11 @@ def _page(results: Results, run: Mapping[str, Any], images: Mapping[str, dict]) 
     second = results.values("overlap", "second_label")
     owners = results.values("clusters", "component_cluster")
     left_out = analysed_mask(results)
-    decided = stored_k(results, "decided_k")
+    clusters = decided = stored_k(results, "decided_k")
+    parents = results.values("clusters", "cluster_parent")
+    if parents is not None:
+        # Pieces of one pattern are clusters of their own, but no further patterns.
+        decided = len(np.unique(parents))
     numbers = {"decided_k": decided, "fitted_k": stored_k(results, "fitted_k")}
     overlapping = None
     if labels is not None and ratio is not None and level is not None:
@@ -180,7 +190,7 @@ def _page(results: Results, run: Mapping[str, Any], images: Mapping[str, dict]) 
     request = run.get("request") or text.decoded(results.attrs.get("request")) or {}
     confidence = decision.get("confidence")
     return {
-        "title": text.headline(decided, confidence),
+        "title": text.headline(decided, confidence, clusters),
         "confidence": confidence,
         "source": source_name(facts),
         "measured": measured_sentence(results),
@@ -202,6 +212,9 @@ def _page(results: Results, run: Mapping[str, Any], images: Mapping[str, dict]) 
         "criteria": _criteria_rows(results),
         "k_table": _k_table(results),
         "overlap": overlapping,
+        "overlap_note": text.overlap_sentence(results.attr("overlap")),
+        "map_notes": text.map_sentences(results.attr("clusters"), request, parents),
+        "taken_apart": text.decomposition_sentence(results.attr("decomposition")),
         "overlap_pairs": []
         if labels is None or second is None or ratio is None
         else text.overlap_pairs(labels, second, ratio),
@@ -236,6 +249,7 @@ def _page(results: Results, run: Mapping[str, Any], images: Mapping[str, dict]) 
 
 FIGURES = (
     *("cluster_map", "clusters", "overlap", "baseline", "fidelity", "shares"),
+    *("decomposition", "line"),
     *("acquisition", "beam_shift"),
     *("loss", "held_out", "distinct", "pairs", "scree"),
     *("reflection_maps", "dark_field"),
@@ -270,6 +284,7 @@ def write_report(results: Path, output: Path, *, run: Mapping[str, Any]) -> Path
     found = read_results(results)
     drawings = [
         *draw.map_drawings(found),
+        *draw.overlap_drawings(found),
         *draw.acquisition_drawings(found),
         *draw.evidence_drawings(found),
         *draw.reflection_drawings(found),

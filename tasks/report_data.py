@@ -15,7 +15,7 @@ from orimap.tasks.stores import open_group
 
 GROUPS = (
     *("acquisition", "analysed", "sketch", "decision", "clusters", "overlap", "baseline"),
-    "reflection_maps",
+    *("reflection_maps", "decomposition", "line"),
 )
 METRICS = {"SSIM": "ssim", "GMSD": "gmsd", "MDSI": "mdsi", "PSNR": "psnr"}
 PAIR_METRICS = {**METRICS, "cosine": "cosine"}
@@ -43,6 +43,11 @@ class Results:
     def attr(self, group: str) -> Mapping[str, Any]:
         """Return the attributes of one group."""
         return self.groups[group].attrs
+
+    @property
+    def intensity_units(self) -> str:
+        """The unit of the intensities, electrons where nothing else is known."""
+        return str(self.groups["acquisition"].attrs.get("intensity_units", "electron"))
 
     def values(self, group: str, name: str) -> np.ndarray | None:
         """Return an array, or None where it is absent or holds no number."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from orimap.tasks import curves, figures, map_figures
+from orimap.tasks import curves, figures, map_figures, overlap_figures
 from orimap.tasks import report_text as text
 from orimap.tasks.map_images import ScanGrid
 from orimap.tasks.page import Drawing
@@ -91,6 +91,59 @@ def map_drawings(results: Results) -> list[Drawing]:
                 "shares",
                 "Maps of the share of each cluster at every position.",
                 lambda: figures.share_figure(shares[::step, ::step].values, coarse),
+            )
+        )
+    return made
+
+
+def overlap_drawings(results: Results) -> list[Drawing]:
+    """Return the figures of the strongest overlap: what it is made of, and a line through it."""
+    fitted = results.values("sketch", "detector_fitted")
+    fitted = None if fitted is None else fitted.astype(bool)
+    made = []
+    found, facts = results.groups["decomposition"], results.attr("decomposition")
+    if "decomposed_pattern" in found:
+        units = {"electron": "electrons"}.get(results.intensity_units, results.intensity_units)
+        parts = overlap_figures.parts_of(
+            *(
+                found[f"decomposed_{name}"].values
+                for name in ("contribution", "share", "share_error", "background")
+            ),
+            units=units,
+        )
+        y, x = (int(at) for at in facts["position"])
+        made.append(
+            Drawing(
+                "decomposition",
+                f"The pattern at row {y}, column {x} as the sum of what each cluster contributes, "
+                "of the background and of what is left.",
+                lambda: overlap_figures.decomposition_figure(
+                    found["decomposed_pattern"].values,
+                    parts,
+                    found["decomposed_residual"].values,
+                    units=units,
+                    clusters=found.sizes["cluster"],
+                    fitted=fitted,
+                ),
+            )
+        )
+    line = results.groups["line"]
+    labels = results.values("clusters", "cluster_label")
+    ratio = results.values("overlap", "overlap_ratio")
+    if "line_pattern" in line and labels is not None and ratio is not None:
+        names = ("position", "pattern", "share", "share_error")
+        made.append(
+            Drawing(
+                "line",
+                "The map of clusters with a line across an overlap, the shares along the line as "
+                "curves, and below them the patterns.",
+                lambda: overlap_figures.line_figure(
+                    labels,
+                    ratio,
+                    *(line[f"line_{name}"].values for name in names),
+                    scan_grid(results.attr("acquisition")),
+                    fitted=fitted,
+                ),
             )
         )
     return made

@@ -96,11 +96,13 @@ def bytes_text(size: Any) -> str:
     return f"{known:.1f} TB"
 
 
-def headline(decided: int | None, confidence: str | None) -> str:
-    """Return the answer in one sentence."""
+def headline(decided: int | None, confidence: str | None, connected: int | None = None) -> str:
+    """Return the answer in one sentence; ``connected`` clusters where patterns were split."""
     if decided is None:
         return "The number of distinct patterns is not decided"
     answer = count_text(decided, "distinct pattern")
+    if connected is not None and connected != decided:
+        answer += f" in {count_text(connected, 'connected cluster')}"
     return f"{answer}, {confidence} confidence" if confidence else answer
 
 
@@ -302,6 +304,73 @@ def overlap_pairs(
         {"first": int(found[i][0]), "second": int(found[i][1]), "positions": int(counts[i])}
         for i in order
     ]
+
+
+def overlap_sentence(facts: Mapping[str, Any]) -> str:
+    """Say how many second patterns were within their error and so not called overlap."""
+    within, needed = whole(facts.get("positions_within_error")), facts.get("standard_errors_needed")
+    if within is None or number(needed) is None:
+        return ""
+    rule = f"A second pattern counts where its share is at least {number(needed):g} times its "
+    rule += "standard error from counting noise"
+    if not within:
+        return rule + "; here that left none out."
+    was = "position was" if within == 1 else "positions were"
+    return rule + f"; {count_text(within, was, was)} not called overlap for that reason."
+
+
+def map_sentences(
+    facts: Mapping[str, Any], request: Mapping[str, Any], parents: np.ndarray | None
+) -> list[str]:
+    """Say what regularity and splitting did to the map.
+
+    Parameters
+    ----------
+    facts : mapping
+        Attributes of /clusters.
+    request : mapping
+        What the run was asked.
+    parents : (cluster,) array or None
+        The cluster whose components each cluster has.
+    """
+    said = []
+    regularity, moved = number(request.get("regularity")), whole(facts.get("positions_moved"))
+    if regularity and moved is not None:
+        said.append(
+            f"With a regularity of {regularity:g}, {count_text(moved, 'position')} went over to "
+            "the cluster of most of the neighbours; shares are as they were."
+        )
+    if request.get("split_unconnected") and parents is not None:
+        whole_ones = len(np.unique(parents))
+        if len(parents) == whole_ones:
+            said.append("No cluster has unconnected parts that were large enough to be split.")
+        else:
+            said.append(
+                f"{count_text(whole_ones, 'distinct pattern')} were split into "
+                f"{count_text(len(parents), 'cluster')} that are each connected in the scan: "
+                + "; ".join(
+                    f"{', '.join(map(str, np.flatnonzero(parents == parent)))} have the same "
+                    "pattern"
+                    for parent in np.unique(parents)
+                    if np.count_nonzero(parents == parent) > 1
+                )
+                + "."
+            )
+    return said
+
+
+def decomposition_sentence(facts: Mapping[str, Any]) -> str:
+    """Say which position is taken apart, and how strongly two patterns overlap there."""
+    place = decoded(facts.get("position"))
+    if place is None:
+        return ""
+    y, x = (int(at) for at in place)
+    ratio, error = number(facts.get("overlap_ratio")), number(facts.get("overlap_ratio_error"))
+    text = f"Row {y}, column {x} (counted from 0) is where two patterns most surely overlap"
+    if ratio is not None:
+        spread = "" if error is None else f" ± {error:.2f}"
+        text += f": the second share is {ratio:.2f}{spread} of the first"
+    return text + "."
 
 
 def step_rows(steps: Sequence[Mapping[str, Any]]) -> list[dict]:

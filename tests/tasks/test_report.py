@@ -186,7 +186,9 @@ def make_analysis(
             {
                 v.cluster_label: label.astype(np.int16),
                 v.component_cluster: owners.astype(np.int16),
+                v.cluster_parent: np.arange(clusters),
                 v.cluster_share: share,
+                v.cluster_share_error: np.full_like(share, 0.02),
                 v.cluster_size: np.bincount(label.ravel(), minlength=clusters),
                 v.cluster_mean_pattern: mean,
                 v.cluster_representative: pure,
@@ -197,13 +199,38 @@ def make_analysis(
                 v.cluster_nsd_whole: np.arange(clusters) + 6.61,
                 v.cluster_nsd_corner: np.full(clusters, np.nan),
                 v.cluster_nsd_robust: np.full(clusters, 0.25),
-            }
+            },
+            positions_moved=12,
         ),
         "overlap": data(
             {
                 v.overlap_ratio: ratio.astype(np.float32),
+                v.overlap_ratio_error: np.full(scan, 0.03, np.float32),
                 v.second_label: second.astype(np.int16),
                 v.overlap_level: level.astype(np.int16),
+            },
+            positions_within_error=1234,
+            standard_errors_needed=3.0,
+        ),
+        "decomposition": data(
+            {
+                v.decomposed_pattern: pure.mean(0),
+                v.decomposed_contribution: pure * np.linspace(1, 0, clusters + 1)[:-1, None, None],
+                v.decomposed_background: pure[0] / 10,
+                v.decomposed_residual: mean[0] - pure[0],
+                v.decomposed_share: np.linspace(1, 0, clusters + 1)[:-1],
+                v.decomposed_share_error: np.full(clusters, 0.02),
+                v.decomposed_intensity: pure.sum(axis=(1, 2)),
+            },
+            position=[9, 11], overlap_ratio=0.97, overlap_ratio_error=0.04,
+        ),
+        "line": data(
+            {
+                v.line_position: np.stack([np.arange(2, 11)] * 2, axis=1).clip(0, min(scan) - 1),
+                v.line_distance: np.arange(9) * np.sqrt(2),
+                v.line_pattern: np.stack([pure[0]] * 9),
+                v.line_share: np.full((9, clusters), 0.5),
+                v.line_share_error: np.full((9, clusters), np.nan),
             }
         ),
         "baseline": data(
@@ -622,3 +649,40 @@ def test_overlap_counts_are_those_worked_by_hand():
 def test_the_size_of_a_scan_is_told_in_plain_figures(step, said):
     facts = {"scan_step": step, "scan_units": "nm"}
     assert text.acquisition_sentence((512, 400), None, facts) == said
+
+
+def test_the_page_says_which_second_patterns_were_within_their_error(written):
+    _, page = written
+    words = " ".join(" ".join(page.words).split())
+    assert "at least 3 times its standard error from counting noise; 1 234 positions" in words
+    assert "Row 9, column 11 (counted from 0)" in words
+    assert "0.97 ± 0.04 of the first" in words
+
+
+def test_regularity_and_splitting_are_put_into_words():
+    facts = {"positions_moved": 1}
+    assert text.map_sentences(facts, {"regularity": 0.0}, np.arange(3)) == []
+    (moved,) = text.map_sentences(facts, {"regularity": 0.5}, np.arange(3))
+    assert moved.startswith("With a regularity of 0.5, 1 position went over")
+    asked = {"split_unconnected": True}
+    (split,) = text.map_sentences(facts, asked, np.array([0, 1, 2, 1, 0, 1]))
+    assert split == (
+        "3 distinct patterns were split into 6 clusters that are each connected in the scan: "
+        "0, 4 have the same pattern; 1, 3, 5 have the same pattern."
+    )
+    (none,) = text.map_sentences(facts, asked, np.arange(2))
+    assert none.startswith("No cluster has unconnected parts")
+
+
+def test_overlaps_that_are_all_certain_are_said_to_be_so():
+    facts = {"positions_within_error": 0, "standard_errors_needed": 3.0}
+    assert text.overlap_sentence(facts).endswith("; here that left none out.")
+    assert "; 1 position was not called overlap" in text.overlap_sentence(
+        facts | {"positions_within_error": 1}
+    )
+    assert text.overlap_sentence({}) == ""
+
+
+def test_split_clusters_are_named_beside_the_distinct_patterns():
+    assert text.headline(6, "high", 6) == "6 distinct patterns, high confidence"
+    assert text.headline(6, None, 8) == "6 distinct patterns in 8 connected clusters"
