@@ -68,6 +68,17 @@ def test_a_representative_has_the_mean_weight_where_its_cluster_is_strongest():
     np.testing.assert_allclose(representatives(patterns, weights, maps), expected)
 
 
+def test_pieces_of_a_split_cluster_have_representatives_of_the_same_components():
+    patterns, weights = worked_maps()[0], np.zeros((3, 11, 3))
+    weights[:, :4, 0] = 100
+    weights[:, 4:7, 1] = 50
+    weights[:, 7:] = [60, 0, 20]
+    maps = map_clusters(weights, np.array([0, 1, 0]), split=True)
+    np.testing.assert_array_equal(maps.parent, [0, 1, 0])
+    expected = [100 * patterns[0], 50 * patterns[1], 60 * patterns[0] + 20 * patterns[2]]
+    np.testing.assert_allclose(representatives(patterns, weights, maps), expected)
+
+
 def test_the_stored_clusters_agree_with_themselves():
     rng = np.random.default_rng(0)
     maps = worked_maps()[2]
