@@ -98,12 +98,22 @@ def test_stable_components_are_those_that_were_mixed(script):
     patterns[0, :10] = patterns[1, 10:20] = patterns[2, 20:] = 0.1
     weights = 2000 * rng.dirichlet([0.2] * 3, 60).astype(np.float32)
     counts = rng.poisson(weights @ patterns).astype(np.float32)
-    found, silhouette = nmfk.stable_components(counts, 3, rng)
+    scale = np.ones_like(counts)
+    found, silhouette = nmfk.stable_components(counts, scale, 3, rng)
     cosine = (found @ patterns.T) / np.linalg.norm(found, axis=1)[:, None] / np.sqrt(0.1)
     assert np.sort(cosine.argmax(axis=1)).tolist() == [0, 1, 2]
     assert cosine.max(axis=1).min() > 0.95
     assert silhouette > nmfk.STABLE_SILHOUETTE
-    assert nmfk.stable_components(counts, 5, rng)[1] < nmfk.STABLE_SILHOUETTE
+    assert nmfk.stable_components(counts, scale, 5, rng)[1] < nmfk.STABLE_SILHOUETTE
+
+
+def test_scaled_counts_have_noise_of_the_same_size(script):
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(np.outer([5, 20, 80], rng.uniform(1, 9, 4000))).astype(np.float32)
+    scaled = counts * script("nmfk").poisson_scale(counts)
+    expected = np.sqrt(counts.mean(axis=0) * counts.mean(axis=1)[:, None]) / counts.mean()
+    residual = scaled - expected
+    assert np.ptp(residual.std(axis=1)) < 0.1 * residual.std()
 
 
 def test_rules_of_nmfk_take_stable_numbers_only(script):
