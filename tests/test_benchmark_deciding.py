@@ -109,11 +109,13 @@ def test_stable_components_are_those_that_were_mixed(script):
 
 def test_scaled_counts_have_noise_of_the_same_size(script):
     rng = np.random.default_rng(0)
-    counts = rng.poisson(np.outer([5, 20, 80], rng.uniform(1, 9, 4000))).astype(np.float32)
-    scaled = counts * script("nmfk").poisson_scale(counts)
-    expected = np.sqrt(counts.mean(axis=0) * counts.mean(axis=1)[:, None]) / counts.mean()
-    residual = scaled - expected
-    assert np.ptp(residual.std(axis=1)) < 0.1 * residual.std()
+    of_positions, of_pixels = np.repeat([1, 4, 16], 200)[:, None], rng.uniform(1, 9, 100)
+    expected = of_positions * of_pixels
+    counts = rng.poisson(expected).astype(np.float32)
+    noise = (counts - expected) * script("nmfk").poisson_scale(counts)
+    dim, middle, bright = noise.reshape(3, -1).std(axis=1)
+    assert middle == pytest.approx(dim, rel=0.03)  # they differ fourfold without
+    assert bright == pytest.approx(dim, rel=0.03)
 
 
 def test_rules_of_nmfk_take_stable_numbers_only(script):
