@@ -1,14 +1,14 @@
 """The practice that the paper automates: scikit-learn's NMF for every k, and the knee of its loss.
 
 Plain counts, no scaling of the components, the largest weight as the label. To end in minutes,
-patterns on detectors wider than 96 px are binned 2 x 2, and handed over as a sparse matrix, which
+patterns on detectors wider than 64 px are binned 2 x 2, and handed over as a sparse matrix, which
 gives the same fits.
 """
 
 import numpy as np
 from answers import MOST_K, Answer, bin_patterns, from_weights
 
-WIDEST_PX = 96
+WIDEST_PX = 64
 
 
 def prepare(patterns: np.ndarray) -> np.ndarray:
