@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orimap.flows import cli_simulate
+from orimap.flows import cli_decide, cli_simulate
 from orimap.flows.cli_answers import Debug, Quiet, analyse, answers, print_lines, print_result
 from orimap.flows.cli_options import Config, read_request, with_request_options
 from orimap.flows.request import Request
@@ -33,6 +33,8 @@ Examples:
       a scan whose file does not know its shape; patterns binned 2 x 2
   orimap run scan.blo --output results --decided-k 9
       again with another number of patterns, from the fits that are there
+  orimap decide results --strategy knee
+      as an older rule would decide, from the fits that are there
   orimap compare-filters scan.blo --output filters
       raw, 3x3 mean and ePattern side by side: which one to take
   orimap simulate scan.zarr --grains 12 --bend 1.5
@@ -189,6 +191,9 @@ def run(
     with _can_go_on():
         output = analyse(request, choose_display(quiet=quiet), debug=debug)
     print_result(output)
+
+
+decide = app.command()(cli_decide.decide)
 
 
 @contextmanager

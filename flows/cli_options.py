@@ -28,21 +28,25 @@ Config = Annotated[
 
 
 def with_request_options(
-    command: Callable[..., None], *, without: Collection[str] = ()
+    command: Callable[..., None], *, without: Collection[str] = (), stored: bool = False
 ) -> Callable[..., None]:
-    """Give a command the options of a request, before its own, but for some fields."""
+    """Give a command the options of a request, before its own, but for some fields.
+
+    ``stored``: they change a request that is stored. So there are no defaults, and a flag can be
+    given either way.
+    """
     own = [
         parameter
         for parameter in inspect.signature(command).parameters.values()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     ]
-    parameters = [*_request_parameters(without), *own]
+    parameters = [*_request_parameters(without, stored), *own]
     command.__signature__ = inspect.Signature(parameters)
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     return command
 
 
-def _request_parameters(without: Collection[str]) -> Iterator[inspect.Parameter]:
+def _request_parameters(without: Collection[str], stored: bool) -> Iterator[inspect.Parameter]:
     """Make the parameters: one for each field of the request.
 
     Every value arrives as text, None where it was not given, for the request to read: so
@@ -56,9 +60,11 @@ def _request_parameters(without: Collection[str]) -> Iterator[inspect.Parameter]
         plain = "PATH" if Path in kinds else "INTEGER" if int in kinds else "TEXT"
         metavar = WRITTEN_AS.get(name) or choices or plain
         flag = field.annotation is bool
-        default = "" if flag or field.is_required() else _written(field.default)
+        default = "" if flag or stored or field.is_required() else _written(field.default)
         described = f"{field.description}{default and f' [{default}]'}"
         option = "--" + name.replace("_", "-")
+        if flag and stored:
+            option += "/--no-" + name.replace("_", "-")
         if name == "file":
             info = typer.Argument(metavar="FILE", help=described, show_default=False)
         elif flag:
@@ -68,8 +74,8 @@ def _request_parameters(without: Collection[str]) -> Iterator[inspect.Parameter]
         yield inspect.Parameter(
             name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=False if flag else None,
-            annotation=Annotated[bool if flag else str | None, info],
+            default=False if flag and not stored else None,
+            annotation=Annotated[(bool | None if stored else bool) if flag else str | None, info],
         )
 
 

@@ -50,5 +50,6 @@ def estimate(request: Request, acquisition: Acquisition) -> Estimate:
             detector,
             workers=min(workers, available_cores()),
             registered=request.filter == "epattern",
+            published=request.strategy == "published",
         ),
     )

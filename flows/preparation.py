@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from orimap.flows.request import Request
 from orimap.flows.run import Run, reduced_shapes
 from orimap.tasks import variables
 from orimap.tasks.errors import InputError
@@ -112,7 +113,12 @@ def centre(run: Run, progress: Progress) -> None:
             beam.attrs["finding"],
             "leave --centre at auto, or give --centre no",
         )
-    run.centred = bool(beam.attrs["worthwhile"]) if asked == "auto" else asked == "yes"
+    run.centred = is_centred(run.request, beam.attrs)
+
+
+def is_centred(request: Request, beam: Mapping[str, Any]) -> bool:
+    """Tell whether patterns are centred, by what was asked for and what was found of the beam."""
+    return bool(beam["worthwhile"]) if request.centre == "auto" else request.centre == "yes"
 
 
 def filter_patterns(run: Run, progress: Progress) -> None:

@@ -19,10 +19,13 @@ LARGEST_K = 60
 
 @dataclass
 class Run:
-    """One run under way: what was asked, where things are, which k are looked at."""
+    """One run under way: what was asked, where things are, which k are looked at.
+
+    There is no acquisition where only its stored patterns and fits are looked at again.
+    """
 
     request: Request
-    acquisition: Acquisition
+    acquisition: Acquisition | None
     folder: RunFolder
     ks: list[int]
     client: Any = None

@@ -34,7 +34,7 @@ ITERATIONS = 200
 TOLERANCE = 1e-4
 # The metrics compare the components of this one fit.
 PAIRED_K = 12
-# A scan of 64 x 64. Its fits take 1.6 GB a worker and hours of one core; nothing is gained by more.
+# A scan of 64 x 64. Its fits take half an hour of one core, and 1.3 GB a worker.
 MOST_POSITIONS = 4096
 # The images, and in a fit their model, quotient and mask, with room for one more while they change.
 IMAGES_AT_ONCE = 5

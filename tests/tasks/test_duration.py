@@ -22,3 +22,11 @@ def test_registering_reflections_takes_its_time():
     )
     # 65,536 patterns, three times, at 3 ms each on two cores.
     assert registered - plain == pytest.approx(65536 * 3 * 0.003 / 2, rel=0.1)
+
+
+def test_the_fits_of_the_paper_take_their_time():
+    plain, published = (
+        predict_seconds((32, 32), (96, 96), workers=2, published=on) for on in (False, True)
+    )
+    # 18 fits of 20 s on average, on two cores.
+    assert published - plain == pytest.approx(18 * 20 / 2, rel=0.1)
