@@ -7,28 +7,29 @@ Simulates the scan of ``orimap demo`` for every seed (``--set bend=1`` and the l
 recipe), or takes every NAME.hspy of a folder with its truth NAME.npz; analyses it as ``orimap run``
 does and prints, per scan, k, adjusted Rand index, overlap F1 and seconds, and the totals at the
 end. ``--ask filter=epattern centre=no`` and the like go to the run; ``--k-true`` fixes the number
-of components at the truth.
+of components at the truth. A quick look: ``deciding/`` compares ways of deciding on harder scans.
 """
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import xarray as xr
 
-from orimap.cluster import local
 from orimap.flows.pipeline import run_pipeline
 from orimap.flows.request import Request
 from orimap.flows.runner import NoDisplay, PlainRunner
 from orimap.tasks.scan_recipe import ScanRecipe
 from orimap.tasks.truth import read_truth
 from orimap.tasks.write_scan import write_scan
+
+sys.path.append(str(Path(__file__).parent / "deciding"))  # its modules find one another so
+from ask_orimap import shared_workers
 
 
 def score(results: Path, truth: Path) -> dict:
@@ -71,27 +72,18 @@ def main() -> None:
     parser.add_argument("--k-true", action="store_true")
     arguments = parser.parse_args()
     rows = []
-    with tempfile.TemporaryDirectory() as made, local.open_client("local") as client:
-
-        @contextmanager
-        def shared_client(*_: object, **__: object) -> Iterator[object]:
-            yield client
-
-        # One set of workers for all runs: starting them is not what is measured here.
-        with mock.patch.object(local, "open_client", shared_client):
-            for name, file, truth in scans(arguments, Path(made)):
-                asked = dict(option.split("=", 1) for option in arguments.ask)
-                if arguments.k_true:
-                    grains = np.load(truth)["weights"].shape[-1]
-                    asked["k"] = (grains, grains)
-                output = Path(made) / "results" / file.stem
-                started = time.perf_counter()
-                run_pipeline(
-                    Request.read(file=file, output=output, **asked), PlainRunner(NoDisplay())
-                )
-                seconds = round(time.perf_counter() - started, 1)
-                rows.append({**score(output, truth), "seconds": seconds})
-                print(name, json.dumps(rows[-1]), flush=True)
+    with tempfile.TemporaryDirectory() as made, shared_workers():
+        for name, file, truth in scans(arguments, Path(made)):
+            asked = dict(option.split("=", 1) for option in arguments.ask)
+            if arguments.k_true:
+                grains = np.load(truth)["weights"].shape[-1]
+                asked["k"] = (grains, grains)
+            output = Path(made) / "results" / file.stem
+            started = time.perf_counter()
+            run_pipeline(Request.read(file=file, output=output, **asked), PlainRunner(NoDisplay()))
+            seconds = round(time.perf_counter() - started, 1)
+            rows.append({**score(output, truth), "seconds": seconds})
+            print(name, json.dumps(rows[-1]), flush=True)
     exact = [row for row in rows if row["k"] == row["true"]]
     good = [row for row in exact if row["ari"] >= 0.95]
     print(
