@@ -28,6 +28,7 @@ import scipy.sparse as sp
 from orimap.tasks.errors import InputError
 from orimap.tasks.exact import solve_weights
 from orimap.tasks.factorise import factorise
+from orimap.tasks.paired_drops import paired_drops
 from orimap.tasks.patterns import PatternSource
 from orimap.tasks.sketch import Weighting
 
@@ -70,15 +71,7 @@ class CrossValidation:
         drop, error : (number of k,) arrays
             Mean over positions and its standard error, paired by position. NaN for the first k.
         """
-        drop, error = (np.full(len(self.ks), np.nan) for _ in range(2))
-        best = self.error[0]
-        for i in range(1, len(self.ks)):
-            gain = best - self.error[i]
-            drop[i] = gain.mean()
-            error[i] = gain.std() / np.sqrt(len(gain))
-            if drop[i] > 0:
-                best = self.error[i]
-        return drop, error
+        return paired_drops(self.error)
 
 
 def bi_cross_validate(rows: np.ndarray, ks: Sequence[int], *, seed: int) -> CrossValidation:
