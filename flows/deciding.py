@@ -3,13 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import asdict
 
-import numpy as np
-
-from orimap.flows.legacy import legacy_evidence
+from orimap.flows.gathering import gather_evidence
 from orimap.flows.run import Run, largest_k, reduced_shapes
-from orimap.tasks import fit_store, variables
+from orimap.tasks import fit_store
+from orimap.tasks.candidates import PLATEAU
 from orimap.tasks.choose_k import Decision, choose_k
-from orimap.tasks.evidence import Evidence
 from orimap.tasks.stores import fingerprint
 from orimap.tasks.streaming import Progress
 
@@ -19,12 +17,13 @@ WIDEN_BY = 10
 
 def decide(run: Run, progress: Progress) -> Decision:
     """Compare the components of every k and decide; write /decision."""
-    evidence = _gather_evidence(run, progress)
+    evidence = gather_evidence(run, progress)
     decision = choose_k(evidence, run.request.strategy, run.request.decided_k)
     run.marks["decision"] = fingerprint(
         scores=[run.marks[f"score{k}"] for k in run.ks],
         strategy=run.request.strategy,
         forced=run.request.decided_k,
+        split_bent=run.request.split_bent,
     )
     ds = evidence.dataset()
     interest = evidence.interest
@@ -42,47 +41,15 @@ def decide(run: Run, progress: Progress) -> Decision:
         confidence=decision.confidence,
         runner_up=decision.runner_up,
         drop_threshold=decision.drop_threshold,
+        settled_k=decision.settled_k,
+        preference={str(number): value for number, value in decision.preference.items()},
+        spectrum_rank=evidence.spectrum.rank if evidence.spectrum else None,
+        stability={str(k): value for k, value in evidence.stability.items()},
+        skipped=evidence.skipped,
         not_converged=slow,
     )
     run.folder.write("decision", ds, run.marks["decision"])
     return decision
-
-
-def _gather_evidence(run: Run, progress: Progress) -> Evidence:
-    """Compare components on the workers, one task per k, and collect every score."""
-    from orimap.tasks.clusters import compare_components
-
-    left_out = left_out_pixels(run)
-    futures = [
-        run.client.submit(
-            compare_components, run.folder.analysis, fit_store.fit_group(k), left_out, pure=False
-        )
-        for k in run.ks
-    ]
-    components = []
-    for done, future in enumerate(futures, start=1):
-        components.append(future.result())
-        progress(done, len(futures))
-    fits = [run.folder.read(fit_store.fit_group(k)) for k in run.ks]
-    deviance = None
-    if run.counts:
-        deviance = np.stack([variables.scan_held_out_deviance.read(f).values.ravel() for f in fits])
-    return Evidence(
-        np.array(run.ks),
-        np.array([f.attrs["loss"] for f in fits]),
-        np.array([f.attrs["loss_error"] for f in fits]),
-        float(run.folder.read("analysed").attrs["mean_intensity"]),
-        np.array([f.attrs["relative_error"] for f in fits]),
-        deviance,
-        components,
-        **legacy_evidence(run),
-    )
-
-
-def left_out_pixels(run: Run) -> np.ndarray:
-    """Return the pixels that say nothing about orientation: masked ones and the direct beam."""
-    weighting = fit_store.read_weighting(run.folder.read("sketch"))
-    return fit_store.on_detector(weighting.fitted, weighting.valid) == 0
 
 
 def widened(run: Run, decision: Decision) -> list[int] | None:
@@ -93,9 +60,10 @@ def widened(run: Run, decision: Decision) -> list[int] | None:
         return None
     if run.request.strategy != "evidence":
         return None
-    if decision.fitted_k == last and last < most:
+    # A number that has not been seen to stay may still grow.
+    if decision.settled_k > last + 1 - PLATEAU and last < most:
         return list(range(first, min(most, last + WIDEN_BY) + 1))
-    if decision.fitted_k == first and first > 1:
+    if decision.settled_k == first and first > 1:
         return list(range(max(1, first - WIDEN_BY), last + 1))
     return None
 

@@ -123,6 +123,11 @@ class Request(BaseModel):
         description="With --filter epattern, also map the reflections in this detector region "
         "(virtual dark field), Y0:Y1,X0:X1 in pixels",
     )
+    split_bent: bool = Field(
+        False,
+        description="Take the parts of a bent grain, whose reflections fade from one to the next, "
+        "for patterns of their own",
+    )
     regularity: float = Field(
         0.0,
         ge=0,

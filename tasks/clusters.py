@@ -9,31 +9,9 @@ import xarray as xr
 
 from orimap.tasks import variables
 from orimap.tasks.maps import CERTAIN, Maps
-from orimap.tasks.merge import merge_components
 from orimap.tasks.noise import Noise
 from orimap.tasks.patterns import PatternSource
 from orimap.tasks.streaming import Block, Progress, broadcast, silent, sum_blocks
-
-
-def compare_components(store: Path, group: str, left_out: np.ndarray) -> Any:
-    """Compare the components of one stored fit with each other, on a worker.
-
-    Returns
-    -------
-    evidence.Components
-    """
-    from orimap.tasks.evidence import Components
-    from orimap.tasks.metrics import pair_metrics
-    from orimap.tasks.stores import open_group
-
-    fit = open_group(store, group)
-    patterns = variables.component_pattern.read(fit).values.astype(float)
-    weights = variables.scan_weight.read(fit).values
-    return Components(
-        # At unit maximum the direct beam would hide everything else.
-        pair_metrics(patterns, mask=left_out),
-        merge_components(patterns, weights, left_out),
-    )
 
 
 def mean_patterns(

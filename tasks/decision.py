@@ -48,6 +48,10 @@ class Decision:
     criteria : list of Criterion
     drop_threshold : float or None
         Held-out drop above which a component is kept.
+    settled_k : int or None
+        Components from which on the fits hold the decided number of patterns.
+    preference : dict of int to float
+        Of the numbers of patterns that were ranked, 0 to 1.
     """
 
     strategy: str
@@ -57,6 +61,8 @@ class Decision:
     reasons: list[str]
     criteria: list[Criterion] = field(default_factory=list)
     drop_threshold: float | None = None
+    settled_k: int | None = None
+    preference: dict[int, float] = field(default_factory=dict)
 
 
 class Strategy(Protocol):

@@ -1,6 +1,6 @@
 """What each number of components has to say for itself, from its fit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import xarray as xr
@@ -8,7 +8,9 @@ import xarray as xr
 from orimap.tasks import variables
 from orimap.tasks.knee import RangeOfInterest, range_of_interest
 from orimap.tasks.merge import Merged
+from orimap.tasks.paired_drops import paired_drops
 from orimap.tasks.published import PublishedFits
+from orimap.tasks.spectrum import BiWhitened
 
 METRICS = ("ssim", "gmsd", "mdsi", "psnr")
 
@@ -22,10 +24,13 @@ class Components:
     metrics : dict of (k, k) arrays
         "ssim", "gmsd", "mdsi", "psnr", of patterns at unit maximum.
     merged : Merged
+    not_redundant : int or None
+        Number of components left without those that repeat another in pattern and in map.
     """
 
     metrics: dict[str, np.ndarray]
     merged: Merged
+    not_redundant: int | None = None
 
     def off_diagonal(self, name: str) -> float:
         """Return the mean of one metric between different components, NaN for a single one."""
@@ -52,6 +57,15 @@ class Evidence:
     deviance : (number of k, positions) array or None
         Held-out deviance of each position; None where the values are not counts.
     components : list of Components
+    cross_validation : (number of k, positions) array or None
+        Squared error of bi-cross-validation of each position of a sample, where the values are not
+        counts.
+    spectrum : BiWhitened or None
+        Of raw counts.
+    stability : dict of int to float
+        Smallest silhouette over resampled fits, of the few k that were looked at.
+    skipped : dict of str to str
+        Evidence that the data do not allow, and why.
     silhouette : (number of k,) array or None
         Of the scan positions by their largest component; only where a strategy asks for it.
     published : PublishedFits or None
@@ -65,6 +79,10 @@ class Evidence:
     relative_error: np.ndarray
     deviance: np.ndarray | None
     components: list[Components]
+    cross_validation: np.ndarray | None = None
+    spectrum: BiWhitened | None = None
+    stability: dict[int, float] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
     silhouette: np.ndarray | None = None
     published: PublishedFits | None = None
 
@@ -74,30 +92,32 @@ class Evidence:
         return np.array([c.merged.distinct for c in self.components])
 
     @property
+    def redundancy(self) -> np.ndarray | None:
+        """Number of components that repeat no other, per k; None where it was not looked at."""
+        counts = [c.not_redundant for c in self.components]
+        return None if None in counts else np.array(counts)
+
+    @property
+    def held_out(self) -> np.ndarray | None:
+        """What no fit saw, (number of k, positions): deviance of counts, or squared error."""
+        return self.cross_validation if self.deviance is None else self.deviance
+
+    @property
     def interest(self) -> RangeOfInterest:
         """Knee of the loss, and the range around it."""
         return range_of_interest(self.ks, self.loss)
 
     def held_out_drops(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return how far each k lowers the best held-out deviance of all smaller k.
+        """Return how far each k lowers the best held-out score of all smaller k.
 
         Returns
         -------
         drop, error : (number of k,) arrays
             Mean over positions and its standard error, paired by position. NaN for the first k.
         """
-        drop = np.full(len(self.ks), np.nan)
-        error = np.full(len(self.ks), np.nan)
-        if self.deviance is None:
-            return drop, error
-        best = self.deviance[0]
-        for i in range(1, len(self.ks)):
-            gain = best - self.deviance[i]
-            drop[i] = gain.mean()
-            error[i] = gain.std() / np.sqrt(len(gain))
-            if drop[i] > 0:
-                best = self.deviance[i]
-        return drop, error
+        if self.held_out is None:
+            return np.full(len(self.ks), np.nan), np.full(len(self.ks), np.nan)
+        return paired_drops(self.held_out)
 
     def dataset(self) -> xr.Dataset:
         """Return every criterion along k, and the matrices between components."""

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 import zarr
 
+from orimap.tasks.evidence import METRICS, Components, Evidence
+from orimap.tasks.merge import Merged
 from orimap.tasks.patterns import PatternSource
+from orimap.tasks.published import PublishedFits
 from orimap.tasks.stores import mark_complete
 
 
@@ -62,3 +65,58 @@ def brute_force_mean():
         return result
 
     return mean
+
+
+def components_of(k, distinct, not_redundant=None):
+    """The components of one fit: ``distinct`` patterns, the rest joined to the last of them."""
+    member = np.minimum(np.arange(k), distinct - 1)
+    # SSIM and the others grow with k.
+    metrics = {name: np.where(np.eye(k, dtype=bool), 1.0, 0.5 + 0.01 * k) for name in METRICS}
+    merged = Merged(member, np.eye(k), np.ones(k), True, np.zeros(k, bool))
+    return Components(metrics, merged, not_redundant)
+
+
+@pytest.fixture(scope="session")
+def make_evidence():
+    """Return what makes evidence of fits that hold given numbers of distinct patterns, up to k.
+
+    The mean held-out score falls by ``drops`` from each k to the next; of 400 positions, so that
+    the standard error of a drop is about a fourteenth of ``spread``.
+    """
+
+    def make(
+        distinct,
+        drops=None,
+        *,
+        first=1,
+        loss=None,
+        counts=True,
+        redundancy=None,
+        spread=0.02,
+        **more,
+    ):
+        number = len(distinct)
+        ks = np.arange(first, first + number)
+        held_out = None
+        if drops is not None:
+            mean = 1000 - np.concatenate([[0], np.cumsum(drops)])
+            wobble = np.random.default_rng(0).normal(0, spread, (number, 400))
+            held_out = mean[:, None] + wobble - wobble.mean(axis=1, keepdims=True)
+        return Evidence(
+            ks,
+            1.0 / ks if loss is None else np.asarray(loss, float),
+            np.zeros(number),
+            2.0,
+            np.full(number, 0.3),
+            held_out if counts else None,
+            [
+                components_of(*one)
+                for one in zip(ks, distinct, redundancy or [None] * number, strict=True)
+            ],
+            cross_validation=None if counts else held_out,
+            silhouette=np.where(ks > 1, 1.0 / ks, np.nan),
+            published=PublishedFits(ks, 1.0 / ks, 1, {name: np.ones((1, 1)) for name in METRICS}),
+            **more,
+        )
+
+    return make

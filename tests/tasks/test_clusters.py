@@ -1,10 +1,9 @@
 import dask
 import numpy as np
 import pytest
-import xarray as xr
 import zarr
 
-from orimap.tasks import clusters, variables
+from orimap.tasks import variables
 from orimap.tasks.clusters import cluster_patterns, clusters_dataset, mean_patterns, representatives
 from orimap.tasks.maps import map_clusters
 from orimap.tasks.noise import Noise
@@ -126,18 +125,3 @@ def test_the_patterns_of_a_cluster_come_lazily_and_are_the_raw_ones(
 def test_a_cluster_that_is_not_there_is_a_key_error(stored_run, cluster):
     with pytest.raises(KeyError, match="there are 0 to 2"):
         cluster_patterns(stored_run, cluster)
-
-
-def test_components_of_a_stored_fit_are_compared(tmp_path):
-    patterns = np.random.default_rng(0).random((3, 12, 13)).astype(np.float32)
-    weights = np.ones((2, 2, 3), np.float32)
-    fit = variables.dataset({variables.component_pattern: patterns, variables.scan_weight: weights})
-    write_group(tmp_path / "a.zarr", "fits/k03", fit, "m")
-    left_out = np.zeros((12, 13), bool)
-    compared = clusters.compare_components(tmp_path / "a.zarr", "fits/k03", left_out)
-    assert {name: matrix.shape for name, matrix in compared.metrics.items()} == dict.fromkeys(
-        ("ssim", "gmsd", "mdsi", "psnr"), (3, 3)
-    )
-    np.testing.assert_allclose(np.diag(compared.metrics["psnr"]), 80)
-    assert compared.merged.distinct == 3
-    assert isinstance(fit, xr.Dataset)

@@ -25,7 +25,9 @@ def evidence(ks=KS, loss=None, **extra):
         np.full(len(ks), 0.3),
         None,
         [
-            Components(metrics, Merged(np.arange(k), np.eye(k), np.ones(k), True))
+            Components(
+                metrics, Merged(np.arange(k), np.eye(k), np.ones(k), True, np.zeros(k, bool))
+            )
             for metrics, k in zip(alike, ks, strict=True)
         ],
         **extra,
