@@ -127,3 +127,40 @@ def test_rules_of_nmfk_take_stable_numbers_only(script):
     noise = 1e-3 * rng.standard_normal(50)
     errors = [error, error - 0.1, error - 0.2, error - 0.1 + noise, error - 0.3]
     assert nmfk.last_significant(silhouettes, errors) == 2  # 4 is stable, but no better
+
+
+@pytest.fixture(scope="module")
+def tiny_scan(tmp_path_factory):
+    """Give a scan of 8 x 9 positions with two halves, as the simulator stores one."""
+    from orimap.tasks.variables import pattern_intensity
+
+    mean = np.full((8, 9, 8, 8), 0.2)
+    mean[:, :4, 2, 2] = mean[:, 4:, 5, 6] = 200
+    counts = np.random.default_rng(0).poisson(mean).astype(np.uint16)
+    file = tmp_path_factory.mktemp("scan") / "scan000.zarr"
+    pattern_intensity.array(counts).to_dataset().to_zarr(file, consolidated=False, zarr_format=3)
+    return file
+
+
+def test_a_peer_answers_from_a_process_of_its_own(script, tiny_scan):
+    ask = script("ask_peers").ask
+    ((way, reply),) = ask(Path(sys.executable), "nmfk", ["nmfk-silhouette"], tiny_scan, 60)
+    assert (way, reply.failure, reply.k) == ("nmfk-silhouette", None, 2)
+    halves = np.repeat([[0] * 4 + [1] * 5], 8, axis=0)
+    assert np.array_equal(reply.label, halves) or np.array_equal(reply.label, 1 - halves)
+    assert reply.overlap_ratio.max() < 0.5
+    assert 0 < reply.cpu_seconds < 60
+
+
+def test_a_peer_that_fails_says_why(script, tiny_scan):
+    ask = script("ask_peers").ask
+    ((way, reply),) = ask(Path(sys.executable), "no_such_peer", ["some-way"], tiny_scan, 60)
+    assert (way, reply.k) == ("some-way", None)
+    assert "no_such_peer" in reply.failure
+
+
+def test_a_peer_that_takes_too_long_is_ended(script, tiny_scan):
+    ask = script("ask_peers").ask
+    ((_, reply),) = ask(Path(sys.executable), "nmfk", ["nmfk-silhouette"], tiny_scan, 1)
+    assert reply.k is None
+    assert reply.failure == "no answer within 1 s of processor time"

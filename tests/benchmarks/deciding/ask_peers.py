@@ -1,6 +1,7 @@
 """Ask the peers, each in a process of its own in their environment."""
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -76,8 +77,9 @@ def _run(command: list, most_seconds: int) -> str | None:
         )
     except subprocess.TimeoutExpired:
         return f"no answer within {PATIENCE * most_seconds} s on the clock"
-    if done.returncode in (-24, -9):  # SIGXCPU, or what follows it
+    if done.returncode == -signal.SIGXCPU:
         return f"no answer within {most_seconds} s of processor time"
     if done.returncode:
-        return (done.stderr.strip() or "it failed").splitlines()[-1][:200]
+        said = done.stderr.strip() or f"it ended with exit code {done.returncode}"
+        return said.splitlines()[-1][:200]
     return None

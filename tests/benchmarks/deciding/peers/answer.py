@@ -27,7 +27,8 @@ def main() -> None:
     parser.add_argument("ways", nargs="+")
     parser.add_argument("--seconds", type=int, default=300, help="of processor time, at most")
     arguments = parser.parse_args()
-    resource.setrlimit(resource.RLIMIT_CPU, (arguments.seconds, arguments.seconds))
+    # Above the soft limit the process gets a signal that tells why; nothing here catches it.
+    resource.setrlimit(resource.RLIMIT_CPU, (arguments.seconds, arguments.seconds + 5))
     warnings.simplefilter("ignore")  # a fit that is not converged is scored as it is
     peer = importlib.import_module(arguments.peer)
     prepared = peer.prepare(np.load(arguments.patterns))
