@@ -115,6 +115,22 @@ def test_the_number_of_grains_and_their_map_are_found(finished, scan):
     assert np.abs(tree["overlap"]["overlap_ratio"].values - true_ratio).mean() < 0.1
 
 
+def test_the_decision_tells_what_it_went_by(finished):
+    facts = results(finished)["decision"].attrs
+    preference = {int(number): value for number, value in facts["preference"].items()}
+    assert max(preference, key=preference.get) == 3
+    assert facts["runner_up"] in preference
+    assert 3 <= facts["settled_k"] <= facts["fitted_k"]
+    assert facts["confidence"] in ("high", "moderate")
+    # Raw counts in enough positions: nothing had to be left out.
+    assert facts["skipped"] == {}
+    assert facts["spectrum_rank"] >= 3
+    assert str(facts["settled_k"]) in facts["stability"]
+    used = {criterion["name"] for criterion in facts["criteria"] if criterion["used"]}
+    assert {"distinct patterns", "held-out counts", "spectrum", "redundancy"} <= used
+    assert facts["reasons"][0].startswith("The number of distinct patterns settles at 3")
+
+
 GROUPS = {
     "acquisition": "scan_virtual_bright_field scan_total_intensity detector_mean detector_mask",
     "sketch": "basis_pattern scan_basis singular_value",
@@ -505,6 +521,9 @@ def test_values_taken_as_no_counts_hold_nothing_out(scan, same_workers, tmp_path
     assert np.isnan(tree["decision"]["k_held_out_deviance"]).all()
     assert "sketch_training" not in tree.children
     assert tree.attrs["decided_k"] == 3
+    # Blocks that no fit saw take the place of counts.
+    assert np.isfinite(tree["decision"]["k_held_out_drop"][1:]).all()
+    assert set(tree["decision"].attrs["skipped"]) == {"held-out counts", "spectrum"}
 
 
 def test_floating_point_values_with_gaps_are_no_counts(counts, same_workers, tmp_path):
