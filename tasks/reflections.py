@@ -103,11 +103,35 @@ def reflection_shares(counts: np.ndarray, left_out: np.ndarray) -> np.ndarray:
         Near 0 for amorphous background, vacuum and support; a tenth or more for crystals.
     """
     inside = np.where(left_out, 0.0, counts)
-    background = background_of(inside, opening_size(counts.shape[1:]))
     smooth = ndimage.gaussian_filter(inside, (0, SMOOTHING_PX, SMOOTHING_PX))
+    background = np.maximum(
+        background_of(inside, opening_size(counts.shape[1:])), _rings(smooth, left_out)
+    )
     # A Gaussian of this width divides the variance of independent pixels by 4 pi sigma squared.
     noise = np.sqrt(np.maximum(background, 1.0) / (4 * np.pi * SMOOTHING_PX**2))
     above = smooth - background
     above[(above < SIGNIFICANT * noise) | (above < background)] = 0
     above[:, ndimage.binary_dilation(left_out)] = 0
     return above.sum(axis=(1, 2)) / np.maximum(inside.sum(axis=(1, 2)), 1e-300)
+
+
+def _rings(smooth: np.ndarray, left_out: np.ndarray) -> np.ndarray:
+    """Return the median of every image along circles about the direct beam.
+
+    The halo of an amorphous film is narrower than the opening's diameter at times, but it goes all
+    the way round, which reflections do not.
+    """
+    regions, count = ndimage.label(left_out)
+    centre = (np.array(left_out.shape) - 1) / 2
+    if count:
+        largest = 1 + np.argmax(np.bincount(regions.ravel())[1:])
+        centre = np.array(ndimage.center_of_mass(regions == largest))
+    y, x = np.indices(left_out.shape)
+    radius = np.rint(np.hypot(y - centre[0], x - centre[1])).astype(int)
+    radii = np.arange(radius.max() + 1)
+    # What is left out is zero and would pull the median down.
+    inside = np.where(left_out, -1, radius)
+    rings = np.zeros_like(smooth)
+    for image, ring in zip(smooth, rings, strict=True):
+        ring[:] = np.nan_to_num(ndimage.median(image, inside, radii))[radius]
+    return rings

@@ -129,7 +129,7 @@ def _confidence(evidence: Evidence, best: Candidate, votes: dict[str, int | None
     agreeing = sum(votes.get(name) == best.distinct for name in independent)
     if settled and agreeing >= 2:
         return "high"
-    if settled or agreeing >= 2:
+    if (settled and agreeing) or agreeing >= 2:
         return "moderate"
     return "low"
 

@@ -114,3 +114,17 @@ def test_the_opening_takes_discs_away_and_keeps_what_is_smooth():
     background = background_of(SMOOTH + discs(lattice(10, spacing=14)), size)
     assert np.abs(background - SMOOTH)[8:-8, 8:-8].max() < 0.35 * 1.0
     assert np.median(np.abs(background - SMOOTH)[8:-8, 8:-8]) < 0.06
+
+
+def test_a_halo_goes_all_the_way_round_and_is_no_reflection():
+    y, x = np.mgrid[:64, :64]
+    radius = np.hypot(y - 31.5, x - 31.5)
+    halo = 1000 * np.exp(-((radius - 14) ** 2) / (2 * 2.0**2))
+    spots = halo.copy()
+    for row, column in ((20, 40), (45, 28), (31, 10)):
+        spots += 4000 * np.exp(-((y - row) ** 2 + (x - column) ** 2) / 2)
+    share = reflection_shares(np.stack([halo, spots]), radius < 4)
+    assert share[0] < 0.01
+    # 3 spots of 4000 * 2 pi each, beside the halo's sum; their feet count as background.
+    expected = 3 * 4000 * 2 * np.pi / spots.sum()
+    assert 0.7 * expected < share[1] < expected

@@ -151,9 +151,9 @@ def test_settled_and_confirmed_twice_is_high(make_evidence):
     assert confidence(make_evidence(HELD, FOR_FOUR, counts=False, redundancy=HELD)) == "high"
 
 
-def test_settled_but_confirmed_once_or_not_at_all_is_moderate(make_evidence):
+def test_settled_but_confirmed_once_is_moderate_and_unconfirmed_is_low(make_evidence):
     assert confidence(make_evidence(HELD, FOR_FOUR)) == "moderate"
-    assert confidence(make_evidence(HELD)) == "moderate"
+    assert confidence(make_evidence(HELD)) == "low"
     doubted = make_evidence(HELD, FOR_TWO, redundancy=HELD, spectrum=spectrum(3))
     assert decide(doubted).settled_k == 4
     assert confidence(doubted) == "moderate"
