@@ -2,16 +2,16 @@
 
 Written from the method (Alexandrov and Stanev, Water Resources Research 2014,
 doi:10.1002/2013WR015037) with the settings that T-ELF documents (github.com/lanl/T-ELF, which is
-on no package registry): NMF by 100 multiplicative updates of the Frobenius norm;
-components of the perturbed copies matched one to one by cosine, the nearest first; silhouettes of
-the groups by cosine distance; a k is stable where the mean silhouette of the worst group is .8 or
+on no package registry): NMF by 100 multiplicative updates of the Frobenius norm; components of the
+perturbed copies matched one to one by cosine, the nearest first; silhouettes of the groups by
+cosine distance; a k is stable where the mean silhouette of the worst group is .8 or
 more. Two rules then choose, both T-ELF's: the largest stable k, and the last stable k that lowers
 the errors of the patterns significantly (Wilcoxon, p < .05).
 
 What serves it best here, found on the tuning half: starts from random numbers (from an SVD, T-ELF's
 default, components too many come out the same as well: 8 for 6 grains), perturbed copies drawn anew
 from Poisson's distribution, which T-ELF offers beside uniform noise, and pixels and positions
-divided by the roots of their means (Keenan and Kotula), without which it finds far too few patterns.
+divided by the roots of their means (Keenan and Kotula), without which it finds too few patterns.
 To end in minutes: patterns binned 2 x 2, k measured on at most 1,000 scan positions drawn at random
 (the map is of all), 6 perturbed copies where T-ELF makes 20.
 """
