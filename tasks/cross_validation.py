@@ -23,23 +23,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
 
 from orimap.tasks.errors import InputError
 from orimap.tasks.exact import solve_weights
 from orimap.tasks.factorise import factorise
 from orimap.tasks.paired_drops import paired_drops
-from orimap.tasks.patterns import PatternSource
-from orimap.tasks.sketch import Weighting
 
 # Directions of a block that its fits see, beyond the largest k: noise that a component could chase
 # must stay in, or every k beyond the rank would look alike.
 OVERSAMPLING = 10
 MAX_ITERATIONS = 100
-# A sample of this size takes a second or two for every k, and a grain of a hundredth of the scan
-# still has fifteen positions in it.
-SAMPLED_POSITIONS = 1500
-SAMPLED_PIXELS = 4096
 HALVES = ((0, 0), (0, 1), (1, 0), (1, 1))
 
 
@@ -120,51 +113,6 @@ def bi_cross_validate(rows: np.ndarray, ks: Sequence[int], *, seed: int) -> Cros
     return CrossValidation(numbers, error / values.shape[1])
 
 
-def sample_patterns(
-    patterns: PatternSource,
-    weighting: Weighting,
-    *,
-    seed: int,
-    positions: int = SAMPLED_POSITIONS,
-    pixels: int = SAMPLED_PIXELS,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Read weighted patterns of random positions, summed over blocks of pixels.
-
-    Parameters
-    ----------
-    patterns : PatternSource
-    weighting : Weighting
-    seed : int
-        Of the positions.
-    positions, pixels : int
-        At most so many.
-
-    Returns
-    -------
-    rows : (sampled positions, summed pixels) array
-        Blocks without a fitted pixel are left out.
-    numbers : (sampled positions,) array of int
-        Which scan positions they are, rising.
-    """
-    chosen = np.random.default_rng(seed).permutation(patterns.positions)[:positions]
-    wanted = np.zeros(patterns.positions, bool)
-    wanted[chosen] = True
-    gather = _summing(weighting, pixels)
-    rows, numbers = [], []
-    for block in patterns.blocks():
-        for piece in patterns.batches(block):
-            where = patterns.position_numbers(piece)
-            inside = np.flatnonzero(wanted[where])
-            if len(inside):
-                part = patterns.rows(piece, weighting.valid)[inside]
-                weighted = weighting.apply(part, weighting.row_factor(part))
-                summed = weighted @ gather
-                rows.append(summed.toarray() if sp.issparse(summed) else np.asarray(summed))
-                numbers.append(where[inside])
-    order = np.argsort(np.concatenate(numbers))
-    return np.concatenate(rows)[order], np.concatenate(numbers)[order]
-
-
 def predict_block(
     block: np.ndarray, beside: np.ndarray, below: np.ndarray, ks: Sequence[int]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -200,17 +148,6 @@ def predict_block(
             )
         )
     return predicted
-
-
-def _summing(weighting: Weighting, pixels: int) -> sp.csr_matrix:
-    """Return the matrix (valid pixels, blocks) that sums fitted pixels over square blocks."""
-    block = int(np.ceil(np.sqrt(max(1, np.count_nonzero(weighting.fitted) / pixels))))
-    y, x = np.nonzero(weighting.valid)
-    fitted = np.flatnonzero(weighting.fitted)
-    number = (y // block * weighting.valid.shape[1] + x // block)[fitted]
-    column = np.unique(number, return_inverse=True)[1]
-    ones = np.ones(len(fitted))
-    return sp.csr_matrix((ones, (fitted, column)), shape=(len(y), column.max(initial=-1) + 1))
 
 
 def _truncated(block: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -141,7 +141,7 @@ def _doubt_sentence(evidence: Evidence, best: Candidate, other: Candidate | None
             f"{last}) would confirm or refute it."
         )
     k = int(evidence.ks[other.fit])
-    near_end = best.first > len(evidence.ks) - 1 - PLATEAU
+    near_end = best.first > len(evidence.ks) - PLATEAU
     settle = (
         f"fits with more than {last} components (--k)"
         if near_end

@@ -128,17 +128,22 @@ def merge_components(
         linked = (cosine >= (SAME_PATTERN if split_bent else SAME_REFLECTIONS)) & neighbours(
             weights
         )
-        linked |= unmoved >= SAME_PATTERN
+        equal = unmoved >= SAME_PATTERN
         background = alive & _is_background(share, spreads(weights), usual)
     else:
         images = np.sqrt(np.where(left_out, 0.0, np.maximum(patterns, 0)))
         cosine = unmoved = reflection_cosines(images)
         # Without reflections the background counts: only equal patterns are surely one.
-        linked = cosine >= 1 - 1e-3
+        linked = equal = cosine >= 1 - 1e-3
         background = np.zeros(k, bool)
-    groups = _join_coherent(linked, coherent & ~background)
-    groups = _join_scattered(groups, cosine, linked, alive & ~coherent & ~background)
-    groups = _keep_patterns(groups, weights, share, usual if has_reflections else None)
+    facts = weights, share, usual if has_reflections else None
+    linked, inside = linked | equal, alive & ~background
+    # Copies of one pattern that share its positions at random cohere together.
+    copies = _join_inside(equal, inside)
+    coherent = inside & (coherent | np.append(_are_patterns(copies, *facts), False)[copies])
+    groups = _join_inside(linked, coherent)
+    groups = _join_scattered(groups, cosine, linked, inside & ~coherent)
+    groups = _keep_patterns(groups, *facts)
     if not has_reflections and groups.max(initial=-1) < 0 and alive.any():
         # One pattern without reflections, noise apart, is still one.
         groups[np.argmax(total)] = 0
@@ -154,7 +159,7 @@ def _is_background(share: np.ndarray, spread: np.ndarray, usual: float) -> np.nd
     return pale | ((spread > WIDESPREAD) & (share < PALER * usual))
 
 
-def _join_coherent(linked: np.ndarray, inside: np.ndarray) -> np.ndarray:
+def _join_inside(linked: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """Number the groups of linked components inside; -1 for the others."""
     groups = np.full(len(inside), -1)
     members = np.flatnonzero(inside)
@@ -182,16 +187,15 @@ def _join_scattered(
             rest.append(i)
     pieces = np.zeros(len(groups), bool)
     pieces[rest] = True
-    own = _join_coherent(linked, pieces)
+    own = _join_inside(linked, pieces)
     groups[rest] = groups.max(initial=-1) + 1 + own[rest]
     return groups
 
 
-def _keep_patterns(
+def _are_patterns(
     groups: np.ndarray, weights: np.ndarray, share: np.ndarray, usual: float | None
 ) -> np.ndarray:
-    """Put to -1 the groups that do not cohere as a whole, are background, or lead nowhere."""
-    groups = groups.copy()
+    """Return which groups cohere as a whole and are not background."""
     summed = cluster_weights(weights, groups)
     kept = is_coherent(summed)
     if usual is not None:
@@ -199,7 +203,14 @@ def _keep_patterns(
         members = groups[:, None] == np.arange(len(kept))
         mean = (share * total) @ members / np.maximum(total @ members, 1e-300)
         kept &= ~_is_background(mean, spreads(summed), usual)
-    groups = _renumbered(groups, kept)
+    return kept
+
+
+def _keep_patterns(
+    groups: np.ndarray, weights: np.ndarray, share: np.ndarray, usual: float | None
+) -> np.ndarray:
+    """Put to -1 the groups that do not cohere as a whole, are background, or lead nowhere."""
+    groups = _renumbered(groups, _are_patterns(groups, weights, share, usual))
     while groups.max(initial=-1) > 0:
         flat = cluster_weights(weights.reshape(-1, weights.shape[-1]), groups)
         strongest = (flat / full_weights(flat)).argmax(axis=1)

@@ -10,6 +10,8 @@ from orimap.tasks.patterns import PatternSource
 from orimap.tasks.sketch import Weighting
 from orimap.tasks.streaming import Block, broadcast, map_blocks
 
+# A sample of this size takes a second or two for every k, and a grain of a hundredth of the scan
+# still has fifteen positions in it.
 MOST_POSITIONS = 1500
 MOST_PIXELS = 4096
 

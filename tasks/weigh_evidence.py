@@ -154,7 +154,8 @@ def _criteria(
     for s in scores:
         values = np.sort(np.asarray(s.values, float))[::-1]
         known = bool(np.all(np.isfinite(values)))
-        used = known and s.name not in ranking.indifferent
+        # A single candidate leaves nothing to tell apart; what speaks for it is used all the same.
+        used = known and (len(values) == 1 or s.name not in ranking.indifferent)
         margin = float(values[0] - values[1]) if known and len(values) > 1 else None
         reason = why[s.name] if known else evidence.skipped.get(s.name, "not known")
         made.append(Criterion(s.name, votes[s.name] if known else None, margin, used, reason))

@@ -5,10 +5,8 @@ from orimap.tasks.cross_validation import (
     CrossValidation,
     bi_cross_validate,
     predict_block,
-    sample_patterns,
 )
 from orimap.tasks.errors import InputError
-from orimap.tasks.sketch import poisson_weighting
 
 RANK = 4
 
@@ -105,32 +103,6 @@ def test_the_seed_decides_and_nothing_else(clean):
     first, again, other = (bi_cross_validate(rows, [2, 3], seed=seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.error, again.error)
     assert np.any(first.error != other.error)
-
-
-@pytest.mark.parametrize("pixels", [42, 12])
-def test_a_sample_holds_weighted_patterns_summed_over_blocks(store_patterns, pixels):
-    rng = np.random.default_rng(6)
-    values = rng.poisson(20, (5, 8, 6, 8)).astype(np.uint16)
-    valid = np.ones((6, 8), bool)
-    valid[0, :] = False
-    beam = np.zeros((6, 8), bool)
-    beam[2:4, 2:4] = True  # a whole block of 2 x 2
-    weighting = poisson_weighting(values.mean(axis=(0, 1)), valid, beam)
-    source = store_patterns(values, (2, 5))
-    rows, numbers = sample_patterns(source, weighting, seed=3, positions=17, pixels=pixels)
-    assert len(np.unique(numbers)) == 17
-    assert np.all(np.diff(numbers) > 0)
-    inside = valid & ~beam
-    patterns = values.reshape(40, 6, 8)[numbers] * inside
-    mean = values.mean(axis=(0, 1))
-    weighted = patterns / np.sqrt(mean)
-    weighted /= np.sqrt(patterns.sum(axis=(1, 2), keepdims=True) / inside.sum())
-    if pixels == 12:  # 36 fitted pixels: blocks of 2 x 2, one of which is the beam
-        summed = weighted.reshape(17, 3, 2, 4, 2).sum(axis=(2, 4)).reshape(17, 12)
-        expected = np.delete(summed, 5, axis=1)
-    else:
-        expected = weighted[:, inside]
-    np.testing.assert_allclose(rows, expected, rtol=1e-6)
 
 
 def test_odd_sizes_and_the_largest_k_work():

@@ -363,3 +363,19 @@ def test_where_nothing_holds_together_the_strongest_component_is_the_one_pattern
     merged = merge_components(np.stack([crystal(1), crystal(2)]), weights, BEAM)
     np.testing.assert_array_equal(merged.component_cluster, [0, -1])
     assert merged.left_over == 1
+
+
+def test_copies_that_share_positions_at_random_cohere_together_and_bridge_a_bent_grain():
+    ends, rng = np.stack([crystal(1), crystal(2)]), np.random.default_rng(3)
+    middle = (ends[0] + ends[1]) / 2
+    bridge = reflection_cosines(reflection_images(np.stack([*ends, middle]), BEAM), 3)
+    assert bridge[0, 1] < SAME_REFLECTIONS < bridge[2, :2].min() < SAME_PATTERN
+    # Ramps to either side; what is between them falls to one of two copies at random.
+    x = np.linspace(0, 1, 20)
+    weights = np.zeros((12, 20, 4))
+    weights[..., 0], weights[..., 1] = np.clip(1 - 2 * x, 0, 1), np.clip(2 * x - 1, 0, 1)
+    first = rng.uniform(size=(12, 20))
+    rest = 1 - weights.sum(axis=-1)
+    weights[..., 2], weights[..., 3] = rest * first, rest * (1 - first)
+    merged = merge_components(np.stack([*ends, middle, middle]), 1e4 * weights, BEAM)
+    np.testing.assert_array_equal(merged.component_cluster, 0)
