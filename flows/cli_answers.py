@@ -73,10 +73,15 @@ def print_result(output: Path) -> None:
 
     from orimap.tasks.report_text import headline
 
-    results = output / "analysis.zarr"
-    decided = zarr.open_group(results, mode="r").attrs["decided_k"]
-    decision = zarr.open_group(results, path="decision", mode="r").attrs
-    print(headline(int(decided), decision.get("confidence")))
+    results = zarr.open_group(output / "analysis.zarr", mode="r")
+    clusters = int(results.attrs["decided_k"])
+    patterns = len(set(results["clusters/cluster_parent"][:].tolist()))
+    decision = results["decision"].attrs
+    print(headline(patterns, decision["confidence"], clusters))
+    if decision["confidence"] != "high":
+        # A forced number is compared with the evidence first; else the last reason names the
+        # runner-up and what would settle it.
+        print(decision["reasons"][0 if decision["strategy"] == "forced" else -1])
     print(f"report: {output / 'report.html'}")
 
 

@@ -18,6 +18,7 @@ WRITTEN_AS = {
     "roi": "Y0:Y1,X0:X1",
     "dark_field": "Y0:Y1,X0:X1",
     "scan_shape": "ROWSxCOLUMNS",
+    "regularity": "NUMBER",
     "cluster": "local|ADDRESS",
 }
 

@@ -157,9 +157,6 @@ def decision_sentences(facts: Mapping[str, Any], background: int) -> list[str]:
                 text += f" and setting {count_text(background, 'background component')} aside"
         sentences.append(text + ".")
     sentences += [str(reason) for reason in decoded(facts.get("reasons")) or []]
-    runner_up = whole(facts.get("runner_up"))
-    if runner_up is not None:
-        sentences.append(f"The next best number is {runner_up}.")
     failed = decoded(facts.get("failed_fits"))
     if failed is not None and len(failed):
         sentences.append("Without a result: the fits of k = " + ", ".join(map(str, failed)) + ".")

@@ -376,7 +376,6 @@ def test_page_tells_evidence_repairs_and_steps(written):
     page = written[1]
     assert "The drop in held-out deviance falls by a factor of 90 after 6." in page.text
     assert "The fit used has 8 components; 6 distinct patterns are left after merging" in page.text
-    assert "The next best number is 7." in page.text
     assert "2 hot pixels masked." in page.text
     assert "Pixels that are not analysed are black." in page.text
     assert "9 pixels left out by the given mask." in page.text
