@@ -141,12 +141,15 @@ def _doubt_sentence(evidence: Evidence, best: Candidate, other: Candidate | None
             f"{last}) would confirm or refute it."
         )
     k = int(evidence.ks[other.fit])
-    near_end = best.first > len(evidence.ks) - PLATEAU
-    settle = (
-        f"fits with more than {last} components (--k)"
-        if near_end
-        else "more electrons a pattern, or summing detector pixels (--bin 2)"
-    )
+    if best.first > len(evidence.ks) - PLATEAU:
+        settle = f"fits with more than {last} components (--k)"
+    elif np.count_nonzero(clear_drops(evidence)[best.first + 1 :]) >= PLATEAU:
+        settle = (
+            "a look at the borders on the map: where patterns fade into each other a grain bends, "
+            "where they end there are two"
+        )
+    else:
+        settle = "more electrons a pattern, or summing detector pixels (--bin 2)"
     return (
         f"Runner-up: {_counted(other.distinct, 'distinct pattern', 'distinct patterns')} "
         f"(--decided-k {k} shows {'it' if other.distinct == 1 else 'them'}). "

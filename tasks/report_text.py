@@ -144,8 +144,10 @@ def acquisition_sentence(
 def decision_sentences(facts: Mapping[str, Any], background: int) -> list[str]:
     """Say how the number was found and how near the next best was; then the stored reasons."""
     decided, fitted = whole(facts.get("decided_k")), whole(facts.get("fitted_k"))
+    reasons = [str(reason) for reason in decoded(facts.get("reasons")) or []]
     sentences = []
-    if fitted is not None and decided is not None:
+    told = any(reason.startswith("The fit used has") for reason in reasons)
+    if not told and fitted is not None and decided is not None:
         text = f"The fit used has {count_text(fitted, 'component')}"
         if fitted == decided:
             text += ", each a distinct pattern"
@@ -156,7 +158,7 @@ def decision_sentences(facts: Mapping[str, Any], background: int) -> list[str]:
             if background:
                 text += f" and setting {count_text(background, 'background component')} aside"
         sentences.append(text + ".")
-    sentences += [str(reason) for reason in decoded(facts.get("reasons")) or []]
+    sentences += reasons
     failed = decoded(facts.get("failed_fits"))
     if failed is not None and len(failed):
         sentences.append("Without a result: the fits of k = " + ", ".join(map(str, failed)) + ".")

@@ -208,3 +208,10 @@ def test_a_single_number_is_doubted_by_a_wider_range(make_evidence):
         "No other number came into question; a wider range of k (now 2 to 4) would confirm or "
         "refute it."
     )
+
+
+def test_where_grains_bend_the_borders_would_settle_it(make_evidence):
+    found = make_evidence([1, 2, 3, 3, 3, 4, 4, 4], [50, 30, 9, 8, 8, 7, 6])
+    doubt = reasons(found, 3, {HELD_OUT: 4}, confidence="low", other=4)[-1]
+    assert "the borders on the map" in doubt
+    assert "--bin" not in doubt
