@@ -63,6 +63,18 @@ def test_table_shows_the_halves_apart(script, four_rows):
     assert f"{line} 1 | 100 % | 100 % | +0 | .900 | .900 | 0 % | .800 | 10 s | 0 |" in tuned
 
 
+def test_ways_are_also_compared_on_the_scans_that_all_of_them_have(script, four_rows):
+    other = [replace(row, way="orimap") for row in four_rows[1:3]]
+    published = replace(four_rows[0], way="orimap-published")
+    common = script("table").on_common_scans([*four_rows, *other, published])
+    assert sorted((row.way, row.number) for row in common) == [
+        ("nmf-knee", 3),
+        ("nmf-knee", 5),
+        ("orimap", 3),
+        ("orimap", 5),
+    ]
+
+
 def test_a_recipe_is_drawn_the_same_again_and_differs_between_numbers(script):
     recipe_of = script("recipes").recipe_of
     assert recipe_of(6) == recipe_of(6)
