@@ -41,8 +41,10 @@ WEIGHTS = {
     STABILITY: 0.1,
     KNEE: 0.05,
 }
-# A plateau that so many of the fits beyond its start hold is settled.
+# A plateau that so many of the fits beyond its start hold is settled; one that nearly all hold may
+# be doubted by one of the others.
 SETTLED_SHARE = 0.6
+WELL_SETTLED_SHARE = 0.9
 
 
 class ByEvidence:
@@ -126,8 +128,12 @@ def _confidence(evidence: Evidence, best: Candidate, votes: dict[str, int | None
     """Say how sure the number is: settled or not, and who agrees."""
     settled = best.fits >= PLATEAU and best.share >= SETTLED_SHARE
     independent = [HELD_OUT, CROSS_VALIDATION, SPECTRUM, REDUNDANCY]
-    agreeing = sum(votes.get(name) == best.distinct for name in independent)
-    if settled and agreeing >= 2:
+    others = [votes[name] for name in independent if votes.get(name) is not None]
+    agreeing = others.count(best.distinct)
+    # Where grains bend strongly, all that counts components follows the merging: one who doubts a
+    # number that has settled poorly is heard.
+    undoubted = best.share >= WELL_SETTLED_SHARE or agreeing == len(others)
+    if settled and agreeing >= 2 and undoubted:
         return "high"
     if (settled and agreeing) or agreeing >= 2:
         return "moderate"

@@ -159,6 +159,15 @@ def test_settled_but_confirmed_once_is_moderate_and_unconfirmed_is_low(make_evid
     assert confidence(doubted) == "moderate"
 
 
+def test_one_doubt_is_heard_where_the_number_has_settled_poorly(make_evidence):
+    poorly = [1, 2, 3, 4, 4, 4, 5, 4]  # four of five
+    agreed = {"redundancy": HELD, "spectrum": spectrum(4)}
+    assert confidence(make_evidence(poorly, FOR_FOUR, **agreed)) == "high"
+    agreed["spectrum"] = spectrum(3)
+    assert confidence(make_evidence(poorly, FOR_FOUR, **agreed)) == "moderate"
+    assert confidence(make_evidence(HELD, FOR_FOUR, **agreed)) == "high"
+
+
 def test_a_number_that_goes_on_changing_is_moderate_if_confirmed_and_low_if_not(make_evidence):
     twice = [1, 2, 3, 4, 4, 4, 4, 4]
     found = make_evidence(UNSETTLED, FOR_FOUR, redundancy=twice, spectrum=spectrum(4))
