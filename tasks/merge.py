@@ -24,6 +24,9 @@ from orimap.tasks.reflections import (
 # where half of the electrons are background and few reach the detector's reflections; vacuum,
 # amorphous support and what all patterns have in common .01 or less.
 FEWEST_REFLECTIONS = 0.03
+# Patterns show reflections at all where some component has this share (.35 or more in every fit to
+# the simulated scans); below are Kikuchi patterns, halos and noise.
+SHOWS_REFLECTIONS = 0.1
 # A crystal among others has at least this share of what is usual among them.
 PALEST_CRYSTAL = 0.1
 # A component over more than this share of the scan that is paler than usual by this factor is what
@@ -120,7 +123,7 @@ def merge_components(
     share = reflection_shares(patterns * total[:, None, None], left_out) if large else np.zeros(k)
     coherent = alive & is_coherent(weights)
     usual = float(np.median(share[coherent])) if coherent.any() else 0.0
-    has_reflections = bool(np.any(share[coherent] >= FEWEST_REFLECTIONS))
+    has_reflections = bool(np.any(share[coherent] >= SHOWS_REFLECTIONS))
     if has_reflections:
         images = reflection_images(patterns, left_out)
         shift = max(1, round(DRIFT_SHARE * min(patterns.shape[1:])))
