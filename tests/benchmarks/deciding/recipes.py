@@ -1,6 +1,6 @@
 """The scans of the benchmark: a recipe for every number, drawn over all that makes k hard.
 
-Even numbers are for tuning, odd ones for reporting: nothing was chosen by looking at an odd one.
+Even numbers are for tuning, odd ones for reporting.
 """
 
 import numpy as np
