@@ -20,6 +20,9 @@ CELLS_A_SIDE = 12
 LEAST_CELL_PX = 8
 # Cells belong to the background up to so many standard deviations above the mean of those that do.
 CELL_DEVIATIONS = 3.0
+# Counts give equal cells, and rounding must not decide which of them belong: the variance of equal
+# cells is a difference that leaves 1e-8 of their size.
+SAME = 1e-6
 
 
 class Noise(NamedTuple):
@@ -159,7 +162,8 @@ def _background_mean(squares: np.ndarray) -> np.ndarray:
     last = np.full(len(ordered), (cells + 1) // 2 - 1)
     # Each round takes in one cell at least, or ends.
     while True:
-        within = np.count_nonzero(ordered <= limit[rows, last, None], axis=1) - 1
+        reach = limit[rows, last, None] * (1 + SAME)
+        within = np.count_nonzero(ordered <= reach, axis=1) - 1
         if np.all(within <= last):
             return mean[rows, last]
         last = np.maximum(last, within)
