@@ -48,9 +48,7 @@ def map_clusters(run: Run, progress: Progress) -> None:
     fitted = run.folder.read(fit_store.fit_group(fitted_k(run)))
     pattern = variables.component_pattern.read(fitted).values.astype(float)
     weight = variables.scan_weight.read(fitted).values
-    merged = merge_components(
-        pattern, weight, left_out_pixels(run), split_bent=run.request.split_bent
-    )
+    merged = merge_components(pattern, weight, left_out_pixels(run), split_bent=request.split_bent)
     maps = draw(
         weight,
         merged.component_cluster,

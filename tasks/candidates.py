@@ -54,12 +54,20 @@ class Candidate:
         return self.share * min(1.0, self.fits / PLATEAU)
 
 
+def least_drop(evidence: Evidence) -> float | None:
+    """Return the held-out drop above which a component counts; None where nothing is held out."""
+    if evidence.held_out is None:
+        return None
+    largest = np.nanmax(evidence.held_out_drops()[0], initial=0.0)
+    return LEAST_DROP_SHARE * float(largest)
+
+
 def clear_drops(evidence: Evidence) -> np.ndarray:
-    """Return which k lower the held-out deviance clearly, (number of k,) array of bool."""
+    """Return which k lower the held-out score clearly, (number of k,) array of bool."""
+    threshold = least_drop(evidence)
+    if threshold is None:
+        return np.zeros(len(evidence.ks), bool)
     drop, error = evidence.held_out_drops()
-    if np.all(np.isnan(drop)):
-        return np.zeros(len(drop), bool)
-    threshold = LEAST_DROP_SHARE * max(float(np.nanmax(drop)), 0.0)
     with np.errstate(invalid="ignore"):
         return (drop > threshold) & (drop > LEAST_DROP_ERRORS * error)
 

@@ -69,6 +69,20 @@ def cluster_weights(weights: np.ndarray, component_cluster: np.ndarray) -> np.nd
     return weights @ members.astype(weights.dtype)
 
 
+def renumbered(groups: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Number groups without those that are not kept, without gaps; -1 for the others.
+
+    Parameters
+    ----------
+    groups : (component,) array of int
+        -1 for none.
+    kept : (group,) array of bool
+    """
+    number = np.full(len(kept) + 1, -1)
+    number[np.flatnonzero(kept)] = np.arange(np.count_nonzero(kept))
+    return number[groups]
+
+
 def full_weights(weights: np.ndarray) -> np.ndarray:
     """Return the weight of a position that one cluster fills alone.
 
@@ -174,11 +188,8 @@ def _clusters_with_positions(
         size = np.bincount(label[label >= 0], minlength=flat.shape[1])
         if np.all(size > 0):
             return members, flat, full
-        kept = np.flatnonzero(size)
-        number = np.full(len(size) + 1, -1, np.int16)
-        number[kept] = np.arange(len(kept))
-        members = number[members]
-        flat = flat[:, kept]
+        members = renumbered(members, size > 0).astype(np.int16)
+        flat = flat[:, size > 0]
 
 
 def _errors(

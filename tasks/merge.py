@@ -13,7 +13,7 @@ from scipy import ndimage
 from scipy.sparse.csgraph import connected_components
 
 from orimap.tasks.coherence import is_coherent, spreads
-from orimap.tasks.maps import cluster_weights, full_weights
+from orimap.tasks.maps import cluster_weights, full_weights, renumbered
 from orimap.tasks.reflections import (
     reflection_cosines,
     reflection_images,
@@ -142,9 +142,9 @@ def merge_components(
     facts = weights, share, usual if has_reflections else None
     linked, inside = linked | equal, alive & ~background
     # Copies of one pattern that share its positions at random cohere together.
-    copies = _join_inside(equal, inside)
+    copies = join_inside(equal, inside)
     coherent = inside & (coherent | np.append(_are_patterns(copies, *facts), False)[copies])
-    groups = _join_inside(linked, coherent)
+    groups = join_inside(linked, coherent)
     groups = _join_scattered(groups, cosine, linked, inside & ~coherent)
     groups = _keep_patterns(groups, *facts)
     if not has_reflections and groups.max(initial=-1) < 0 and alive.any():
@@ -162,7 +162,7 @@ def _is_background(share: np.ndarray, spread: np.ndarray, usual: float) -> np.nd
     return pale | ((spread > WIDESPREAD) & (share < PALER * usual))
 
 
-def _join_inside(linked: np.ndarray, inside: np.ndarray) -> np.ndarray:
+def join_inside(linked: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """Number the groups of linked components inside; -1 for the others."""
     groups = np.full(len(inside), -1)
     members = np.flatnonzero(inside)
@@ -190,7 +190,7 @@ def _join_scattered(
             rest.append(i)
     pieces = np.zeros(len(groups), bool)
     pieces[rest] = True
-    own = _join_inside(linked, pieces)
+    own = join_inside(linked, pieces)
     groups[rest] = groups.max(initial=-1) + 1 + own[rest]
     return groups
 
@@ -213,7 +213,7 @@ def _keep_patterns(
     groups: np.ndarray, weights: np.ndarray, share: np.ndarray, usual: float | None
 ) -> np.ndarray:
     """Put to -1 the groups that do not cohere as a whole, are background, or lead nowhere."""
-    groups = _renumbered(groups, _are_patterns(groups, weights, share, usual))
+    groups = renumbered(groups, _are_patterns(groups, weights, share, usual))
     while groups.max(initial=-1) > 0:
         flat = cluster_weights(weights.reshape(-1, weights.shape[-1]), groups)
         strongest = (flat / full_weights(flat)).argmax(axis=1)
@@ -222,7 +222,7 @@ def _keep_patterns(
         if held.min() >= LEAST_HELD:
             break
         # One at a time: what it leaves free may be enough for another.
-        groups = _renumbered(groups, np.arange(len(held)) != held.argmin())
+        groups = renumbered(groups, np.arange(len(held)) != held.argmin())
     return groups
 
 
@@ -247,13 +247,6 @@ def neighbours(weights: np.ndarray) -> np.ndarray:
     widened = ndimage.binary_dilation(present, np.ones((3, 3, 1), bool))
     flat, wide = present.reshape(-1, k).astype(float), widened.reshape(-1, k).astype(float)
     return flat.T @ wide > 0
-
-
-def _renumbered(groups: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """Return the groups without those that are not kept, numbered without gaps."""
-    number = np.full(len(kept) + 1, -1)
-    number[np.flatnonzero(kept)] = np.arange(np.count_nonzero(kept))
-    return number[groups]
 
 
 def _by_intensity(groups: np.ndarray, total: np.ndarray) -> np.ndarray:

@@ -31,6 +31,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from orimap.tasks.merge import join_inside
+
 # On those scans the pieces of one grain agree by .64 or more in three quarters of all pairs, by .9
 # in a quarter; different grains by .49 or less in 95 % of all pairs, by .68 at most at the true k.
 SAME_REFLECTIONS = 0.65
@@ -153,17 +155,12 @@ def redundant_pairs(
     Redundancy
         Redundancy is passed on: where a agrees with b and b with c, all three are one pattern.
     """
-    from scipy.sparse.csgraph import connected_components
-
     alike = alike_in_pattern(cosine, metrics)
     correlation = map_correlations(weights)
     leading = leading_shares(weights)
     redundant = alike & (correlation >= SAME_PLACE)
     np.fill_diagonal(redundant, False)
-    inside = np.flatnonzero(leading >= LEADS_SOMEWHERE)
-    group = np.full(len(cosine), -1)
-    if len(inside):
-        group[inside] = connected_components(redundant[np.ix_(inside, inside)], directed=False)[1]
+    group = join_inside(redundant, leading >= LEADS_SOMEWHERE)
     return Redundancy(np.argwhere(np.triu(redundant)), alike, correlation, leading, group)
 
 

@@ -8,11 +8,11 @@ as a multi-criteria decision (``ranking.py``), and the confidence says how many 
 import numpy as np
 
 from orimap.tasks.candidates import (
-    LEAST_DROP_SHARE,
     PLATEAU,
     Candidate,
     held_out_vote,
     leading_candidates,
+    least_drop,
 )
 from orimap.tasks.decision import Criterion, Decision, level_one_and_two
 from orimap.tasks.decision_text import (
@@ -69,7 +69,7 @@ class ByEvidence:
             other.distinct if other else None,
             reasons_of(evidence, best, votes, confidence, other),
             _criteria(evidence, scores, votes, ranking),
-            _threshold(evidence),
+            least_drop(evidence),
             settled_k=int(evidence.ks[best.first]),
             preference={
                 c.distinct: float(p) for c, p in zip(candidates, ranking.preference, strict=True)
@@ -171,11 +171,3 @@ def _criteria(
         Criterion(n, None, None, False, w) for n, w in evidence.skipped.items() if n not in named
     ]
     return [*made, *rest, *gone]
-
-
-def _threshold(evidence: Evidence) -> float | None:
-    """Return the held-out drop above which a component counts; None where nothing is held out."""
-    if evidence.held_out is None:
-        return None
-    largest = np.nanmax(evidence.held_out_drops()[0], initial=0.0)
-    return LEAST_DROP_SHARE * float(max(largest, 0.0))
