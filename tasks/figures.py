@@ -175,6 +175,16 @@ def clusters_figure(
     return figure
 
 
+def show_overlapping(
+    axes: Axes, labels: np.ndarray, ratio: np.ndarray, colours: Sequence[str], scan: ScanGrid
+) -> None:
+    """Show clusters, darker the more of a second pattern there is, with a scale bar."""
+    share = np.nan_to_num(np.clip(ratio, 0, 1))
+    darkened = label_image(labels, colours) * (1 - 0.85 * share)[..., None]
+    show_map(axes, darkened, "cluster; darker = more of a second")
+    draw_scale_bar(axes, labels.shape, scan)
+
+
 def overlap_figure(
     labels: np.ndarray,
     ratio: np.ndarray,
@@ -195,10 +205,8 @@ def overlap_figure(
     first, second, third = (
         place_axes(figure, 0.05 + i * pitch, top, width, height) for i in range(3)
     )
+    show_overlapping(first, labels, ratio, cluster_colours(count), scan)
     share = np.nan_to_num(np.clip(ratio, 0, 1))
-    colours = label_image(labels, cluster_colours(count)) * (1 - 0.85 * share)[..., None]
-    show_map(first, colours, "cluster; darker = more of a second")
-    draw_scale_bar(first, labels.shape, scan)
     image = show_map(second, share, "second share over first", cmap="cividis", vmin=0, vmax=1)
     place = place_axes(figure, 0.05 + pitch, top + height + 0.1, max(width, 1.5), 0.1)
     draw_colour_bar(image, place, "horizontal")

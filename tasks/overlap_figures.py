@@ -16,12 +16,12 @@ from orimap.tasks.figures import (
     QUIET,
     bare,
     draw_colour_bar,
-    draw_scale_bar,
     place_axes,
     show_map,
+    show_overlapping,
 )
 from orimap.tasks.map_figures import write_number
-from orimap.tasks.map_images import ScanGrid, label_image
+from orimap.tasks.map_images import ScanGrid
 from orimap.tasks.palette import cluster_colours
 from orimap.tasks.report_text import figure_text
 
@@ -210,11 +210,7 @@ def line_figure(
     full = figure.get_figwidth()
 
     overview = place_axes(figure, 0.05, 0.3, width, height)
-    darkened = (
-        label_image(labels, colours) * (1 - 0.85 * np.clip(np.nan_to_num(ratio), 0, 1))[..., None]
-    )
-    show_map(overview, darkened, "cluster; darker = more of a second")
-    draw_scale_bar(overview, labels.shape, scan)
+    show_overlapping(overview, labels, ratio, colours, scan)
     halo = [withStroke(linewidth=3.2, foreground="#000000")]
     overview.plot(
         position[:, 1], position[:, 0], color="#ffffff", lw=1.6, marker="o", ms=2.6,
