@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, UnavailableError
 
 ANSWER_SECONDS = 10
 # Making its database takes half a minute on a slow machine; Prefect allows itself 20 s.
@@ -79,7 +79,7 @@ def _require_answer(api: str) -> None:
     except urllib.error.HTTPError:
         return  # it answers, and whether it lets us in is for Prefect to find out
     except (OSError, ValueError) as error:
-        raise InputError(
+        raise UnavailableError(
             f"the Prefect API that is configured ({api})",
             f"it does not answer ({getattr(error, 'reason', error)})",
             "start it, correct PREFECT_API_URL or the profile, or run with --orchestrate never",

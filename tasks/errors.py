@@ -1,4 +1,4 @@
-"""The one error for a request or an input at fault: needed, found, what to do."""
+"""The errors for a request or an input at fault: needed, found, what to do."""
 
 
 class InputError(ValueError):
@@ -20,3 +20,7 @@ class InputError(ValueError):
     def __reduce__(self) -> tuple:
         """Travel between processes: the default would call ``__init__`` with one argument."""
         return type(self), (self.needed, self.found, self.remedy)
+
+
+class UnavailableError(InputError):
+    """Nothing is wrong with the request: what it needs is not there now, and may be later."""

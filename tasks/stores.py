@@ -17,7 +17,7 @@ from pathlib import Path
 import xarray as xr
 import zarr
 
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, UnavailableError
 
 SCHEMA_VERSION = 1
 
@@ -209,7 +209,7 @@ def only_writer(root: Path) -> Iterator[None]:
     Raises
     ------
     InputError
-        If the folder cannot be written, or another run holds it.
+        If the folder cannot be written; UnavailableError if another run holds it.
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -225,7 +225,7 @@ def only_writer(root: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             owner = os.read(lock, 64).decode(errors="replace") or "unknown"
-            raise InputError(
+            raise UnavailableError(
                 f"{root} for this run alone",
                 f"another run is writing it (process {owner})",
                 "wait until it has finished, or choose another folder with --output",
