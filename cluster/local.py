@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, UnavailableError
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -113,7 +113,7 @@ def _remote_client(address: str) -> Iterator["Client"]:
     try:
         client = Client(address, timeout=ANSWER_SECONDS)
     except (OSError, ValueError, TypeError) as error:
-        raise InputError(
+        raise UnavailableError(
             f"a Dask scheduler at {address}",
             f"none answers within {ANSWER_SECONDS} s ({str(error).splitlines()[0]})",
             "check the address and that the scheduler runs, or leave --cluster away to compute "
@@ -123,7 +123,7 @@ def _remote_client(address: str) -> Iterator["Client"]:
         try:
             client.submit(os.getpid, pure=False).result(timeout=FIRST_WORKER_SECONDS)
         except TimeoutError as error:
-            raise InputError(
+            raise UnavailableError(
                 f"workers that compute for the scheduler at {address}",
                 f"none answers within {FIRST_WORKER_SECONDS} s",
                 f"start some (dask worker {address}), or leave --cluster away",

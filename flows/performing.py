@@ -94,7 +94,7 @@ def perform(
 
 
 def _in_words(error: Exception, job: Job) -> Failure:
-    """Tell what kind of failure it is; a file that was there when the job was made may come back."""
+    """Tell what kind of failure it is; a file that is gone may come back with its disk."""
     failure = classify(error)
     if failure.kind == "bad data" and not job.request.file.exists():
         return dataclasses.replace(failure, kind="transient")
