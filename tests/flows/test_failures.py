@@ -1,5 +1,6 @@
 import errno
 import os
+from types import SimpleNamespace
 
 import pytest
 
@@ -38,10 +39,8 @@ def test_what_dask_and_numpy_raise_has_its_kind():
     from distributed import KilledWorker
     from distributed.client import FutureCancelledError
     from distributed.comm import CommClosedError
-    from distributed.scheduler import WorkerState
 
-    worker = WorkerState(address="tcp://127.0.0.1:1", status="running", pid=1, name="w",
-                         nthreads=1, memory_limit=0, local_directory="", nanny="", server_id="")  # fmt: skip
+    worker = SimpleNamespace(address="tcp://127.0.0.1:1")
     assert classify(KilledWorker("task", worker, 3)).kind == "resources"
     assert classify(CommClosedError("gone")).kind == "transient"
     assert classify(FutureCancelledError("task", "scheduler-connection-lost")).kind == "transient"
