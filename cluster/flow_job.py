@@ -1,0 +1,107 @@
+"""Job scripts: of a worker, and of a flow that runs as a batch job itself.
+
+Directives come from dask-jobqueue for both, so that one profile means the same in both.
+"""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orimap.cluster.profiles import Profile, jobqueue_keywords
+from orimap.tasks.errors import InputError
+
+if TYPE_CHECKING:
+    from dask_jobqueue.core import Job
+
+# The batch system's own words about a job go beside its script, wherever that is.
+BESIDE_THE_SCRIPT = "."
+
+
+def worker_script(profile: Profile, *, scheduler: str, name: str = "orimap-worker") -> str:
+    """Return the script with which a worker job joins a scheduler.
+
+    Parameters
+    ----------
+    profile : Profile
+    scheduler : str
+        Its address.
+    name : str
+        Of the job and of its worker.
+
+    Raises
+    ------
+    InputError
+        If neither the profile nor Dask's settings say how many cores and how much memory.
+    """
+    return _job(profile, name, scheduler=scheduler).job_script()
+
+
+def flow_script(profile: Profile, name: str, command: Sequence[str], *, folder: Path) -> str:
+    """Return the script of a job that runs one command.
+
+    Parameters
+    ----------
+    profile : Profile
+    name : str
+        Of the job.
+    command : sequence of str
+        Its arguments, each quoted as a whole.
+    folder : Path
+        Where the command runs.
+
+    Raises
+    ------
+    InputError
+        If neither the profile nor Dask's settings say how many cores and how much memory, or
+        the name of a file could be taken for something else than a name.
+    """
+    _require_plain([str(folder), *command], profile.system)
+    job = _job(profile, name, log_directory=BESIDE_THE_SCRIPT)
+    # The command takes the place of the shell: a signal to the job reaches it at once.
+    lines = [f"cd {shlex.quote(str(folder))} || exit 1", f"exec {shlex.join(command)}"]
+    prologue = list(profile.job_script_prologue)
+    if profile.system == "htcondor":
+        # A submit description, not a script: the commands are one argument of a shell.
+        job._command_template = "; ".join([*prologue, *lines])
+        return job.job_script()
+    return "\n".join([job.shebang, "", job.job_header, "", *prologue, *lines, ""])
+
+
+def _require_plain(texts: Sequence[str], system: str) -> None:
+    """Refuse what quotes do not tame: directives are looked for line by line."""
+    for text in texts:
+        macro = system == "htcondor" and "$" in text
+        if macro or not text.isprintable():
+            raise InputError(
+                "names of folders and files without line breaks or other control characters"
+                + (", and for htcondor without $" if macro else ""),
+                repr(text),
+                "choose another folder for the results",
+            )
+
+
+def _job(profile: Profile, name: str, **own: Any) -> "Job":
+    """Make the job of dask-jobqueue that writes a profile's directives."""
+    import dask_jobqueue.htcondor
+    from dask_jobqueue import lsf, oar, pbs, sge, slurm
+
+    classes = {
+        "slurm": slurm.SLURMJob,
+        "pbs": pbs.PBSJob,
+        "lsf": lsf.LSFJob,
+        "sge": sge.SGEJob,
+        "oar": oar.OARJob,
+        "htcondor": dask_jobqueue.htcondor.HTCondorJob,
+    }
+    keywords = jobqueue_keywords(profile) | own
+    keywords.pop("shared_temp_directory", None)
+    try:
+        return classes[profile.system](name=name, job_name=name, **keywords)
+    except ValueError as error:  # dask-jobqueue says so where something indispensable lacks
+        raise InputError(
+            "cores, memory (and disk for htcondor) of a job, in the profile or in Dask's "
+            f"jobqueue.{profile.system} settings",
+            " ".join(str(error).split()),
+            "add them to the profile",
+        ) from error
