@@ -7,7 +7,6 @@ from typing import Literal, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from orimap.flows.request import Request
-from orimap.tasks.stores import fingerprint
 
 # Of the request, these say where and how it is computed, not what: the same job all the same.
 NOT_PART_OF_THE_KEY = {"output", "workers", "cluster", "orchestrate"}
@@ -28,6 +27,8 @@ class Job(BaseModel):
     @property
     def key(self) -> str:
         """What no two different jobs share: letters, digits and dashes."""
+        from orimap.tasks.stores import fingerprint  # loads xarray: seconds
+
         asked = self.request.model_dump(mode="json", exclude=NOT_PART_OF_THE_KEY)
         return f"orimap-{self.acquisition}-{fingerprint(**asked)[:8]}"
 
