@@ -135,6 +135,8 @@ class Pbs:
 
     def read(self, answer: str) -> list[SeenJob]:
         """Read paragraphs of ``Job Id: 123.server`` and ``name = value``, long values folded."""
+        if answer.strip() and "Job Id: " not in answer:
+            raise UnreadableAnswerError(answer.strip())
         jobs = []
         for paragraph in answer.replace("\n\t", "").split("Job Id: ")[1:]:
             job_id, *lines = paragraph.splitlines()
@@ -183,8 +185,9 @@ class Lsf:
 
     def read(self, answer: str, ask: Ask) -> list[SeenJob]:
         """Read lines such as ``123|PEND|-|orimap-3f``; ask why those wait that do."""
-        lines = [line.split("|", 3) for line in answer.splitlines() if line.count("|") >= 3]
-        pending = [job_id for job_id, state, *_ in lines if state in self.waiting]
+        told = [line for line in answer.splitlines() if not re.search(self.gone, line)]
+        lines = [line.split("|", 3) for line in told]
+        pending = [job_id for job_id, state, _, _ in lines if state in self.waiting]
         why = self.reasons(ask(["bjobs", "-p", *pending], unless=self.gone)) if pending else {}
         jobs = []
         for job_id, state, code, name in lines:
