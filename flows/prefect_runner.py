@@ -73,11 +73,24 @@ def analyse_acquisition(request: Request) -> Path:
         The folder with the results, the same as of a run that is not recorded.
     """
     output = run_pipeline(request, PrefectRunner(_display.get() or NoDisplay()))
-    create_link_artifact(
-        (output / "report.html").resolve().as_uri(), "report.html", key="report",
-        description="The report of this run",
-    )  # fmt: skip
+    keep_report(output)
     return output
+
+
+def keep_report(output: Path, name: str = "report.html") -> None:
+    """Tell on the page of a run where its report is.
+
+    A page that comes from a server cannot open files: browsers refuse such links, and the server
+    may be another machine. So the path is there to be copied, besides the link.
+    """
+    report = (output / name).resolve()
+    create_markdown_artifact(
+        f"[{name}]({report.as_uri()})\n\n"
+        "Browsers do not follow links from this page to files: open the link in a new tab, or "
+        f"copy the path.\n\n```\n{report}\n```",
+        key="report",
+        description="The report of this run",
+    )
 
 
 def analyse_recorded(request: Request, display: Display) -> Path:
@@ -90,16 +103,25 @@ def analyse_recorded(request: Request, display: Display) -> Path:
 
 
 class PrefectRunner:
-    """Calls every step as a Prefect task; to be used inside a flow."""
+    """Calls every step as a Prefect task; to be used inside a flow.
 
-    def __init__(self, display: Display) -> None:
+    Parameters
+    ----------
+    display : Display
+    prefix : str
+        Comes before the names of steps and artifacts, where one flow has several analyses.
+    """
+
+    def __init__(self, display: Display, *, prefix: str = "") -> None:
         self.display = display
+        self.prefix = f"{prefix}: " if prefix else ""
 
     def step(self, name: str, work: Callable[[Progress], T]) -> T:
         """Run one step as a task, again where a disk or a network failed for a moment."""
+        full = self.prefix + name
 
         def call() -> T:
-            with self.display.step(name) as shown, _progress_artifact(name) as recorded:
+            with self.display.step(name) as shown, _progress_artifact(full) as recorded:
 
                 def progress(done: int, total: int) -> None:
                     shown(done, total)
@@ -107,7 +129,7 @@ class PrefectRunner:
 
                 return work(progress)
 
-        return _task(call, name, name, _is_transient)()
+        return _task(call, full, full, _is_transient)()
 
     def each(self, name: str, works: Mapping[str, Callable[[], T]]) -> dict[str, T]:
         """Run every piece as a task of its own, all at once.
@@ -115,15 +137,15 @@ class PrefectRunner:
         A piece that fails is tried again, and submits its Dask task anew. The first that fails
         for good ends the step.
         """
-        ended = Event()
+        ended, full = Event(), self.prefix + name
 
         def again(error: object) -> bool:
             return not ended.is_set() and not isinstance(error, InputError)
 
-        with self.display.step(name) as shown, _progress_artifact(name) as recorded:
+        with self.display.step(name) as shown, _progress_artifact(full) as recorded:
             try:
                 futures = {
-                    key: _task(work, name, f"{name} {key}", again).submit()
+                    key: _task(work, full, f"{full} {key}", again).submit()
                     for key, work in works.items()
                 }
                 for done, future in enumerate(as_completed(list(futures.values())), start=1):
@@ -144,7 +166,7 @@ class PrefectRunner:
     def table(self, name: str, rows: list[dict[str, Any]]) -> None:
         """Keep a table as an artifact."""
         plain = [{key: _plain(value) for key, value in row.items()} for row in rows]
-        create_table_artifact(plain, key=_key(name), description=name)
+        create_table_artifact(plain, key=_key(self.prefix + name), description=name)
 
     def image(self, name: str, path: Path) -> None:
         """Keep a figure as an artifact that holds the image itself: no address to serve it at."""
@@ -156,7 +178,9 @@ class PrefectRunner:
             image.save(buffer, "png", optimize=True)
         data = base64.b64encode(buffer.getvalue()).decode()
         create_markdown_artifact(
-            f"![{name}](data:image/png;base64,{data})", key=_key(name), description=name
+            f"![{name}](data:image/png;base64,{data})",
+            key=_key(self.prefix + name),
+            description=name,
         )
 
 

@@ -1,0 +1,76 @@
+"""``orimap up`` and ``orimap down``: everything on one machine."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orimap.flows.cli_answers import Debug, answers
+from orimap.tasks.errors import InputError
+
+PORT = 4200
+DOWN_SECONDS = 30
+
+
+def default_state() -> Path:
+    """Return where a user's programs keep what they know."""
+    named = os.environ.get("XDG_STATE_HOME")
+    return (Path(named) if named else Path.home() / ".local" / "state") / "orimap"
+
+
+State = Annotated[
+    Path | None,
+    typer.Option(help="Folder for database, journal and logs; by default ~/.local/state/orimap"),
+]
+
+
+@answers
+def up(
+    *,
+    watch: Annotated[Path, typer.Option(help="The folder that acquisitions appear in")],
+    results: Annotated[Path, typer.Option(help="The folder that results go to")],
+    state: State = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of Prefect's page")] = PORT,
+    debug: Debug = False,
+) -> None:
+    """Bring up everything on this machine: every acquisition is analysed as it appears.
+
+    Starts Prefect's server (on loopback), a worker and the watcher, and starts again what dies;
+    Ctrl-C, SIGTERM or orimap down end all of it. A second call finds what is up.
+    """
+    from orimap.flows.up import Site, bring_up, running
+
+    folder = (state or default_state()).resolve()
+    there = running(folder)
+    if there is not None:
+        print(f"already up: {there['address']} (watching {there['watched']})")
+        return
+    site = Site(watch.resolve(), results.resolve(), folder, port)
+    bring_up(site, lambda text: print(text, file=sys.stderr, flush=True))
+
+
+@answers
+def down(*, state: State = None, debug: Debug = False) -> None:
+    """End what orimap up has brought up; runs that are under way go on at the next start."""
+    from orimap.flows.up import running
+
+    folder = (state or default_state()).resolve()
+    there = running(folder)
+    if there is None:
+        print("nothing is up")
+        return
+    os.kill(there["pid"], signal.SIGTERM)
+    last = time.monotonic() + DOWN_SECONDS
+    while running(folder) is not None:
+        if time.monotonic() > last:
+            raise InputError(
+                f"the end of process {there['pid']} within {DOWN_SECONDS} s",
+                "it is still there",
+                f"look into {folder / 'logs'}, or end it by hand",
+            )
+        time.sleep(0.2)
+    print("down")
