@@ -1,15 +1,15 @@
-"""Open a Dask client: worker processes on this machine, or a scheduler that is already running."""
+"""Open a Dask client of worker processes on this machine, or of a scheduler already running."""
 
 import logging
 import os
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
-from orimap.tasks.errors import InputError, UnavailableError
+from orimap.tasks.errors import UnavailableError
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -28,45 +28,16 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def open_client(
-    cluster: str = "local",
-    *,
-    workers: int | None = None,
-    memory_limit: str | int | None = None,
-) -> AbstractContextManager["Client"]:
-    """Return a context that opens a client and closes it again.
+@contextmanager
+def local_client(workers: int, memory_limit: str | int | None = None) -> Iterator["Client"]:
+    """Start worker processes of one thread each; nothing of them is left afterwards.
 
     Parameters
     ----------
-    cluster : str
-        "local", or the address of a running scheduler (tcp://HOST:PORT; tls://HOST:PORT with the
-        certificates of Dask's own configuration).
-    workers : int, optional
-        Worker processes on this machine, by default one for each core. A running scheduler keeps
-        the workers that it has.
+    workers : int
     memory_limit : str or int, optional
-        Of each worker on this machine, "2 GiB" or bytes; by default an equal part of its memory.
-
-    Raises
-    ------
-    InputError
-        If the name is unknown; on opening, if nobody answers at the address, or no worker does.
+        Of each worker, "2 GiB" or bytes; by default an equal part of the machine's memory.
     """
-    if cluster == "local":
-        return _local_client(workers or available_cores(), memory_limit)
-    if cluster.startswith(ADDRESSES):
-        return _remote_client(cluster)
-    raise InputError(
-        "local, or the address of a running Dask scheduler (tcp://HOST:PORT or tls://HOST:PORT)",
-        f"--cluster {cluster}",
-        "choose one of these; batch systems cannot be started from here yet, but workers of one "
-        "can join a scheduler that you start",
-    )
-
-
-@contextmanager
-def _local_client(workers: int, memory_limit: str | int | None) -> Iterator["Client"]:
-    """Start worker processes of one thread each; nothing of them is left afterwards."""
     import dask
     from distributed import Client, LocalCluster
     from distributed.system import MEMORY_LIMIT
@@ -106,8 +77,19 @@ async def _leave_interrupts_to_the_main_process() -> None:
 
 
 @contextmanager
-def _remote_client(address: str) -> Iterator["Client"]:
-    """Join a scheduler; it and its workers go on when the client closes."""
+def running_client(address: str) -> Iterator["Client"]:
+    """Join a scheduler; it and its workers go on when the client closes.
+
+    Parameters
+    ----------
+    address : str
+        tcp://HOST:PORT, or tls://HOST:PORT with the certificates of Dask's own configuration.
+
+    Raises
+    ------
+    UnavailableError
+        If nobody answers at the address, or no worker does.
+    """
     from distributed import Client
 
     try:

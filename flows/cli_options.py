@@ -19,7 +19,10 @@ WRITTEN_AS = {
     "dark_field": "Y0:Y1,X0:X1",
     "scan_shape": "ROWSxCOLUMNS",
     "regularity": "NUMBER",
-    "cluster": "local|ADDRESS",
+    "cluster": "local|ADDRESS|SYSTEM",
+    "adapt": "MIN:MAX",
+    "profile": "NAME|FILE",
+    "first_worker_minutes": "NUMBER",
 }
 
 Config = Annotated[

@@ -13,6 +13,7 @@ import zarr
 from orimap.flows.pipeline import check, ingest_mark, run_mark, run_pipeline
 from orimap.flows.request import Request
 from orimap.flows.runner import Display, NoDisplay, PlainRunner
+from orimap.flows.workers import at_scheduler, open_workers
 from orimap.tasks.acquisition import Acquisition
 from orimap.tasks.comparison import Filtered, SeedRun, scores_of, seed_run
 from orimap.tasks.errors import InputError
@@ -148,17 +149,15 @@ def _further_seeds(
             missing.append((name, request, mark))
     if not missing:
         return found
-    from orimap.cluster.local import open_client
-
     first = next(iter(requests.values()))
     with (
         display.step("further seeds") as progress,
         # One set of workers for all of them: starting them takes as long as a small scan.
-        open_client(first.cluster, workers=first.workers) as client,
+        open_workers(first, display.note) as client,
     ):
         for done, (name, request, mark) in enumerate(missing, start=1):
             _share(requests[name], request, acquisition, FOR_EVERY_SEED)
-            here = request.model_copy(update={"cluster": client.scheduler.address})
+            here = at_scheduler(request, client.scheduler.address)
             folder = run_pipeline(here, PlainRunner(NoDisplay()))
             results = read_results(folder / "analysis.zarr")
             found[name].append(seed_run(results, request.seed, mark, truth))

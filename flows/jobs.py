@@ -6,10 +6,10 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from orimap.flows.request import Request
+from orimap.flows.request import WORKERS_FIELDS, Request
 
 # Of the request, these say where and how it is computed, not what: the same job all the same.
-NOT_PART_OF_THE_KEY = {"output", "workers", "cluster", "orchestrate"}
+NOT_PART_OF_THE_KEY = {"output", "orchestrate", *WORKERS_FIELDS}
 
 
 class Job(BaseModel):

@@ -12,9 +12,10 @@ import zarr
 
 from orimap.flows import conclusions, deciding, legacy, preparation, steps
 from orimap.flows.measure import Measurement, machine, versions
-from orimap.flows.request import Request
+from orimap.flows.request import WORKERS_FIELDS, Request
 from orimap.flows.run import Run, largest_k, reduced_shapes
 from orimap.flows.runner import StepRunner
+from orimap.flows.workers import check_workers, open_workers
 from orimap.tasks.acquisition import Acquisition, open_acquisition
 from orimap.tasks.choose_k import Decision, find_strategy
 from orimap.tasks.errors import InputError
@@ -34,7 +35,7 @@ from orimap.tasks.streaming import Progress
 from orimap.tasks.variables import SCAN
 
 # A run is defined by these; how it is computed (workers, cluster, orchestration) is not part of it.
-HOW = {"output", "file", "mask", "workers", "cluster", "orchestrate", "restart"}
+HOW = {"output", "file", "mask", "orchestrate", "restart", *WORKERS_FIELDS}
 # What calls a step by its name, and gives back what the step returns.
 Step = Callable[[str, Callable[[Run, Progress], Any]], Any]
 
@@ -108,9 +109,7 @@ def _analyse(run: Run, mark: str) -> None:
 @contextmanager
 def measured_steps(run: Run, measured: Measurement) -> Iterator[Step]:
     """Open the workers of a run; give what calls a step on them and measures it."""
-    from orimap.cluster.local import open_client
-
-    with measured, open_client(run.request.cluster, workers=run.request.workers) as client:
+    with measured, open_workers(run.request, run.runner.note) as client:
         run.client = client
         run.runner.note(f"Dask dashboard: {client.dashboard_link}")
 
@@ -215,6 +214,7 @@ def check(request: Request) -> Acquisition:
     InputError
         If something is at fault.
     """
+    check_workers(request)
     check_filter(request.filter)
     find_strategy(request.strategy)
     acquisition = open_acquisition(

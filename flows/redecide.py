@@ -26,7 +26,7 @@ from orimap.tasks.stores import RunFolder, complete_mark, fingerprint, only_writ
 from orimap.tasks.streaming import Progress
 
 # How the fits were computed has no say in how the decision is.
-HERE = {"cluster": "local", "workers": None, "restart": False}
+HERE = {"cluster": "local", "workers": None, "adapt": None, "profile": None, "restart": False}
 
 
 @dataclass(frozen=True)

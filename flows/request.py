@@ -8,6 +8,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from orimap.tasks.errors import InputError
 
+MOST_WORKERS = 256  # what one scheduler serves without being in the way
+# Who computes. It has no say in what is computed.
+WORKERS_FIELDS = ("workers", "cluster", "adapt", "profile", "first_worker_minutes")
+
 
 def _range_of_k(value: Any) -> Any:
     """Read "1:20" as (1, 20)."""
@@ -22,6 +26,18 @@ def _range_of_k(value: Any) -> Any:
             raise ValueError("the smallest number of components is 1")
         if high < low:
             raise ValueError(f"the last k ({high}) is below the first ({low})")
+    return value
+
+
+def _range_of_workers(value: Any) -> Any:
+    """Read "2:20" as (2, 20)."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", value)
+        if not match:
+            raise ValueError("must be MIN:MAX, for instance 2:20")
+        value = (int(match[1]), int(match[2]))
+    if isinstance(value, (tuple, list)) and len(value) == 2 and not 1 <= value[0] <= value[1]:
+        raise ValueError("one worker is the fewest, and the fewest come first")
     return value
 
 
@@ -60,6 +76,9 @@ def _penalties(value: Any) -> Any:
 
 
 RangeOfK = Annotated[tuple[int, int], BeforeValidator(_range_of_k)]
+RangeOfWorkers = Annotated[
+    tuple[int, Annotated[int, Field(le=MOST_WORKERS)]], BeforeValidator(_range_of_workers)
+]
 Shape = Annotated[tuple[int, int], BeforeValidator(_shape)]
 Region = Annotated[tuple[int, int, int, int], BeforeValidator(_region)]
 Penalty = Annotated[float, Field(ge=0, le=1)]
@@ -152,9 +171,29 @@ class Request(BaseModel):
     reader: str | None = Field(None, description="Read the file with this reader")
     signal: str | None = Field(None, description="Title or number of the data set in the file")
     dataset: str | None = Field(None, description="Path of the patterns inside HDF5 or Zarr")
-    workers: int | None = Field(None, ge=1, le=256, description="Worker processes; default: cores")
+    workers: int | None = Field(
+        None,
+        ge=1,
+        le=MOST_WORKERS,
+        description="Worker processes; default: cores of this machine. On a batch system, a job "
+        "that is lost is replaced",
+    )
     cluster: str = Field(
-        "local", description="local, or the address of a running Dask scheduler (tcp://...)"
+        "local",
+        description="local, the address of a running Dask scheduler (tcp://..., tls://...), or a "
+        "batch system: slurm, pbs, lsf, sge, oar, htcondor",
+    )
+    adapt: RangeOfWorkers | None = Field(
+        None, description="On a batch system: fewest and most workers, as there is work, MIN:MAX"
+    )
+    profile: str | None = Field(
+        None, description="Site profile for the batch system: its name, or a YAML file"
+    )
+    first_worker_minutes: float = Field(
+        30.0,
+        gt=0,
+        le=60 * 24 * 30,
+        description="How long to wait where a batch system gives no worker at all",
     )
     orchestrate: Literal["auto", "always", "never"] = Field(
         "auto", description="Record the run with Prefect: auto does where an API is configured"

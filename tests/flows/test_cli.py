@@ -145,7 +145,7 @@ def test_the_demo_compares_with_the_truth_and_takes_nothing_of_another_seed(
     from orimap.tasks import scan_recipe
 
     same_workers = contextlib.nullcontext(client)
-    monkeypatch.setattr("orimap.cluster.local.open_client", lambda *_, **__: same_workers)
+    monkeypatch.setattr("orimap.cluster.client.open_client", lambda *_, **__: same_workers)
     small = partial(ScanRecipe, scan=(9, 12), detector=(48, 48), grains=2, dose=3000)
     monkeypatch.setattr(scan_recipe, "ScanRecipe", small)
     truths = []

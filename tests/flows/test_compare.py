@@ -45,7 +45,7 @@ def fast(client):
     """Runs use the workers that the tests have already, and write bare pages for reports."""
 
     @contextmanager
-    def open_client(_cluster="local", *, workers=None):
+    def open_client(*_, **__):
         yield client
 
     def write_report(_results, output, *, run):
@@ -53,7 +53,7 @@ def fast(client):
         (output / "report.html").write_text(f"{len(run)}")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("orimap.cluster.local.open_client", open_client)
+        patch.setattr("orimap.cluster.client.open_client", open_client)
         patch.setattr("orimap.tasks.report.write_report", write_report)
         yield
 

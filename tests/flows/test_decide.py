@@ -28,13 +28,13 @@ def same_workers(client, monkeypatch):
     """Everything uses the workers that the tests have already; a bare page is the report."""
 
     @contextmanager
-    def open_client(cluster="local", *, workers=None):
+    def open_client(cluster="local", *, workers=None, **_):
         yield client
 
     def write_report(_results, output, *, run):
         (output / "report.html").write_text(json.dumps(run["request"]))
 
-    monkeypatch.setattr("orimap.cluster.local.open_client", open_client)
+    monkeypatch.setattr("orimap.cluster.client.open_client", open_client)
     monkeypatch.setattr("orimap.tasks.report.write_report", write_report)
 
 
@@ -46,11 +46,11 @@ def original(client, tmp_path_factory):
     write_scan(ScanRecipe(scan=(9, 10), detector=(48, 48), grains=3, dose=3000, seed=3), scan)
 
     @contextmanager
-    def open_client(cluster="local", *, workers=None):
+    def open_client(cluster="local", *, workers=None, **_):
         yield client
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("orimap.cluster.local.open_client", open_client)
+        patch.setattr("orimap.cluster.client.open_client", open_client)
         patch.setattr(
             "orimap.tasks.report.write_report",
             lambda _results, output, *, run: (output / "report.html").write_text("first"),

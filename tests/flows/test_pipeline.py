@@ -60,14 +60,14 @@ def same_workers(client, monkeypatch):
     opened = []
 
     @contextmanager
-    def open_client(cluster="local", *, workers=None):
+    def open_client(cluster="local", *, workers=None, **_):
         opened.append((cluster, workers))
         yield client
 
     def write_report(_results, output, *, run):
         (output / "report.html").write_text(f"{len(run)}")
 
-    monkeypatch.setattr("orimap.cluster.local.open_client", open_client)
+    monkeypatch.setattr("orimap.cluster.client.open_client", open_client)
     monkeypatch.setattr("orimap.tasks.report.write_report", write_report)
     return opened
 
@@ -97,10 +97,10 @@ def finished(client, scan, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
 
         @contextmanager
-        def open_client(cluster="local", *, workers=None):
+        def open_client(cluster="local", *, workers=None, **_):
             yield client
 
-        patch.setattr("orimap.cluster.local.open_client", open_client)
+        patch.setattr("orimap.cluster.client.open_client", open_client)
         return run(scan, folder, k="1:8")
 
 

@@ -10,7 +10,7 @@ from unittest import mock
 import xarray as xr
 from rows import Reply
 
-from orimap.cluster import local
+from orimap.cluster import client as workers
 from orimap.flows.pipeline import run_pipeline
 from orimap.flows.redecide import redecide
 from orimap.flows.request import Request
@@ -23,13 +23,13 @@ FIRST = "evidence"
 @contextmanager
 def shared_workers() -> Iterator[object]:
     """Let all runs share one set of workers: starting them is not what is measured."""
-    with local.open_client("local") as client:
+    with workers.open_client("local") as client:
 
         @contextmanager
         def shared_client(*_: object, **__: object) -> Iterator[object]:
             yield client
 
-        with mock.patch.object(local, "open_client", shared_client):
+        with mock.patch.object(workers, "open_client", shared_client):
             yield client
 
 
