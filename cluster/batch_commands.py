@@ -167,7 +167,7 @@ class Lsf:
     """IBM Spectrum LSF: bsub, bjobs, bkill."""
 
     waiting = ("PEND", "PSUSP", "WAIT", "PROV")
-    running = ("RUN", "USUSP", "SSUSP")
+    running = ("RUN", "USUSP", "SSUSP", "UNKWN")  # UNKWN: its host does not answer for the moment
     queue = ("bjobs", "-noheader", "-o", "jobid stat exit_code job_name delimiter='|'")
     gone = "is not found|No unfinished job|No matching job|already finished|No job found"
 
@@ -195,11 +195,9 @@ class Lsf:
                 jobs.append(SeenJob(job_id, name, "waiting", why.get(job_id, state)))
             elif state in self.running:
                 jobs.append(SeenJob(job_id, name, "running", "" if state == "RUN" else state))
-            elif state in ("DONE", "EXIT"):
+            else:  # DONE, EXIT, ZOMBI
                 words = "" if code in ("-", "") else f"exit code {code}"
                 jobs.append(SeenJob(job_id, name, "ended", _words(state, words)))
-            else:  # UNKWN, ZOMBI: the host does not answer
-                jobs.append(SeenJob(job_id, name, "unknown", state))
         return jobs
 
     def reasons(self, answer: str) -> dict[str, str]:

@@ -14,6 +14,8 @@ from orimap.tasks.errors import InputError
 if TYPE_CHECKING:
     from dask_jobqueue.core import Job
 
+# Of the job's memory, what its workers may take together: the flow that leads them needs some.
+WORKERS_SHARE = 0.9
 # The batch system's own words about a job go beside its script, wherever that is.
 BESIDE_THE_SCRIPT = "."
 
@@ -58,8 +60,14 @@ def flow_script(profile: Profile, name: str, command: Sequence[str], *, folder: 
     """
     _require_plain([str(folder), *command], profile.system)
     job = _job(profile, name, log_directory=BESIDE_THE_SCRIPT)
+    # Few batch systems tell a job how much memory it has; Dask takes this for its machine's.
+    memory_kib = int(WORKERS_SHARE * job.worker_memory / 1024)
     # The command takes the place of the shell: a signal to the job reaches it at once.
-    lines = [f"cd {shlex.quote(str(folder))} || exit 1", f"exec {shlex.join(command)}"]
+    lines = [
+        f"ulimit -m {memory_kib}",
+        f"cd {shlex.quote(str(folder))} || exit 1",
+        f"exec {shlex.join(command)}",
+    ]
     prologue = list(profile.job_script_prologue)
     if profile.system == "htcondor":
         # A submit description, not a script: the commands are one argument of a shell.

@@ -207,7 +207,7 @@ def test_lsf_tells_why_jobs_wait_and_how_they_ended(installed):
         "42": ("running", ""),
         "43": ("ended", "EXIT, exit code 140"),
         "44": ("ended", "DONE"),
-        "45": ("unknown", "UNKWN"),
+        "45": ("running", "UNKWN"),
     }
     assert states("lsf", ["46"])["46"][0] == "unknown"
     assert find_by_name("lsf", "orimap-a") == ["41"]

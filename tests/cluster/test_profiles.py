@@ -94,6 +94,17 @@ def test_a_flow_script_runs_its_command_in_its_folder_and_passes_its_exit_code(t
     assert [path.name for path in folder.iterdir()] == ["seen"]
 
 
+def test_workers_of_a_flow_job_share_the_memory_of_the_job_and_not_of_the_machine(tmp_path):
+    profile = Profile(system="slurm", cores=1, memory="1 GiB")
+    code = "from distributed.system import memory_limit; print(memory_limit())"
+    script = tmp_path / "job.sh"
+    script.write_text(
+        flow_script(profile, "orimap-x", [sys.executable, "-c", code], folder=tmp_path)
+    )
+    answer = subprocess.run(["bash", script], check=True, capture_output=True, text=True).stdout
+    assert int(answer) == int(0.9 * 1024**2) * 1024
+
+
 def test_the_command_of_htcondor_survives_its_own_quoting(tmp_path):
     profile = Profile(system="htcondor", cores=1, memory="1 GB", disk="1 GB")
     folder = tmp_path / "it's mine"
@@ -104,8 +115,8 @@ def test_the_command_of_htcondor_survives_its_own_quoting(tmp_path):
     assert inner.startswith("-c '")
     shell = inner.removeprefix("-c '").removesuffix("'").replace("''", "'")
     parts = shell.split("; ")
-    assert shlex.split(parts[0])[:2] == ["cd", str(folder)]
-    assert shlex.split(parts[1]) == ["exec", "/bin/echo", 'a "b"']
+    assert shlex.split(parts[1])[:2] == ["cd", str(folder)]
+    assert shlex.split(parts[2]) == ["exec", "/bin/echo", 'a "b"']
 
 
 def test_a_folder_that_quotes_do_not_tame_is_refused():

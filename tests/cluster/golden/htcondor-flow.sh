@@ -20,7 +20,7 @@ allowed_job_duration = 7200
 Requirements = (TARGET.FileSystemDomain == MY.FileSystemDomain)
 should_transfer_files = NO
 
-Arguments = "-c 'cd ''/data/it''""''""''s mine'' || exit 1; exec PYTHON -P -m orimap.flows perform ''/data/it''""''""''s mine/job.json'''"
+Arguments = "-c 'ulimit -m 7031250; cd ''/data/it''""''""''s mine'' || exit 1; exec PYTHON -P -m orimap.flows perform ''/data/it''""''""''s mine/job.json'''"
 Executable = /bin/sh
 
 Queue

@@ -11,5 +11,6 @@
 #BSUB -R "select[mem>32000]"
 
 module load python/3.11
+ulimit -m 7031250
 cd '/data/it'"'"'s mine' || exit 1
 exec PYTHON -P -m orimap.flows perform '/data/it'"'"'s mine/job.json'

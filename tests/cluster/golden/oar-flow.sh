@@ -7,5 +7,6 @@
 #OAR -p mem_core>=7630
 
 module load python/3.11
+ulimit -m 7031250
 cd '/data/it'"'"'s mine' || exit 1
 exec PYTHON -P -m orimap.flows perform '/data/it'"'"'s mine/job.json'

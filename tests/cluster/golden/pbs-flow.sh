@@ -10,5 +10,6 @@
 #PBS -l place=scatter
 
 module load python/3.11
+ulimit -m 7031250
 cd '/data/it'"'"'s mine' || exit 1
 exec PYTHON -P -m orimap.flows perform '/data/it'"'"'s mine/job.json'

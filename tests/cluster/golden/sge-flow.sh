@@ -12,5 +12,6 @@
 #$ -pe smp 2
 
 module load python/3.11
+ulimit -m 7031250
 cd '/data/it'"'"'s mine' || exit 1
 exec PYTHON -P -m orimap.flows perform '/data/it'"'"'s mine/job.json'

@@ -1,0 +1,176 @@
+import json
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from orimap.cluster import batch_systems
+from orimap.cluster.profiles import Profile
+from orimap.flows import cli
+from orimap.flows.jobs import Job
+from orimap.flows.outcome import read_outcome
+from orimap.flows.request import Request
+from orimap.flows.submitting_jobs import BatchSubmitter
+from orimap.tasks.errors import InputError
+from orimap.tasks.scan_recipe import ScanRecipe
+from orimap.tasks.write_scan import write_scan
+
+SITE = {"system": "slurm", "queue": "short", "cores": 2, "memory": "4 GB", "walltime": "00:10:00"}
+END_SECONDS = 300  # on a machine that is busy with much else
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory):
+    path = tmp_path_factory.mktemp("scan") / "two grains.blo"
+    write_scan(ScanRecipe(scan=(9, 12), detector=(48, 48), grains=2, dose=3000, seed=4), path)
+    return path
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch):
+    """Call the command line; what it submits finds no Prefect either."""
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.setenv("PREFECT_PROFILES_PATH", str(tmp_path / "none.toml"))
+    return lambda *asked: CliRunner().invoke(cli.app, [str(each) for each in asked])
+
+
+@pytest.fixture
+def site(tmp_path):
+    path = tmp_path / "site.yaml"
+    path.write_text("".join(f"{name}: {value}\n" for name, value in SITE.items()))
+    return path
+
+
+def _job(tmp_path, scan, **options):
+    return Job(
+        acquisition="3f2a",
+        request=Request(file=scan, output=tmp_path / "it's results", k="1:4", **options),
+    )
+
+
+def _ended(submitter, reference):
+    until = time.monotonic() + END_SECONDS
+    while (standing := submitter.standing(reference)).state in ("waiting", "running"):
+        assert time.monotonic() < until, standing
+        time.sleep(0.5)
+    return standing
+
+
+def test_a_run_is_submitted_once_waited_for_and_checked(slurm, call, scan, site, tmp_path):
+    output = tmp_path / "results"
+    asked = ("submit", scan, "--output", output, "--profile", site, "--k", "1:4")
+    done = call(*asked, "--wait")
+    assert done.exit_code == 0, done.stderr
+    assert "submitted as job " in done.stdout
+    assert "2 distinct patterns" in done.stdout
+    assert f"report: {output / 'report.html'}" in done.stdout
+    assert batch_systems.active("slurm") == []
+    outcome = read_outcome(output)
+    assert (outcome.state, outcome.checked, outcome.decided_k) == ("done", True, 2)
+    run = json.loads((output / "run.json").read_text())
+    assert run["request"]["workers"] == SITE["cores"]
+    again = call(*asked)
+    assert again.exit_code == 0
+    assert "already holds the results of this request" in again.stdout
+    submitter = BatchSubmitter(Profile(**SITE), output / "batch")
+    job = Job.model_validate_json((output / "batch" / f"{outcome.key}.job.json").read_text())
+    assert submitter.find(job) == outcome.key
+    assert submitter.standing(outcome.key).state == "done"
+    (output / "analysis.zarr" / "zarr.json").unlink()
+    assert submitter.standing(outcome.key).state == "lost"
+    assert submitter.find(job) is None
+
+
+def test_what_waits_is_not_submitted_again(slurm, call, scan, tmp_path):
+    site = tmp_path / "closed.yaml"
+    site.write_text("".join(f"{k}: {v}\n" for k, v in {**SITE, "queue": "closed"}.items()))
+    asked = ("submit", scan, "--output", tmp_path / "results", "--profile", site)
+    first = call(*asked)
+    [waiting] = batch_systems.active("slurm")
+    try:
+        assert f"submitted as job {waiting.id} of slurm" in first.stdout
+        assert f"squeue --jobs={waiting.id}" in first.stdout
+        second = call(*asked)
+        assert second.exit_code == 0
+        assert f"before as job {waiting.id} of slurm, which is waiting (Part" in second.stdout
+        assert "not submitted again" in second.stdout
+        assert [job.id for job in batch_systems.active("slurm")] == [waiting.id]
+    finally:
+        batch_systems.cancel("slurm", [waiting.id])
+
+
+def test_a_submission_whose_id_was_never_kept_is_found_by_its_name(slurm, scan, tmp_path):
+    submitter = BatchSubmitter(Profile(**{**SITE, "queue": "closed"}), tmp_path / "b", limit=3)
+    job = _job(tmp_path, scan)
+    assert submitter.find(job) is None
+    key = submitter.submit(job)
+    [waiting] = batch_systems.active("slurm")
+    assert (waiting.name, submitter.room()) == (key, 2)
+    # As if killed between handing the job over and keeping its id; then with nothing kept.
+    record = tmp_path / "b" / f"{key}.submission.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "job_id": None}))
+    assert submitter.find(job) == key
+    assert json.loads(record.read_text())["job_id"] == waiting.id
+    record.unlink()
+    assert submitter.find(job) == key
+    assert submitter.standing(key).state == "waiting"
+    submitter.cancel(key)
+    submitter.cancel(key)
+    assert _ended(submitter, key).state == "lost"
+    assert submitter.find(job) is None
+    assert submitter.room() == 3
+
+
+def test_a_failed_job_tells_why_and_may_be_submitted_again(slurm, tmp_path):
+    broken = tmp_path / "broken.blo"
+    broken.write_bytes(b"no scan")
+    submitter = BatchSubmitter(Profile(**SITE), tmp_path / "it's b")
+    job = _job(tmp_path, broken)
+    key = submitter.submit(job)
+    standing = _ended(submitter, key)
+    assert standing.state == "failed"
+    assert "what to do: " in standing.reason
+    assert submitter.find(job) is None
+    assert len(submitter.logs(key)) == 2
+    # The window of a kill: handed over, its id not kept, and it has failed since.
+    record = tmp_path / "it's b" / f"{key}.submission.json"
+    kept = json.loads(record.read_text())
+    record.write_text(json.dumps({**kept, "job_id": None}))
+    assert submitter.find(job) == key
+    assert submitter.standing(key).state == "failed"
+    # Submitted again and ended without a word, the old outcome is not taken for a new one.
+    submitter.profile = Profile(**{**SITE, "queue": "closed"})
+    submitter.submit(job)
+    assert submitter.standing(key).state == "waiting"
+    submitter.cancel(key)
+    assert _ended(submitter, key).state == "lost"
+
+
+def test_a_job_that_is_refused_leaves_nothing(slurm, scan, tmp_path):
+    submitter = BatchSubmitter(Profile(**{**SITE, "queue": "nowhere"}), tmp_path / "b")
+    with pytest.raises(InputError, match="invalid partition") as refused:
+        submitter.submit(_job(tmp_path, scan))
+    assert "profile" in refused.value.remedy
+    assert not (tmp_path / "b").exists()
+
+
+def test_what_cannot_be_submitted_is_said_before_anything_is(call, scan, site, tmp_path):
+    output = tmp_path / "results"
+    for options, words in (
+        (("--output", output), "neither --profile nor --cluster"),
+        (("--output", output, "--profile", "workstation"), "a profile of a batch system"),
+        (("--output", output, "--profile", site, "--k", "9:2"), "--k"),
+    ):
+        refused = call("submit", scan, *options)
+        assert refused.exit_code == 2
+        assert words in refused.stderr
+    assert call("submit", tmp_path / "none.blo", "--output", output).exit_code == 2
+    assert not output.exists()
+
+
+def test_a_job_names_whole_paths(tmp_path):
+    submitter = BatchSubmitter(Profile(**SITE), tmp_path)
+    job = Job(acquisition="3f2a", request=Request(file=Path("scan.blo"), output=tmp_path))
+    with pytest.raises(InputError, match="whole paths"):
+        submitter.submit(job)
