@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orimap.flows import cli_decide, cli_doctor, cli_perform, cli_simulate, cli_submit
+from orimap.flows import (
+    cli_decide,
+    cli_doctor,
+    cli_perform,
+    cli_simulate,
+    cli_submit,
+    cli_up,
+    cli_watch,
+)
 from orimap.flows.cli_answers import Debug, Quiet, analyse, answers, print_lines, print_result
 from orimap.flows.cli_options import Config, read_request, with_request_options
 from orimap.flows.request import Request
@@ -197,6 +205,11 @@ decide = app.command()(cli_decide.decide)
 doctor = app.command()(cli_doctor.doctor)
 perform = app.command(hidden=True)(cli_perform.perform)
 submit = app.command()(cli_submit.submit)
+watch = app.command()(cli_watch.watch)
+status = app.command()(cli_watch.status)
+replay = app.command()(cli_watch.replay)
+up = app.command()(cli_up.up)
+down = app.command()(cli_up.down)
 
 
 @contextmanager
