@@ -1,4 +1,8 @@
 import os
+import shutil
+import socket
+import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +10,38 @@ import pytest
 
 # Odd and unequal, so that swapped axes show.
 SMALL_SHAPE = (4, 5, 6, 7)
+DAEMONS = ("munged", "slurmctld", "slurmd")
+# Slurm has a place of its own for its settings and one for everything that it writes.
+SETTINGS = """
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={control}
+SlurmdPort={node}
+SlurmUser=root
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+CredType=cred/munge
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+MpiDefault=none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU_Memory
+SlurmdParameters=config_overrides
+SchedulerParameters=batch_sched_delay=0,sched_interval=2,sched_min_interval=0
+ReturnToService=2
+KillWait=5
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+NodeName={host} NodeAddr=127.0.0.1 CPUs=8 RealMemory=64000 State=UNKNOWN
+PartitionName=short Nodes={host} Default=YES MaxTime=INFINITE State=UP
+PartitionName=closed Nodes={host} Default=NO MaxTime=INFINITE State=DOWN
+"""
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +74,69 @@ def shared_data():
             pytest.fail(f"ORIMAP_REQUIRE_SHARED_DATA is set, and there is no {folder}")
         pytest.skip(f"no shared data at {folder}; ORIMAP_SHARED_DATA names another place")
     return folder
+
+
+def _free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory):
+    """A Slurm of one node on this machine; its commands find it while the tests run."""
+    missing = [name for name in (*DAEMONS, "sbatch") if shutil.which(name) is None]
+    why = f"{', '.join(missing)} not installed" if missing else ""
+    if not why and os.geteuid() != 0:
+        why = "it takes root to run jobs"
+    if why:
+        if os.environ.get("ORIMAP_REQUIRE_SLURM"):
+            pytest.fail(f"ORIMAP_REQUIRE_SLURM is set, and there is no Slurm: {why}")
+        pytest.skip(f"no Slurm: {why}")
+    folder = tmp_path_factory.mktemp("slurm")
+    for name in ("state", "spool"):
+        (folder / name).mkdir()
+    key = folder / "munge.key"
+    key.write_bytes(os.urandom(128))
+    key.chmod(0o400)
+    settings = folder / "slurm.conf"
+    host = socket.gethostname().split(".")[0]
+    settings.write_text(
+        SETTINGS.format(folder=folder, host=host, control=_free_port(), node=_free_port())
+    )
+    munge = [f"--key-file={key}", f"--socket={folder}/munge.socket", f"--pid-file={folder}/pid"]
+    munge += [f"--log-file={folder}/munge.log", f"--seed-file={folder}/seed", "--force"]
+    running = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLURM_CONF", str(settings))
+        try:
+            for command in (
+                ["munged", "--foreground", *munge],
+                ["slurmctld", "-D", "-c"],
+                ["slurmd", "-D", "-c"],
+            ):
+                log = (folder / f"{command[0]}.out").open("w")
+                running.append(subprocess.Popen(command, stdout=log, stderr=log))
+            _wait_for_node(folder, running)
+            yield folder
+        finally:
+            subprocess.run(["scancel", "--user=root"], check=False)
+            for daemon in reversed(running):
+                daemon.terminate()
+            for daemon in running:
+                daemon.wait(timeout=30)
+
+
+def _wait_for_node(folder, running):
+    until = time.monotonic() + 60
+    state = ""
+    while not state.startswith("idle"):
+        ended = [process.args[0] for process in running if process.poll() is not None]
+        logs = "\n".join(path.read_text()[-1000:] for path in folder.glob("*.out"))
+        assert not ended, f"{ended} ended\n{logs}"
+        assert time.monotonic() < until, f"the node is {state or 'not there'}\n{logs}"
+        time.sleep(0.2)
+        answer = subprocess.run(
+            ["sinfo", "-h", "-p", "short", "-o", "%T"], capture_output=True, text=True, check=False
+        )
+        state = answer.stdout.strip()
