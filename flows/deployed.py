@@ -106,7 +106,7 @@ def analyse(
         runner = PrefectRunner(Lines(log))
         with _at_most(hours, job):
             outcome = perform_and_tell(
-                job, lambda request: run_pipeline(request, runner), logger.warning
+                job, lambda request: run_pipeline(request, runner), logger.info
             )
     keep_report(job.output)
     return Completed(message=_in_short(outcome))

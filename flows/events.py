@@ -63,7 +63,7 @@ def completed(job: Job, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def parameters(job: Job) -> dict[str, Any]:
     """Return what the deployed flow is called with, as plain values."""
-    asked = job.request.model_dump(mode="json", exclude_unset=True, exclude=NOT_HERE)
+    asked = job.request.model_dump(mode="json", exclude_defaults=True, exclude=NOT_HERE)
     return {
         "path": str(job.request.file),
         "results": str(job.output),
@@ -71,6 +71,15 @@ def parameters(job: Job) -> dict[str, Any]:
         "fingerprint": job.acquisition,
         "options": asked,
     }
+
+
+def where(job: Job) -> dict[str, Any]:
+    """Return what a job asks for of the place where it is computed, as plain values.
+
+    An event says nothing of this: the deployment does, or whoever makes a run from it.
+    """
+    names = NOT_HERE - {"file", "output", "orchestrate"}
+    return job.request.model_dump(mode="json", exclude_defaults=True, include=names)
 
 
 def emit(api: "SyncPrefectClient", event: Mapping[str, Any]) -> None:

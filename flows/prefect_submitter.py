@@ -2,18 +2,14 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orimap.flows import events
 from orimap.flows.jobs import Job, Standing
 from orimap.flows.orchestration import configured_api, prepare_environment
 from orimap.flows.outcome import read_outcome
 from orimap.tasks.errors import InputError
-
-if TYPE_CHECKING:
-    from prefect.client.orchestration import SyncPrefectClient
 
 DEPLOYMENT = "after-acquisition/analyse-acquisition"
 DUPLICATE = "Duplicate"
@@ -33,8 +29,9 @@ class PrefectSubmitter:
     """Takes jobs for the deployment that analyses acquisitions.
 
     A job goes by its key. The first time its acquisition is announced by an event, whose
-    automation starts the run; where there is no such automation, where the event has led to no
-    run, or where a run was lost, the run is made from the deployment itself.
+    automation starts the run. The run is made from the deployment itself where there is no such
+    automation, where the event has led to no run, where a run was lost, and where the job says
+    by which workers it is to be computed, which an event does not.
 
     Raises
     ------
@@ -50,16 +47,13 @@ class PrefectSubmitter:
                 "set PREFECT_API_URL, or let orimap up start everything",
             )
         prepare_environment()
+        from prefect import get_client
+
+        self.api = get_client(sync_client=True)
+        self._deployment()
         self.event_seconds = event_seconds
         # The server shows an event only some seconds after it has taken it.
         self._announced: dict[str, datetime] = {}
-
-    @cached_property
-    def api(self) -> "SyncPrefectClient":
-        """A client of the API."""
-        from prefect import get_client
-
-        return get_client(sync_client=True)
 
     def find(self, job: Job) -> str | None:
         """Return the key if a run of this job is under way or has succeeded, or is to come."""
@@ -72,18 +66,23 @@ class PrefectSubmitter:
     def submit(self, job: Job) -> str:
         """Announce an acquisition; or start a run again that was lost or is to be repeated."""
         runs = list(self._runs(job.key))
-        if not runs and self._has_automation() and self._when_announced(job.key) is None:
+        where = events.where(job)
+        by_event = not runs and not where and self._when_announced(job.key) is None
+        if by_event and self._has_automation():
             events.emit(self.api, events.completed(job, _facts(job)))
             self._announced[job.key] = datetime.now(UTC)
             return job.key
-        state = {"type": "SCHEDULED", "name": "Scheduled"}
+        deployment = self._deployment()
+        usual = deployment["parameters"]
         asked = {
-            "parameters": self._deployment()["parameters"] | events.parameters(job),
+            "parameters": usual
+            | events.parameters(job)
+            | {"where": (usual.get("where") or {}) | where},
             # The same until this one is seen: asked twice, Prefect makes one run.
             "idempotency_key": f"{job.key}.{len(runs)}",
-            "state": state,
+            "state": {"type": "SCHEDULED", "name": "Scheduled"},
         }
-        path = f"/deployments/{self._deployment()['id']}/create_flow_run"
+        path = f"/deployments/{deployment['id']}/create_flow_run"
         self.api.request("POST", path, json=asked).raise_for_status()
         return job.key
 

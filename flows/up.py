@@ -239,7 +239,7 @@ class Service:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,
+                preexec_fn=_as_child,
             )
         self.ended = os.pidfd_open(self.process.pid)
         self.started = time.monotonic()
@@ -323,8 +323,10 @@ def _supervised(site: Site, note: Callable[[str], None]) -> Iterator[_Up]:
             signal.signal(each, handler)
 
 
-def _end_with_parent() -> None:
+def _as_child() -> None:
     """Have this process told to end when its parent dies, even by SIGKILL."""
+    # What a shell starts in the background ignores it, and Prefect's worker ends itself by it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
