@@ -18,7 +18,7 @@ from orimap.flows.runner import StepRunner
 from orimap.flows.workers import check_workers, open_workers
 from orimap.tasks.acquisition import Acquisition, open_acquisition
 from orimap.tasks.choose_k import Decision, find_strategy
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, UnavailableError
 from orimap.tasks.filters import check_filter
 from orimap.tasks.memory import predict_peak_bytes
 from orimap.tasks.published import check_size, predict_published_bytes
@@ -330,13 +330,26 @@ def predicted_bytes(request: Request, acquisition: Acquisition, workers: int) ->
 
 @contextmanager
 def _tidy_after_refusal(output: Path) -> Iterator[None]:
-    """Leave nothing behind when the input turns out to be at fault."""
+    """Leave nothing behind when the input turns out to be at fault.
+
+    What is unfinished stays where it was there before, or where only something is not available
+    for now (a worker, a scheduler): the next run goes on from it.
+    """
+    unfinished = output / ".unfinished"
+    before = unfinished.exists()
     try:
         yield
-    except InputError:
-        shutil.rmtree(output / ".unfinished", ignore_errors=True)
+    except InputError as error:
+        done = isinstance(error, UnavailableError) and _has_files(unfinished)
+        if not before and not done:
+            shutil.rmtree(unfinished, ignore_errors=True)
         if {p.name for p in output.iterdir()} <= {".lock"}:
             (output / ".lock").unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 output.rmdir()
         raise
+
+
+def _has_files(folder: Path) -> bool:
+    """Tell whether anything was written."""
+    return any(path.is_file() for path in folder.rglob("*"))

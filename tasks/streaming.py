@@ -6,6 +6,7 @@ the same numbers to the last bit.
 """
 
 import itertools
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -75,12 +76,26 @@ def plan_blocks(scan_shape: tuple[int, int], shape: tuple[int, int]) -> list[Blo
 
 
 def broadcast(client: Any, *values: Any) -> list[Any]:
-    """Send values to every worker once and return their futures.
+    """Hand values to the workers that need them, once to each, and return their futures.
 
-    Each call makes new keys: with keys made from the content, a value sent again while its
-    earlier copy is being released is lost (distributed 2026.8).
+    They are results of tasks. What is scattered is gone with the worker that holds it (a job that
+    its batch system ends, a node that fails), and whoever needs it waits for ever (distributed
+    2026.8); a task is run again.
     """
-    return client.scatter(list(values), broadcast=True, hash=False)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+        return [client.submit(_Given(value), pure=False) for value in values]
+
+
+class _Given:
+    """A task that only returns a value; Dask does not look into it."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __call__(self) -> Any:
+        """Return the value."""
+        return self.value
 
 
 def map_blocks(
@@ -93,8 +108,8 @@ def map_blocks(
 ) -> Iterator[Any]:
     """Yield ``work(block, *shared)`` in block order, at most ``ahead`` blocks a worker at once.
 
-    ``shared`` may hold futures of values scattered to the workers. Bounding what is submitted
-    bounds what waits in memory when one block is slow.
+    ``shared`` may hold futures of values that workers were handed (``broadcast``). Bounding what
+    is submitted bounds what waits in memory when one block is slow.
     """
     with closing(_in_order(client, work, blocks, shared, ahead)) as futures:
         for done, future in enumerate(futures, start=1):

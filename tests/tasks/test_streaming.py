@@ -169,3 +169,16 @@ def test_a_block_knows_its_place():
     block = Block(2, 4, 1, 6)
     assert block.positions == 10
     assert block.slices == (slice(2, 4), slice(1, 6))
+
+
+def test_values_survive_the_worker_that_held_them():
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
+        Client(cluster) as client,
+    ):
+        (values,) = broadcast(client, np.arange(3))
+        assert values.result().tolist() == [0, 1, 2]
+        client.restart_workers(list(client.nthreads()))
+        assert client.submit(sum, values).result(timeout=60) == 3
