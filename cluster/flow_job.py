@@ -6,8 +6,9 @@ Directives come from dask-jobqueue for both, so that one profile means the same 
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from orimap.cluster.batch import CLASSES, worker_settings
 from orimap.cluster.profiles import Profile, jobqueue_keywords
 from orimap.tasks.errors import InputError
 
@@ -18,25 +19,32 @@ if TYPE_CHECKING:
 WORKERS_SHARE = 0.9
 # The batch system's own words about a job go beside its script, wherever that is.
 BESIDE_THE_SCRIPT = "."
+SOMEWHERE = "tls://HOST:PORT"
 
 
-def worker_script(profile: Profile, *, scheduler: str, name: str = "orimap-worker") -> str:
-    """Return the script with which a worker job joins a scheduler.
+def worker_script(profile: Profile, *, name: str, folder: Path, scheduler: str = SOMEWHERE) -> str:
+    """Return the script of a worker job as a run submits it.
 
     Parameters
     ----------
     profile : Profile
-    scheduler : str
-        Its address.
     name : str
-        Of the job and of its worker.
+        Of the job.
+    folder : Path
+        For credentials and logs.
+    scheduler : str
+        The address that the worker joins, known only when a run has started.
 
     Raises
     ------
     InputError
-        If neither the profile nor Dask's settings say how many cores and how much memory.
+        If the profile is for this machine alone.
     """
-    return _job(profile, name, scheduler=scheduler).job_script()
+    settings = worker_settings(profile.system, profile, name=name, folder=folder, private=folder)
+    for of_the_scheduler in ("scheduler_options", "shared_temp_directory"):
+        settings.pop(of_the_scheduler, None)
+    job_class = _job_class(profile.system)
+    return job_class(scheduler=scheduler, name=name, **settings).job_script()
 
 
 def flow_script(profile: Profile, name: str, command: Sequence[str], *, folder: Path) -> str:
@@ -59,7 +67,7 @@ def flow_script(profile: Profile, name: str, command: Sequence[str], *, folder: 
         the name of a file could be taken for something else than a name.
     """
     _require_plain([str(folder), *command], profile.system)
-    job = _job(profile, name, log_directory=BESIDE_THE_SCRIPT)
+    job = _job(profile, name)
     # Few batch systems tell a job how much memory it has; Dask takes this for its machine's.
     memory_kib = int(WORKERS_SHARE * job.worker_memory / 1024)
     # The command takes the place of the shell: a signal to the job reaches it at once.
@@ -89,23 +97,13 @@ def _require_plain(texts: Sequence[str], system: str) -> None:
             )
 
 
-def _job(profile: Profile, name: str, **own: Any) -> "Job":
+def _job(profile: Profile, name: str) -> "Job":
     """Make the job of dask-jobqueue that writes a profile's directives."""
-    import dask_jobqueue.htcondor
-    from dask_jobqueue import lsf, oar, pbs, sge, slurm
-
-    classes = {
-        "slurm": slurm.SLURMJob,
-        "pbs": pbs.PBSJob,
-        "lsf": lsf.LSFJob,
-        "sge": sge.SGEJob,
-        "oar": oar.OARJob,
-        "htcondor": dask_jobqueue.htcondor.HTCondorJob,
-    }
-    keywords = jobqueue_keywords(profile) | own
+    keywords = jobqueue_keywords(profile)
     keywords.pop("shared_temp_directory", None)
+    keywords["log_directory"] = BESIDE_THE_SCRIPT
     try:
-        return classes[profile.system](name=name, job_name=name, **keywords)
+        return _job_class(profile.system)(name=name, job_name=name, **keywords)
     except ValueError as error:  # dask-jobqueue says so where something indispensable lacks
         raise InputError(
             "cores, memory (and disk for htcondor) of a job, in the profile or in Dask's "
@@ -113,3 +111,10 @@ def _job(profile: Profile, name: str, **own: Any) -> "Job":
             " ".join(str(error).split()),
             "add them to the profile",
         ) from error
+
+
+def _job_class(system: str) -> type["Job"]:
+    """Return dask-jobqueue's class of the jobs of a batch system."""
+    import dask_jobqueue
+
+    return getattr(dask_jobqueue, CLASSES[system]).job_cls

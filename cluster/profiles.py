@@ -144,11 +144,6 @@ class Profile(BaseModel):
             raise ValueError("a directive of htcondor is NAME = VALUE")
         return self
 
-    @property
-    def walltime_seconds(self) -> int | None:
-        """How long each job may run."""
-        return None if self.walltime is None else _seconds(self.walltime)
-
     def for_flow(self) -> "Profile":
         """Return the profile of a flow's own job, whose workers are in other jobs."""
         flow = self.flow or FlowJob()
@@ -281,6 +276,16 @@ def jobqueue_keywords(profile: Profile) -> dict[str, Any]:
     if reservation:
         keywords["job_extra_directives"] = [reservation, *profile.directives]
     return {name: value for name, value in keywords.items() if value is not None}
+
+
+def memory_of_a_process(profile: Profile) -> int | None:
+    """Return the memory of each worker process in bytes, None where the profile does not say."""
+    from dask.utils import parse_bytes
+
+    processes = profile.processes or profile.cores
+    if profile.memory is None or processes is None:
+        return None
+    return parse_bytes(profile.memory) // processes
 
 
 def _reservation(profile: Profile) -> str | None:

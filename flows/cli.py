@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orimap.flows import (
+    cli_cluster,
     cli_decide,
     cli_doctor,
     cli_perform,
@@ -205,6 +206,7 @@ decide = app.command()(cli_decide.decide)
 doctor = app.command()(cli_doctor.doctor)
 perform = app.command(hidden=True)(cli_perform.perform)
 submit = app.command()(cli_submit.submit)
+app.add_typer(cli_cluster.cluster, name="cluster")
 watch = app.command()(cli_watch.watch)
 status = app.command()(cli_watch.status)
 replay = app.command()(cli_watch.replay)

@@ -82,18 +82,15 @@ def submit(
 
 
 def _inside(asked: Request) -> Request:
-    """Return the request as the job finds it: whole paths, workers as they are meant there."""
-    from orimap.cluster.batch_commands import BATCH_SYSTEMS
-    from orimap.cluster.profiles import find_profile
-
-    paths = {
+    """Return the request as the job finds it: whole paths, and on its own cores no profile."""
+    changed: dict[str, Any] = {
         name: getattr(asked, name).absolute()
         for name in ("file", "output", "mask")
         if getattr(asked, name) is not None
     }
-    starts_workers = asked.cluster in BATCH_SYSTEMS and asked.profile is not None
-    profile = str(find_profile(asked.profile)) if starts_workers else None
-    return asked.model_copy(update={**paths, "profile": profile})
+    if asked.cluster == "local":
+        changed["profile"] = None
+    return asked.model_copy(update=changed)
 
 
 def _profile(asked: Request) -> "Profile":

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from orimap.cluster import batch_systems
 from orimap.cluster.flow_job import flow_script
-from orimap.cluster.profiles import Profile
+from orimap.cluster.profiles import Profile, find_profile
 from orimap.flows.jobs import Job, Standing
 from orimap.flows.outcome import OUTCOME, Outcome, read_outcome
 from orimap.tasks.errors import InputError, UnavailableError
@@ -32,8 +32,8 @@ class Submission(BaseModel):
 class BatchSubmitter:
     """Takes jobs for a batch system: each becomes a batch job whose name is the job's key.
 
-    A job that asks for ``cluster: local`` and no profile is computed inside its batch job, on as
-    many cores as the profile gives; any other only leads workers, which it starts as further jobs.
+    A job that asks for ``cluster: local`` is computed inside its batch job, on as many cores as
+    the profile gives; any other only leads workers, which it starts as further jobs.
 
     Parameters
     ----------
@@ -198,18 +198,19 @@ class BatchSubmitter:
 
 def _computes(job: Job) -> bool:
     """Tell whether a job computes itself; others only lead workers that are elsewhere."""
-    return job.request.cluster == "local" and job.request.profile is None
+    return job.request.cluster == "local"
 
 
 def _placed(job: Job, profile: Profile) -> Job:
-    """Return a job with as many workers as its batch job has cores, if it asks for no number.
-
-    Where cores are counted (batch systems that do not bind jobs to theirs) it would take them all.
-    """
+    """Return a job as its batch job finds it; where it is computed has no say in its key."""
     request = job.request
-    if not _computes(job) or request.workers is not None or profile.cores is None:
-        return job
-    return job.model_copy(update={"request": request.model_copy(update={"workers": profile.cores})})
+    if not _computes(job):
+        # By its file: whatever names profiles on this machine may not be set on that one.
+        site = str(find_profile(request.profile)) if request.profile is not None else None
+        return job.model_copy(update={"request": request.model_copy(update={"profile": site})})
+    # Batch systems that do not bind a job to its cores let it see those of the whole machine.
+    placed = {"profile": None, "workers": request.workers or profile.cores}
+    return job.model_copy(update={"request": request.model_copy(update=placed)})
 
 
 def _outcome(job: Job) -> Outcome | None:

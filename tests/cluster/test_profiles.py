@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from orimap.cluster.flow_job import flow_script, worker_script
-from orimap.cluster.profiles import Profile, find_profile, jobqueue_keywords, read_profile
+from orimap.cluster.profiles import (
+    Profile,
+    find_profile,
+    jobqueue_keywords,
+    memory_of_a_process,
+    read_profile,
+)
 from orimap.tasks.errors import InputError
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -56,22 +62,26 @@ def _read(tmp_path, text):
 
 
 @pytest.mark.parametrize("name", BATCH)
-@pytest.mark.parametrize("kind", ["worker", "flow"])
-def test_the_job_scripts_of_every_batch_system_are_as_kept(name, kind):
+def test_the_job_script_of_a_worker_is_as_kept(name, tmp_path):
     profile = read_profile(SAMPLES / f"{name}.yaml")
-    if kind == "worker":
-        script = worker_script(profile, scheduler="tls://10.0.0.1:8786")
-    else:
-        script = flow_script(
-            profile.for_flow(),
-            "orimap-3f2a-0123abcd",
-            [sys.executable, "-P", "-m", "orimap.flows", "perform", "/data/it's mine/job.json"],
-            folder=Path("/data/it's mine"),
-        )
+    script = worker_script(profile, name="orimap-0123abcd", folder=tmp_path)
+    assert _kept(script, tmp_path) == (GOLDEN / f"{profile.system}-worker.sh").read_text()
+
+
+@pytest.mark.parametrize("name", BATCH)
+def test_the_job_script_of_a_flow_is_as_kept(name):
+    profile = read_profile(SAMPLES / f"{name}.yaml")
+    folder = Path("/data/it's mine")
+    command = [sys.executable, "-P", "-m", "orimap.flows", "perform", str(folder / "job.json")]
+    script = flow_script(profile.for_flow(), "orimap-3f2a-0123abcd", command, folder=folder)
+    assert _kept(script) == (GOLDEN / f"{profile.system}-flow.sh").read_text()
+
+
+def _kept(script, folder=Path("/nowhere")):
+    """Return a script without what differs from machine to machine."""
     python = shlex.quote(sys.executable)
     assert python in script
-    kept = (GOLDEN / f"{profile.system}-{kind}.sh").read_text()
-    assert script.replace(python, "PYTHON") == kept
+    return script.replace(python, "PYTHON").replace(str(folder), "FOLDER")
 
 
 def test_there_is_a_sample_for_every_batch_system():
@@ -181,9 +191,8 @@ def test_a_file_at_fault_says_which_key_and_what_is_needed(tmp_path):
 
 def test_walltimes_are_read_as_written_and_said_as_each_system_wants_them(tmp_path):
     profile = _read(tmp_path, "system: slurm\nwalltime: 2:30:00\n")
-    assert profile.walltime_seconds == 9000
     assert jobqueue_keywords(profile)["walltime"] == "02:30:00"
-    assert Profile(system="slurm", walltime="1-06:00").walltime_seconds == 108_000
+    assert jobqueue_keywords(Profile(system="slurm", walltime="1-06:00"))["walltime"] == "1-06:00"
     assert jobqueue_keywords(Profile(system="lsf", walltime="2:29:30"))["walltime"] == "2:30"
     condor = jobqueue_keywords(Profile(system="htcondor", walltime="1:00"))
     assert condor["job_extra_directives"] == {"allowed_job_duration": "3600"}
@@ -193,7 +202,14 @@ def test_what_a_profile_leaves_out_is_left_to_the_settings_of_dask():
     keywords = jobqueue_keywords(Profile(system="slurm"))
     assert keywords == {"python": shlex.quote(sys.executable)}
     with pytest.raises(InputError, match="cores, memory"):
-        worker_script(Profile(system="slurm"), scheduler="tls://10.0.0.1:8786")
+        flow_script(Profile(system="slurm"), "orimap-x", ["true"], folder=Path("/data"))
+
+
+def test_the_memory_of_a_job_is_shared_by_its_processes():
+    profile = Profile(system="slurm", cores=8, memory="16 GiB")
+    assert memory_of_a_process(profile) == 2 * 1024**3
+    assert memory_of_a_process(profile.for_flow()) == 8 * 10**9
+    assert memory_of_a_process(Profile(system="slurm", cores=8)) is None
 
 
 def test_a_reservation_is_said_in_each_systems_own_way():

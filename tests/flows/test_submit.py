@@ -45,7 +45,7 @@ def site(tmp_path):
 def _job(tmp_path, scan, **options):
     return Job(
         acquisition="3f2a",
-        request=Request(file=scan, output=tmp_path / "it's results", k="1:4", **options),
+        request=Request(file=scan, output=tmp_path / "it's results", k="1:3", **options),
     )
 
 
@@ -59,13 +59,12 @@ def _ended(submitter, reference):
 
 def test_a_run_is_submitted_once_waited_for_and_checked(slurm, call, scan, site, tmp_path):
     output = tmp_path / "results"
-    asked = ("submit", scan, "--output", output, "--profile", site, "--k", "1:4")
+    asked = ("submit", scan, "--output", output, "--profile", site, "--k", "1:3")
     done = call(*asked, "--wait")
     assert done.exit_code == 0, done.stderr
     assert "submitted as job " in done.stdout
     assert "2 distinct patterns" in done.stdout
     assert f"report: {output / 'report.html'}" in done.stdout
-    assert batch_systems.active("slurm") == []
     outcome = read_outcome(output)
     assert (outcome.state, outcome.checked, outcome.decided_k) == ("done", True, 2)
     run = json.loads((output / "run.json").read_text())

@@ -1,10 +1,16 @@
 #!/usr/bin/env bash
 
-#PBS -N orimap-worker
+#PBS -N orimap-0123abcd
 #PBS -q workq
 #PBS -A em-facility
 #PBS -l select=1:ncpus=8:mem=30GB
 #PBS -l walltime=02:00:00
+#PBS -e FOLDER/logs/
+#PBS -o FOLDER/logs/
 #PBS -l place=scatter
+export OMP_NUM_THREADS=1
+export MKL_NUM_THREADS=1
+export OPENBLAS_NUM_THREADS=1
+export NUMBA_NUM_THREADS=1
 module load python/3.11
-PYTHON -m distributed.cli.dask_worker tls://10.0.0.1:8786 --name orimap-worker --nthreads 1 --memory-limit 3.73GiB --nworkers 8 --nanny --death-timeout 60 --local-directory $TMPDIR --interface ib0
+PYTHON -P -m distributed.cli.dask_worker tls://HOST:PORT --name orimap-0123abcd --nthreads 1 --memory-limit 3.73GiB --nworkers 8 --nanny --death-timeout 60 --local-directory $TMPDIR --dashboard-address 127.0.0.1:0 --lifetime 6240s --lifetime-stagger 360s --no-lifetime-restart --tls-ca-file FOLDER/ca.pem --tls-cert FOLDER/cert.pem --tls-key FOLDER/key.pem --interface ib0 --protocol tls://

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 
-#SBATCH -J orimap-worker
+#SBATCH -J orimap-0123abcd
+#SBATCH -e FOLDER/logs/orimap-0123abcd-%J.err
+#SBATCH -o FOLDER/logs/orimap-0123abcd-%J.out
 #SBATCH -p short
 #SBATCH -A em-facility
 #SBATCH -n 1
@@ -8,5 +10,9 @@
 #SBATCH --mem=30G
 #SBATCH -t 02:00:00
 #SBATCH --constraint=cpu
+export OMP_NUM_THREADS=1
+export MKL_NUM_THREADS=1
+export OPENBLAS_NUM_THREADS=1
+export NUMBA_NUM_THREADS=1
 module load python/3.11
-PYTHON -m distributed.cli.dask_worker tls://10.0.0.1:8786 --name orimap-worker --nthreads 1 --memory-limit 3.73GiB --nworkers 8 --nanny --death-timeout 60 --local-directory /tmp --interface ib0
+PYTHON -P -m distributed.cli.dask_worker tls://HOST:PORT --name orimap-0123abcd --nthreads 1 --memory-limit 3.73GiB --nworkers 8 --nanny --death-timeout 60 --local-directory /tmp --dashboard-address 127.0.0.1:0 --lifetime 6240s --lifetime-stagger 360s --no-lifetime-restart --tls-ca-file FOLDER/ca.pem --tls-cert FOLDER/cert.pem --tls-key FOLDER/key.pem --interface ib0 --protocol tls://
