@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+import orimap.tasks.stores  # noqa: F401  (seconds, for the key of a job: not when one waits)
 from orimap.flows.allowed import under_root
 from orimap.flows.jobs import Job, Standing, Submitter
 from orimap.flows.journal import Entry, Journal
@@ -16,6 +17,7 @@ from orimap.flows.outcome import Outcome, read_outcome
 from orimap.flows.watching import Told, Watching
 from orimap.tasks.arrivals import Arrival
 from orimap.tasks.errors import InputError
+from orimap.tasks.report_text import bytes_text, headline
 
 T = TypeVar("T")
 
@@ -124,8 +126,6 @@ class Dispatch:
 
     def _conclude(self, entry: Entry) -> None:
         """Believe that a job is done when its results are looked at."""
-        from orimap.tasks.report_text import headline
-
         try:
             outcome = self.concludes(entry.job)
         except LookupError as error:
@@ -188,8 +188,6 @@ class Dispatch:
         full = anything_waits and shutil.disk_usage(self.watching.results).free < floor
         words = ""
         if full:
-            from orimap.tasks.report_text import bytes_text
-
             words = f"less than {bytes_text(floor)} free in {self.watching.results}"
         self._hold("disk", words and f"{words}: nothing is handed over")
         return full

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
-from orimap.tasks.recognise import HDF5_SIGNATURE
+from orimap.tasks.recognise import SIGNATURES
 
 # Copying programs reserve the whole size first and fill it from the front: an end of zeros may be
 # a place that is still waiting for its data.
@@ -57,6 +57,9 @@ def told_by_header(path: Path) -> Told:
     if path.is_dir():
         told = _zarr if _is_zarr(path) else None
     if told is None:
+        return UNKNOWN
+    wanted = SIGNATURES.get(path.suffix.lower())
+    if path.is_file() and wanted and not _head(path, 16).startswith(wanted):
         return UNKNOWN
     try:
         return told(path)
@@ -104,8 +107,6 @@ def _blockfile(path: Path) -> Told:
     if not told.whole:
         return told
     with path.open("rb") as file:
-        if file.read(6) != b"IMGBLO":
-            return UNKNOWN
         marks = []
         for number in (0, rows * columns - 1):
             file.seek(offset + number * record)
@@ -198,9 +199,7 @@ def _emi(path: Path) -> Told:
 
 def _digital_micrograph(path: Path) -> Told:
     """Read the length of all tags, which comes first in .dm3 and .dm4 files."""
-    version, *_ = struct.unpack_from(">I", _head(path, 16), 0)
-    if version not in (3, 4):
-        return UNKNOWN
+    version = struct.unpack_from(">I", _head(path, 16), 0)[0]
     length = struct.unpack_from(">Q" if version == 4 else ">I", _head(path, 16), 4)[0]
     return _bytes(path, length, "all its tags") if length else UNKNOWN
 
@@ -231,8 +230,6 @@ def _empad(path: Path) -> Told:
 def _hdf5(path: Path) -> Told:
     """Read from the superblock of an HDF5 file where it ends; ask for the files it links to."""
     head = _head(path, 64)
-    if not head.startswith(HDF5_SIGNATURE):
-        return UNKNOWN
     version = head[8]
     size = head[13 if version < 2 else 9]
     place = {0: 24, 1: 28}.get(version, 12) + 2 * size
