@@ -79,7 +79,7 @@ class JobWatch:
         self._ledger, self._refusals = ledger, refusals
         self._fewest, self._most = fewest, most
         self._logs, self._shared = logs, shared
-        self._patience, self._note = patience_seconds, note
+        self.patience_seconds, self._note = patience_seconds, note
         self._stop, self._answered = threading.Event(), threading.Event()
         # Prefect knows the run to which a line belongs by its context.
         context = contextvars.copy_context()
@@ -184,9 +184,9 @@ class JobWatch:
             return
         if self._alone_since is None:
             self._alone_since = now
-        if now - self._alone_since > self._patience:
+        if now - self._alone_since > self.patience_seconds:
             raise UnavailableError(
-                f"a worker from {self._ledger.system} within {self._patience / 60:.3g} min "
+                f"a worker from {self._ledger.system} within {self.patience_seconds / 60:.3g} min "
                 "(--first-worker-minutes)",
                 "none: " + (self._why() or "the batch system gives no reason"),
                 "wait longer, ask for less (cores, memory, walltime), or for another queue",

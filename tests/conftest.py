@@ -120,11 +120,21 @@ def slurm(tmp_path_factory):
             _wait_for_node(folder, running)
             yield folder
         finally:
-            subprocess.run(["scancel", "--user=root"], check=False)
+            _end_jobs()
             for daemon in reversed(running):
                 daemon.terminate()
             for daemon in running:
                 daemon.wait(timeout=30)
+
+
+def _end_jobs():
+    """Cancel what is left; a job whose daemons have gone would stay for ever."""
+    subprocess.run(["scancel", "--user=root"], check=False)
+    until = time.monotonic() + 30
+    while subprocess.run(["squeue", "-h"], capture_output=True, check=False).stdout:
+        if time.monotonic() > until:
+            break
+        time.sleep(0.2)
 
 
 def _wait_for_node(folder, running):
