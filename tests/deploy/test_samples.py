@@ -38,13 +38,16 @@ def _parsed(words):
 
 
 def _commands(text):
-    """Return the command lines of orimap in a text, as lists of words."""
-    lines = re.findall(
-        r"^ *(?:sudo -u \w+ )?\S*?\borimap (\w.*)$|`orimap ([a-z][^`]*)`", text, re.M
+    """Return the command lines of orimap in a text, as lists of words; those to type, and others.
+
+    What stands within a sentence may leave out what a command cannot do without.
+    """
+    to_type = re.findall(r"^ *(?:sudo -u \w+ )?(?:\S*/)?orimap (\w.*)$", text, re.M)
+    told = re.findall(r"`orimap ([a-z][^`]*)`", text)
+    return tuple(
+        [shlex.split(line, comments=True) for line in lines if "..." not in line]
+        for lines in (to_type, told)
     )
-    for line in (block or inline for block, inline in lines):
-        if "..." not in line:
-            yield shlex.split(line, comments=True)
 
 
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
@@ -93,15 +96,17 @@ def test_prefect_reads_the_password_that_the_guide_names(monkeypatch):
 
 @pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.name)
 def test_commands_in_the_guides_are_ones_that_there_are(path):
-    for words in _commands(path.read_text()):
+    to_type, told = _commands(path.read_text())
+    for words in to_type + told:
         try:
             _parsed(words)
         except Exception as error:
-            pytest.fail(f"{path.name}: orimap {shlex.join(words)}: {error}")
+            if words in to_type or "Missing parameter" not in str(error):
+                pytest.fail(f"{path.name}: orimap {shlex.join(words)}: {error}")
 
 
 def test_the_guides_do_show_commands():
-    assert sum(len(list(_commands(path.read_text()))) for path in GUIDES) > 12
+    assert sum(len(_commands(path.read_text())[0]) for path in GUIDES) >= 8
 
 
 @pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.name)
