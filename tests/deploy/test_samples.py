@@ -118,8 +118,9 @@ def test_links_in_the_guides_lead_somewhere(path):
 
 
 def test_nginx_takes_the_proxy(tmp_path):
-    if shutil.which("nginx") is None:
-        pytest.skip("no nginx on this machine")
+    for program in ("nginx", "openssl"):
+        if shutil.which(program) is None:
+            pytest.skip(f"no {program} on this machine")
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
     named = ["-keyout", key, "-out", certificate, "-subj", "/CN=prefect.example.org"]
