@@ -18,7 +18,7 @@ from orimap.flows.cli_answers import (
 from orimap.flows.cli_options import Config, read_request, with_request_options
 from orimap.flows.jobs import Job, Standing
 from orimap.flows.request import Request
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, UnavailableError
 
 if TYPE_CHECKING:
     from orimap.cluster.profiles import Profile
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 BATCH_FOLDER = "batch"
 # A queue is asked at first often, for short jobs, then seldom: schedulers serve many.
 ASK_SECONDS, ASK_SECONDS_AT_MOST = 2, 30
+# A controller that is restarted or moved is back by then.
+SILENT_SECONDS = 1800
 # How one looks at a job, and ends it, by hand.
 BY_HAND = {
     "slurm": ("squeue --jobs={id}", "scancel {id}"),
@@ -66,11 +68,11 @@ def submit(
         return
     submitter = BatchSubmitter(profile, request.output / BATCH_FOLDER)
     reference = submitter.find(job)
-    if reference is None:
+    standing = submitter.standing(reference) if reference is not None else None
+    if standing is None or (standing.state == "done" and request.restart):
         reference = submitter.submit(job)
         print(f"submitted as job {submitter.job_id(reference)} of {submitter.system}")
     else:
-        standing = submitter.standing(reference)
         why = f" ({standing.reason})" if standing.reason else ""
         print(
             f"submitted before as job {submitter.job_id(reference)} of {submitter.system}, "
@@ -78,7 +80,12 @@ def submit(
         )
     _print_how_to_look(submitter, reference, request.output)
     if wait:
-        _wait(submitter, reference, request.output)
+        try:
+            standing = _wait(submitter, reference)
+        except KeyboardInterrupt:
+            print("the job goes on; the same command waits for it again", file=sys.stderr)
+            raise
+        _end(submitter, reference, standing, request.output)
 
 
 def _inside(asked: Request) -> Request:
@@ -137,17 +144,30 @@ def _print_how_to_look(submitter: "BatchSubmitter", reference: str, output: Path
     )
 
 
-def _wait(submitter: "BatchSubmitter", reference: str, output: Path) -> None:
-    """Wait for the end of a job; tell what changes; exit as the run would have."""
-    from orimap.flows.outcome import read_outcome
-
-    seconds, before = ASK_SECONDS, None
-    while (standing := submitter.standing(reference)).state in ("waiting", "running"):
+def _wait(submitter: "BatchSubmitter", reference: str) -> Standing:
+    """Wait for the end of a job, telling what changes; a queue that does not answer is asked on."""
+    seconds, before, heard = ASK_SECONDS, None, time.monotonic()
+    while True:
+        try:
+            standing = submitter.standing(reference)
+            heard = time.monotonic()
+        except UnavailableError as error:
+            if time.monotonic() - heard > SILENT_SECONDS:
+                raise
+            standing = Standing("waiting", f"asking again, for {error.found}")
+        if standing.state not in ("waiting", "running"):
+            return standing
         if standing != before:
             print(_words(standing), file=sys.stderr, flush=True)
         before = standing
         time.sleep(seconds)
         seconds = min(2 * seconds, ASK_SECONDS_AT_MOST)
+
+
+def _end(submitter: "BatchSubmitter", reference: str, standing: Standing, output: Path) -> None:
+    """Print how a job has ended; exit as the run itself would have."""
+    from orimap.flows.outcome import read_outcome
+
     if standing.state == "done":
         print_result(output)
         return

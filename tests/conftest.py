@@ -10,9 +10,9 @@ import pytest
 
 # Odd and unequal, so that swapped axes show.
 SMALL_SHAPE = (4, 5, 6, 7)
-DAEMONS = ("munged", "slurmctld", "slurmd")
+SLURM_DAEMONS = ("munged", "slurmctld", "slurmd")
 # Slurm has a place of its own for its settings and one for everything that it writes.
-SETTINGS = """
+SLURM_SETTINGS = """
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={control}
@@ -85,7 +85,7 @@ def _free_port():
 @pytest.fixture(scope="session")
 def slurm(tmp_path_factory):
     """A Slurm of one node on this machine; its commands find it while the tests run."""
-    missing = [name for name in (*DAEMONS, "sbatch") if shutil.which(name) is None]
+    missing = [name for name in (*SLURM_DAEMONS, "sbatch") if shutil.which(name) is None]
     why = f"{', '.join(missing)} not installed" if missing else ""
     if not why and os.geteuid() != 0:
         why = "it takes root to run jobs"
@@ -102,7 +102,7 @@ def slurm(tmp_path_factory):
     settings = folder / "slurm.conf"
     host = socket.gethostname().split(".")[0]
     settings.write_text(
-        SETTINGS.format(folder=folder, host=host, control=_free_port(), node=_free_port())
+        SLURM_SETTINGS.format(folder=folder, host=host, control=_free_port(), node=_free_port())
     )
     munge = [f"--key-file={key}", f"--socket={folder}/munge.socket", f"--pid-file={folder}/pid"]
     munge += [f"--log-file={folder}/munge.log", f"--seed-file={folder}/seed", "--force"]

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from orimap.cluster import batch_systems
-from orimap.cluster.profiles import Profile
+from orimap.cluster.profiles import Profile, read_profile
 from orimap.flows import cli
 from orimap.flows.jobs import Job
 from orimap.flows.outcome import read_outcome
@@ -20,9 +20,9 @@ SITE = {"system": "slurm", "queue": "short", "cores": 2, "memory": "4 GB", "wall
 END_SECONDS = 300  # on a machine that is busy with much else
 
 
-@pytest.fixture(scope="module")
-def scan(tmp_path_factory):
-    path = tmp_path_factory.mktemp("scan") / "two grains.blo"
+@pytest.fixture
+def scan(tmp_path):
+    path = tmp_path / "two grains.blo"
     write_scan(ScanRecipe(scan=(9, 12), detector=(48, 48), grains=2, dose=3000, seed=4), path)
     return path
 
@@ -45,7 +45,7 @@ def site(tmp_path):
 def _job(tmp_path, scan, **options):
     return Job(
         acquisition="3f2a",
-        request=Request(file=scan, output=tmp_path / "it's results", k="1:3", **options),
+        request=Request(file=scan, output=tmp_path / "it's results", k="1:4", **options),
     )
 
 
@@ -59,7 +59,7 @@ def _ended(submitter, reference):
 
 def test_a_run_is_submitted_once_waited_for_and_checked(slurm, call, scan, site, tmp_path):
     output = tmp_path / "results"
-    asked = ("submit", scan, "--output", output, "--profile", site, "--k", "1:3")
+    asked = ("submit", scan, "--output", output, "--profile", site, "--k", "1:4")
     done = call(*asked, "--wait")
     assert done.exit_code == 0, done.stderr
     assert "submitted as job " in done.stdout
@@ -144,6 +144,36 @@ def test_a_failed_job_tells_why_and_may_be_submitted_again(slurm, tmp_path):
     assert submitter.standing(key).state == "waiting"
     submitter.cancel(key)
     assert _ended(submitter, key).state == "lost"
+
+
+def test_a_job_that_leads_workers_is_cancelled_with_them(slurm, scan, tmp_path):
+    site = tmp_path / "site.yaml"
+    workers = {**SITE, "interface": "lo", "cores": 1, "memory": "2 GB"}
+    site.write_text("".join(f"{name}: {value}\n" for name, value in workers.items()))
+    submitter = BatchSubmitter(read_profile(site), tmp_path / "b")
+    # A folder that stands in the scripts of workers: no spaces.
+    job = Job(
+        acquisition="3f2a",
+        request=Request(
+            file=scan, output=tmp_path / "results", cluster="slurm",
+            profile=str(site), workers=1, k="1:4", orchestrate="never",
+        ),
+    )  # fmt: skip
+    key = submitter.submit(job)
+    until = time.monotonic() + END_SECONDS
+    while len(jobs := batch_systems.active("slurm")) < 2 or "waiting" in {j.state for j in jobs}:
+        assert submitter.standing(key).state in ("waiting", "running")
+        assert time.monotonic() < until, jobs
+        time.sleep(0.2)
+    assert {job.name == key for job in jobs} == {True, False}
+    submitter.cancel(key)
+    while jobs := batch_systems.active("slurm"):
+        assert time.monotonic() < until, jobs
+        time.sleep(0.2)
+    standing = submitter.standing(key)
+    assert standing.state == "lost"
+    assert "CANCELLED" in standing.reason
+    assert read_outcome(tmp_path / "results") is None
 
 
 def test_a_job_that_is_refused_leaves_nothing(slurm, scan, tmp_path):
