@@ -1,4 +1,5 @@
 import json
+import os
 import time
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from typer.testing import CliRunner
 
 from orimap.cluster import batch_systems
 from orimap.cluster.profiles import Profile, read_profile
-from orimap.flows import cli
+from orimap.flows import cli, cli_submit
 from orimap.flows.jobs import Job
 from orimap.flows.outcome import read_outcome
 from orimap.flows.request import Request
@@ -57,7 +58,10 @@ def _ended(submitter, reference):
     return standing
 
 
-def test_a_run_is_submitted_once_waited_for_and_checked(slurm, call, scan, site, tmp_path):
+def test_a_run_is_submitted_once_waited_for_and_checked(
+    slurm, call, scan, site, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(cli_submit, "ASK_SECONDS_AT_MOST", 1)
     output = tmp_path / "results"
     asked = ("submit", scan, "--output", output, "--profile", site, "--k", "1:4")
     done = call(*asked, "--wait")
@@ -196,6 +200,35 @@ def test_what_cannot_be_submitted_is_said_before_anything_is(call, scan, site, t
         assert words in refused.stderr
     assert call("submit", tmp_path / "none.blo", "--output", output).exit_code == 2
     assert not output.exists()
+
+
+QUEUE = """#!/bin/sh
+# One line of what is to be said for each call, "silent" for nothing but an error.
+read -r words < "$0.says"
+sed -i 1d "$0.says"
+[ "$words" = silent ] && echo "Unable to contact slurm controller" >&2 && exit 1
+[ -z "$words" ] || echo "$words"
+"""
+
+
+def test_waiting_goes_on_while_the_queue_is_silent_and_ends_with_the_job(
+    call, scan, site, tmp_path, monkeypatch
+):
+    commands = {"squeue": QUEUE, "sbatch": "#!/bin/sh\necho 7\n", "sacct": "#!/bin/sh\n"}
+    for name, text in commands.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(cli_submit, "ASK_SECONDS", 0.01)
+    says = tmp_path / "squeue.says"
+    says.write_text("\n7|PENDING|Priority|x\nsilent\n7|RUNNING|None|x\n7|TIMEOUT|TimeLimit|x\n")
+    output = tmp_path / "results"
+    ended = call("submit", scan, "--output", output, "--profile", site, "--wait")
+    assert ended.exit_code == 1
+    words = [line.split(" ")[0] for line in ended.stderr.splitlines()]
+    assert words == ["waiting:", "waiting:", "running", "lost:"]
+    assert "asking again, for Unable to contact slurm controller" in ended.stderr
+    assert ended.stderr.endswith("lost: TIMEOUT, TimeLimit\n")
 
 
 def test_a_job_names_whole_paths(tmp_path):
