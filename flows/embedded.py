@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from orimap.flows.jobs import Job, Standing
@@ -60,7 +61,8 @@ class EmbeddedSubmitter:
 
     def submit(self, job: Job) -> str:
         """Take a job: from now on it is there, whatever happens to this process."""
-        self._write(job.key, job=job.model_dump(mode="json"), starts=0)
+        taken = datetime.now(UTC).isoformat()
+        self._write(job.key, job=job.model_dump(mode="json"), starts=0, taken=taken)
         self._go_on()
         return job.key
 
@@ -99,7 +101,7 @@ class EmbeddedSubmitter:
         """Start the next job that was taken, if none runs; tell whether nothing runs."""
         if self._busy():
             return False
-        for file in sorted(self._taken.glob("*.json"), key=lambda file: file.stat().st_mtime_ns):
+        for file in sorted(self._taken.glob("*.json"), key=lambda file: _stored(file)["taken"]):
             key = file.stem
             if _outcome(_job(file)) is not None:
                 file.rename(self._over / file.name)
@@ -118,12 +120,12 @@ class EmbeddedSubmitter:
         return self._taken / f"{key}.json"
 
     def _starts(self, key: str) -> int:
-        return json.loads(self._file(key).read_text())["starts"]
+        return _stored(self._file(key))["starts"]
 
     def _write(self, key: str, **facts: object) -> None:
         """Change facts about a job, all of them or none, so that they outlast a power cut."""
         file = self._file(key)
-        stored = json.loads(file.read_text()) if file.exists() else {}
+        stored = _stored(file) if file.exists() else {}
         partial = file.with_suffix(".partial")
         with partial.open("w") as opened:
             json.dump({**stored, **facts}, opened)
@@ -186,9 +188,13 @@ class EmbeddedSubmitter:
             time.sleep(0.05)
 
 
+def _stored(file: Path) -> dict:
+    """Return what is kept about a job: itself, when it was taken, how often it was started."""
+    return json.loads(file.read_text())
+
+
 def _job(file: Path) -> Job:
-    """Return the job that a file of a taken one holds."""
-    return Job.model_validate(json.loads(file.read_text())["job"])
+    return Job.model_validate(_stored(file)["job"])
 
 
 def _outcome(job: Job) -> Standing | None:
