@@ -25,13 +25,12 @@ from orimap.flows.outcome import Outcome, write_outcome
 from orimap.flows.performing import run_log
 from orimap.flows.pipeline import run_pipeline
 from orimap.flows.prefect_runner import PIECES_AT_ONCE, PrefectRunner, keep_report
+from orimap.flows.prefect_submitter import DUPLICATE
 from orimap.flows.request import Request
 from orimap.flows.runner import Display, Lines
 from orimap.flows.sidecar import NOT_HERE
 from orimap.tasks.errors import InputError
 
-# The state of a run that found another one at work on the same job.
-DUPLICATE = "Duplicate"
 HOURS = 12.0  # the longest that a run may take where its deployment says nothing else
 
 

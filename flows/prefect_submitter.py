@@ -12,6 +12,7 @@ from orimap.flows.outcome import read_outcome
 from orimap.tasks.errors import InputError
 
 DEPLOYMENT = "after-acquisition/analyse-acquisition"
+# The state of a run that found another one at work on the same job.
 DUPLICATE = "Duplicate"
 # An event leads to a run within seconds; a server that has just started may take longer.
 EVENT_SECONDS = 60
@@ -22,6 +23,8 @@ SILENT_SECONDS = 600
 # still chooses what comes next.
 AHEAD = 1
 PAGE = 200
+# Of a job that was never announced; it is replayed by people.
+RUNS_AT_MOST = 50
 UNDER_WAY = ("SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING")
 
 
@@ -78,8 +81,8 @@ class PrefectSubmitter:
             "parameters": usual
             | events.parameters(job)
             | {"where": (usual.get("where") or {}) | where},
-            # The same until this one is seen: asked twice, Prefect makes one run.
-            "idempotency_key": f"{job.key}.{len(runs)}",
+            # The same until that run has ended: asked twice, Prefect makes one run.
+            "idempotency_key": _idempotency_key(job.key, _ended(runs)),
             "state": {"type": "SCHEDULED", "name": "Scheduled"},
         }
         path = f"/deployments/{deployment['id']}/create_flow_run"
@@ -110,7 +113,13 @@ class PrefectSubmitter:
         limit = (deployment.get("global_concurrency_limit") or {}).get("limit") or 1
         asked = {"flow_runs": {**self._of_deployment(), "state": {"type": {"any_": UNDER_WAY}}}}
         busy = self.api.request("POST", "/flow_runs/count", json=asked).json()
-        return max(0, limit + AHEAD - busy)
+        self._announced = {
+            key: moment
+            for key, moment in self._announced.items()
+            if _age(moment) < self.event_seconds
+        }
+        to_come = sum(self._newest(key) is None for key in self._announced)
+        return max(0, limit + AHEAD - busy - to_come)
 
     def _deployment(self) -> dict[str, Any]:
         from prefect.exceptions import ObjectNotFound
@@ -156,6 +165,9 @@ class PrefectSubmitter:
         if emitted is not None:
             since = (emitted - timedelta(minutes=1)).isoformat()
             asked["flow_runs"]["expected_start_time"] = {"after_": since}
+        else:
+            keys = [_idempotency_key(key, number) for number in range(RUNS_AT_MOST)]
+            asked["flow_runs"]["idempotency_key"] = {"any_": keys}
         page: list[dict[str, Any]] = [{}] * PAGE
         offset = 0
         while len(page) == PAGE:
@@ -216,6 +228,15 @@ class PrefectSubmitter:
         state = {"type": kind, "name": kind.capitalize(), "message": message}
         path = f"/flow_runs/{run['id']}/set_state"
         self.api.request("POST", path, json={"state": state, "force": kind == "CRASHED"})
+
+
+def _idempotency_key(key: str, ended: int) -> str:
+    """Return what makes one run of a job out of any number of requests for it."""
+    return f"{key}.{ended}"
+
+
+def _ended(runs: list[dict[str, Any]]) -> int:
+    return sum(run["state_type"] not in UNDER_WAY for run in runs)
 
 
 def _age(moment: datetime) -> float:

@@ -25,6 +25,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from orimap.flows.allowed import ROOTS_VARIABLE
+from orimap.flows.cli_answers import INPUT_AT_FAULT
 from orimap.flows.warm_run import SOCKET_VARIABLE
 from orimap.tasks.errors import InputError
 
@@ -225,6 +226,7 @@ class Service:
         self.environment = environment
         self.log = logs / f"{name}.log"
         self.pause = 1.0
+        self.starts = 0
         self.start()
 
     def start(self) -> None:
@@ -243,13 +245,27 @@ class Service:
             )
         self.ended = os.pidfd_open(self.process.pid)
         self.started = time.monotonic()
+        self.starts += 1
         self.start_again: float | None = None
 
     def look(self, note: Callable[[str], None]) -> None:
-        """Start it again when it has ended, after a pause that grows."""
+        """Start it again when it has ended, after a pause that grows.
+
+        Raises
+        ------
+        InputError
+            If it finds its options at fault when it is started first.
+        """
         now = time.monotonic()
         if self.start_again is None and self.process.poll() is not None:
             os.close(self.ended)
+            if self.starts == 1 and self.process.returncode == INPUT_AT_FAULT:
+                # It would say the same each time.
+                raise InputError(
+                    f"options that orimap {self.name} can work with",
+                    self.tail(),
+                    "correct them, and bring everything up again",
+                )
             if now - self.started > LIVED_SECONDS:
                 self.pause = 1.0
             note(
