@@ -10,21 +10,19 @@ from typing import Annotated
 import typer
 
 from orimap.flows.cli_answers import Debug, answers
+from orimap.flows.cli_watch import STATE
 from orimap.tasks.errors import InputError
 
 PORT = 4200
 DOWN_SECONDS = 30
 
 
-def default_state() -> Path:
-    """Return where a user's programs keep what they know."""
-    named = os.environ.get("XDG_STATE_HOME")
-    return (Path(named) if named else Path.home() / ".local" / "state") / "orimap"
-
-
+Results = Annotated[Path, typer.Option(help="Folder for the results of all acquisitions")]
 State = Annotated[
     Path | None,
-    typer.Option(help="Folder for database, journal and logs; by default ~/.local/state/orimap"),
+    typer.Option(
+        help="Folder for database, journal and logs, on a disk of this machine [RESULTS/.orimap]"
+    ),
 ]
 
 
@@ -32,9 +30,13 @@ State = Annotated[
 def up(
     *,
     watch: Annotated[Path, typer.Option(help="The folder that acquisitions appear in")],
-    results: Annotated[Path, typer.Option(help="The folder that results go to")],
+    results: Results,
     state: State = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Of Prefect's page")] = PORT,
+    watch_options: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[-- OPTIONS]", help="Further options of orimap watch, after --"),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Bring up everything on this machine: every acquisition is analysed as it appears.
@@ -44,21 +46,21 @@ def up(
     """
     from orimap.flows.up import Site, bring_up, running
 
-    folder = (state or default_state()).resolve()
+    folder = (state or results / STATE).resolve()
     there = running(folder)
     if there is not None:
         print(f"already up: {there['address']} (watching {there['watched']})")
         return
-    site = Site(watch.resolve(), results.resolve(), folder, port)
+    site = Site(watch.resolve(), results.resolve(), folder, port, tuple(watch_options or ()))
     bring_up(site, lambda text: print(text, file=sys.stderr, flush=True))
 
 
 @answers
-def down(*, state: State = None, debug: Debug = False) -> None:
+def down(*, results: Results, state: State = None, debug: Debug = False) -> None:
     """End what orimap up has brought up; runs that are under way go on at the next start."""
     from orimap.flows.up import running
 
-    folder = (state or default_state()).resolve()
+    folder = (state or results / STATE).resolve()
     there = running(folder)
     if there is None:
         print("nothing is up")
