@@ -280,6 +280,7 @@ def _tell_what_would_be_done(watching: "Watching") -> None:
     """Look twice, as far apart as a file takes to settle, and print what was found."""
     import time
 
+    from orimap.flows.intake import open_as_asked
     from orimap.flows.journal import JOURNAL, Journal
     from orimap.flows.table import print_table
     from orimap.tasks.finished import Finishing
@@ -291,7 +292,7 @@ def _tell_what_would_be_done(watching: "Watching") -> None:
             latest = journal.latest()
     with OpeningTest() as opens:
         finishing = Finishing(
-            watching.folder, lambda arrival: opens(arrival.main),
+            watching.folder, lambda arrival: open_as_asked(watching, opens, arrival),
             settle_seconds=watching.settle_seconds, unsure_times=1,
         )  # fmt: skip
         for arrival in watching.look(lambda path, why: _note(f"{path} {why}")):

@@ -179,12 +179,15 @@ class Intake:
                 self.told.note(f"{entry.title}: gone before it was finished")
 
     def _opens(self, arrival: Arrival) -> Opened:
-        """Make the opening test as the request says; what is wrong with that is told as well."""
-        try:
-            request = self.watching.request(
-                self.watching.name(arrival), self.watching.output(self.watching.name(arrival), 1)
-            )
-        except InputError as error:
-            return Opened("refused", f"needed: {error.needed}; found: {error.found}", error.remedy)
-        chosen = {name: getattr(request, name) for name in HOW_TO_OPEN}
-        return self.opens(arrival.main, **{k: v for k, v in chosen.items() if v is not None})
+        return open_as_asked(self.watching, self.opens, arrival)
+
+
+def open_as_asked(watching: Watching, opens: Callable[..., Opened], arrival: Arrival) -> Opened:
+    """Make the opening test as the request says; what is wrong with that is told as well."""
+    name = watching.name(arrival)
+    try:
+        request = watching.request(name, watching.output(name, 1))
+    except InputError as error:
+        return Opened("refused", f"needed: {error.needed}; found: {error.found}", error.remedy)
+    chosen = {each: getattr(request, each) for each in HOW_TO_OPEN}
+    return opens(arrival.main, **{k: v for k, v in chosen.items() if v is not None})

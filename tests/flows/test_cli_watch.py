@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -143,12 +144,15 @@ def test_a_dry_run_says_what_is_there_and_writes_nothing(site, scan):
     shutil.copy(scan, site / "watched" / "whole.blo")
     (site / "watched" / "half.blo").write_bytes(scan.read_bytes()[:100_000])
     (site / "watched" / "a.mib").write_bytes(b"MQ1,")
+    np.save(site / "watched" / "row.npy", np.ones((20, 6, 7)))
+    (site / "watched" / "row.orimap.yaml").write_text("scan-shape: 4x5\n")
     answer = _call(
         "watch", site / "watched", "--results", site / "results", "--dry-run", "--settle", "0.1"
     )
     assert answer.exit_code == 0
     lines = {line.split()[0]: line for line in answer.stdout.splitlines()}
     assert f"would be analysed into {site / 'results' / 'whole.blo'}" in lines["whole.blo"]
+    assert "would be analysed" in lines["row.npy"]
     assert "growing  100,000 of 253,696 bytes" in lines["half.blo"]
     assert "waiting for companion a.hdr" in lines["a.mib"]
     assert not (site / "results").exists()
