@@ -1,4 +1,6 @@
+import signal
 import subprocess
+import sys
 import time
 from contextlib import contextmanager
 
@@ -130,3 +132,35 @@ def test_workers_come_and_go_with_the_work(slurm, tmp_path, notes):
         wait_for(lambda: "slurm: 2 of 1 to 2 workers" in notes)
         client.cancel(futures)
     wait_for(lambda: not jobs())
+
+
+SCRIPT = """
+import signal, sys, time
+from pathlib import Path
+import dask, dask_jobqueue
+from orimap.cluster.client import open_client
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    dask.config.set({"jobqueue.slurm.interface": "lo"})
+    with open_client("slurm", workers=1, folder=Path("w")) as client:
+        print("ready", flush=True)
+        client.submit(time.sleep, 600).result()
+"""
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, -2)])
+def test_who_is_told_to_end_leaves_no_job(slurm, tmp_path, sent, code):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    process = subprocess.Popen(
+        [sys.executable, script], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout.readline() == "ready\n"
+        assert len(jobs()) == 1
+        process.send_signal(sent)
+        assert process.wait(60) == code
+    finally:
+        process.kill()
+    wait_for(lambda: not jobs())
+    assert {path.name for path in (tmp_path / "w").glob("*")} <= {"logs"}
