@@ -51,6 +51,8 @@ def up(
     if there is not None:
         print(f"already up: {there['address']} (watching {there['watched']})")
         return
+    # Told to end by a service manager or orimap down, it has ended well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     site = Site(watch.resolve(), results.resolve(), folder, port, tuple(watch_options or ()))
     bring_up(site, lambda text: print(text, file=sys.stderr, flush=True))
 
