@@ -155,7 +155,7 @@ def _answer() -> None:
     # What readers print must not get between the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    from orimap.tasks import acquisition, containers, readers  # noqa: F401  (takes seconds)
+    _load_readers()
 
     for line in sys.stdin.buffer:
         question = json.loads(line)
@@ -166,6 +166,17 @@ def _answer() -> None:
             opened = Opened("refused", f"{type(error).__name__}: {' '.join(str(error).split())}")
         answers.write(json.dumps(vars(opened)).encode() + b"\n")
         answers.flush()
+
+
+def _load_readers() -> None:
+    """Load what takes seconds before the first file comes, not when it has come."""
+    import dask.array  # noqa: F401
+    import h5py  # noqa: F401
+    import hdf5plugin  # noqa: F401
+    import zarr  # noqa: F401
+    from rsciio import blockfile, quantumdetector  # noqa: F401
+
+    from orimap.tasks import acquisition, containers, readers  # noqa: F401
 
 
 if __name__ == "__main__":
