@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from orimap.cluster import credentials
 from orimap.cluster.job_ledger import JobLedger
 from orimap.cluster.job_watch import JobWatch
+from orimap.cluster.jobqueue import load_jobqueue
 from orimap.cluster.profiles import Profile, jobqueue_keywords
 from orimap.cluster.walltime import lifetime_options
 from orimap.tasks.errors import InputError
@@ -181,8 +182,8 @@ def worker_settings(
 def _configured(system: str, name: str) -> Any:
     """Return a setting of Dask's own for a batch system."""
     import dask
-    import dask_jobqueue  # noqa: F401 - brings the defaults
 
+    load_jobqueue()  # brings the defaults
     return dask.config.get(f"jobqueue.{system}.{name.replace('_', '-')}", None)
 
 
@@ -190,10 +191,9 @@ def _cluster_class(
     system: str, ledger: JobLedger, refusals: list[Exception]
 ) -> type["JobQueueCluster"]:
     """Return dask-jobqueue's class for a batch system, with jobs that are written down."""
-    import dask_jobqueue
     from distributed.core import Status
 
-    base = getattr(dask_jobqueue, CLASSES[system])
+    base = getattr(load_jobqueue(), CLASSES[system])
 
     class LedgerJob(base.job_cls):
         """A job that is in the ledger from the moment that its id is known."""

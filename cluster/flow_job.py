@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orimap.cluster.batch import CLASSES, worker_settings
+from orimap.cluster.jobqueue import load_jobqueue
 from orimap.cluster.profiles import Profile, jobqueue_keywords
 from orimap.tasks.errors import InputError
 
@@ -115,6 +116,4 @@ def _job(profile: Profile, name: str) -> "Job":
 
 def _job_class(system: str) -> type["Job"]:
     """Return dask-jobqueue's class of the jobs of a batch system."""
-    import dask_jobqueue
-
-    return getattr(dask_jobqueue, CLASSES[system]).job_cls
+    return getattr(load_jobqueue(), CLASSES[system]).job_cls

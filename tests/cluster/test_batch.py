@@ -5,11 +5,11 @@ import time
 from contextlib import contextmanager
 
 import dask
-import dask_jobqueue  # noqa: F401 - brings the settings that tests lay theirs over
 import pytest
 
 from orimap.cluster import job_watch
 from orimap.cluster.client import open_client
+from orimap.cluster.jobqueue import load_jobqueue
 from orimap.tasks.errors import UnavailableError
 
 # Loopback, for a Slurm whose only node is this machine.
@@ -23,6 +23,7 @@ def notes():
 
 @contextmanager
 def workers(folder, notes, *, settings=None, **asked):
+    load_jobqueue()  # brings the settings that these are laid over
     with (
         dask.config.set({**HERE, **(settings or {})}),
         open_client("slurm", folder=folder / "w", note=notes.append, **asked) as client,
@@ -137,10 +138,12 @@ def test_workers_come_and_go_with_the_work(slurm, tmp_path, notes):
 SCRIPT = """
 import signal, sys, time
 from pathlib import Path
-import dask, dask_jobqueue
+import dask
 from orimap.cluster.client import open_client
+from orimap.cluster.jobqueue import load_jobqueue
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    load_jobqueue()
     dask.config.set({"jobqueue.slurm.interface": "lo"})
     with open_client("slurm", workers=1, folder=Path("w")) as client:
         print("ready", flush=True)
