@@ -23,4 +23,3 @@ def test_a_difference_of_versions_is_named(monkeypatch, client):
     monkeypatch.setattr(worker_check, "_compare", with_another)
     with pytest.raises(UnavailableError, match=r"dask .* instead of 1999\.1"):
         check_workers(client, list(client.nthreads()), [])
-
