@@ -52,6 +52,7 @@ def batch_client(
     most: int,
     *,
     profile: Profile | None,
+    memory_limit: str | int | None = None,
     folder: Path,
     shared: Sequence[Path],
     first_worker_seconds: float,
@@ -66,6 +67,8 @@ def batch_client(
     fewest, most : int
         Worker processes: the same number keeps that many up, otherwise as there is work.
     profile : Profile, optional
+    memory_limit : str or int, optional
+        Of each worker process; by default what profile and settings say.
     folder : Path
         For this run alone, read by workers at the same place.
     shared : sequence of Path
@@ -99,8 +102,9 @@ def batch_client(
             dask.config.set({"distributed.dashboard.link": "{scheme}://127.0.0.1:{port}/status"})
         )
         settings = worker_settings(
-            system, profile, name=ledger.name, folder=folder, private=private
-        )
+            system, profile, name=ledger.name, folder=folder, private=private,
+            memory_limit=memory_limit,
+        )  # fmt: skip
         refusals: list[Exception] = []
         cluster = _cluster_class(system, ledger, refusals)(
             **settings, name=ledger.name, security=security, silence_logs=logging.CRITICAL
@@ -128,7 +132,13 @@ def batch_client(
 
 
 def worker_settings(
-    system: str, profile: Profile | None, *, name: str, folder: Path, private: Path
+    system: str,
+    profile: Profile | None,
+    *,
+    name: str,
+    folder: Path,
+    private: Path,
+    memory_limit: str | int | None = None,
 ) -> dict[str, Any]:
     """Return what a cluster class of dask-jobqueue is given.
 
@@ -145,20 +155,28 @@ def worker_settings(
         For logs, where no other folder is named for them.
     private : Path
         Where the credentials are.
+    memory_limit : str or int, optional
+        Of each worker process.
     """
+    from dask.utils import parse_bytes
+
     said = jobqueue_keywords(profile) if profile is not None else {}
 
     def setting(key: str, default: Any = None) -> Any:
         return said.get(key) or _configured(system, key) or default
 
     cores = int(setting("cores", CORES))
+    processes = int(setting("processes", cores))
+    memory = setting("memory", MEMORY)
+    if memory_limit is not None:
+        memory = f"{processes * parse_bytes(memory_limit)} B"
     dashboard = ["--dashboard-address", OWN_MACHINE]
     extra = list(setting("worker_extra_args", []))
     lifetime = [] if "--lifetime" in extra else lifetime_options(system, setting("walltime"))
     own = {
         "cores": cores,
-        "memory": setting("memory", MEMORY),
-        "processes": int(setting("processes", cores)),
+        "memory": memory,
+        "processes": processes,
         # -P: a file tasks.py or random.py in the folder where a job starts is not imported.
         "python": f"{setting('python', shlex.quote(sys.executable))} -P",
         "log_directory": setting("log_directory", str(folder / LOGS)),
@@ -177,6 +195,15 @@ def worker_settings(
     if system == "htcondor":
         own["disk"] = setting("disk", DISK)
     return {**said, **own, "job_name": name}
+
+
+def process_memory_bytes(system: str, profile: Profile | None) -> int:
+    """Return the memory of each worker process where nobody asks for another."""
+    from dask.utils import parse_bytes
+
+    nowhere = Path("/")
+    asked = worker_settings(system, profile, name="", folder=nowhere, private=nowhere)
+    return parse_bytes(asked["memory"]) // asked["processes"]
 
 
 def _configured(system: str, name: str) -> Any:

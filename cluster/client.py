@@ -57,7 +57,8 @@ def open_client(
         A site profile, its name or its file, laid over the settings of a batch system. With it
         "local" means what the profile is for.
     memory_limit : str or int, optional
-        Of each worker on this machine, "2 GiB" or bytes; by default an equal part of its memory.
+        Of each worker process, "2 GiB" or bytes; by default an equal part of the memory of this
+        machine, or what profile and settings of a batch system say.
     folder : Path, optional
         A folder that nobody else uses meanwhile and that workers see as well; a batch system
         needs one, for ids of jobs, credentials and logs. It is removed at the end. Jobs that
@@ -92,6 +93,7 @@ def open_client(
             system,
             *(adapt or (number, number)),
             profile=site,
+            memory_limit=memory_limit,
             folder=folder,
             shared=[path.absolute() for path in shared],
             first_worker_seconds=60 * first_worker_minutes,

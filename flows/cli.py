@@ -68,8 +68,11 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line."""
-    # What ends a run from outside (a batch system, systemd) ends its workers as well.
+    # What ends a run from outside (a batch system, systemd, a terminal that is closed) ends its
+    # workers as well; who started it with nohup wants it to go on.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: sys.exit(TERMINATED))
     sys.unraisablehook = _insist
     app()
 

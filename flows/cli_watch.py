@@ -170,6 +170,7 @@ def _watch(watching: "Watching", where: str, *, once: bool) -> bool:
     """Watch until told to stop; return whether anything ended badly."""
     from orimap.flows.embedded import EmbeddedSubmitter
     from orimap.flows.journal import JOURNAL, Journal
+    from orimap.flows.notify import tell_put_aside
     from orimap.flows.one_watcher import network_file_system, only_watcher
     from orimap.flows.watcher import Watcher
     from orimap.tasks.opening import OpeningTest
@@ -192,7 +193,10 @@ def _watch(watching: "Watching", where: str, *, once: bool) -> bool:
     ):
         _only_this_folder(journal, watching.folder)
         began = len(journal.entries("failed", "quarantined"))
-        watcher = Watcher(watching, journal, submitter, opens, note=_note)
+        watcher = Watcher(
+            watching, journal, submitter, opens, note=_note,
+            announce=lambda entry: tell_put_aside(entry.title, entry.reason, _note),
+        )  # fmt: skip
         _note(f"watching {watching.folder}; results in {watching.results}; analysed by: {where}")
         with _stopped_by_signals(watcher.wake) as stop:
             watcher.run(stop, once=once)

@@ -96,6 +96,16 @@ def _success(name: str, output: Path, outcome: Outcome) -> Message:
     )
 
 
+def tell_put_aside(title: str, reason: str, note: Note) -> None:
+    """Send a message about an acquisition that cannot be analysed; nobody waits for it."""
+    lines = [
+        f"{title} cannot be analysed and was put aside: {reason}",
+        "What to do: put a corrected copy in its place; it is then looked at again.",
+    ]
+    message = Message(f"orimap: {title} was put aside", "\n".join(lines), failed=True)
+    threading.Thread(target=send, args=(message, note), daemon=True).start()
+
+
 def _attempts(outcome: Outcome) -> str:
     """Say what failed before, where something did."""
     before = outcome.attempts if outcome.state == "done" else outcome.attempts[:-1]

@@ -128,20 +128,34 @@ def _next_try(
 def with_more_memory(request: Request) -> Request | None:
     """Return a request whose workers each have twice the memory, None where there is no more.
 
-    Workers on this machine share its memory: half as many have twice as much each.
+    Workers on this machine share its memory: half as many have twice as much each. A batch system
+    is asked for twice as much. A scheduler that runs already keeps the workers it has.
     """
-    if request.cluster != "local":
+    from dask.utils import parse_bytes
+
+    from orimap.cluster.batch_commands import BATCH_SYSTEMS
+    from orimap.flows.workers import check_workers
+
+    site = check_workers(request)
+    system = site.system if site is not None else request.cluster
+    if system in BATCH_SYSTEMS:
+        from orimap.cluster.batch import process_memory_bytes
+
+        given = request.worker_memory
+        now = parse_bytes(given) if given else process_memory_bytes(system, site)
+        return request.model_copy(update={"worker_memory": f"{2 * now} B"})
+    if system != "local":
         return None
     from orimap.cluster.local import available_cores
 
-    workers = request.workers or available_cores()
+    workers = request.workers or (site.workers if site is not None else None) or available_cores()
     return request.model_copy(update={"workers": workers // 2}) if workers > 1 else None
 
 
 def _again(failure: Failure, delay: float) -> str:
     """Say what comes next."""
     if failure.kind == "resources":
-        return "once more, with half the workers and twice the memory for each"
+        return "once more, with twice the memory for each worker"
     return f"trying again in {delay:.0f} s"
 
 

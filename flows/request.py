@@ -10,7 +10,10 @@ from orimap.tasks.errors import InputError
 
 MOST_WORKERS = 256  # what one scheduler serves without being in the way
 # Who computes. It has no say in what is computed.
-WORKERS_FIELDS = ("workers", "cluster", "adapt", "profile", "first_worker_minutes")
+WORKERS_FIELDS = (
+    *("workers", "worker_memory", "cluster", "adapt", "profile"),
+    "first_worker_minutes",
+)
 
 
 def _range_of_k(value: Any) -> Any:
@@ -185,6 +188,12 @@ class Request(BaseModel):
     )
     adapt: RangeOfWorkers | None = Field(
         None, description="On a batch system: fewest and most workers, as there is work, MIN:MAX"
+    )
+    worker_memory: str | None = Field(
+        None,
+        pattern=r"^\d+(\.\d+)? ?([KMGT]i?)?B$",
+        description='Memory of each worker process, "8 GB"; default: equal parts of this machine, '
+        "or what profile and settings of the batch system say",
     )
     profile: str | None = Field(
         None, description="Site profile for the batch system: its name, or a YAML file"

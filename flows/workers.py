@@ -9,6 +9,8 @@ from orimap.flows.request import WORKERS_FIELDS, Request
 if TYPE_CHECKING:
     from distributed import Client
 
+    from orimap.cluster.profiles import Profile
+
 # In the folder of the results, which workers see and which one run alone writes.
 WORKERS_FOLDER = ".workers"
 
@@ -35,6 +37,7 @@ def open_workers(request: Request, note: Callable[[str], None]) -> AbstractConte
         workers=request.workers,
         adapt=request.adapt,
         profile=request.profile,
+        memory_limit=request.worker_memory,
         folder=request.output / WORKERS_FOLDER,
         # Where only results are looked at again, the acquisition may be gone.
         shared=[path for path in (request.file, request.output) if path.exists()],
@@ -43,8 +46,8 @@ def open_workers(request: Request, note: Callable[[str], None]) -> AbstractConte
     )
 
 
-def check_workers(request: Request) -> None:
-    """Check what a request says of workers before anything is started.
+def check_workers(request: Request) -> "Profile | None":
+    """Check what a request says of workers before anything is started; return the site profile.
 
     Raises
     ------
@@ -53,7 +56,7 @@ def check_workers(request: Request) -> None:
     """
     from orimap.cluster.client import check_cluster
 
-    check_cluster(
+    return check_cluster(
         request.cluster, workers=request.workers, adapt=request.adapt, profile=request.profile
     )
 

@@ -4,13 +4,20 @@ import base64
 import io
 import json
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from PIL import Image
 
 from orimap.flows.jobs import Job
-from orimap.flows.notify import Message, message_about, perform_and_tell, send
+from orimap.flows.notify import (
+    Message,
+    message_about,
+    perform_and_tell,
+    send,
+    tell_put_aside,
+)
 from orimap.flows.outcome import Outcome
 from orimap.flows.request import Request
 from orimap.tasks.errors import InputError
@@ -68,6 +75,16 @@ def test_a_failure_is_told_with_reason_remedy_and_the_end_of_the_log(received, j
     assert post["title"] == "orimap: scan.npy failed (bad data)"
     for words in ("needed: a scan; found: a spectrum", "choose another file", "ingest: 3 of 9"):
         assert words in post["message"]
+
+
+def test_what_was_put_aside_is_told_without_waiting(received):
+    tell_put_aside("scan.blo", "cut short: 5 of 9 frames", print)
+    last = time.monotonic() + 60
+    while not received and time.monotonic() < last:
+        time.sleep(0.05)
+    (post,) = received
+    assert post["type"] == "failure"
+    assert "cut short: 5 of 9 frames" in post["message"]
 
 
 def test_what_cannot_be_sent_is_a_line_without_secrets(job, monkeypatch):

@@ -1,5 +1,6 @@
 """Everything that `orimap up` brings up, for real: one server, worker and watcher for all tests."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -216,17 +217,32 @@ def test_the_canary_is_due(up):
 
 
 def test_what_dies_is_started_again_and_a_second_up_finds_the_first(up):
-    (watcher,) = [p for p in up.process.children() if "watch" in p.cmdline()]
+    (watcher,) = _watchers(up)
     watcher.kill()
-    until(lambda: [p for p in up.process.children() if "watch" in p.cmdline() and p != watcher])
+    until(lambda: [each for each in _watchers(up) if each != watcher])
     again = up.orimap("up", "--watch", str(up.watched))
     said = subprocess.run(again, check=True, timeout=60, capture_output=True, text=True).stdout
     assert said.startswith(f"already up: http://127.0.0.1:{up.port}")
     listening = [
-        c.laddr.ip
-        for p in up.process.children(recursive=True)
-        for c in p.net_connections("tcp")
-        if c.status == psutil.CONN_LISTEN
+        each.laddr.ip
+        for process in up.process.children(recursive=True)
+        for each in _connections(process)
+        if each.status == psutil.CONN_LISTEN
     ]
     assert set(listening) <= {"127.0.0.1"}
     assert listening
+
+
+def _watchers(up):
+    found = []
+    for each in up.process.children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # ended meanwhile
+            found += [each] if "watch" in each.cmdline() else []
+    return found
+
+
+def _connections(process):
+    try:
+        return process.net_connections("tcp")
+    except psutil.NoSuchProcess:  # it has ended, and nobody has asked yet how
+        return []

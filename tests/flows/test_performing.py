@@ -6,10 +6,13 @@ import zipfile
 import numpy as np
 import pytest
 import zarr
+from dask.utils import parse_bytes
 
+from orimap.cluster.batch import worker_settings
+from orimap.cluster.profiles import read_profile
 from orimap.flows.jobs import Job
 from orimap.flows.outcome import decided, read_outcome, what_is_missing
-from orimap.flows.performing import IncompleteError, log_tail, perform
+from orimap.flows.performing import IncompleteError, log_tail, perform, with_more_memory
 from orimap.flows.request import Request
 from orimap.tasks.errors import InputError
 
@@ -110,6 +113,29 @@ def test_out_of_memory_is_tried_once_more_with_twice_as_much_for_each_worker(job
     error, _, _ = _perform(job, Analysis(MemoryError(), MemoryError()))
     assert isinstance(error, MemoryError)
     assert read_outcome(job.output).kind == "resources"
+
+
+def test_a_batch_system_is_asked_for_twice_the_memory_of_each_worker(job, tmp_path, monkeypatch):
+    (tmp_path / "sbatch").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    site = tmp_path / "site.yaml"
+    site.write_text("system: slurm\ncores: 4\nmemory: 8 GiB\n")
+    asked = job.request.model_copy(update={"profile": str(site)})
+    more = with_more_memory(asked)
+    assert parse_bytes(more.worker_memory) == 4 * 2**30
+    assert more.workers == asked.workers
+    assert parse_bytes(with_more_memory(more).worker_memory) == 8 * 2**30
+    assert Request.read(**more.model_dump(mode="json")) == more
+    settings = worker_settings(
+        "slurm", read_profile(site), name="x", folder=tmp_path, private=tmp_path,
+        memory_limit=more.worker_memory,
+    )  # fmt: skip
+    assert parse_bytes(settings["memory"]) == 16 * 2**30
+
+
+def test_a_scheduler_that_runs_keeps_the_workers_it_has(job):
+    there = job.request.model_copy(update={"cluster": "tcp://127.0.0.1:8786"})
+    assert with_more_memory(there) is None
 
 
 def test_one_worker_cannot_have_more_memory(job):
