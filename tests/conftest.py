@@ -44,6 +44,17 @@ PartitionName=closed Nodes={host} Default=NO MaxTime=INFINITE State=DOWN
 """
 
 
+# Servers of which there is one for all tests; everything that uses one runs in one process.
+SERVERS = ("slurm", "prefect_api")
+
+
+def pytest_collection_modifyitems(items):
+    """Keep a file together, and what uses a server, where pytest-xdist spreads the tests."""
+    for item in items:
+        used = [name for name in SERVERS if name in item.fixturenames]
+        item.add_marker(pytest.mark.xdist_group(used[0] if used else item.path.name))
+
+
 @pytest.fixture(scope="session")
 def client():
     """Two worker processes of one thread each, for the whole run of the tests."""
