@@ -48,6 +48,7 @@ PartitionName=closed Nodes={host} Default=NO MaxTime=INFINITE State=DOWN
 SERVERS = ("slurm", "prefect_api")
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items):
     """Keep a file together, and what uses a server, where pytest-xdist spreads the tests."""
     for item in items:
