@@ -172,7 +172,9 @@ def worker_settings(
         memory = f"{processes * parse_bytes(memory_limit)} B"
     dashboard = ["--dashboard-address", OWN_MACHINE]
     extra = list(setting("worker_extra_args", []))
-    lifetime = [] if "--lifetime" in extra else lifetime_options(system, setting("walltime"))
+    # HTCondor is told of a walltime in a way of its own.
+    walltime = setting("walltime") or (profile.walltime if profile is not None else None)
+    lifetime = [] if "--lifetime" in extra else lifetime_options(system, walltime)
     own = {
         "cores": cores,
         "memory": memory,

@@ -10,6 +10,8 @@ FIELDS = {
     "sge": ((1,), (60, 1)),
     "lsf": ((60,), (3600, 60)),
     "oar": ((3600,), (3600, 60)),
+    # It has none of its own: that of our profiles, whose two fields are hours and minutes.
+    "htcondor": ((3600,), (3600, 60)),
 }
 HOURS_MINUTES_SECONDS = (3600, 60, 1)
 DAY_SECONDS = 86400

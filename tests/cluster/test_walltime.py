@@ -20,7 +20,7 @@ from orimap.cluster.walltime import lifetime_options, walltime_seconds
         ("lsf", "90", 5400),
         ("oar", "2", 7200),
         ("oar", "01:30:00", 5400),
-        ("htcondor", "01:00:00", None),
+        ("htcondor", "01:30:00", 5400),
         ("slurm", None, None),
     ],
 )

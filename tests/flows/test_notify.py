@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -61,6 +62,23 @@ def test_a_message_carries_a_small_picture(received, tmp_path):
     assert (post["title"], post["message"], post["type"]) == ("eight", "patterns", "success")
     picture = base64.b64decode(post["attachments"][0]["base64"])
     assert Image.open(io.BytesIO(picture)).size == (480, 240)
+
+
+def test_a_notification_block_of_prefect_serves_as_well(received, prefect_api, monkeypatch):
+    from prefect.blocks.notifications import CustomWebhookNotificationBlock
+
+    address = os.environ["ORIMAP_NOTIFY"].replace("json://", "http://")
+    CustomWebhookNotificationBlock(
+        name="lab",
+        url=address,
+        json_data={"title": "{{subject}}", "message": "{{body}}", "by": "Prefect"},
+        allow_private_urls=True,
+    ).save("lab")
+    monkeypatch.setenv("ORIMAP_NOTIFY", "custom-webhook/lab")
+    lines = []
+    send(Message("eight", "patterns", failed=False), lines.append)
+    assert lines == ["eight"]
+    assert received == [{"title": "eight", "message": "patterns", "by": "Prefect"}]
 
 
 def test_a_failure_is_told_with_reason_remedy_and_the_end_of_the_log(received, job):

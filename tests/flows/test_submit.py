@@ -125,6 +125,21 @@ def test_a_submission_whose_id_was_never_kept_is_found_by_its_name(slurm, scan, 
     assert submitter.room() == 3
 
 
+def test_a_watched_folder_is_analysed_by_jobs(slurm, call, scan, site, tmp_path, monkeypatch):
+    watched, results, config = tmp_path / "in", tmp_path / "results", tmp_path / "run.yaml"
+    (watched / "day 1").mkdir(parents=True)
+    scan.rename(watched / "day 1" / scan.name)
+    config.write_text(f"profile: {site}\nk: 1:3\n")
+    asked = ("watch", watched, "--results", results, "--config", config, "--submit-to", "batch")
+    done = call(*asked, "--settle", "0.5", "--poll", "1", "--once")
+    assert done.exit_code == 0, done.stderr
+    outcome = read_outcome(results / "day 1" / scan.name)
+    assert (outcome.state, outcome.checked, outcome.decided_k) == ("done", True, 2)
+    assert batch_systems.active("slurm") == []
+    told = call("status", "--results", results).stdout
+    assert "2 distinct patterns" in told
+
+
 def test_a_failed_job_tells_why_and_may_be_submitted_again(slurm, tmp_path):
     broken = tmp_path / "broken.blo"
     broken.write_bytes(b"no scan")
