@@ -20,6 +20,7 @@ from typing import Literal
 from orimap.flows import orchestration
 from orimap.flows.allowed import ROOTS_VARIABLE, allowed_roots
 from orimap.flows.notify import NOTIFY_VARIABLE
+from orimap.flows.one_watcher import network_file_system
 from orimap.tasks.errors import InputError
 
 # A scan of 100,000 patterns of 512 x 512 pixels takes some 10 GB compressed, twice while it waits.
@@ -28,7 +29,6 @@ LITTLE_MEMORY_BYTES = 4 * 2**30
 # Settling compares times of files with this clock; a web server tells whole seconds.
 CLOCK_SECONDS = 3
 ANSWER_SECONDS = 5
-NETWORK_FILE_SYSTEMS = ("nfs", "cifs", "smb", "fuse.sshfs", "9p", "afs", "lustre", "beegfs", "gpfs")
 
 
 @dataclass(frozen=True)
@@ -295,11 +295,5 @@ def _scratch(folder: Path) -> Iterator[Path]:
 
 def _on(folder: Path) -> str:
     """Name the kind of network that a folder lies on, nothing for a local disk."""
-    with contextlib.suppress(OSError):
-        resolved = str(folder.resolve())
-        mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
-        around = [each for each in mounts if (resolved + "/").startswith(each[1].rstrip("/") + "/")]
-        kind = max(around, key=lambda each: len(each[1]))[2] if around else ""
-        if kind.startswith(NETWORK_FILE_SYSTEMS):
-            return f", on a network ({kind})"
-    return ""
+    kind = network_file_system(folder)
+    return f", on a network ({kind})" if kind else ""

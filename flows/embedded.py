@@ -6,7 +6,6 @@ happens, and holds a lock while it lives, so that no job ever runs twice at a ti
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import signal
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from orimap.flows.jobs import Job, Standing
 from orimap.flows.outcome import read_outcome
+from orimap.tasks.locks import holder
 
 # Of a run that ends cleanly: it closes its workers first.
 END_SECONDS = 30
@@ -139,14 +139,7 @@ class EmbeddedSubmitter:
 
     def _held(self, key: str) -> bool:
         """Tell whether a process that an earlier watcher started still holds the job."""
-        lock = os.open(self._taken / f"{key}.lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(lock)
-        return False
+        return holder(self._taken / f"{key}.lock") is not None
 
     def _start(self, key: str) -> None:
         """Start a job in a process of its own."""

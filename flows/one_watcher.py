@@ -1,12 +1,11 @@
 """One watcher at a time for one journal, and where a journal had better not lie."""
 
-import fcntl
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import UnavailableError
+from orimap.tasks.locks import HeldError, held, holder
 
 LOCK = "watcher.lock"
 # SQLite needs locks and shared memory that these do not offer, or not always.
@@ -22,38 +21,24 @@ def only_watcher(state: Path) -> Iterator[None]:
 
     Raises
     ------
-    InputError
+    UnavailableError
         If another watcher holds it.
     """
-    lock = os.open(state / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            owner = os.read(lock, 64).decode(errors="replace") or "unknown"
-            raise InputError(
+            stack.enter_context(held(state / LOCK))
+        except HeldError as error:
+            raise UnavailableError(
                 f"the journal in {state} for this watcher alone",
-                f"another watcher works with it (process {owner})",
+                f"another watcher works with it (process {error.owner or 'unknown'})",
                 "leave the work to it, or stop it first",
             ) from error
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, str(os.getpid()).encode(), 0)
         yield
-    finally:
-        os.close(lock)
 
 
 def watcher_process(state: Path) -> int | None:
     """Return the process of the watcher that works with a journal now, None without one."""
-    try:
-        with (state / LOCK).open("rb") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return int(lock.read(64) or 0)
-    except FileNotFoundError:
-        pass
-    return None
+    return holder(state / LOCK)
 
 
 def network_file_system(folder: Path) -> str | None:

@@ -6,7 +6,6 @@ slowly. All of them end with this one. Everything they keep is in one folder.
 
 import contextlib
 import ctypes
-import fcntl
 import hashlib
 import json
 import os
@@ -19,7 +18,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -27,10 +26,12 @@ from pathlib import Path
 from orimap.flows.allowed import ROOTS_VARIABLE
 from orimap.flows.cli_answers import INPUT_AT_FAULT
 from orimap.flows.warm_run import SOCKET_VARIABLE
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, UnavailableError
+from orimap.tasks.locks import HeldError, held, holder
 
 LOOPBACK = "127.0.0.1"
 POOL = "orimap"
+LOCK = "up.lock"
 DEPLOYMENTS = Path(__file__).parents[1] / "deploy" / "prefect.yaml"
 # Making its database takes half a minute on a slow machine.
 SERVER_SECONDS = 180
@@ -145,38 +146,27 @@ def check(site: Site) -> None:
 
 def running(state: Path) -> dict | None:
     """Return the process and the address of what is up with this state, None if nothing is."""
-    try:
-        lock = os.open(state / "up.lock", os.O_RDWR)
-    except OSError:
+    if holder(state / LOCK) is None:
         return None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return json.loads((state / "up.json").read_text())
-    finally:
-        os.close(lock)
-    return None
+    return json.loads((state / "up.json").read_text())
 
 
 @contextmanager
 def _only_one(site: Site) -> Iterator[None]:
     """Hold the state for this process; say under which address."""
     site.state.mkdir(parents=True, exist_ok=True)
-    lock = os.open(site.state / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(
+            stack.enter_context(held(site.state / LOCK))
+        except HeldError as error:
+            raise UnavailableError(
                 f"{site.state} for this process alone",
-                "another orimap up has just started with it",
+                f"another orimap up has just started with it (process {error.owner})",
                 "wait until it is up, or choose another folder with --state",
             ) from error
         facts = {"pid": os.getpid(), "address": site.address, "watched": str(site.watched)}
         (site.state / "up.json").write_text(json.dumps(facts))
         yield
-    finally:
-        os.close(lock)
 
 
 def bring_up(site: Site, note: Callable[[str], None]) -> None:

@@ -5,19 +5,19 @@ rerun never destroys the last complete result before the new one is complete. Ea
 groups; a group is marked complete, last, with the fingerprint of its inputs and options.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import xarray as xr
 import zarr
 
 from orimap.tasks.errors import InputError, UnavailableError
+from orimap.tasks.locks import HeldError, held
 
 SCHEMA_VERSION = 1
 
@@ -211,27 +211,20 @@ def only_writer(root: Path) -> Iterator[None]:
     InputError
         If the folder cannot be written; UnavailableError if another run holds it.
     """
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        lock = os.open(root / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise InputError(
-            f"a folder that can be written for the results ({root})",
-            error.strerror or str(error),
-            "choose another folder with --output, or mend its permissions",
-        ) from error
-    try:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            owner = os.read(lock, 64).decode(errors="replace") or "unknown"
+            root.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(held(root / ".lock"))
+        except HeldError as error:
             raise UnavailableError(
                 f"{root} for this run alone",
-                f"another run is writing it (process {owner})",
+                f"another run is writing it (process {error.owner or 'unknown'})",
                 "wait until it has finished, or choose another folder with --output",
             ) from error
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        except OSError as error:
+            raise InputError(
+                f"a folder that can be written for the results ({root})",
+                error.strerror or str(error),
+                "choose another folder with --output, or mend its permissions",
+            ) from error
         yield
-    finally:
-        os.close(lock)
