@@ -127,19 +127,7 @@ def announced_job(
         If a path leads out of the allowed roots, an option is unknown, out of bounds or not for
         an event, or the job is not the one that the key stands for.
     """
-    roots = allowed_roots()
-    for name in sorted(options.keys() & NOT_HERE):
-        raise InputError(
-            "options of the analysis in an event",
-            name,
-            f"set {name} in the parameter `where` of the deployment",
-        )
-    asked = dict(options)
-    if asked.get("mask") is not None:
-        asked["mask"] = under_root(asked["mask"], roots)
-    request = Request.read(
-        file=under_root(path, roots), output=under_root(results, roots), **asked, **where
-    )
+    request = allowed_request(path, results, options, where)
     job = Job(acquisition=fingerprint, request=request)
     if job.key != key:
         raise InputError(
@@ -148,6 +136,32 @@ def announced_job(
             "have the watcher announce it again: the same version of orimap, a path without links",
         )
     return job
+
+
+def allowed_request(
+    path: Path, results: Path, options: dict[str, Any], where: dict[str, Any]
+) -> Request:
+    """Return a request that comes from outside, after checking its paths and options.
+
+    Raises
+    ------
+    InputError
+        If a path leads out of the allowed roots, an option is unknown, out of bounds or not for
+        others to choose.
+    """
+    roots = allowed_roots()
+    for name in sorted(options.keys() & NOT_HERE):
+        raise InputError(
+            "options of the analysis from outside",
+            name,
+            f"set {name} in the parameter `where` of the deployment",
+        )
+    asked = dict(options)
+    if asked.get("mask") is not None:
+        asked["mask"] = under_root(asked["mask"], roots)
+    return Request.read(
+        file=under_root(path, roots), output=under_root(results, roots), **asked, **where
+    )
 
 
 def _other_run(key: str) -> str | None:
@@ -239,13 +253,7 @@ def compare(
     """
     from orimap.flows.compare import compare_filters
 
-    roots = allowed_roots()
-    request = Request.read(
-        file=under_root(path, roots),
-        output=under_root(results, roots),
-        **(options or {}),
-        **(where or {}),
-    )
+    request = allowed_request(path, results, options or {}, where or {})
 
     def analyse_one(asked: Request, display: Display) -> Path:
         return run_pipeline(asked, PrefectRunner(display, prefix=asked.filter))

@@ -5,6 +5,13 @@ import os
 import pytest
 
 
+@pytest.fixture
+def no_prefect(monkeypatch, tmp_path):
+    """No Prefect API is configured, whatever this machine has."""
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.setenv("PREFECT_PROFILES_PATH", str(tmp_path / "no-profiles.toml"))
+
+
 @pytest.fixture(scope="session")
 def prefect_api(tmp_path_factory):
     """A Prefect server on loopback with a database of its own; gives a client of its API.

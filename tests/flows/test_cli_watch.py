@@ -17,11 +17,7 @@ from orimap.flows.one_watcher import only_watcher, watcher_process
 from orimap.tasks.scan_recipe import ScanRecipe
 from orimap.tasks.write_scan import write_scan
 
-
-@pytest.fixture(autouse=True)
-def _no_prefect(monkeypatch, tmp_path):
-    monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    monkeypatch.setenv("PREFECT_PROFILES_PATH", str(tmp_path / "no-profiles.toml"))
+pytestmark = pytest.mark.usefixtures("no_prefect")
 
 
 @pytest.fixture(scope="module")

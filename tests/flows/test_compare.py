@@ -26,10 +26,7 @@ from orimap.tasks.write_scan import write_scan
 SCAN = (9, 12)
 
 
-@pytest.fixture(autouse=True)
-def _no_prefect(monkeypatch, tmp_path):
-    monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    monkeypatch.setenv("PREFECT_PROFILES_PATH", str(tmp_path / "no-profiles.toml"))
+pytestmark = pytest.mark.usefixtures("no_prefect")
 
 
 @pytest.fixture(scope="module")

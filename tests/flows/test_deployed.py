@@ -73,9 +73,9 @@ def test_a_mask_outside_the_roots_is_refused(folders):
 @pytest.mark.parametrize(
     ("options", "needed"),
     [
-        ({"cluster": "tcp://192.0.2.1:8786"}, "options of the analysis in an event"),
-        ({"restart": True}, "options of the analysis in an event"),
-        ({"output": "/"}, "options of the analysis in an event"),
+        ({"cluster": "tcp://192.0.2.1:8786"}, "options of the analysis from outside"),
+        ({"restart": True}, "options of the analysis from outside"),
+        ({"output": "/"}, "options of the analysis from outside"),
         ({"unknown": 1}, "an option that orimap run knows"),
         ({"bin": 0}, "--bin 0"),
         ({"bin": 2}, "the job orimap-0123456789ab"),

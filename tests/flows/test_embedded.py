@@ -10,11 +10,7 @@ from orimap.flows.jobs import Job
 from orimap.flows.outcome import Outcome, write_outcome
 from orimap.flows.request import Request
 
-
-@pytest.fixture(autouse=True)
-def _no_prefect(monkeypatch, tmp_path):
-    monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    monkeypatch.setenv("PREFECT_PROFILES_PATH", str(tmp_path / "no-profiles.toml"))
+pytestmark = pytest.mark.usefixtures("no_prefect")
 
 
 @pytest.fixture
