@@ -69,7 +69,9 @@ def _clustered(flat: "da.Array", clusters: int, seed: int) -> tuple[np.ndarray, 
     # Patterns of one grain lie on a ray from the origin: their direction counts, not their length.
     length = da.sqrt((flat**2).sum(axis=1, keepdims=True))
     direction = (flat / da.where(length > 0, length, 1.0)).persist()
-    means = KMeans(n_clusters=max(1, clusters), random_state=seed).fit(direction)
+    # Where every direction is a centre already, its choice of centres divides nothing by nothing.
+    with np.errstate(invalid="ignore"):
+        means = KMeans(n_clusters=max(1, clusters), random_state=seed).fit(direction)
     found = np.asarray(means.labels_).astype(np.int16)
     # One column is its own singular vector, and too few for the estimator.
     scree = (

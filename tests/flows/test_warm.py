@@ -3,6 +3,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
@@ -17,6 +18,10 @@ def keeper(tmp_path_factory):
     folder.mkdir()
     path = folder / "warm.socket"
     process = subprocess.Popen([sys.executable, "-m", "orimap.flows.warm", str(path)])
+    last = time.monotonic() + 60
+    while not path.exists():  # until then a run starts by itself
+        assert time.monotonic() < last
+        time.sleep(0.05)
     yield path, psutil.Process(process.pid)
     children = psutil.Process(process.pid).children(recursive=True)
     process.terminate()
@@ -62,7 +67,7 @@ def test_a_warm_process_is_the_run_with_its_environment_its_output_and_its_exit_
 def test_only_this_user_may_hand_over_a_run(keeper):
     path, _ = keeper
     with socket.socket(socket.AF_UNIX) as client, short_address(path) as address:
-        client.connect(address)  # it is there by now
+        client.connect(address)
     assert path.stat().st_mode & 0o777 == 0o600
 
 
