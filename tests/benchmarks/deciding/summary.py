@@ -8,6 +8,8 @@ from rows import Row
 
 # With fewer positions that truly overlap, their F1 says little.
 LEAST_OVERLAPPING = 50
+# Odd numbers from here on were measured once, when nothing was to be changed any more.
+FRESH_FROM = 80
 POOR_ARI = 0.5
 CONFIDENCES = ("high", "moderate", "low")
 # What makes k hard, one property at a time; a scan can be in several.
@@ -85,9 +87,16 @@ def confidences(rows: list[Row]) -> dict[str, tuple[float, int, int]]:
     return counted
 
 
-def half(rows: Iterable[Row], *, reporting: bool) -> list[Row]:
-    """Return the rows of the odd scans, for reporting, or of the even ones, for tuning."""
-    return [row for row in rows if row.number % 2 == reporting]
+def part(rows: Iterable[Row], name: str) -> list[Row]:
+    """Return the rows of a part: tuning (even numbers), reporting (odd), or fresh (odd, late)."""
+    return [row for row in rows if part_of(row.number) == name]
+
+
+def part_of(number: int) -> str:
+    """Return the part that a scan belongs to, by its number."""
+    if number % 2 == 0:
+        return "tuning"
+    return "reporting" if number < FRESH_FROM else "fresh"
 
 
 def _median(values: Iterable[float | None]) -> float | None:

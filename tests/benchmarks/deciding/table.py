@@ -11,10 +11,14 @@ from pathlib import Path
 import rows
 from figure import draw
 from rows import Row
-from summary import CONDITIONS, CONFIDENCES, LEAST_OVERLAPPING, confidences, half, summarise
+from summary import CONDITIONS, CONFIDENCES, LEAST_OVERLAPPING, confidences, part, summarise
 from ways import BY_NAME, WAYS
 
-HALVES = {"Reporting half (odd numbers)": True, "Tuning half (even numbers)": False}
+PARTS = {
+    "Reporting half (odd numbers)": "reporting",
+    "Measured once, at the end (odd numbers from 81)": "fresh",
+    "Tuning half (even numbers)": "tuning",
+}
 COLUMNS = (
     *("way", "scans", "exact k", "within one", "median error of k", "median ARI", "lowest ARI"),
     *("ARI below .5", "median overlap F1", "median processor time", "no answer"),
@@ -29,25 +33,25 @@ def main() -> None:
     measured = rows.read(folder / "rows.csv")
     text = page(measured)
     (folder / "table.md").write_text(text)
-    draw(half(measured, reporting=True) or measured, folder / "exact_k.png")
+    draw(part(measured, "reporting") or measured, folder / "exact_k.png")
     print(text)
 
 
 def page(measured: list[Row]) -> str:
     """Return the whole Markdown page."""
     parts = ["# Deciding k: orimap and its peers", origin(measured)]
-    for title, reporting in HALVES.items():
-        part = half(measured, reporting=reporting)
-        if not part:
+    for title, name in PARTS.items():
+        these = part(measured, name)
+        if not these:
             continue
-        parts += [f"## {title}", main_table(part)]
-        common = on_common_scans(part)
-        if 0 < len({row.number for row in common}) < len({row.number for row in part}):
+        parts += [f"## {title}", main_table(these)]
+        common = on_common_scans(these)
+        if 0 < len({row.number for row in common}) < len({row.number for row in these}):
             parts += ["The same on the scans that all of these ways were measured on:"]
             parts += [main_table(common)]
         parts += ["Share of exact k by what makes it hard (a scan can be in several):"]
-        parts += [condition_table(part)]
-        told = confidence_table(part)
+        parts += [condition_table(these)]
+        told = confidence_table(these)
         if told:
             parts += ["What the stated confidence means:", told]
     parts.append(
