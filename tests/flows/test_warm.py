@@ -17,7 +17,9 @@ def keeper(tmp_path_factory):
     folder = tmp_path_factory.mktemp("warm") / ("long" * 30)
     folder.mkdir()
     path = folder / "warm.socket"
-    process = subprocess.Popen([sys.executable, "-m", "orimap.flows.warm", str(path)])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "orimap.flows.warm", str(path)], env=_environment()
+    )
     last = time.monotonic() + 60
     while not path.exists():  # until then a run starts by itself
         assert time.monotonic() < last
@@ -38,8 +40,13 @@ def silent_api():
         yield server
 
 
+def _environment():
+    """Nothing of the settings that other tests make for a server of theirs."""
+    return {name: text for name, text in os.environ.items() if not name.startswith("PREFECT")}
+
+
 def _run(socket_path, run_id, **more):
-    environment = {**os.environ, "PREFECT__FLOW_RUN_ID": run_id, **more}
+    environment = {**_environment(), "PREFECT__FLOW_RUN_ID": run_id, **more}
     environment[SOCKET_VARIABLE] = str(socket_path)
     return subprocess.Popen(
         [sys.executable, "-m", "orimap.flows.warm_run"],
