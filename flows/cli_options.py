@@ -22,6 +22,7 @@ WRITTEN_AS = {
     "cluster": "local|ADDRESS|SYSTEM",
     "adapt": "MIN:MAX",
     "profile": "NAME|FILE",
+    "worker_memory": "SIZE",
     "first_worker_minutes": "NUMBER",
 }
 

@@ -18,6 +18,7 @@ from orimap.flows.preparation import is_centred
 from orimap.flows.request import Request
 from orimap.flows.run import Run
 from orimap.flows.runner import StepRunner
+from orimap.flows.workers import NOTHING_ASKED
 from orimap.tasks import fit_store
 from orimap.tasks.choose_k import find_strategy
 from orimap.tasks.errors import InputError
@@ -26,7 +27,7 @@ from orimap.tasks.stores import RunFolder, complete_mark, fingerprint, only_writ
 from orimap.tasks.streaming import Progress
 
 # How the fits were computed has no say in how the decision is.
-HERE = {"cluster": "local", "workers": None, "adapt": None, "profile": None, "restart": False}
+HERE = {**NOTHING_ASKED, "restart": False}
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from typing import Any
 
 from orimap.flows.allowed import under_root
 from orimap.flows.config import read_config
-from orimap.flows.request import Request
+from orimap.flows.request import WORKERS_FIELDS, Request
 from orimap.tasks.errors import InputError
 
 SUFFIX = ".orimap.yaml"
 # Who puts a file on the microscope's disk says how it is analysed, not where, and not by whom.
-NOT_HERE = {"file", "output", "workers", "cluster", "profile", "adapt", "orchestrate", "restart"}
+NOT_HERE = {"file", "output", "orchestrate", "restart", *WORKERS_FIELDS}
 
 
 def sidecar_of(path: Path) -> Path | None:

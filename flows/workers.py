@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # In the folder of the results, which workers see and which one run alone writes.
 WORKERS_FOLDER = ".workers"
+# What a request says of workers when it says nothing.
+NOTHING_ASKED = {name: Request.model_fields[name].default for name in WORKERS_FIELDS}
 
 
 def open_workers(request: Request, note: Callable[[str], None]) -> AbstractContextManager["Client"]:
@@ -63,5 +65,4 @@ def check_workers(request: Request) -> "Profile | None":
 
 def at_scheduler(request: Request, address: str) -> Request:
     """Return a request for workers that another one has opened."""
-    others = {name: Request.model_fields[name].default for name in WORKERS_FIELDS}
-    return request.model_copy(update={**others, "cluster": address})
+    return request.model_copy(update={**NOTHING_ASKED, "cluster": address})

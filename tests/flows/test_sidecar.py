@@ -33,7 +33,10 @@ def test_none_is_none(scan):
     assert read_sidecar(scan) == {}
 
 
-@pytest.mark.parametrize("name", ["output", "file", "cluster", "workers", "restart", "orchestrate"])
+@pytest.mark.parametrize(
+    "name",
+    ["output", "file", "cluster", "workers", "worker_memory", "profile", "restart", "orchestrate"],
+)
 def test_a_side_car_does_not_say_where_or_by_whom(scan, name):
     scan.with_name("scan.orimap.yaml").write_text(f"{name}: /etc\n")
     with pytest.raises(InputError, match=rf"{name} in scan\.orimap\.yaml"):
