@@ -24,7 +24,7 @@ from orimap.tasks.streaming import Progress
 from orimap.tasks.truth import Truth, find_truth, read_truth
 
 # What of the patterns does not depend on the filter, and what not on the seed either.
-FOR_EVERY_FILTER = ("raw", "beam")
+FOR_EVERY_FILTER = ("raw", "sparse", "beam")
 FOR_EVERY_SEED = (*FOR_EVERY_FILTER, "mean")
 # Where further seeds are analysed; only numbers stay.
 SEEDS_FOLDER = ".seeds"

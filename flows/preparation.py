@@ -175,7 +175,7 @@ def _register(run: Run, progress: Progress) -> None:
         return
     run.reused.discard("filter")
     # What another request made of the same patterns stays until this run is complete.
-    run.folder.separate_patterns(run.marks["ingest"], keep=("raw", "mean", "beam"))
+    run.folder.separate_patterns(run.marks["ingest"], keep=("raw", "sparse", "mean", "beam"))
     found, beam = run.folder.read("acquisition"), open_group(run.store, "beam")
     valid = variables.detector_mask.read(found).values == 0
     place = np.float32([beam.attrs["reference_y"], beam.attrs["reference_x"]])

@@ -79,10 +79,12 @@ def fit(run: Run) -> None:
     if not missing:
         return
     weighting = fit_store.read_weighting(run.folder.read("sketch"))
-    sketches = [
-        fit_store.read_sketch(run.folder.read(group), weighting) for group in run.sketch_groups
+    shared = [
+        run.client.submit(
+            fit_store.read_sketches, run.folder.analysis, run.sketch_groups, pure=False
+        ),
+        *broadcast(run.client, weighting),
     ]
-    shared = broadcast(run.client, sketches, weighting)
     works = {
         f"k = {k}": partial(
             fit_on_worker,
@@ -109,17 +111,22 @@ def score(run: Run, progress: Progress) -> None:
         return
     found, stored = run.folder.read("analysed"), run.folder.read("sketch")
     weighting = fit_store.read_weighting(stored)
-    read = [fit_store.read_images(run.folder.analysis, k, weighting.valid) for k in missing]
     patterns = run.patterns
     entries = patterns.positions * weighting.valid.sum()
     # The 3x3 mean has up to nine times as many pixels that are not zero.
     neighbours = 9 if run.request.filter == "mean" else 1
     filled = min(1.0, (1 - float(found.attrs["zero_fraction"])) * neighbours)
+    store = run.folder.analysis
+    stacks = [
+        run.client.submit(fit_store.read_stack, store, missing, weighting.valid, half, pure=False)
+        for half in range(len(run.sketch_groups))
+    ]
     passed = exact_pass(
         run.client,
         patterns,
         weighting,
-        [list(half) for half in zip(*read, strict=True)],
+        missing,
+        stacks,
         seed=run.request.seed,
         l1_weights=run.request.l1[1],
         entries=entries * filled,
@@ -133,7 +140,7 @@ def score(run: Run, progress: Progress) -> None:
         )
     datasets = fit_store.fit_datasets(
         passed,
-        [halves[0] for halves in read],
+        (fit_store.read_images(store, k, weighting.valid) for k in missing),
         attrs,
         weighting.valid,
         patterns.scan_shape,

@@ -1,13 +1,11 @@
-"""One pass over the patterns: exact weights, loss and held-out deviance of every k at once.
+"""One pass over the patterns for each half: exact weights, loss and held-out deviance of every k.
 
 With the component patterns fixed, the positions are independent. Their weights solve a
 non-negative least-squares problem in the weighting of the fit, against the patterns themselves
-rather than their sketch. The mean absolute error over all pixels follows from the pixels that
-are not zero: where a count is 0 the error is the model itself, and the model's sum over all pixels
-is a product of sums.
+rather than their sketch. What the fits then predict is held against all pixels
+(``orimap.tasks.predictions``).
 """
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,50 +14,24 @@ import numba
 import numpy as np
 import scipy.sparse as sp
 
-from orimap.tasks.factorise import descend
+from orimap.tasks.factorise import SMALLEST, subtract_products
 from orimap.tasks.patterns import PatternSource
+from orimap.tasks.predictions import Stack, absolute_errors, poisson_deviances
+from orimap.tasks.products import products, sum_of_squares
 from orimap.tasks.rows import Rows
 from orimap.tasks.sketch import Weighting
 from orimap.tasks.streaming import Block, Progress, broadcast, map_blocks, silent
 
-# Sweeps of the non-negative least squares; it stops before where nothing moves any more.
-SWEEPS = 10
-MAX_ROUNDS = 60
-# Largest change of a weight, relative to the largest weight, that counts as none.
-STILL = 1e-9
-# Models of so many pixels, for every k, stay in a core's first-level cache.
-PIXELS_AT_ONCE = 128
-# A model that predicts fewer electrons than this is taken to predict it: a logarithm of zero would
-# let a single stray electron decide.
-FEWEST_ELECTRONS = 1e-4
-# Above this many non-zero pixels the loss is taken from a sample of positions: it costs their
-# number times the sum of all k.
-LOSS_ENTRIES = 400_000_000
-
-
-@dataclass(frozen=True)
-class Stack:
-    """The components of every k, one under another, ready for the pass.
-
-    Parameters
-    ----------
-    bounds : (number of k + 1,) array of int
-        Components ``bounds[i]:bounds[i + 1]`` belong to the i-th k.
-    images : (valid pixels, components) array
-        Component patterns in the unit of the counts.
-    """
-
-    bounds: np.ndarray
-    images: np.ndarray
-
-    @classmethod
-    def of(cls, images: Sequence[np.ndarray]) -> "Stack":
-        """Stack the component images (k, valid pixels) of several k."""
-        sizes = [len(part) for part in images]
-        return cls(
-            np.concatenate([[0], np.cumsum(sizes)]),
-            np.ascontiguousarray(np.concatenate(images).T),
-        )
+# Positions whose weights are solved side by side: 20 components of each stay in first-level cache.
+LANES = 64
+MAX_SWEEPS = 600
+# Largest change of a weight in a sweep, relative to the largest of its neighbours, that counts as
+# none. Components that are nearly alike may still pass weight on to each other, to no effect: the
+# squared error is then within 1e-10 of its minimum (16,384 positions, 2 to 20 components).
+STILL = 1e-6
+# Above this many non-zero pixels the loss is taken from a sample of positions: two minutes of one
+# core for 19 fits.
+LOSS_ENTRIES = 2_000_000_000
 
 
 @dataclass(frozen=True)
@@ -68,7 +40,7 @@ class ExactPass:
 
     Parameters
     ----------
-    weights : list of (positions, k) arrays
+    weights : list of (positions, k) float32 arrays
         In the unit of the counts, for the component images as they were given.
     loss : (number of k, positions) array
         Sum over the valid pixels of the absolute error, NaN where a position was not sampled.
@@ -84,6 +56,34 @@ class ExactPass:
     deviance: np.ndarray | None
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A stack, with what follows from it alone.
+
+    Parameters
+    ----------
+    stack : Stack
+    grams : list of (k, k) arrays
+        The weighted components of every fit times themselves.
+    sums, fitted_sums : (columns,) arrays
+        Of the table over all pixels, and over those that are fitted.
+    """
+
+    stack: Stack
+    grams: list[np.ndarray]
+    sums: np.ndarray
+    fitted_sums: np.ndarray
+
+    @classmethod
+    def of(cls, stack: Stack, weighting: Weighting) -> "Prepared":
+        """Prepare a stack, in double precision."""
+        grams = []
+        for number in range(len(stack.ks)):
+            weighted = stack.table[:, stack.columns(number)] * weighting.pixel[:, None]
+            grams.append(weighted.T @ weighted)
+        return cls(stack, grams, stack.sums(), stack.sums(weighting.fitted))
+
+
 def solve_weights(numerator: np.ndarray, gram: np.ndarray, l1: float = 0.0) -> np.ndarray:
     """Return the non-negative least-squares weights (k, positions).
 
@@ -97,117 +97,67 @@ def solve_weights(numerator: np.ndarray, gram: np.ndarray, l1: float = 0.0) -> n
         Weight of an added L1 norm, relative to the mean numerator of each position: a mean over
         all of them would make a position's weights depend on which others are solved with it.
     """
+    numerator = np.ascontiguousarray(numerator, float)
     if l1:
         numerator = numerator - l1 * np.abs(numerator).mean(axis=0)
     diagonal = np.maximum(np.diag(gram), 1e-300)[:, None]
     weights = np.where(np.diag(gram)[:, None] > 0, np.maximum(numerator, 0) / diagonal, 0.0)
     weights /= len(gram)
-    for _ in range(MAX_ROUNDS):
-        before = weights.copy()
-        descend(weights, numerator, gram, 0.0, SWEEPS)
-        if np.abs(weights - before).max(initial=0) <= STILL * weights.max(initial=0):
-            break
+    settle(weights, numerator, np.ascontiguousarray(gram, float), STILL, MAX_SWEEPS)
     return weights
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
-def models_at(pixels, row_weights, images, bounds, models):  # noqa: ANN001, ANN201
-    """Write what every k predicts at some pixels of one position into ``models`` (pixels, k)."""
-    count_k = len(bounds) - 1
-    whole = len(pixels) - len(pixels) % 4
-    # Four pixels at once: one sum would wait for itself at every addition.
-    for first in range(0, whole, 4):
-        a, b = images[pixels[first]], images[pixels[first + 1]]
-        c, d = images[pixels[first + 2]], images[pixels[first + 3]]
-        for i in range(count_k):
-            at_a = at_b = at_c = at_d = 0.0
-            for component in range(bounds[i], bounds[i + 1]):
-                weight = row_weights[component]
-                at_a += weight * a[component]
-                at_b += weight * b[component]
-                at_c += weight * c[component]
-                at_d += weight * d[component]
-            models[first, i], models[first + 1, i] = at_a, at_b
-            models[first + 2, i], models[first + 3, i] = at_c, at_d
-    for last in range(whole, len(pixels)):
-        for i in range(count_k):
-            at_last = 0.0
-            for component in range(bounds[i], bounds[i + 1]):
-                at_last += row_weights[component] * images[pixels[last], component]
-            models[last, i] = at_last
-
-
-@numba.njit(cache=True, fastmath=True, nogil=True)
-def absolute_errors(indptr, indices, data, weights, images, sums, bounds):  # noqa: ANN001, ANN201
-    """Sum |count - model| over all pixels of every row and every k, from the non-zero counts.
-
-    ``weights`` (rows, components), ``images`` (pixels, components), ``sums`` (components,) the sum
-    of each image over all pixels. Returns (number of k, rows).
-    """
-    count_k = len(bounds) - 1
-    loss = np.zeros((count_k, len(indptr) - 1))
-    models = np.empty((PIXELS_AT_ONCE, count_k))
-    for row in range(len(indptr) - 1):
-        for i in range(count_k):
-            for c in range(bounds[i], bounds[i + 1]):
-                loss[i, row] += weights[row, c] * sums[c]
-        for start in range(indptr[row], indptr[row + 1], PIXELS_AT_ONCE):
-            stop = min(start + PIXELS_AT_ONCE, indptr[row + 1])
-            models_at(indices[start:stop], weights[row], images, bounds, models)
-            for entry in range(start, stop):
-                for i in range(count_k):
-                    model = models[entry - start, i]
-                    loss[i, row] += abs(data[entry] - model) - model
-    return loss
-
-
-@numba.njit(cache=True, fastmath=True, nogil=True)
-def poisson_deviances(indptr, indices, data, weights, images, sums, bounds, fitted, least):  # noqa: ANN001, ANN201
-    """Sum model - count * log(model) over the fitted pixels of every row and every k.
-
-    As ``absolute_errors``, with ``sums`` over the fitted pixels; ``least`` is the smallest model a
-    count is held against.
-    """
-    count_k = len(bounds) - 1
-    deviance = np.zeros((count_k, len(indptr) - 1))
-    models = np.empty((PIXELS_AT_ONCE, count_k))
-    for row in range(len(indptr) - 1):
-        for i in range(count_k):
-            for c in range(bounds[i], bounds[i + 1]):
-                deviance[i, row] += weights[row, c] * sums[c]
-        for start in range(indptr[row], indptr[row + 1], PIXELS_AT_ONCE):
-            stop = min(start + PIXELS_AT_ONCE, indptr[row + 1])
-            models_at(indices[start:stop], weights[row], images, bounds, models)
-            for entry in range(start, stop):
-                if not fitted[indices[entry]] or data[entry] == 0:
+def settle(factor, numerator, gram, still, most):  # noqa: ANN001, ANN201
+    """Sweep over the components (as ``factorise.descend``) until no position moves any more."""
+    k, size = np.uintp(factor.shape[0]), factor.shape[1]
+    rest = np.empty(LANES)
+    for first in range(0, size, LANES):
+        start, width = np.uintp(first), np.uintp(min(LANES, size - first))
+        for _ in range(most):
+            change = largest = 0.0
+            for j in range(k):
+                own = gram[j, j]
+                if own <= 0:
                     continue
-                for i in range(count_k):
-                    model = max(models[entry - start, i], least)
-                    deviance[i, row] -= data[entry] * np.log(model)
-    return deviance
+                for i in range(width):
+                    rest[i] = numerator[j, start + i] + own * factor[j, start + i]
+                subtract_products(rest, gram[j], factor, start, width)
+                for i in range(width):
+                    value = rest[i] / own
+                    value = value if value > SMALLEST else 0.0
+                    change = max(change, abs(value - factor[j, start + i]))
+                    largest = max(largest, value)
+                    factor[j, start + i] = value
+            if change <= still * largest:
+                break
 
 
 def exact_pass(
     client: Any,
     patterns: PatternSource,
     weighting: Weighting,
-    images: Sequence[Sequence[np.ndarray]],
+    ks: Sequence[int],
+    stacks: Sequence[Any],
     *,
     seed: int,
     l1_weights: float = 0.0,
     entries: float = 0.0,
     progress: Progress = silent,
 ) -> ExactPass:
-    """Solve every position for every k and score what is left, in one pass.
+    """Solve every position for every fit and score what is left.
 
     Parameters
     ----------
     client : distributed.Client
     patterns : PatternSource
     weighting : Weighting
-    images : one or two sequences of (k, valid pixels) arrays
-        The component images of all counts, in order of k, then those of the training half if there
-        are any: then the pass draws the same halves again and scores the test half.
+    ks : sequence of int
+        Number of components of every fit.
+    stacks : one or two futures of a Stack
+        Components of all counts and, if there are any, of the training half: then a second pass
+        draws the same halves again and scores the test half. Futures of what a worker reads from
+        a store keep these tables, the largest thing of all, out of this process.
     seed : int
         Of the thinning and of the sample for the loss.
     l1_weights : float
@@ -220,29 +170,45 @@ def exact_pass(
     -------
     ExactPass
     """
-    stacks = [Stack.of(part) for part in images]
     share = min(1.0, LOSS_ENTRIES / entries) if entries > 0 else 1.0
-    shared = broadcast(client, weighting, stacks)
-    blocks = patterns.blocks()
-    count_k = len(images[0])
-    bounds = stacks[0].bounds
-    weights = np.zeros((patterns.positions, bounds[-1]), np.float32)
-    loss = np.full((count_k, patterns.positions), np.nan)
-    residual = np.zeros((count_k, patterns.positions))
-    deviance = np.full((count_k, patterns.positions), np.nan) if len(images) > 1 else None
-    results = map_blocks(
-        client, _solve_block, blocks, patterns, *shared, seed, l1_weights, share, progress=progress
-    )
-    for block, pieces in zip(blocks, results, strict=True):
-        for piece, part in zip(patterns.batches(block), pieces, strict=True):
-            where = patterns.position_numbers(piece)
-            weights[where] = part[0]
-            residual[:, where] = part[1]
-            loss[:, where] = part[2]
-            if deviance is not None:
-                deviance[:, where] = part[3]
-    each = [weights[:, a:b] for a, b in itertools.pairwise(bounds)]
-    return ExactPass(each, loss, residual, deviance)
+    (shared,) = broadcast(client, weighting)
+    prepared = [client.submit(Prepared.of, stack, shared, pure=False) for stack in stacks]
+    groups, passes = patterns.groups(), len(stacks)
+    weights = [np.zeros((patterns.positions, k), np.float32) for k in ks]
+    loss = np.full((len(ks), patterns.positions), np.nan)
+    residual = np.zeros((len(ks), patterns.positions))
+    for numbers, found, left, distance in map_blocks(
+        client,
+        _solve_and_score,
+        groups,
+        patterns,
+        shared,
+        prepared[0],
+        seed,
+        l1_weights,
+        share,
+        progress=lambda done, of: progress(done, passes * of),
+    ):
+        for one, part in zip(weights, found, strict=True):
+            one[numbers] = part
+        residual[:, numbers] = left
+        loss[:, numbers] = distance
+    if passes == 1:
+        return ExactPass(weights, loss, residual, None)
+    deviance = np.full((len(ks), patterns.positions), np.nan)
+    for numbers, part in map_blocks(
+        client,
+        _hold_out,
+        groups,
+        patterns,
+        shared,
+        prepared[1],
+        seed,
+        l1_weights,
+        progress=lambda done, of: progress(of + done, passes * of),
+    ):
+        deviance[:, numbers] = part
+    return ExactPass(weights, loss, residual, deviance)
 
 
 def sampled(positions: np.ndarray, share: float, seed: int) -> np.ndarray:
@@ -259,81 +225,82 @@ def sampled(positions: np.ndarray, share: float, seed: int) -> np.ndarray:
     return mixed < np.uint64(share * 2**64)
 
 
-def _solve_block(
-    block: Block,
+def _solve_and_score(
+    blocks: Sequence[Block],
     patterns: PatternSource,
     weighting: Weighting,
-    stacks: list[Stack],
+    prepared: Prepared,
     seed: int,
     l1_weights: float,
     share: float,
-) -> list[tuple]:
-    """Solve and score the patterns of one block on a worker."""
-    grams = [_grams(stack, weighting) for stack in stacks]
-    pieces = []
-    for piece in patterns.batches(block):
-        rows = patterns.rows(piece, weighting.valid)
-        weights, residual = _solve(rows, weighting, stacks[0], grams[0], l1_weights)
-        chosen = sampled(patterns.position_numbers(piece), share, seed)
-        loss = np.full((len(residual), len(weights)), np.nan)
-        counts = sp.csr_matrix(rows[np.flatnonzero(chosen)])
-        images = stacks[0].images
-        loss[:, chosen] = absolute_errors(
-            counts.indptr,
-            counts.indices,
-            counts.data,
-            weights[chosen],
-            images,
-            images.sum(axis=0),
-            stacks[0].bounds,
-        )
-        result: tuple = (weights.astype(np.float32), residual, loss)
-        if len(stacks) > 1:
-            train, test = patterns.halves(piece, weighting.valid, seed, rows)
-            weights, _ = _solve(train, weighting, stacks[1], grams[1], l1_weights)
-            counts = sp.csr_matrix(test)
-            images = stacks[1].images
-            deviance = poisson_deviances(
-                counts.indptr,
-                counts.indices,
-                counts.data,
-                weights,
-                images,
-                weighting.fitted @ images,
-                stacks[1].bounds,
-                weighting.fitted,
-                FEWEST_ELECTRONS,
+) -> tuple[np.ndarray, list[np.ndarray], np.ndarray, np.ndarray]:
+    """Solve a group of blocks for all counts, on a worker: weights, residual and loss."""
+    stack = prepared.stack
+    numbers, weights, residuals, losses = [], [], [], []
+    for batch in patterns.read(blocks, weighting.valid):
+        solved, residual = _solve(batch.rows, weighting, prepared, l1_weights)
+        loss = np.full(residual.shape, np.nan)
+        chosen = np.flatnonzero(sampled(batch.numbers, share, seed))
+        loss[:, chosen] = absolute_errors(batch.rows[chosen], solved[chosen], stack, prepared.sums)
+        numbers.append(batch.numbers)
+        weights.append([solved[:, stack.columns(i)] for i in range(len(stack.ks))])
+        residuals.append(residual)
+        losses.append(loss)
+    return (
+        np.concatenate(numbers),
+        [np.concatenate(one) for one in zip(*weights, strict=True)],
+        np.concatenate(residuals, axis=1),
+        np.concatenate(losses, axis=1),
+    )
+
+
+def _hold_out(
+    blocks: Sequence[Block],
+    patterns: PatternSource,
+    weighting: Weighting,
+    prepared: Prepared,
+    seed: int,
+    l1_weights: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Solve a group of blocks for the training half, on a worker; score the test half."""
+    numbers, deviances = [], []
+    for batch in patterns.read(blocks, weighting.valid, seed):
+        solved, _ = _solve(batch.train, weighting, prepared, l1_weights)
+        numbers.append(batch.numbers)
+        deviances.append(
+            poisson_deviances(
+                batch.test, solved, prepared.stack, weighting.fitted, prepared.fitted_sums
             )
-            result = (*result, deviance)
-        pieces.append(result)
-    return pieces
-
-
-def _grams(stack: Stack, weighting: Weighting) -> list[np.ndarray]:
-    """Return the weighted component patterns times themselves, per k."""
-    weighted = stack.images * weighting.pixel[:, None]
-    return [weighted[:, a:b].T @ weighted[:, a:b] for a, b in itertools.pairwise(stack.bounds)]
+        )
+    return np.concatenate(numbers), np.concatenate(deviances, axis=1)
 
 
 def _solve(
-    rows: Rows, weighting: Weighting, stack: Stack, grams: list[np.ndarray], l1_weights: float
+    rows: Rows, weighting: Weighting, prepared: Prepared, l1_weights: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return weights (rows, components) in counts and squared weighted residuals (k, rows)."""
+    """Return weights (rows, columns) in counts and squared weighted residuals (fits, rows)."""
+    stack, grams = prepared.stack, prepared.grams
     factor = weighting.row_factor(rows)
-    weighted = weighting.apply(rows, factor)
-    # Patterns and components both carry the pixel weights: the images need no weighted copy.
-    twice = weighted @ sp.diags_array(weighting.pixel)
-    numerators = np.ascontiguousarray(np.asarray(twice @ stack.images).T)
-    squared = weighted.multiply(weighted) if sp.issparse(weighted) else weighted * weighted
-    total = np.asarray(squared.sum(axis=1)).ravel()
+    # Patterns and components both carry the pixel weights: the table needs no weighted copy.
+    numerators = products(_on_pixels(rows, weighting.pixel**2), stack.table)
+    total = sum_of_squares(rows, weighting.pixel) * factor**2
     scale = np.divide(1.0, factor, out=np.zeros_like(factor), where=factor > 0)
-    weights = np.empty_like(numerators)
+    weights = np.zeros(numerators.shape, np.float32)
     residual = np.empty((len(grams), rows.shape[0]))
-    for i, gram in enumerate(grams):
-        part = slice(stack.bounds[i], stack.bounds[i + 1])
-        solved = solve_weights(numerators[part], gram, l1_weights)
+    for number, gram in enumerate(grams):
+        columns = stack.columns(number)
+        numerator = (numerators[:, columns] * factor[:, None]).T
+        solved = solve_weights(numerator, gram, l1_weights)
         fitted = np.einsum("ij,ij->j", solved, gram @ solved)
-        crossed = np.einsum("ij,ij->j", solved, numerators[part])
-        residual[i] = np.maximum(total - 2 * crossed + fitted, 0)
-        weights[part] = solved * scale
-    return np.ascontiguousarray(weights.T), residual
+        crossed = np.einsum("ij,ij->j", solved, numerator)
+        residual[number] = np.maximum(total - 2 * crossed + fitted, 0)
+        weights[:, columns] = (solved * scale).T
+    return weights, residual
+
+
+def _on_pixels(rows: Rows, pixel: np.ndarray) -> Rows:
+    """Return rows weighted along pixels, in their own precision."""
+    if not sp.issparse(rows):
+        return rows * pixel.astype(rows.dtype)
+    data = rows.data * pixel.astype(rows.dtype)[rows.indices]
+    return sp.csr_matrix((data, rows.indices, rows.indptr), shape=rows.shape)

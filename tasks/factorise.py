@@ -5,7 +5,8 @@ orthonormal rows. Hierarchical alternating least squares needs only V's products
 and through the sketch they cost O((n + m) l k) instead of O(n m k).
 
 All factors are held one component a row, so that the compiled kernel runs along contiguous
-pixels or positions in SIMD lanes.
+pixels or positions in SIMD lanes. They have the precision of the sketch: single is enough for the
+components (and half the time), while the error that decides when to stop is summed in double.
 """
 
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ LANES = 512
 TOLERANCE = 1e-5
 CHECK_EVERY = 5
 MAX_ITERATIONS = 400
+# Smaller values of a factor are zero: far below what single precision resolves beside others.
+SMALLEST = 1e-30
 
 
 @dataclass(frozen=True)
@@ -54,25 +57,57 @@ def descend(factor, numerator, gram, penalty, sweeps):  # noqa: ANN001, ANN201
     solves every component in turn, exactly and in closed form (Cichocki & Phan 2009,
     doi:10.1587/transfun.E92.A.708); ``penalty`` is the weight of an added L1 norm.
     """
-    k, size = factor.shape
+    k, size = np.uintp(factor.shape[0]), factor.shape[1]
     rest = np.empty(LANES, factor.dtype)
-    for start in range(0, size, LANES):
-        stop = min(start + LANES, size)
-        width = stop - start
+    # Constants in the precision of the factor: one in double would make the loops double.
+    kind = factor.dtype.type
+    least, zero, penalty = kind(SMALLEST), kind(0), kind(penalty)
+    for first in range(0, size, LANES):
+        start, width = np.uintp(first), np.uintp(min(LANES, size - first))
         for _ in range(sweeps):
             for j in range(k):
-                if gram[j, j] <= 0:
+                own = gram[j, j]
+                if own <= 0:
                     continue
                 for i in range(width):
-                    rest[i] = numerator[j, start + i] - penalty
-                for other in range(k):
-                    if other != j:
-                        g = gram[j, other]
-                        for i in range(width):
-                            rest[i] -= g * factor[other, start + i]
-                scale = 1 / gram[j, j]
+                    rest[i] = numerator[j, start + i] - penalty + own * factor[j, start + i]
+                subtract_products(rest, gram[j], factor, start, width)
                 for i in range(width):
-                    factor[j, start + i] = max(rest[i] * scale, 0)
+                    # Noise of subtraction would otherwise decay into slow denormal numbers.
+                    value = rest[i] / own
+                    factor[j, start + i] = value if value > least else zero
+
+
+@numba.njit(cache=True, fastmath=True, nogil=True)
+def subtract_products(rest, scales, factor, start, width):  # noqa: ANN001, ANN201
+    """Subtract each row of some columns of ``factor``, times its scale; four rows at a time."""
+    k, four = np.uintp(factor.shape[0]), np.uintp(4)
+    a = np.uintp(0)
+    while a + four <= k:
+        b, c, d = a + np.uintp(1), a + np.uintp(2), a + np.uintp(3)
+        for i in range(width):
+            at = start + i
+            rest[i] -= (
+                scales[a] * factor[a, at]
+                + scales[b] * factor[b, at]
+                + scales[c] * factor[c, at]
+                + scales[d] * factor[d, at]
+            )
+        a += four
+    while a < k:
+        for i in range(width):
+            rest[i] -= scales[a] * factor[a, start + i]
+        a += np.uintp(1)
+
+
+@numba.njit(cache=True, fastmath=True, nogil=True)
+def inner_product(a, b):  # noqa: ANN001, ANN201
+    """Return the sum of the products of two matrices' entries, in double precision."""
+    total = 0.0
+    for row in range(np.uintp(a.shape[0])):
+        for column in range(np.uintp(a.shape[1])):
+            total += np.float64(a[row, column]) * np.float64(b[row, column])
+    return total
 
 
 def nndsvd(
@@ -138,7 +173,8 @@ def factorise(
     Parameters
     ----------
     left, values, right : (l, n), (l,), (l, m) arrays
-        Singular value decomposition of the (weighted) patterns.
+        Singular value decomposition of the (weighted) patterns; left and right in the precision
+        to compute with.
     k : int
     start : pair of (k, m) and (k, n) arrays, optional
         Patterns and weights to start from; NNDSVD otherwise.
@@ -172,8 +208,8 @@ def factorise(
         )
     patterns, weights = start or nndsvd(left, values, right, k)
     patterns, weights = patterns.copy(), weights.copy()
-    scaled_left = values[:, None] * left
-    total = float(values @ values)
+    scaled_left = values[:, None].astype(left.dtype) * left
+    total = float(np.square(values, dtype=float).sum())
     squares = squares or total
     last_error = np.inf
     iterations, converged = 0, False
@@ -188,8 +224,8 @@ def factorise(
         gram = weights @ weights.T
         descend(patterns, numerator, gram, penalty, 2)
         if iterations % CHECK_EVERY == 0 or iterations == max_iterations:
-            fitted = float(np.vdot(gram, patterns @ patterns.T))
-            error = max(total - 2 * float(np.vdot(numerator, patterns)) + fitted, 0.0)
+            fitted = inner_product(gram, patterns @ patterns.T)
+            error = max(total - 2 * inner_product(numerator, patterns) + fitted, 0.0)
             # A penalty may raise the squared error on the way: it is then not settled either.
             converged = abs(last_error - error) <= tolerance * squares
             last_error = error

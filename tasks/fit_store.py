@@ -1,6 +1,6 @@
 """The sketch and the fits in ``analysis.zarr``: what is written where, and read back."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import xarray as xr
 from orimap.tasks import variables
 from orimap.tasks.exact import ExactPass
 from orimap.tasks.fits import Fit
+from orimap.tasks.predictions import Stack
 from orimap.tasks.sketch import Sketch, Weighting
 from orimap.tasks.stores import open_group, write_group
 
@@ -63,6 +64,12 @@ def read_sketch(ds: xr.Dataset, weighting: Weighting) -> Sketch:
     )
 
 
+def read_sketches(store: Path, groups: Sequence[str]) -> list[Sketch]:
+    """Read sketches from their groups of a store, on a worker."""
+    stored = [open_group(store, group) for group in groups]
+    return [read_sketch(ds, read_weighting(ds)) for ds in stored]
+
+
 def on_detector(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """Put columns of valid pixels (..., pixels) back on the detector; 0 elsewhere."""
     whole = np.zeros((*values.shape[:-1], *valid.shape), values.dtype)
@@ -74,10 +81,9 @@ def write_basis_fit(
     store: Path, k: int, fits: Sequence[Fit], weighting: Weighting, mark: str
 ) -> None:
     """Write the fits of one k on the sketch, of all counts and of the training half."""
-    names = (variables.component_image, variables.component_training_image)
     arrays = {
         name: on_detector(fit.images, weighting.valid)
-        for name, fit in zip(names, fits, strict=False)
+        for name, fit in zip(HALVES, fits, strict=False)
     }
     ds = variables.dataset(
         arrays, iterations=[f.iterations for f in fits], converged=[f.converged for f in fits]
@@ -95,28 +101,37 @@ def fit_group(k: int) -> str:
     return f"fits/k{k:02d}"
 
 
-def read_images(store: Path, k: int, valid: np.ndarray) -> list[np.ndarray]:
-    """Read the component images (k, valid pixels) of one k: all counts, then training half."""
-    ds = open_group(store, basis_fit_group(k))
-    names = (variables.component_image, variables.component_training_image)
-    return [name.read(ds).values[:, valid] for name in names if name.name in ds]
+HALVES = (variables.component_image, variables.component_training_image)
+
+
+def read_images(store: Path, k: int, valid: np.ndarray, half: int = 0) -> np.ndarray:
+    """Read the component images (k, valid pixels) of one k: of all counts, or half 1, training."""
+    return HALVES[half].read(open_group(store, basis_fit_group(k))).values[:, valid]
+
+
+def read_stack(store: Path, ks: Sequence[int], valid: np.ndarray, half: int = 0) -> Stack:
+    """Read the component images of several k for the exact pass, on a worker."""
+    stack = Stack.empty(ks, int(np.count_nonzero(valid)))
+    for number, k in enumerate(ks):
+        stack.put(number, read_images(store, k, valid, half))
+    return stack
 
 
 def fit_datasets(
     passed: ExactPass,
-    images: Sequence[np.ndarray],
+    images: Iterable[np.ndarray],
     attrs: Sequence[dict],
     valid: np.ndarray,
     scan_shape: tuple[int, int],
     squares: float,
-) -> list[xr.Dataset]:
-    """Return the groups /fits/kNN: component patterns of unit sum, weights in counts, scores.
+) -> Iterator[xr.Dataset]:
+    """Yield the groups /fits/kNN: component patterns of unit sum, weights in counts, scores.
 
     Parameters
     ----------
     passed : ExactPass
-    images : sequence of (k, valid pixels) arrays
-        Those the pass was made with, in the same order.
+    images : iterable of (k, valid pixels) arrays
+        Those the pass was made with, in the same order; one at a time is enough.
     attrs : sequence of dict
         What to record with each (iterations, converged).
     valid : (detector_y, detector_x) array of bool
@@ -125,10 +140,9 @@ def fit_datasets(
         Sum of squares of the weighted patterns.
     """
     v = variables
-    results = []
     for i, (image, weights) in enumerate(zip(images, passed.weights, strict=True)):
-        sums = image.sum(axis=1)
-        unit = np.divide(image, sums[:, None], out=np.zeros_like(image), where=sums[:, None] > 0)
+        sums = image.sum(axis=1, dtype=float)
+        unit = np.divide(image, sums[:, None], out=np.zeros(image.shape), where=sums[:, None] > 0)
         arrays = {
             v.component_pattern: on_detector(unit, valid).astype(np.float32),
             v.scan_weight: (weights * sums).reshape(*scan_shape, -1).astype(np.float32),
@@ -146,7 +160,6 @@ def fit_datasets(
             "loss_error": error,
             "loss_positions": len(sampled),
             "relative_error": float(np.sqrt(passed.residual[i].sum() / squares)),
-            "empty_components": int(np.count_nonzero(weights.sum(axis=0) * sums <= 0)),
+            "empty_components": int(np.count_nonzero(weights.sum(axis=0, dtype=float) * sums <= 0)),
         }
-        results.append(v.dataset(arrays, **facts, **attrs[i]))
-    return results
+        yield v.dataset(arrays, **facts, **attrs[i])

@@ -40,18 +40,19 @@ def fit_components(sketch: Sketch, weighting: Weighting, k: int, l1: tuple[float
     l1 : pair of float
         Relative weights of the L1 penalties on patterns and on scan weights.
     """
+    fitted = weighting.fitted
+    # Pixels that never see an electron take no part, and single precision is enough here.
     factors = factorise(
-        sketch.left,
+        sketch.left.astype(np.float32),
         sketch.values,
-        sketch.right,
+        np.ascontiguousarray(sketch.right[:, fitted], np.float32),
         k,
         l1_patterns=l1[0],
         l1_weights=l1[1],
         squares=sketch.squares,
     )
-    images = np.empty((k, len(weighting.pixel)))
-    fitted = weighting.fitted
-    images[:, fitted] = factors.patterns[:, fitted] / weighting.pixel[fitted]
+    images = np.empty((k, len(weighting.pixel)), np.float32)
+    images[:, fitted] = factors.patterns / weighting.pixel[fitted]
     images[:, ~fitted] = left_out_pixels(sketch, factors)
     return Fit(images, factors.iterations, factors.converged)
 
@@ -61,8 +62,9 @@ def left_out_pixels(sketch: Sketch, factors: Factors) -> np.ndarray:
 
     With the weights fixed, every pixel is a small non-negative least-squares problem of its own.
     """
-    numerator = (factors.weights @ sketch.left.T) @ sketch.excluded
-    gram = factors.weights @ factors.weights.T
+    weights = factors.weights.astype(float)
+    numerator = (weights @ sketch.left.T) @ sketch.excluded
+    gram = weights @ weights.T
     images = np.zeros_like(numerator)
     descend(images, numerator, gram, 0.0, 200)
     return images

@@ -1,8 +1,9 @@
 """Stream an acquisition into ``patterns.zarr`` and verify every chunk against the source.
 
 Each Dask task reads one block of scan positions, crops and bins it, writes it as one chunk, reads
-the chunk back and compares checksums. What the block tells about defects is summed up on the way,
-so that the source is read once, but for a few patterns that show where the direct beam lies.
+the chunk back and compares checksums. Counts that are mostly zero are written in their sparse form
+as well, which is what the passes then read. What the block tells about defects is summed up on the
+way, so that the source is read once, but for a few patterns that show where the direct beam lies.
 """
 
 import math
@@ -17,7 +18,7 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from orimap.tasks import defects, stores, variables
+from orimap.tasks import defects, sparse_store, stores, variables
 from orimap.tasks.acquisition import Acquisition
 from orimap.tasks.defects import BeamDisc
 from orimap.tasks.errors import InputError
@@ -29,6 +30,7 @@ from orimap.tasks.reduction import (
     stored_dtype,
     whole_or_part,
 )
+from orimap.tasks.rows import SPARSE_BELOW
 from orimap.tasks.scan_statistics import (
     SourceFaults,
     clean,
@@ -80,6 +82,8 @@ class IngestPlan:
     candidates : (candidate, 2) int array
         Rows and columns of pixels that may turn out hot.
     chunk_bytes : int
+    sparse : bool
+        Whether patterns are written in their sparse form, too.
     """
 
     acquisition: Acquisition
@@ -92,6 +96,7 @@ class IngestPlan:
     used: np.ndarray
     candidates: np.ndarray
     chunk_bytes: int
+    sparse: bool
 
     @property
     def scan_shape(self) -> tuple[int, int]:
@@ -150,9 +155,13 @@ def ingest_block(block: Block, plan: IngestPlan) -> BlockRecord:
     checksum = zlib.crc32(patterns)
     # Chunks of nothing but zeros are written too: a missing one must mean that it was lost.
     with zarr.config.set({"array.write_empty_chunks": True}):
-        array = zarr.open_array(plan.store, path="raw/pattern_intensity", mode="r+")
+        array = sparse_store.opened(plan.store, "raw", "pattern_intensity")
         array[block.slices] = patterns
-    if zlib.crc32(np.ascontiguousarray(array[block.slices])) != checksum:
+    same = zlib.crc32(np.ascontiguousarray(array[block.slices])) == checksum
+    if plan.sparse:
+        entries = sparse_store.write_block(plan.store, block, patterns)
+        same = same and entries.equals(sparse_store.read_blocks(plan.store, [block]))
+    if not same:
         raise OSError(
             f"the chunk of rows {block.y0} to {block.y1} and columns {block.x0} to {block.x1} "
             f"reads back differently from what was written to {plan.store}: check the disk"
@@ -231,10 +240,20 @@ def ingest_acquisition(
         )
     given = read_mask(mask, acquisition.detector_shape, crop, bin)
     dtype = stored_dtype(acquisition.dtype, bin)
-    sample = _sample(acquisition, roi, crop, bin)
+    sample, filled = _sample(acquisition, roi, crop, bin)
     beam = defects.beam_disc(sample)
     plan = IngestPlan(
-        acquisition, store, roi, crop, bin, dtype, beam, ~given, _candidates(sample), chunk_bytes
+        acquisition,
+        store,
+        roi,
+        crop,
+        bin,
+        dtype,
+        beam,
+        ~given,
+        _candidates(sample),
+        chunk_bytes,
+        sparse=dtype.kind in "iu" and filled < SPARSE_BELOW,
     )
     pattern_bytes = math.prod(shape) * dtype.itemsize
     chunk = block_shape(plan.scan_shape, pattern_bytes, chunk_bytes)
@@ -257,6 +276,8 @@ def ingest_acquisition(
         raise OSError(
             f"{array.nchunks_initialized} of {len(blocks)} chunks are in {store}: check the disk"
         )
+    if plan.sparse:
+        stores.mark_complete(store, sparse_store.GROUP, mark)
     stores.mark_complete(store, "raw", mark)
     return ds
 
@@ -272,19 +293,31 @@ def _pieces(block: Block, plan: IngestPlan) -> Iterator[tuple[slice, slice]]:
             yield slice(y, min(y + rows, block.y1)), slice(x, min(x + columns, block.x1))
 
 
-def _sample(acquisition: Acquisition, roi: Region, crop: Region, bin: int) -> np.ndarray:
-    """Return the mean of patterns spread evenly over the scan, as (detector_y, detector_x)."""
+def _sample(
+    acquisition: Acquisition, roi: Region, crop: Region, bin: int
+) -> tuple[np.ndarray, float]:
+    """Look at patterns spread evenly over the scan.
+
+    Returns
+    -------
+    mean : (detector_y, detector_x) array
+    filled : float
+        Share of their pixels that are not zero.
+    """
     side = math.isqrt(SAMPLE_PATTERNS)
     rows = np.unique(np.linspace(roi[0], roi[1] - 1, side).round().astype(int))
     columns = np.unique(np.linspace(roi[2], roi[3] - 1, side).round().astype(int))
     y0, y1, x0, x1 = crop
     total: Any = 0.0
+    filled = 0.0
     for row in rows:
         for column in columns:
             pattern = acquisition.read(slice(row, row + 1), slice(column, column + 1))
             cut = clean(pattern[:, :, y0:y1, x0:x1])
-            total = total + reduce_patterns(cut.astype(np.float64), bin, np.dtype("f4"))[0, 0]
-    return total / (len(rows) * len(columns))
+            reduced = reduce_patterns(cut.astype(np.float64), bin, np.dtype("f4"))[0, 0]
+            total = total + reduced
+            filled += np.count_nonzero(reduced) / reduced.size
+    return total / (len(rows) * len(columns)), filled / (len(rows) * len(columns))
 
 
 def _candidates(sample: np.ndarray) -> np.ndarray:
@@ -302,6 +335,9 @@ def _create(plan: IngestPlan, chunk: tuple[int, int]) -> None:
     shutil.rmtree(plan.store / "raw", ignore_errors=True)
     group = zarr.open_group(plan.store, path="raw", mode="w")
     shape = (*plan.scan_shape, *plan.detector_shape)
+    stores.remove_group(plan.store, sparse_store.GROUP)
+    if plan.sparse:
+        sparse_store.create(plan.store, plan.scan_shape, chunk, plan.detector_shape, plan.dtype)
     group.create_array(
         "pattern_intensity",
         shape=shape,

@@ -4,10 +4,10 @@ Centring moves every pattern by whole pixels when it is read, so that counts sta
 second copy is stored. The 3x3 mean is taken before: neighbouring patterns lie closer together as
 they are than after each was moved by a whole number of pixels of its own. ePattern's patterns are
 drawn from the registered list, at positions that are centred exactly, and are sparse from the
-start.
+start. Raw counts are read from their sparse form where there is one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,17 +15,48 @@ import numpy as np
 import scipy.sparse as sp
 import zarr
 
+from orimap.tasks import sparse_store
 from orimap.tasks.decode import Decoder, decode_images, decode_rows
 from orimap.tasks.reflection_store import read_lengths, read_reflections
 from orimap.tasks.registered import Reflections
-from orimap.tasks.rows import Rows, as_rows, move_rows, moved, thin
+from orimap.tasks.rows import Rows, as_rows, move_rows, moved, rows_of_entries
 from orimap.tasks.scan_statistics import clean
+from orimap.tasks.stores import complete_mark
 from orimap.tasks.streaming import Block, plan_blocks
+from orimap.tasks.thinning import thin
 
-# Rows in double precision are made in batches of at most this size.
+# Dense rows are made in batches of at most this size in double precision.
 BATCH_BYTES = 64 * 2**20
+# Sparse rows of several blocks are read together up to about so many patterns, for which one look
+# at a table of pixels serves, and so many pixels that are not zero (100 MB).
+SPARSE_PATTERNS = 512
+SPARSE_ENTRIES = 2**23
+# A scan of few blocks is not put together to fewer tasks than this, so that every worker has some.
+FEWEST_GROUPS = 16
+# A pass is cut in at most so many tasks, however large the scan: 4 s of scheduling.
+MOST_GROUPS = 1024
 # The registered lists of a scan: of all counts, and of two independent halves.
 LISTS = ("reflections", "reflections_training", "reflections_held_out")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of some positions, and the halves of their counts where they were asked for.
+
+    Parameters
+    ----------
+    numbers : (positions,) array of int
+        Running numbers of the scan positions.
+    rows : (positions, valid pixels) rows
+        Filtered.
+    train, test : rows of the same shape, or None
+        See ``PatternSource.halves``.
+    """
+
+    numbers: np.ndarray
+    rows: Rows
+    train: Rows | None = None
+    test: Rows | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +75,8 @@ class PatternSource:
         Whether patterns are moved so that the direct beam stands still.
     profile : str
         What ePattern draws for a reflection, "disc" or "gaussian".
+    sparse : bool
+        Whether the raw patterns have a sparse form, which is read in their place.
     """
 
     store: Path
@@ -53,6 +86,7 @@ class PatternSource:
     block_shape: tuple[int, int]
     centred: bool = False
     profile: str = "disc"
+    sparse: bool = False
 
     @classmethod
     def open(
@@ -61,7 +95,9 @@ class PatternSource:
         """Describe the patterns of a store."""
         array = zarr.open_group(store, path="raw", mode="r")["pattern_intensity"]
         scan, detector = array.shape[:2], array.shape[2:]
-        return cls(store, filter, scan, detector, array.chunks[:2], centred, profile)
+        made = complete_mark(store, sparse_store.GROUP)
+        sparse = made is not None and made == complete_mark(store, "raw")
+        return cls(store, filter, scan, detector, array.chunks[:2], centred, profile, sparse)
 
     @property
     def positions(self) -> int:
@@ -72,10 +108,66 @@ class PatternSource:
         """Cut the scan along the chunks of the store."""
         return plan_blocks(self.scan_shape, self.block_shape)
 
+    def groups(self, most: int = MOST_GROUPS) -> list[list[Block]]:
+        """Put blocks together for one task each: enough patterns for a batch, at most so many."""
+        blocks = self.blocks()
+        a_batch = -(-SPARSE_PATTERNS // blocks[0].positions) if self._reads_sparse else 1
+        # Not so many that workers would go without.
+        a_batch = min(a_batch, max(1, len(blocks) // FEWEST_GROUPS))
+        size = max(a_batch, -(-len(blocks) // most))
+        return [blocks[at : at + size] for at in range(0, len(blocks), size)]
+
     def stored(self, block: Block, group: str) -> np.ndarray:
         """Return the patterns of a block (y, x, detector_y, detector_x) as they are stored."""
-        array = zarr.open_group(self.store, path=group, mode="r")["pattern_intensity"]
-        return array[block.slices]
+        if group == "raw" and self.sparse:
+            return sparse_store.read_dense(self.store, block, self.detector_shape)
+        return sparse_store.opened(self.store, group, "pattern_intensity")[block.slices]
+
+    @property
+    def _reads_sparse(self) -> bool:
+        """Whether whole blocks of rows come from the sparse form."""
+        return self.sparse and self.filter == "raw"
+
+    def read(
+        self, blocks: Sequence[Block], valid: np.ndarray, seed: int | None = None
+    ) -> Iterator[Batch]:
+        """Read the rows of some blocks, and the halves of their counts if a seed is given.
+
+        Every stored chunk is read once where its sparse form is; batches hold as much as one task
+        should have in memory at once.
+        """
+        if not self._reads_sparse:
+            for block in blocks:
+                for piece in self.batches(block):
+                    numbers, rows = self.position_numbers(piece), self.rows(piece, valid)
+                    halves = self.halves(piece, valid, seed, rows) if seed is not None else ()
+                    yield Batch(numbers, rows, *halves)
+            return
+        for some in self._sparse_batches(blocks):
+            entries = sparse_store.read_blocks(self.store, some)
+            numbers = np.concatenate([self.position_numbers(block) for block in some])
+            moves = [self._moves(block) for block in some] if self.centred else None
+            moves = np.concatenate(moves) if moves else None
+            # A block alone may hold more than a batch.
+            for part in _cut(entries.indptr):
+                rows = rows_of_entries(
+                    entries.patterns(part.start, part.stop),
+                    valid,
+                    None if moves is None else moves[part],
+                )
+                halves = _halves(rows, numbers[part], seed) if seed is not None else ()
+                yield Batch(numbers[part], rows, *halves)
+
+    def _sparse_batches(self, blocks: Sequence[Block]) -> Iterator[list[Block]]:
+        """Put blocks together that make one batch."""
+        some: list[Block] = []
+        for block in blocks:
+            some.append(block)
+            if sum(one.positions for one in some) >= SPARSE_PATTERNS:
+                yield some
+                some = []
+        if some:
+            yield some
 
     def batches(self, block: Block) -> Iterator[Block]:
         """Cut a block into pieces whose rows fit the batch size in double precision."""
@@ -89,7 +181,7 @@ class PatternSource:
                 yield Block(y, min(y + height, block.y1), x, min(x + width, block.x1))
 
     def rows(self, piece: Block, valid: np.ndarray) -> Rows:
-        """Return filtered patterns as rows (positions, valid pixels) in double precision."""
+        """Return filtered patterns as rows (positions, valid pixels)."""
         if self.filter == "epattern":
             return self._drawn_rows(LISTS[0], piece, valid)
         return as_rows(self.stored(piece, self.filter), valid, self._moves(piece))
@@ -123,14 +215,14 @@ class PatternSource:
         moves = self._moves(piece)
         if self.filter == "raw":
             counts = self.rows(piece, valid) if rows is None else rows
-            train = thin(counts, self.position_numbers(piece), seed)
-            return train, counts - train
+            return _halves(counts, self.position_numbers(piece), seed)
         around = with_neighbours(piece, self.scan_shape)
         read = valid if moves is None else np.ones(self.detector_shape, bool)
         counts = as_rows(self.stored(around, "raw"), read)
-        train = thin(counts, self.position_numbers(around), seed)
+        train, test = _halves(counts, self.position_numbers(around), seed)
         inner = np.isin(self.position_numbers(around), self.position_numbers(piece))
-        halves = neighbour_mean(around, piece) @ train, (counts - train)[np.flatnonzero(inner)]
+        # The mean of nine counts is exact in double precision only.
+        halves = neighbour_mean(around, piece) @ train, test[np.flatnonzero(inner)]
         if moves is None:
             return halves
         return tuple(move_rows(half, self.detector_shape, valid, moves) for half in halves)
@@ -162,6 +254,25 @@ class PatternSource:
         """Return the running number of each scan position of a block."""
         numbers = np.arange(self.positions).reshape(self.scan_shape)
         return numbers[piece.slices].ravel()
+
+
+def _halves(counts: Rows, numbers: np.ndarray, seed: int) -> tuple[Rows, Rows]:
+    """Split counts; both halves of sparse ones keep the entries of the whole, some of them 0."""
+    train = thin(counts, numbers, seed)
+    if not sp.issparse(counts):
+        return train, counts - train
+    rest = (counts.data - train.data, counts.indices, counts.indptr)
+    return train, sp.csr_matrix(rest, shape=counts.shape)
+
+
+def _cut(indptr: np.ndarray) -> Iterator[slice]:
+    """Cut patterns so that no part has more entries than a batch, unless it is one pattern."""
+    start, patterns = 0, len(indptr) - 1
+    while start < patterns:
+        stop = int(np.searchsorted(indptr, indptr[start] + SPARSE_ENTRIES, side="right")) - 1
+        stop = min(max(stop, start + 1), patterns)
+        yield slice(start, stop)
+        start = stop
 
 
 def with_neighbours(block: Block, scan_shape: tuple[int, int]) -> Block:

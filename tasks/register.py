@@ -7,8 +7,9 @@ import numpy as np
 from orimap.tasks.encode import Encoder, encode_patterns
 from orimap.tasks.patterns import PatternSource
 from orimap.tasks.registered import Reflections
-from orimap.tasks.rows import Rows, as_rows, thin
+from orimap.tasks.rows import Rows, as_rows
 from orimap.tasks.streaming import Block, Progress, broadcast, map_blocks, silent
+from orimap.tasks.thinning import thin
 
 # Pixels whose counts are split at a time. Beside the chunk that it has read, a worker holds the
 # counts, two halves and one of these as images: 14 MB where no pixel is empty.

@@ -1,18 +1,23 @@
-"""Patterns as rows of a matrix: cleaned, moved, and split in independent halves.
+"""Patterns as rows of a matrix: cleaned, moved, sparse or dense.
 
 One pattern is one row; the columns are the detector pixels that are valid. Values that are not
 finite and negative values count as 0 (ingestion has counted them). Rows are sparse where most
-counts are zero and dense where not; both kinds multiply alike.
+counts are zero and dense where not; both kinds multiply alike. They are in single precision where
+that holds every value exactly, as it does counts below 16 million; sums of them are not, and are
+taken in double precision (``orimap.tasks.products``).
 """
 
-import numba
 import numpy as np
 import scipy.sparse as sp
 
+from orimap.tasks.entries import Entries, keep_entries
 from orimap.tasks.scan_statistics import clean
 
 # Below this share of non-zero pixels a compressed row is both smaller and faster to multiply.
 SPARSE_BELOW = 0.25
+
+# Whole numbers up to this are exact in single precision.
+EXACT_IN_SINGLE = 2**24
 
 # Bit of the mask of centred patterns: leaves or enters the detector in some pattern.
 OUTSIDE = np.uint8(16)
@@ -34,20 +39,38 @@ def as_rows(values: np.ndarray, valid: np.ndarray, move: np.ndarray | None = Non
 
     Returns
     -------
-    (patterns, valid pixels) rows in double precision
+    (patterns, valid pixels) rows
+        In single precision where that is exact, otherwise in double.
     """
     flat = values.reshape(-1, valid.size)
     if np.count_nonzero(flat) >= SPARSE_BELOW * flat.size:
         if move is not None:
             flat = moved(flat.reshape(-1, *valid.shape), move).reshape(flat.shape)
-        return clean(flat[:, valid.ravel()]).astype(np.float64)
+        kept = clean(flat[:, valid.ravel()])
+        exact = kept.dtype == np.float32 or kept.dtype.itemsize <= 2
+        return kept.astype(np.float32 if exact else np.float64)
+    return rows_of_entries(Entries.of(flat), valid, move)
+
+
+def rows_of_entries(
+    entries: Entries, valid: np.ndarray, move: np.ndarray | None = None
+) -> sp.csr_matrix:
+    """Return listed patterns as rows, as ``as_rows`` does the patterns themselves."""
+    patterns = len(entries.indptr) - 1
     column = np.full(valid.size, -1, np.int32)
     column[valid.ravel()] = np.arange(np.count_nonzero(valid))
-    step = np.zeros(len(flat), np.int64) if move is None else linear_step(move, valid.shape)
-    indptr = positive_entries(flat, column, step)
-    indices, data = np.empty(indptr[-1], np.int32), np.empty(indptr[-1])
-    compress_rows(flat, column, step, indptr, indices, data)
-    return sp.csr_matrix((data, indices, indptr), shape=(len(flat), np.count_nonzero(valid)))
+    step = np.zeros(patterns, np.int64) if move is None else linear_step(move, valid.shape)
+    indptr = np.zeros(patterns + 1, np.int64)
+    indices = np.empty(len(entries.value), np.int32)
+    whole = entries.value.dtype.kind in "iu" and entries.value.max(initial=0) <= EXACT_IN_SINGLE
+    exact = whole or entries.value.dtype == np.float32
+    data = np.empty(len(entries.value), np.float32 if exact else np.float64)
+    keep_entries(entries.indptr, entries.pixel, entries.value, column, step, indptr, indices, data)
+    kept = indptr[-1]
+    return sp.csr_matrix(
+        (data[:kept], indices[:kept], indptr.astype(np.int32)),
+        shape=(patterns, np.count_nonzero(valid)),
+    )
 
 
 def linear_step(move: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -57,33 +80,6 @@ def linear_step(move: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     what comes in there was not measured.
     """
     return move[:, 0].astype(np.int64) * shape[1] + move[:, 1]
-
-
-@numba.njit(cache=True, nogil=True)
-def positive_entries(flat, column, step):  # noqa: ANN001, ANN201
-    """Return where each row begins among the positive, finite values of the kept columns."""
-    indptr = np.zeros(flat.shape[0] + 1, np.int32)
-    for row in range(flat.shape[0]):
-        count = 0
-        for pixel in range(max(0, -step[row]), flat.shape[1] - max(0, step[row])):
-            value = flat[row, pixel]
-            if value > 0 and value < np.inf and column[pixel + step[row]] >= 0:
-                count += 1
-        indptr[row + 1] = indptr[row] + count
-    return indptr
-
-
-@numba.njit(cache=True, nogil=True)
-def compress_rows(flat, column, step, indptr, indices, data):  # noqa: ANN001, ANN201
-    """Write the positive, finite values of the kept columns as compressed sparse rows."""
-    for row in range(flat.shape[0]):
-        entry = indptr[row]
-        for pixel in range(max(0, -step[row]), flat.shape[1] - max(0, step[row])):
-            value = flat[row, pixel]
-            if value > 0 and value < np.inf and column[pixel + step[row]] >= 0:
-                indices[entry] = column[pixel + step[row]]
-                data[entry] = value
-                entry += 1
 
 
 def moved(images: np.ndarray, move: np.ndarray) -> np.ndarray:
@@ -141,38 +137,3 @@ def mask_after_moves(mask: np.ndarray, move: np.ndarray) -> np.ndarray:
     for one in np.unique(move.reshape(-1, 2), axis=0):
         result |= moved(within[None], one[None])[0] ^ OUTSIDE
     return result
-
-
-def thin(counts: Rows, positions: np.ndarray, seed: int) -> Rows:
-    """Keep every electron with probability one half (binomial thinning of Poisson counts).
-
-    Parameters
-    ----------
-    counts : (positions, pixels) rows, electrons
-        Whole numbers.
-    positions : (positions,) array of int
-        Running number of each position: the draw is keyed by it and by ``seed``.
-    seed : int
-
-    Returns
-    -------
-    (positions, pixels) rows
-        Independent of ``counts - returned``, with the same mean, where counts are Poisson.
-
-    References
-    ----------
-    Neufeld et al. (2023), arXiv:2301.07276.
-    """
-    sparse = sp.issparse(counts)
-    kept = counts.copy() if sparse else np.empty_like(counts)
-    for row, position in enumerate(positions):
-        draw = np.random.Generator(np.random.Philox(key=[seed, int(position)]))
-        if sparse:
-            part = slice(counts.indptr[row], counts.indptr[row + 1])
-            kept.data[part] = draw.binomial(counts.data[part].astype(np.int64), 0.5)
-        else:
-            # Zeros draw nothing: a dense row and a sparse one consume the same numbers.
-            some = np.flatnonzero(counts[row])
-            kept[row] = 0
-            kept[row, some] = draw.binomial(counts[row, some].astype(np.int64), 0.5)
-    return kept

@@ -8,9 +8,12 @@ held-out evidence.
 After the first pass alone, counting noise tilts the basis away from the signal: on 24×24 positions
 of five grains the fit of five components had a held-out deviance 11 above that of a fit to the
 patterns themselves, where the fifth component lowers it by 67. After the second it is equal.
+
+The random directions and the bases are in single precision in the passes: any basis serves, and
+what is measured against it is summed in double precision.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,13 +21,18 @@ import numpy as np
 import scipy.sparse as sp
 
 from orimap.tasks.patterns import PatternSource
+from orimap.tasks.products import add_transposed, products, sum_of_squares
 from orimap.tasks.rows import Rows
 from orimap.tasks.streaming import Block, Progress, broadcast, map_blocks, silent, sum_blocks
 
-# Random directions beyond twice the largest number of components (Halko et al. 2011 advise 5-10;
-# each pass multiplies by the patterns twice, which needs fewer).
-OVERSAMPLING = 4
+# Random directions beyond twice the largest number of components (Halko et al. 2011 advise 5-10).
+# With the 20 components of the default, all of them fill three 64-byte lanes.
+OVERSAMPLING = 8
 GRAM_PASSES = 2
+# Every group of patterns has a sum as large as the basis, and these are added up one after the
+# other: groups are large enough that this takes a tenth of the time, but feed a few workers.
+PATTERNS_A_SUM = 4096
+FEWEST_SUMS, MOST_SUMS = 8, 1024
 
 
 def sketch_rank(k_max: int, positions: int, pixels: int) -> int:
@@ -60,6 +68,10 @@ class Weighting:
             return np.where(total > 0, 1.0, 0.0)
         mean = total / max(1, np.count_nonzero(self.fitted))
         return np.divide(1.0, np.sqrt(mean), out=np.zeros_like(mean), where=mean > 0)
+
+    def on_pixels(self, table: np.ndarray) -> np.ndarray:
+        """Return a table (valid pixels, columns), weighted along pixels, in single precision."""
+        return (table * self.pixel[:, None]).astype(np.float32)
 
     def apply(self, rows: Rows, factor: np.ndarray) -> Rows:
         """Return the rows, weighted along positions and pixels; 0 where a pixel is not fitted."""
@@ -162,42 +174,41 @@ def sketch_patterns(
     ----------
     Halko, Martinsson & Tropp (2011), doi:10.1137/090771806.
     """
-    blocks = patterns.blocks()
-    steps = (GRAM_PASSES + 1) * len(blocks)
+    steps = GRAM_PASSES + 1
     rank = min(rank, int(np.count_nonzero(weighting.fitted)))
     directions = np.random.default_rng(seed).standard_normal((len(weighting.pixel), rank))
     bases = [directions] * (1 + held_out)
+    seed_of_halves = seed if held_out else None
     for before in range(GRAM_PASSES):
         total = sum_blocks(
             client,
             _gram,
-            blocks,
+            patterns.blocks(),
             patterns,
-            *broadcast(client, weighting, bases),
-            seed,
-            progress=lambda done, of, before=before: progress(
-                (before * of + done) * len(blocks) // of, steps
-            ),
+            *broadcast(client, weighting, [basis.astype(np.float32) for basis in bases]),
+            seed_of_halves,
+            groups=min(max(patterns.positions // PATTERNS_A_SUM, FEWEST_SUMS), MOST_SUMS),
+            progress=_part(progress, before, steps),
         )
         bases = [np.linalg.qr(part)[0] for part in total]
+        del total
     results = map_blocks(
         client,
         _project,
-        blocks,
+        patterns.groups(),
         patterns,
-        *broadcast(client, weighting, bases),
-        seed,
-        progress=lambda done, of: progress(GRAM_PASSES * of + done, steps),
+        *broadcast(client, weighting, [basis.astype(np.float32) for basis in bases]),
+        seed_of_halves,
+        progress=_part(progress, GRAM_PASSES, steps),
     )
     coordinates = [np.zeros((patterns.positions, basis.shape[1])) for basis in bases]
     factors = [np.zeros(patterns.positions) for _ in bases]
     crosses: list[Any] = [0.0] * len(bases)
     squares = [0.0] * len(bases)
-    for block, parts in zip(blocks, results, strict=True):
-        where = patterns.position_numbers(block)
+    for numbers, parts in results:
         for i, (coordinate, factor, cross, square) in enumerate(parts):
-            coordinates[i][where] = coordinate
-            factors[i][where] = factor
+            coordinates[i][numbers] = coordinate
+            factors[i][numbers] = factor
             crosses[i] = crosses[i] + cross
             squares[i] += square
     return [
@@ -230,14 +241,17 @@ def _decompose(
     )
 
 
+def _part(progress: Progress, done: int, parts: int) -> Progress:
+    """Return what reports one of several parts as progress of the whole."""
+    return lambda at, of: progress(done * of + at, parts * of)
+
+
 def _versions(
-    patterns: PatternSource, piece: Block, weighting: Weighting, seed: int, held_out: bool
-) -> list[Rows]:
-    """Return all counts of a piece and, if asked, their training half."""
-    rows = [patterns.rows(piece, weighting.valid)]
-    if held_out:
-        rows.append(patterns.halves(piece, weighting.valid, seed, rows[0])[0])
-    return rows
+    patterns: PatternSource, blocks: Sequence[Block], weighting: Weighting, seed: int | None
+) -> Iterator[tuple[np.ndarray, list[Rows]]]:
+    """Yield numbers of positions with all their counts and, if asked, their training half."""
+    for batch in patterns.read(blocks, weighting.valid, seed):
+        yield batch.numbers, [batch.rows] if seed is None else [batch.rows, batch.train]
 
 
 def _gram(
@@ -245,49 +259,41 @@ def _gram(
     patterns: PatternSource,
     weighting: Weighting,
     directions: list[np.ndarray],
-    seed: int,
+    seed: int | None,
 ) -> np.ndarray:
     """First passes: the sum of C.T @ (C @ directions) over a group of blocks, per version."""
-    total = np.zeros((len(directions), *directions[0].shape))
-    for block in blocks:
-        for piece in patterns.batches(block):
-            versions = _versions(patterns, piece, weighting, seed, len(directions) > 1)
-            for i, rows in enumerate(versions):
-                weighted = weighting.apply(rows, weighting.row_factor(rows))
-                total[i] += weighted.T @ (weighted @ directions[i])
+    tables = [weighting.on_pixels(part) for part in directions]
+    total = np.zeros((len(tables), *tables[0].shape))
+    for _, versions in _versions(patterns, blocks, weighting, seed):
+        for i, rows in enumerate(versions):
+            factor = weighting.row_factor(rows)
+            found = products(rows, tables[i]) * (factor**2)[:, None]
+            add_transposed(rows, found.astype(rows.dtype), total[i])
+    total *= weighting.pixel[:, None]
     return total
 
 
 def _project(
-    block: Block,
+    blocks: Sequence[Block],
     patterns: PatternSource,
     weighting: Weighting,
     bases: list[np.ndarray],
-    seed: int,
-) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, float]]:
-    """Last pass: coordinates of every pattern of a block, and what the left-out pixels need."""
-    width = block.x1 - block.x0
-    numbers = np.arange(block.positions).reshape(-1, width)
-    parts = [
-        (
-            np.zeros((block.positions, basis.shape[1])),
-            np.zeros(block.positions),
-            np.zeros((basis.shape[1], np.count_nonzero(~weighting.fitted))),
-            0.0,
-        )
-        for basis in bases
-    ]
-    for piece in patterns.batches(block):
-        where = numbers[piece.slices_in(block)].ravel()
-        versions = _versions(patterns, piece, weighting, seed, len(bases) > 1)
-        for i, (rows, basis) in enumerate(zip(versions, bases, strict=True)):
-            coordinates, factors, cross, squares = parts[i]
+    seed: int | None,
+) -> tuple[np.ndarray, list[list]]:
+    """Last pass: coordinates of every pattern of a group, and what the left-out pixels need."""
+    tables = [weighting.on_pixels(basis) for basis in bases]
+    left_out = np.flatnonzero(~weighting.fitted)
+    numbers = []
+    found: list[list] = [[[], [], 0.0, 0.0] for _ in bases]
+    for batch_numbers, versions in _versions(patterns, blocks, weighting, seed):
+        numbers.append(batch_numbers)
+        for part, rows, table in zip(found, versions, tables, strict=True):
             factor = weighting.row_factor(rows)
-            weighted = weighting.apply(rows, factor)
-            coordinates[where] = weighted @ basis
-            factors[where] = factor
-            other = rows[:, ~weighting.fitted]
-            cross += (other.T @ (coordinates[where] * factor[:, None])).T
-            entries = weighted.data if sp.issparse(weighted) else weighted
-            parts[i] = (coordinates, factors, cross, squares + float(np.vdot(entries, entries)))
-    return parts
+            coordinates = products(rows, table) * factor[:, None]
+            part[0].append(coordinates)
+            part[1].append(factor)
+            part[2] += (rows[:, left_out].T @ (coordinates * factor[:, None])).T
+            part[3] += float(sum_of_squares(rows, weighting.pixel) @ factor**2)
+    return np.concatenate(numbers), [
+        [np.concatenate(part[0]), np.concatenate(part[1]), *part[2:]] for part in found
+    ]

@@ -101,12 +101,14 @@ class _Given:
 def map_blocks(
     client: Any,
     work: Callable[..., Any],
-    blocks: Sequence[Block],
+    blocks: Sequence[Any],
     *shared: Any,
     progress: Progress = silent,
     ahead: int = 4,
 ) -> Iterator[Any]:
     """Yield ``work(block, *shared)`` in block order, at most ``ahead`` blocks a worker at once.
+
+    A block may be a list of blocks that one task takes together (``PatternSource.groups``).
 
     ``shared`` may hold futures of values that workers were handed (``broadcast``). Bounding what
     is submitted bounds what waits in memory when one block is slow.

@@ -66,6 +66,16 @@ pattern_intensity = Variable(
     "pattern_intensity", SCAN + DETECTOR, "iuf", "electron", "intensity per detector pixel"
 )
 
+# patterns.zarr /sparse ---------------------------------------------------------------------
+scan_entries = Variable("scan_entries", SCAN, "u", "1", "pixels that are not zero")
+entry_pixel = Variable(
+    "entry_pixel", ("block", "entry"), "u", "1",
+    "running number of a pixel that is not zero; pattern after pattern of a block",
+)  # fmt: skip
+entry_value = Variable(
+    "entry_value", ("block", "entry"), "iu", "electron", "intensity of that pixel"
+)
+
 # patterns.zarr /reflections ----------------------------------------------------------------
 reflection_offset = Variable(
     "reflection_offset", ("pattern_edge",), "i", "1",

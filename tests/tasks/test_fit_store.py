@@ -10,6 +10,7 @@ from orimap.tasks.fit_store import (
     on_detector,
     read_images,
     read_sketch,
+    read_stack,
     read_weighting,
     sketch_dataset,
     write_basis_fit,
@@ -66,14 +67,19 @@ def test_fits_are_read_back_as_written(tmp_path, sketched):
     weighting = sketched[1]
     pixels = len(weighting.pixel)
     rng = np.random.default_rng(1)
-    fits = [Fit(rng.random((3, pixels)), 15, True), Fit(rng.random((3, pixels)), 40, False)]
+    images = rng.random((2, 3, pixels), np.float32)
+    fits = [Fit(images[0], 15, True), Fit(images[1], 40, False)]
     store = tmp_path / "a.zarr"
     write_basis_fit(store, 3, fits, weighting, "mark")
-    write_basis_fit(store, 12, fits[:1], weighting, "mark")
-    found = read_images(store, 3, weighting.valid)
-    for image, fit in zip(found, fits, strict=True):
-        np.testing.assert_array_equal(image, fit.images)
-    assert len(read_images(store, 12, weighting.valid)) == 1
+    twelve = Fit(rng.random((12, pixels), np.float32), 15, True)
+    write_basis_fit(store, 12, [twelve], weighting, "mark")
+    for half, fit in enumerate(fits):
+        np.testing.assert_array_equal(read_images(store, 3, weighting.valid, half), fit.images)
+    with pytest.raises(KeyError, match="training half"):
+        read_images(store, 12, weighting.valid, 1)
+    stack = read_stack(store, [3, 12], weighting.valid)
+    assert stack.ks == (3, 12)
+    np.testing.assert_array_equal(stack.table[:, stack.columns(0)].T, fits[0].images)
     attrs = open_group(store, basis_fit_group(3)).attrs
     assert list(attrs["iterations"]) == [15, 40]
     assert list(attrs["converged"]) == [True, False]

@@ -50,14 +50,24 @@ def test_batches_cover_a_block_and_keep_their_size(
 
 @pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "i2", "i4", "f4"])
 @pytest.mark.parametrize("filled", [0.1, 0.9])
-def test_rows_are_the_valid_pixels_in_double_precision(store_patterns, dtype, filled):
+def test_rows_are_the_valid_pixels_in_a_precision_that_holds_them(store_patterns, dtype, filled):
     rng = np.random.default_rng(0)
     values = np.where(rng.random((4, 5, 6, 7)) < filled, rng.integers(1, 100, (4, 5, 6, 7)), 0)
     valid = rng.random((6, 7)) < 0.8
     rows = store_patterns(values.astype(dtype)).rows(Block(1, 3, 2, 5), valid)
     assert sp.issparse(rows) == (filled == 0.1)
-    assert rows.dtype == np.float64
+    # Dense 32-bit integers are not looked through for large ones.
+    assert rows.dtype == (
+        np.float64 if dtype[1] == "4" and dtype[0] != "f" and filled == 0.9 else np.float32
+    )
     np.testing.assert_array_equal(dense(rows), values[1:3, 2:5][:, :, valid].reshape(6, -1))
+
+
+def test_counts_that_single_precision_would_round_are_kept(store_patterns):
+    values = np.zeros((1, 1, 4, 6), np.uint32)
+    values[0, 0, 1, 2] = 2**24 + 1
+    rows = store_patterns(values).rows(Block(0, 1, 0, 1), np.ones((4, 6), bool))
+    assert rows.max() == 2**24 + 1
 
 
 @pytest.mark.parametrize("filter", ["raw", "mean"])

@@ -10,6 +10,8 @@ from orimap.tasks.sketch import (
 )
 
 SCAN, DETECTOR = (9, 10), (11, 12)
+# Bases are in single precision: weighted counts of up to 10 come back to about 1e-6.
+SINGLE = 1e-5
 
 
 @pytest.fixture
@@ -48,8 +50,8 @@ def low_rank(sketch):
 
 
 def test_the_rank_serves_twice_the_components_within_what_there_is():
-    assert sketch_rank(5, 10_000, 10_000) == 44
-    assert sketch_rank(30, 10_000, 10_000) == 64
+    assert sketch_rank(5, 10_000, 10_000) == 48
+    assert sketch_rank(30, 10_000, 10_000) == 68
     assert sketch_rank(20, 9, 100) == 9
     assert sketch_rank(20, 100, 8) == 8
 
@@ -107,9 +109,9 @@ def test_a_sketch_of_full_rank_is_the_matrix(one_worker, store_patterns, counts,
         one_worker, store_patterns(counts, (5, 5)), weighting, 200, seed=0, held_out=False
     )
     matrix, _, other = plain(counts, weighting)
-    np.testing.assert_allclose(low_rank(sketch), matrix, atol=1e-9)
+    np.testing.assert_allclose(low_rank(sketch), matrix, atol=SINGLE)
     # The left singular vectors span all positions but the empty one.
-    np.testing.assert_allclose(sketch.left.T @ sketch.excluded, other, atol=1e-8)
+    np.testing.assert_allclose(sketch.left.T @ sketch.excluded, other, atol=SINGLE)
     assert len(sketch.values) == 89
 
 
@@ -134,8 +136,8 @@ def test_blocks_do_not_change_the_sketch(
         for blocks in (shape, (2, 7))
     ]
     for first, second in zip(*made, strict=True):
-        np.testing.assert_allclose(first.values, second.values, rtol=1e-10)
-        np.testing.assert_allclose(low_rank(first), low_rank(second), atol=1e-8)
+        np.testing.assert_allclose(first.values, second.values, rtol=SINGLE)
+        np.testing.assert_allclose(low_rank(first), low_rank(second), atol=SINGLE)
         np.testing.assert_array_equal(first.row_factor, second.row_factor)
 
 
@@ -148,8 +150,8 @@ def test_sparse_and_dense_rows_make_the_same_sketch(
         source = store_patterns(counts, (4, 5))
         made.append(sketch_patterns(one_worker, source, weighting, 9, seed=2, held_out=True))
     for first, second in zip(*made, strict=True):
-        np.testing.assert_allclose(low_rank(first), low_rank(second), atol=1e-9)
-        np.testing.assert_allclose(first.excluded, second.excluded, atol=1e-9)
+        np.testing.assert_allclose(low_rank(first), low_rank(second), atol=SINGLE)
+        np.testing.assert_allclose(first.excluded, second.excluded, atol=SINGLE)
         assert first.squares == pytest.approx(second.squares, rel=1e-12)
 
 
@@ -184,11 +186,11 @@ def test_the_training_half_is_sketched_as_its_own_scan(
     train = np.asarray(train.todense()) if hasattr(train, "todense") else train
     factor = weighting.row_factor(train)
     expected = train * factor[:, None] * weighting.pixel
-    np.testing.assert_allclose(low_rank(training), expected, atol=1e-8)
+    np.testing.assert_allclose(low_rank(training), expected, atol=SINGLE)
     rows = source.rows(whole, weighting.valid)
     rows = np.asarray(rows.todense()) if hasattr(rows, "todense") else rows
     expected = rows * weighting.row_factor(rows)[:, None] * weighting.pixel
-    np.testing.assert_allclose(low_rank(everything), expected, atol=1e-8)
+    np.testing.assert_allclose(low_rank(everything), expected, atol=SINGLE)
 
 
 def test_progress_counts_three_passes(one_worker, store_patterns, counts, weighting):
@@ -216,5 +218,5 @@ def test_the_smallest_scans_have_a_sketch(one_worker, store_patterns, shape):
     )
     rows = values.reshape(-1, valid.size).astype(float)
     expected = rows / np.sqrt(rows.mean(axis=1, keepdims=True)) / np.sqrt(rows.mean(axis=0))
-    np.testing.assert_allclose(low_rank(sketch), expected, atol=1e-10)
+    np.testing.assert_allclose(low_rank(sketch), expected, atol=SINGLE)
     assert sketch.excluded.shape == (len(sketch.values), 0)

@@ -1,0 +1,278 @@
+"""What the fits of every k predict at every pixel, and how far that is from the counts.
+
+All fits are looked at together, since a look at a pixel's row of the table costs more than the
+arithmetic. Eight of them lie side by side, one a SIMD lane: a step through their components then
+adds to eight predictions at once, and no sum across lanes is needed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import scipy.sparse as sp
+
+from orimap.tasks.products import PATTERNS_AT_ONCE, tile_pixels
+from orimap.tasks.rows import Rows
+
+# Fits beside each other: eight numbers in single precision are one 32-byte register.
+LANES = 8
+# A model that predicts fewer electrons than this is taken to predict it: a logarithm of zero would
+# let a single stray electron decide.
+FEWEST_ELECTRONS = 1e-4
+# Predictions of so many single electrons are multiplied before a logarithm is taken of their
+# product: at 1e-4 to 1e9 electrons each that stays within double precision.
+FACTORS_AT_ONCE = 32
+# Predictions for dense rows, of one fit at so many pixels, stay in second-level cache.
+DENSE_PIXELS = 2048
+DENSE_PATTERNS = 64
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The components of every fit in one table, one row a pixel.
+
+    Parameters
+    ----------
+    ks : tuple of int
+        Number of components of every fit.
+    table : (valid pixels, columns) float32 array
+        Component images in the unit of the counts; columns that belong to no component are 0.
+    """
+
+    ks: tuple[int, ...]
+    table: np.ndarray
+
+    @classmethod
+    def empty(cls, ks: Sequence[int], pixels: int) -> "Stack":
+        """Make room for fits of so many components each."""
+        return cls(tuple(ks), np.zeros((pixels, int(LANES * sum(_depths(ks)))), np.float32))
+
+    @classmethod
+    def of(cls, images: Sequence[np.ndarray]) -> "Stack":
+        """Stack the component images (k, valid pixels) of several fits."""
+        stack = cls.empty([len(part) for part in images], images[0].shape[1])
+        for number, part in enumerate(images):
+            stack.put(number, part)
+        return stack
+
+    def put(self, number: int, images: np.ndarray) -> None:
+        """Fill in the component images (k, valid pixels) of one fit."""
+        self.table[:, self.columns(number)] = images.T
+
+    @property
+    def depths(self) -> np.ndarray:
+        """How many components are stepped through for each eight fits."""
+        return np.array(_depths(self.ks), np.uintp)
+
+    @property
+    def places(self) -> np.ndarray:
+        """Which lane of all each fit has: those with the most components come first."""
+        places = np.empty(len(self.ks), int)
+        places[_by_size(self.ks)] = np.arange(len(self.ks))
+        return places
+
+    def columns(self, number: int) -> np.ndarray:
+        """Return the columns of the table that hold the components of one fit."""
+        group, lane = divmod(int(self.places[number]), LANES)
+        first = LANES * sum(_depths(self.ks)[:group]) + lane
+        return first + LANES * np.arange(self.ks[number])
+
+    def sums(self, pixels: np.ndarray | None = None) -> np.ndarray:
+        """Return the sum (columns,) of each column, over all pixels or those that are True."""
+        weight = np.ones(len(self.table)) if pixels is None else pixels.astype(float)
+        total = np.zeros(self.table.shape[1])
+        # In parts: a table in double precision would be twice its size.
+        for at in range(0, len(weight), 2**14):
+            part = slice(at, at + 2**14)
+            total += weight[part] @ self.table[part].astype(float)
+        return total
+
+    def of_all(self, weights: np.ndarray, sums: np.ndarray) -> np.ndarray:
+        """Return the sum of the predictions (fits, positions) from sums of the columns."""
+        return np.stack([weights[:, c] @ sums[c] for c in map(self.columns, range(len(self.ks)))])
+
+
+def _by_size(ks: Sequence[int]) -> np.ndarray:
+    """Return the numbers of the fits, those with the most components first."""
+    return np.argsort(-np.asarray(ks), kind="stable")
+
+
+def _depths(ks: Sequence[int]) -> list[int]:
+    """Return the largest number of components of each eight fits, the largest first."""
+    return [int(k) for k in np.asarray(ks)[_by_size(ks)][::LANES]]
+
+
+def absolute_errors(rows: Rows, weights: np.ndarray, stack: Stack, sums: np.ndarray) -> np.ndarray:
+    """Return the sum of |count - prediction| over all pixels, (fits, positions) in double.
+
+    Parameters
+    ----------
+    rows : (positions, valid pixels) rows
+    weights : (positions, columns) float32 array
+        Of the components, in the unit of the counts.
+    stack : Stack
+    sums : (columns,) array
+        ``stack.sums()``.
+
+    Notes
+    -----
+    Where a count is 0 the error is the prediction itself, and its sum over all pixels is a product
+    of sums: sparse rows cost as much as they have entries (METHODS, section 1).
+    """
+    if not sp.issparse(rows):
+        return _dense_errors(rows, weights, stack)
+    beyond = _over_entries(errors_at_entries, rows, weights, stack)
+    return stack.of_all(weights, sums) + beyond
+
+
+def poisson_deviances(
+    rows: Rows, weights: np.ndarray, stack: Stack, fitted: np.ndarray, sums: np.ndarray
+) -> np.ndarray:
+    """Return half the Poisson deviance over the fitted pixels, up to a constant of the counts.
+
+    The sum of prediction - count * log(prediction), (fits, positions) in double; arguments as in
+    ``absolute_errors``, ``fitted`` (valid pixels,) of bool and ``sums`` over those pixels.
+    """
+    entries = sp.csr_matrix(rows)
+    logarithms = _over_entries(logarithms_at_entries, entries, weights, stack, fitted)
+    return stack.of_all(weights, sums) - logarithms
+
+
+def _over_entries(
+    kernel: numba.core.dispatcher.Dispatcher,
+    rows: sp.csr_matrix,
+    weights: np.ndarray,
+    stack: Stack,
+    *more: np.ndarray,
+) -> np.ndarray:
+    """Let a kernel add up something (fits, positions) over the entries of sparse rows."""
+    lanes = LANES * len(stack.depths)
+    result = np.zeros((rows.shape[0], lanes))
+    for at in range(0, rows.shape[0], PATTERNS_AT_ONCE):
+        part = slice(at, min(at + PATTERNS_AT_ONCE, rows.shape[0]))
+        indptr = rows.indptr[part.start : part.stop + 1]
+        tile = tile_pixels(stack.table)
+        kernel(
+            indptr, rows.indices, rows.data, weights[part], stack.table, stack.depths, tile,
+            result[part], *more,
+        )  # fmt: skip
+    return result[:, stack.places].T
+
+
+def _dense_errors(rows: np.ndarray, weights: np.ndarray, stack: Stack) -> np.ndarray:
+    """As ``absolute_errors`` for dense rows: products of parts that stay in cache."""
+    result = np.zeros((len(stack.ks), len(rows)))
+    for start in range(0, rows.shape[1], DENSE_PIXELS):
+        pixels = slice(start, start + DENSE_PIXELS)
+        for number in range(len(stack.ks)):
+            columns = stack.columns(number)
+            images = np.ascontiguousarray(stack.table[pixels, columns].T)
+            for at in range(0, len(rows), DENSE_PATTERNS):
+                part = slice(at, at + DENSE_PATTERNS)
+                model = weights[part, columns] @ images
+                result[number, part] += distances(rows[part, pixels], model)
+    return result
+
+
+@numba.njit(cache=True, fastmath=True, nogil=True)
+def distances(counts, model):  # noqa: ANN001, ANN201
+    """Return the sum of |counts - model| along each row."""
+    found = np.zeros(len(counts))
+    for row in range(np.uintp(counts.shape[0])):
+        total = 0.0
+        for pixel in range(np.uintp(counts.shape[1])):
+            total += abs(counts[row, pixel] - model[row, pixel])
+        found[row] = total
+    return found
+
+
+@numba.njit(cache=True, fastmath=True, nogil=True, inline="always")
+def predict(row, pixel, weights, table, depths, models):  # noqa: ANN001, ANN201
+    """Write what every fit predicts at one pixel of one position into ``models`` (lanes,)."""
+    at = np.uintp(0)
+    for group in range(np.uintp(len(depths))):
+        m0 = m1 = m2 = m3 = m4 = m5 = m6 = m7 = np.float32(0)
+        for _ in range(depths[group]):
+            m0 += weights[row, at] * table[pixel, at]
+            m1 += weights[row, at + np.uintp(1)] * table[pixel, at + np.uintp(1)]
+            m2 += weights[row, at + np.uintp(2)] * table[pixel, at + np.uintp(2)]
+            m3 += weights[row, at + np.uintp(3)] * table[pixel, at + np.uintp(3)]
+            m4 += weights[row, at + np.uintp(4)] * table[pixel, at + np.uintp(4)]
+            m5 += weights[row, at + np.uintp(5)] * table[pixel, at + np.uintp(5)]
+            m6 += weights[row, at + np.uintp(6)] * table[pixel, at + np.uintp(6)]
+            m7 += weights[row, at + np.uintp(7)] * table[pixel, at + np.uintp(7)]
+            at += np.uintp(8)
+        lane = group * np.uintp(8)
+        models[lane], models[lane + np.uintp(1)] = m0, m1
+        models[lane + np.uintp(2)], models[lane + np.uintp(3)] = m2, m3
+        models[lane + np.uintp(4)], models[lane + np.uintp(5)] = m4, m5
+        models[lane + np.uintp(6)], models[lane + np.uintp(7)] = m6, m7
+
+
+@numba.njit(cache=True, fastmath=True, nogil=True)
+def errors_at_entries(indptr, indices, data, weights, table, depths, tile, result):  # noqa: ANN001, ANN201
+    """Add |count - prediction| - prediction over the entries of each row to ``result``."""
+    lanes = np.uintp(result.shape[1])
+    at = indptr[:-1].copy()
+    models = np.empty(lanes, np.float32)
+    sums = np.empty(lanes, np.float32)
+    for end in range(tile, table.shape[0] + tile, tile):
+        for number in range(len(at)):
+            row = np.uintp(number)
+            entry, last = np.uintp(at[row]), np.uintp(indptr[number + 1])
+            if entry == last or indices[entry] >= end:
+                continue
+            for lane in range(lanes):
+                sums[lane] = 0
+            # The entries of one tile are few: their sum loses nothing in single precision.
+            while entry < last and indices[entry] < end:
+                predict(row, np.uintp(indices[entry]), weights, table, depths, models)
+                for lane in range(lanes):
+                    sums[lane] += abs(data[entry] - models[lane]) - models[lane]
+                entry += np.uintp(1)
+            at[row] = entry
+            for lane in range(lanes):
+                result[row, lane] += sums[lane]
+
+
+@numba.njit(cache=True, fastmath=True, nogil=True)
+def logarithms_at_entries(indptr, indices, data, weights, table, depths, tile, result, fitted):  # noqa: ANN001, ANN201
+    """Add count * log(prediction) over the fitted entries of each row to ``result``."""
+    lanes = np.uintp(result.shape[1])
+    at = indptr[:-1].copy()
+    models = np.empty(lanes, np.float32)
+    product = np.ones(lanes)
+    for end in range(tile, table.shape[0] + tile, tile):
+        for number in range(len(at)):
+            row = np.uintp(number)
+            entry, last = np.uintp(at[row]), np.uintp(indptr[number + 1])
+            factors = 0
+            while entry < last and indices[entry] < end:
+                pixel, count = np.uintp(indices[entry]), data[entry]
+                entry += np.uintp(1)
+                if count == 0 or not fitted[pixel]:
+                    continue
+                predict(row, pixel, weights, table, depths, models)
+                if count == 1:
+                    for lane in range(lanes):
+                        product[lane] *= max(np.float64(models[lane]), FEWEST_ELECTRONS)
+                    factors += 1
+                else:
+                    for lane in range(lanes):
+                        model = max(np.float64(models[lane]), FEWEST_ELECTRONS)
+                        result[row, lane] += count * np.log(model)
+                if factors == FACTORS_AT_ONCE:
+                    take_logarithms(product, result[row])
+                    factors = 0
+            if factors:
+                take_logarithms(product, result[row])
+            at[row] = entry
+
+
+@numba.njit(cache=True, fastmath=True, nogil=True)
+def take_logarithms(product, result):  # noqa: ANN001, ANN201
+    """Add the logarithms of products to a result; the products begin anew."""
+    for lane in range(len(product)):
+        result[lane] += np.log(product[lane])
+        product[lane] = 1
