@@ -117,16 +117,13 @@ def score(run: Run, progress: Progress) -> None:
     neighbours = 9 if run.request.filter == "mean" else 1
     filled = min(1.0, (1 - float(found.attrs["zero_fraction"])) * neighbours)
     store = run.folder.analysis
-    stacks = [
-        run.client.submit(fit_store.read_stack, store, missing, weighting.valid, half, pure=False)
-        for half in range(len(run.sketch_groups))
-    ]
     passed = exact_pass(
         run.client,
         patterns,
         weighting,
+        partial(fit_store.read_stack, store=store, ks=missing, valid=weighting.valid),
         missing,
-        stacks,
+        held_out=run.counts,
         seed=run.request.seed,
         l1_weights=run.request.l1[1],
         entries=entries * filled,

@@ -6,7 +6,7 @@ rather than their sketch. What the fits then predict is held against all pixels
 (``orimap.tasks.predictions``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +75,11 @@ class Prepared:
     fitted_sums: np.ndarray
 
     @classmethod
+    def read(cls, stack_of: Callable[[int], Stack], half: int, weighting: Weighting) -> "Prepared":
+        """Read and prepare the stack of all counts (0) or of the training half (1)."""
+        return cls.of(stack_of(half), weighting)
+
+    @classmethod
     def of(cls, stack: Stack, weighting: Weighting) -> "Prepared":
         """Prepare a stack, in double precision."""
         grams = []
@@ -137,9 +142,10 @@ def exact_pass(
     client: Any,
     patterns: PatternSource,
     weighting: Weighting,
+    stack_of: Callable[[int], Stack],
     ks: Sequence[int],
-    stacks: Sequence[Any],
     *,
+    held_out: bool,
     seed: int,
     l1_weights: float = 0.0,
     entries: float = 0.0,
@@ -152,12 +158,14 @@ def exact_pass(
     client : distributed.Client
     patterns : PatternSource
     weighting : Weighting
+    stack_of : callable
+        Called on a worker: returns the components of all counts for 0, of the training half for 1.
+        What it reads from a store never comes to this process: the tables are the largest thing
+        of all.
     ks : sequence of int
-        Number of components of every fit.
-    stacks : one or two futures of a Stack
-        Components of all counts and, if there are any, of the training half: then a second pass
-        draws the same halves again and scores the test half. Futures of what a worker reads from
-        a store keep these tables, the largest thing of all, out of this process.
+        Number of components of every fit, as in the stacks.
+    held_out : bool
+        Whether a second pass draws the halves again and scores the test half.
     seed : int
         Of the thinning and of the sample for the loss.
     l1_weights : float
@@ -172,8 +180,8 @@ def exact_pass(
     """
     share = min(1.0, LOSS_ENTRIES / entries) if entries > 0 else 1.0
     (shared,) = broadcast(client, weighting)
-    prepared = [client.submit(Prepared.of, stack, shared, pure=False) for stack in stacks]
-    groups, passes = patterns.groups(), len(stacks)
+    groups, passes = patterns.groups(), 1 + held_out
+    prepared = client.submit(Prepared.read, stack_of, 0, shared, pure=False)
     weights = [np.zeros((patterns.positions, k), np.float32) for k in ks]
     loss = np.full((len(ks), patterns.positions), np.nan)
     residual = np.zeros((len(ks), patterns.positions))
@@ -183,7 +191,7 @@ def exact_pass(
         groups,
         patterns,
         shared,
-        prepared[0],
+        prepared,
         seed,
         l1_weights,
         share,
@@ -193,8 +201,10 @@ def exact_pass(
             one[numbers] = part
         residual[:, numbers] = left
         loss[:, numbers] = distance
-    if passes == 1:
+    if not held_out:
         return ExactPass(weights, loss, residual, None)
+    prepared.release()
+    prepared = client.submit(Prepared.read, stack_of, 1, shared, pure=False)
     deviance = np.full((len(ks), patterns.positions), np.nan)
     for numbers, part in map_blocks(
         client,
@@ -202,7 +212,7 @@ def exact_pass(
         groups,
         patterns,
         shared,
-        prepared[1],
+        prepared,
         seed,
         l1_weights,
         progress=lambda done, of: progress(of + done, passes * of),

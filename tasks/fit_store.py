@@ -109,7 +109,7 @@ def read_images(store: Path, k: int, valid: np.ndarray, half: int = 0) -> np.nda
     return HALVES[half].read(open_group(store, basis_fit_group(k))).values[:, valid]
 
 
-def read_stack(store: Path, ks: Sequence[int], valid: np.ndarray, half: int = 0) -> Stack:
+def read_stack(half: int, store: Path, ks: Sequence[int], valid: np.ndarray) -> Stack:
     """Read the component images of several k for the exact pass, on a worker."""
     stack = Stack.empty(ks, int(np.count_nonzero(valid)))
     for number, k in enumerate(ks):

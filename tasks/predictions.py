@@ -88,10 +88,6 @@ class Stack:
             total += weight[part] @ self.table[part].astype(float)
         return total
 
-    def of_all(self, weights: np.ndarray, sums: np.ndarray) -> np.ndarray:
-        """Return the sum of the predictions (fits, positions) from sums of the columns."""
-        return np.stack([weights[:, c] @ sums[c] for c in map(self.columns, range(len(self.ks)))])
-
 
 def _by_size(ks: Sequence[int]) -> np.ndarray:
     """Return the numbers of the fits, those with the most components first."""
@@ -122,8 +118,7 @@ def absolute_errors(rows: Rows, weights: np.ndarray, stack: Stack, sums: np.ndar
     """
     if not sp.issparse(rows):
         return _dense_errors(rows, weights, stack)
-    beyond = _over_entries(errors_at_entries, rows, weights, stack)
-    return stack.of_all(weights, sums) + beyond
+    return _over_entries(errors_at_entries, rows, weights, stack, sums)
 
 
 def poisson_deviances(
@@ -135,8 +130,7 @@ def poisson_deviances(
     ``absolute_errors``, ``fitted`` (valid pixels,) of bool and ``sums`` over those pixels.
     """
     entries = sp.csr_matrix(rows)
-    logarithms = _over_entries(logarithms_at_entries, entries, weights, stack, fitted)
-    return stack.of_all(weights, sums) - logarithms
+    return _over_entries(logarithms_at_entries, entries, weights, stack, sums, fitted)
 
 
 def _over_entries(
@@ -144,11 +138,11 @@ def _over_entries(
     rows: sp.csr_matrix,
     weights: np.ndarray,
     stack: Stack,
+    sums: np.ndarray,
     *more: np.ndarray,
 ) -> np.ndarray:
-    """Let a kernel add up something (fits, positions) over the entries of sparse rows."""
-    lanes = LANES * len(stack.depths)
-    result = np.zeros((rows.shape[0], lanes))
+    """Add to the sums of all predictions (fits, positions) what a kernel finds at the entries."""
+    result = predict_sums(weights, sums, stack.depths)
     for at in range(0, rows.shape[0], PATTERNS_AT_ONCE):
         part = slice(at, min(at + PATTERNS_AT_ONCE, rows.shape[0]))
         indptr = rows.indptr[part.start : part.stop + 1]
@@ -185,6 +179,21 @@ def distances(counts, model):  # noqa: ANN001, ANN201
             total += abs(counts[row, pixel] - model[row, pixel])
         found[row] = total
     return found
+
+
+@numba.njit(cache=True, fastmath=True, nogil=True)
+def predict_sums(weights, sums, depths):  # noqa: ANN001, ANN201
+    """Return what every fit predicts in all for every position, (positions, lanes) in double."""
+    result = np.zeros((len(weights), LANES * len(depths)))
+    for row in range(np.uintp(len(weights))):
+        at = np.uintp(0)
+        for group in range(np.uintp(len(depths))):
+            for _ in range(depths[group]):
+                for lane in range(np.uintp(LANES)):
+                    place = group * np.uintp(LANES) + lane
+                    result[row, place] += np.float64(weights[row, at]) * sums[at]
+                    at += np.uintp(1)
+    return result
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True, inline="always")
@@ -238,7 +247,7 @@ def errors_at_entries(indptr, indices, data, weights, table, depths, tile, resul
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
 def logarithms_at_entries(indptr, indices, data, weights, table, depths, tile, result, fitted):  # noqa: ANN001, ANN201
-    """Add count * log(prediction) over the fitted entries of each row to ``result``."""
+    """Subtract count * log(prediction) over the fitted entries of each row from ``result``."""
     lanes = np.uintp(result.shape[1])
     at = indptr[:-1].copy()
     models = np.empty(lanes, np.float32)
@@ -261,7 +270,7 @@ def logarithms_at_entries(indptr, indices, data, weights, table, depths, tile, r
                 else:
                     for lane in range(lanes):
                         model = max(np.float64(models[lane]), FEWEST_ELECTRONS)
-                        result[row, lane] += count * np.log(model)
+                        result[row, lane] -= count * np.log(model)
                 if factors == FACTORS_AT_ONCE:
                     take_logarithms(product, result[row])
                     factors = 0
@@ -272,7 +281,7 @@ def logarithms_at_entries(indptr, indices, data, weights, table, depths, tile, r
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
 def take_logarithms(product, result):  # noqa: ANN001, ANN201
-    """Add the logarithms of products to a result; the products begin anew."""
+    """Subtract the logarithms of products from a result; the products begin anew."""
     for lane in range(len(product)):
-        result[lane] += np.log(product[lane])
+        result[lane] -= np.log(product[lane])
         product[lane] = 1

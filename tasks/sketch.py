@@ -174,47 +174,57 @@ def sketch_patterns(
     ----------
     Halko, Martinsson & Tropp (2011), doi:10.1137/090771806.
     """
-    steps = GRAM_PASSES + 1
     rank = min(rank, int(np.count_nonzero(weighting.fitted)))
     directions = np.random.default_rng(seed).standard_normal((len(weighting.pixel), rank))
-    bases = [directions] * (1 + held_out)
-    seed_of_halves = seed if held_out else None
+    halves = (None, seed) if held_out else (None,)
+    # One after the other: the sums of a pass are the largest thing in memory.
+    return [
+        _sketch(client, patterns, weighting, directions, half, _part(progress, i, len(halves)))
+        for i, half in enumerate(halves)
+    ]
+
+
+def _sketch(
+    client: Any,
+    patterns: PatternSource,
+    weighting: Weighting,
+    basis: np.ndarray,
+    half: int | None,
+    progress: Progress,
+) -> Sketch:
+    """Sketch all counts or, with the seed of its draw, the training half of them."""
+    steps = GRAM_PASSES + 1
     for before in range(GRAM_PASSES):
         total = sum_blocks(
             client,
             _gram,
             patterns.blocks(),
             patterns,
-            *broadcast(client, weighting, [basis.astype(np.float32) for basis in bases]),
-            seed_of_halves,
+            *broadcast(client, weighting, basis.astype(np.float32)),
+            half,
             groups=min(max(patterns.positions // PATTERNS_A_SUM, FEWEST_SUMS), MOST_SUMS),
             progress=_part(progress, before, steps),
         )
-        bases = [np.linalg.qr(part)[0] for part in total]
+        basis = np.linalg.qr(total)[0]
         del total
     results = map_blocks(
         client,
         _project,
         patterns.groups(),
         patterns,
-        *broadcast(client, weighting, [basis.astype(np.float32) for basis in bases]),
-        seed_of_halves,
+        *broadcast(client, weighting, basis.astype(np.float32)),
+        half,
         progress=_part(progress, GRAM_PASSES, steps),
     )
-    coordinates = [np.zeros((patterns.positions, basis.shape[1])) for basis in bases]
-    factors = [np.zeros(patterns.positions) for _ in bases]
-    crosses: list[Any] = [0.0] * len(bases)
-    squares = [0.0] * len(bases)
-    for numbers, parts in results:
-        for i, (coordinate, factor, cross, square) in enumerate(parts):
-            coordinates[i][numbers] = coordinate
-            factors[i][numbers] = factor
-            crosses[i] = crosses[i] + cross
-            squares[i] += square
-    return [
-        _decompose(*parts)
-        for parts in zip(bases, coordinates, factors, crosses, squares, strict=True)
-    ]
+    coordinates = np.zeros((patterns.positions, basis.shape[1]))
+    factor = np.zeros(patterns.positions)
+    cross = np.zeros((basis.shape[1], np.count_nonzero(~weighting.fitted)))
+    squares = 0.0
+    for numbers, *found in results:
+        coordinates[numbers], factor[numbers] = found[:2]
+        cross += found[2]
+        squares += found[3]
+    return _decompose(basis, coordinates, factor, cross, squares)
 
 
 def _decompose(
@@ -246,29 +256,27 @@ def _part(progress: Progress, done: int, parts: int) -> Progress:
     return lambda at, of: progress(done * of + at, parts * of)
 
 
-def _versions(
-    patterns: PatternSource, blocks: Sequence[Block], weighting: Weighting, seed: int | None
-) -> Iterator[tuple[np.ndarray, list[Rows]]]:
-    """Yield numbers of positions with all their counts and, if asked, their training half."""
-    for batch in patterns.read(blocks, weighting.valid, seed):
-        yield batch.numbers, [batch.rows] if seed is None else [batch.rows, batch.train]
+def _rows(
+    patterns: PatternSource, blocks: Sequence[Block], weighting: Weighting, half: int | None
+) -> Iterator[tuple[np.ndarray, Rows]]:
+    """Yield numbers of positions with all their counts, or with the training half."""
+    for batch in patterns.read(blocks, weighting.valid, half):
+        yield batch.numbers, batch.rows if half is None else batch.train
 
 
 def _gram(
     blocks: Sequence[Block],
     patterns: PatternSource,
     weighting: Weighting,
-    directions: list[np.ndarray],
-    seed: int | None,
+    directions: np.ndarray,
+    half: int | None,
 ) -> np.ndarray:
-    """First passes: the sum of C.T @ (C @ directions) over a group of blocks, per version."""
-    tables = [weighting.on_pixels(part) for part in directions]
-    total = np.zeros((len(tables), *tables[0].shape))
-    for _, versions in _versions(patterns, blocks, weighting, seed):
-        for i, rows in enumerate(versions):
-            factor = weighting.row_factor(rows)
-            found = products(rows, tables[i]) * (factor**2)[:, None]
-            add_transposed(rows, found.astype(rows.dtype), total[i])
+    """First passes: the sum of C.T @ (C @ directions) over a group of blocks."""
+    table = weighting.on_pixels(directions)
+    total = np.zeros(table.shape)
+    for _, rows in _rows(patterns, blocks, weighting, half):
+        found = products(rows, table) * (weighting.row_factor(rows) ** 2)[:, None]
+        add_transposed(rows, found.astype(rows.dtype), total)
     total *= weighting.pixel[:, None]
     return total
 
@@ -277,23 +285,25 @@ def _project(
     blocks: Sequence[Block],
     patterns: PatternSource,
     weighting: Weighting,
-    bases: list[np.ndarray],
-    seed: int | None,
-) -> tuple[np.ndarray, list[list]]:
-    """Last pass: coordinates of every pattern of a group, and what the left-out pixels need."""
-    tables = [weighting.on_pixels(basis) for basis in bases]
+    basis: np.ndarray,
+    half: int | None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
+    """Last pass: coordinates of every pattern of a group, and what the left-out pixels need.
+
+    Returns the numbers of the positions, their coordinates and factors, the pixels that are left
+    out times the coordinates, and the sum of squares.
+    """
+    table = weighting.on_pixels(basis)
     left_out = np.flatnonzero(~weighting.fitted)
-    numbers = []
-    found: list[list] = [[[], [], 0.0, 0.0] for _ in bases]
-    for batch_numbers, versions in _versions(patterns, blocks, weighting, seed):
+    numbers, coordinates, factors = [], [], []
+    cross, squares = np.zeros((table.shape[1], len(left_out))), 0.0
+    for batch_numbers, rows in _rows(patterns, blocks, weighting, half):
+        factor = weighting.row_factor(rows)
+        found = products(rows, table) * factor[:, None]
+        cross += (rows[:, left_out].T @ (found * factor[:, None])).T
+        squares += float(sum_of_squares(rows, weighting.pixel) @ factor**2)
         numbers.append(batch_numbers)
-        for part, rows, table in zip(found, versions, tables, strict=True):
-            factor = weighting.row_factor(rows)
-            coordinates = products(rows, table) * factor[:, None]
-            part[0].append(coordinates)
-            part[1].append(factor)
-            part[2] += (rows[:, left_out].T @ (coordinates * factor[:, None])).T
-            part[3] += float(sum_of_squares(rows, weighting.pixel) @ factor**2)
-    return np.concatenate(numbers), [
-        [np.concatenate(part[0]), np.concatenate(part[1]), *part[2:]] for part in found
-    ]
+        coordinates.append(found)
+        factors.append(factor)
+    joined = (np.concatenate(part) for part in (numbers, coordinates, factors))
+    return *joined, cross, squares

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -10,7 +12,7 @@ from orimap.tasks.filters import write_mean
 from orimap.tasks.patterns import PatternSource
 from orimap.tasks.predictions import Stack
 from orimap.tasks.sketch import poisson_weighting
-from orimap.tasks.streaming import Block, broadcast
+from orimap.tasks.streaming import Block
 
 SCAN, DETECTOR = (7, 8), (9, 10)
 KS = (1, 2, 4)
@@ -58,8 +60,12 @@ def plain_weights(rows, weighting, images):
 def run_pass(client, source, weighting, images, **options):
     """The pass over images that every worker is given."""
     ks = [len(part) for part in images[0]]
-    stacks = broadcast(client, *(Stack.of(half) for half in images))
-    return exact_pass(client, source, weighting, ks, stacks, **options)
+    stack_of = partial(stack_of_half, images=images)
+    return exact_pass(client, source, weighting, stack_of, ks, held_out=len(images) > 1, **options)
+
+
+def stack_of_half(half, images):
+    return Stack.of(images[half])
 
 
 def dense(rows):

@@ -77,7 +77,7 @@ def test_fits_are_read_back_as_written(tmp_path, sketched):
         np.testing.assert_array_equal(read_images(store, 3, weighting.valid, half), fit.images)
     with pytest.raises(KeyError, match="training half"):
         read_images(store, 12, weighting.valid, 1)
-    stack = read_stack(store, [3, 12], weighting.valid)
+    stack = read_stack(0, store, [3, 12], weighting.valid)
     assert stack.ks == (3, 12)
     np.testing.assert_array_equal(stack.table[:, stack.columns(0)].T, fits[0].images)
     attrs = open_group(store, basis_fit_group(3)).attrs
