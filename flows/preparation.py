@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from orimap.flows.extent import reduced_shapes
 from orimap.flows.request import Request
-from orimap.flows.run import Run, reduced_shapes
+from orimap.flows.run import Run
 from orimap.tasks import variables
 from orimap.tasks.errors import InputError
 from orimap.tasks.lengths import Lengths

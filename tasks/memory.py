@@ -8,9 +8,8 @@ import math
 
 import numpy as np
 
-from orimap.tasks.patterns import BATCH_BYTES
-from orimap.tasks.sketch import sketch_rank
-from orimap.tasks.streaming import block_shape
+from orimap.tasks.sketch_size import sketch_rank
+from orimap.tasks.streaming import BATCH_BYTES, block_shape
 
 # Largest chunk of patterns, before compression. Below 16 MB scheduling costs more than it saves;
 # above 64 MB a worker's share of a small machine is spent on one chunk.

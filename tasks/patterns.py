@@ -20,10 +20,8 @@ from orimap.tasks.reflection_store import read_lengths, read_reflections
 from orimap.tasks.registered import Reflections
 from orimap.tasks.rows import Rows, as_rows, move_rows, moved, thin
 from orimap.tasks.scan_statistics import clean
-from orimap.tasks.streaming import Block, plan_blocks
+from orimap.tasks.streaming import BATCH_BYTES, Block, plan_blocks
 
-# Rows in double precision are made in batches of at most this size.
-BATCH_BYTES = 64 * 2**20
 # The registered lists of a scan: of all counts, and of two independent halves.
 LISTS = ("reflections", "reflections_training", "reflections_held_out")
 

@@ -16,6 +16,9 @@ import numpy as np
 
 Progress = Callable[[int, int], None]
 
+# Rows in double precision are made of a block in batches of at most this size.
+BATCH_BYTES = 64 * 2**20
+
 
 def silent(_done: int, _total: int) -> None:
     """Report no progress."""

@@ -2,12 +2,8 @@ import numpy as np
 import pytest
 
 from orimap.tasks.patterns import PatternSource
-from orimap.tasks.sketch import (
-    Weighting,
-    poisson_weighting,
-    sketch_patterns,
-    sketch_rank,
-)
+from orimap.tasks.sketch import Weighting, poisson_weighting, sketch_patterns
+from orimap.tasks.sketch_size import sketch_rank
 
 SCAN, DETECTOR = (9, 10), (11, 12)
 
