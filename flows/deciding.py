@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import asdict
 
+from orimap.flows.extent import largest_k, reduced_shapes
 from orimap.flows.gathering import gather_evidence
-from orimap.flows.run import Run, largest_k, reduced_shapes
+from orimap.flows.run import Run
 from orimap.tasks import fit_store
 from orimap.tasks.candidates import PLATEAU
 from orimap.tasks.choose_k import Decision, choose_k

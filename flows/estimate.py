@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 from orimap.cluster.local import available_cores
-from orimap.flows.pipeline import predicted_bytes, range_of_k
+from orimap.flows.extent import predicted_bytes, range_of_k, reduced_shapes
 from orimap.flows.request import Request
-from orimap.flows.run import reduced_shapes
 from orimap.tasks.acquisition import Acquisition
 from orimap.tasks.duration import predict_seconds
 from orimap.tasks.memory import predict_disk_bytes

@@ -5,7 +5,7 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -23,6 +23,7 @@ class Measurement:
     def __init__(self) -> None:
         self._steps: list[dict[str, Any]] = []
         self._facts: dict[str, Any] = {}
+        self._predicted: dict[str, int] = {}
         self._peak = 0
         self._step_peak = 0
         self._stop = threading.Event()
@@ -61,11 +62,19 @@ class Measurement:
         """Record something about the whole run."""
         self._facts.update(facts)
 
+    def predicted(self, steps: Mapping[str, int]) -> None:
+        """Record how much memory each step was predicted to take, bytes of all processes."""
+        self._predicted = dict(steps)
+        self.facts(predicted_peak_bytes=max(steps.values()))
+
     def record(self) -> dict[str, Any]:
         """Return what run.json holds."""
         return {
             **self._facts,
-            "steps": self._steps,
+            "steps": [
+                {**step, "predicted_bytes": self._predicted.get(step["name"])}
+                for step in self._steps
+            ],
             "seconds": time.perf_counter() - self._started,
             "peak_bytes": self._peak,
         }

@@ -11,18 +11,19 @@ from typing import Any
 import zarr
 
 from orimap.flows import conclusions, deciding, legacy, preparation, steps
+from orimap.flows.extent import predicted_steps, range_of_k, reduced_shapes, workload
 from orimap.flows.measure import Measurement, machine, versions
 from orimap.flows.request import WORKERS_FIELDS, Request
-from orimap.flows.run import Run, largest_k, reduced_shapes
+from orimap.flows.room import load_that_fits
+from orimap.flows.run import Run
 from orimap.flows.runner import StepRunner
 from orimap.flows.workers import check_workers, open_workers
 from orimap.tasks.acquisition import Acquisition, open_acquisition
 from orimap.tasks.choose_k import Decision, find_strategy
 from orimap.tasks.errors import InputError, UnavailableError
 from orimap.tasks.filters import check_filter
-from orimap.tasks.memory import predict_peak_bytes
-from orimap.tasks.published import check_size, predict_published_bytes
-from orimap.tasks.reduction import read_mask, stored_dtype, whole_or_part
+from orimap.tasks.published import check_size
+from orimap.tasks.reduction import read_mask, whole_or_part
 from orimap.tasks.stores import (
     SCHEMA_VERSION,
     RunFolder,
@@ -82,6 +83,7 @@ def _analyse(run: Run, mark: str) -> None:
     request = run.request
     measured = Measurement()
     with measured_steps(run, measured) as step:
+        run.load = load_that_fits(request, workload(request, run.acquisition), run.client)
         step("ingest", preparation.ingest)
         step("centre", preparation.centre)
         step("filter", preparation.filter_patterns)
@@ -100,8 +102,7 @@ def _analyse(run: Run, mark: str) -> None:
                 f"{run.ks[-1]}: looking at {more[0]} to {more[-1]}."
             )
             run.ks = more
-        workers = len(run.client.nthreads())
-        measured.facts(predicted_peak_bytes=predicted_bytes(request, run.acquisition, workers))
+        measured.predicted(predicted_steps(request, run.load, len(run.client.nthreads())))
         conclude(run, mark, measured, step, run.acquisition.path.name)
     report(run, measured)
 
@@ -239,41 +240,11 @@ def check(request: Request) -> Acquisition:
     if not roi:
         raise InputError("scan positions", "none", "widen --roi")
     range_of_k(request, acquisition)
+    if request.cluster == "local" and request.profile is None:
+        load_that_fits(request, workload(request, acquisition))
     if request.strategy == "published":
         check_size(reduced_shapes(request, acquisition)[0])
     return acquisition
-
-
-def range_of_k(request: Request, acquisition: Acquisition) -> list[int]:
-    """Return the numbers of components to try; the default range is clipped to a tiny scan.
-
-    Raises
-    ------
-    InputError
-        If the range that was asked for, or ``--decided-k``, does not fit the scan.
-    """
-    scan, detector = reduced_shapes(request, acquisition)
-    positions = scan[0] * scan[1]
-    first, last = request.k
-    # A form that fills in the defaults asks for no more than one that leaves them out.
-    asked = request.k != Request.model_fields["k"].default
-    if asked and last > min(positions, detector[0] * detector[1]):
-        raise InputError(
-            f"no more components than scan positions ({positions}) and detector pixels",
-            f"--k {first}:{last}",
-            f"give a range that ends at {min(positions, detector[0] * detector[1])} or below",
-        )
-    if not asked:
-        last = min(last, largest_k(scan, detector))
-        first = min(first, last)
-    forced = request.decided_k
-    if forced is not None and not first <= forced <= last:
-        raise InputError(
-            f"--decided-k within --k ({first} to {last})",
-            f"--decided-k {forced}",
-            "choose one within, or widen --k",
-        )
-    return list(range(first, last + 1))
 
 
 def ingest_mark(request: Request, acquisition: Acquisition) -> str:
@@ -309,23 +280,6 @@ def is_complete(folder: RunFolder, mark: str) -> bool:
         and complete_mark(folder.published_analysis, "") == mark
         and (folder.root / "report.html").exists()
     )
-
-
-def predicted_bytes(request: Request, acquisition: Acquisition, workers: int) -> int:
-    """Return the bound on the memory of this run."""
-    scan, detector = reduced_shapes(request, acquisition)
-    needed = predict_peak_bytes(
-        scan,
-        detector,
-        stored_dtype(acquisition.dtype, request.bin),
-        workers=workers,
-        k_max=range_of_k(request, acquisition)[-1],
-        read_memory_bytes=acquisition.read_memory_bytes,
-        registered=request.filter == "epattern",
-    )
-    if request.strategy == "published":
-        needed = max(needed, predict_published_bytes(scan, workers=workers))
-    return needed
 
 
 @contextmanager

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from orimap.flows.extent import reduced_shapes
 from orimap.flows.request import Request
-from orimap.flows.run import Run, reduced_shapes
+from orimap.flows.run import Run
 from orimap.tasks import variables
 from orimap.tasks.errors import InputError
 from orimap.tasks.lengths import Lengths
@@ -43,7 +44,9 @@ def ingest(run: Run, progress: Progress) -> None:
         roi=request.roi,
         bin=request.bin,
         mask=request.mask,
-        chunk_bytes=chunk_bytes_for(shape[0], dtype.itemsize * shape[1][0] * shape[1][1]),
+        chunk_bytes=chunk_bytes_for(
+            shape[0], dtype.itemsize * shape[1][0] * shape[1][1], run.load.chunk_bytes
+        ),
         progress=progress,
     )
     if not ds["detector_mean"].values.any():

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from orimap.flows.request import Request
 from orimap.flows.runner import StepRunner
 from orimap.tasks.acquisition import Acquisition
+from orimap.tasks.memory import Workload
 from orimap.tasks.patterns import PatternSource
 from orimap.tasks.stores import RunFolder
 
@@ -28,6 +27,7 @@ class Run:
     acquisition: Acquisition | None
     folder: RunFolder
     ks: list[int]
+    load: Workload | None = None
     client: Any = None
     runner: StepRunner | None = None
     counts: bool = False
@@ -78,25 +78,3 @@ class Run:
             centred=self.centred,
             profile=self.request.epattern_profile,
         )
-
-
-def reduced_shapes(
-    request: Request, acquisition: Acquisition
-) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return the shapes of scan and detector after --roi, --crop and --bin."""
-
-    def part(region: tuple[int, int, int, int] | None, shape: tuple[int, int]) -> tuple[int, int]:
-        if region is None:
-            return shape
-        return min(region[1], shape[0]) - region[0], min(region[3], shape[1]) - region[2]
-
-    detector = part(request.crop, acquisition.detector_shape)
-    return (
-        part(request.roi, acquisition.scan_shape),
-        (detector[0] // request.bin, detector[1] // request.bin),
-    )
-
-
-def largest_k(scan_shape: tuple[int, int], detector_shape: tuple[int, int]) -> int:
-    """Return the largest number of components that a scan can tell apart at all."""
-    return max(1, min(int(np.prod(scan_shape)) - 1, int(np.prod(detector_shape))))

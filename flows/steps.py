@@ -7,7 +7,7 @@ import numpy as np
 from orimap.flows.run import Run
 from orimap.tasks import fit_store, variables
 from orimap.tasks.errors import InputError
-from orimap.tasks.sketch import sketch_rank
+from orimap.tasks.sizes import sketch_rank
 from orimap.tasks.stores import fingerprint
 from orimap.tasks.streaming import Progress, broadcast
 

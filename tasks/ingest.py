@@ -30,7 +30,6 @@ from orimap.tasks.reduction import (
     stored_dtype,
     whole_or_part,
 )
-from orimap.tasks.rows import SPARSE_BELOW
 from orimap.tasks.scan_statistics import (
     SourceFaults,
     clean,
@@ -40,6 +39,7 @@ from orimap.tasks.scan_statistics import (
     total_intensity,
 )
 from orimap.tasks.scan_totals import BlockRecord, ScanTotals
+from orimap.tasks.sizes import SPARSE_BELOW
 from orimap.tasks.streaming import (
     Block,
     Progress,

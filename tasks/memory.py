@@ -1,51 +1,47 @@
-"""How much memory a run will take, before it starts.
+"""How much memory every step of a run will take, before it starts.
 
-The bound follows from what a worker holds at once in its largest step and from the factors; it
-does not grow with the scan, except by the maps and weights of every k.
+What a process holds at once follows from a few sizes: a chunk of patterns, a batch of rows, a table
+of pixels times directions or components. None grows with the scan but the maps and weights that
+the command gathers. The factors below say how many of each a step holds; they were read off the
+code, and the measurements beside them (tests/benchmarks/memory.py) tell how well they hold.
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
-from orimap.tasks.patterns import BATCH_BYTES
-from orimap.tasks.sketch import sketch_rank
+from orimap.tasks.errors import InputError
+from orimap.tasks.sizes import (
+    BATCH_BYTES,
+    SPARSE_BELOW,
+    SPARSE_ENTRIES,
+    SPARSE_PATTERNS,
+    sketch_rank,
+    stack_columns,
+)
 from orimap.tasks.streaming import block_shape
 
+MB = 2**20
 # Largest chunk of patterns, before compression. Below 16 MB scheduling costs more than it saves;
 # above 64 MB a worker's share of a small machine is spent on one chunk.
-CHUNK_BYTES = 32 * 2**20
+CHUNK_BYTES = 32 * MB
+SMALLEST_CHUNK_BYTES = 4 * MB
 # Smaller scans are cut in about so many chunks, so that every core has work.
 FEWEST_CHUNKS = 8
-# An idle process with the libraries that it needs (measured: worker 220 MB, command 330 MB).
-WORKER_BASE_BYTES = 260 * 2**20
-COMMAND_BASE_BYTES = 420 * 2**20
-# Rows in double precision: as matrix, weighted twice over and squared, in both halves, and as
-# non-zero entries for the scores. (Dense counts, two workers, k = 8: 2.29 GB measured; 5 batches
-# would bound it by 2.33, 8 do by 2.74. Sparse counts take half of that.)
-BATCHES_AT_ONCE = 8
-
+# An idle process with the libraries that it needs, after its first task.
+WORKER_BASE_BYTES = 270 * MB
+COMMAND_BASE_BYTES = 380 * MB
+# Drawing needs more, and k-means loads scikit-learn and dask-ml.
+REPORT_BASE_BYTES = 560 * MB
 # The most that a pattern's list holds (the paper's limit, as in orimap.tasks.encode).
 MOST_REFLECTIONS = 150
+SINGLE, DOUBLE = 4, 8
 
 
-def chunk_bytes_for(scan_shape: tuple[int, int], pattern_bytes: int) -> int:
-    """Return the size of a chunk for a scan of this shape."""
-    whole = math.prod(scan_shape) * pattern_bytes
-    return int(min(CHUNK_BYTES, max(pattern_bytes, -(-whole // FEWEST_CHUNKS))))
-
-
-def predict_peak_bytes(
-    scan_shape: tuple[int, int],
-    detector_shape: tuple[int, int],
-    dtype: np.dtype,
-    *,
-    workers: int,
-    k_max: int = 20,
-    read_memory_bytes: int = 0,
-    registered: bool = False,
-) -> int:
-    """Return a bound on the memory of a run, over all its processes.
+@dataclass(frozen=True)
+class Workload:
+    """What a run will work on.
 
     Parameters
     ----------
@@ -53,49 +49,224 @@ def predict_peak_bytes(
         After --roi, --crop and --bin.
     dtype : numpy.dtype
         Of the stored patterns.
-    workers : int
     k_max : int
-        Largest number of components.
+        Largest number of components; all from 1 to it are fitted.
+    filled : float
+        Share of the pixels that are not zero.
+    held_out : bool
+        Whether half of the counts are held out.
+    registered : bool
+        Whether reflections are registered (ePattern).
     read_memory_bytes : int
         What the reader of the file needs beyond the block it reads.
-    registered : bool
-        Whether reflections are registered (ePattern): their lists, of all counts and of both
-        halves, are gathered.
+    chunk_bytes : int
+        Largest chunk.
+    """
+
+    scan_shape: tuple[int, int]
+    detector_shape: tuple[int, int]
+    dtype: np.dtype
+    k_max: int = 20
+    filled: float = 1.0
+    held_out: bool = True
+    registered: bool = False
+    read_memory_bytes: int = 0
+    chunk_bytes: int = CHUNK_BYTES
+
+    @property
+    def positions(self) -> int:
+        """How many patterns there are."""
+        return math.prod(self.scan_shape)
+
+    @property
+    def pixels(self) -> int:
+        """How many pixels a pattern has."""
+        return math.prod(self.detector_shape)
+
+    @property
+    def pattern_bytes(self) -> int:
+        """Size of a pattern as it is stored."""
+        return self.pixels * np.dtype(self.dtype).itemsize
+
+    @property
+    def block(self) -> int:
+        """How many patterns a chunk holds."""
+        size = chunk_bytes_for(self.scan_shape, self.pattern_bytes, self.chunk_bytes)
+        return math.prod(block_shape(self.scan_shape, self.pattern_bytes, size))
+
+    @property
+    def sparse(self) -> bool:
+        """Whether rows are lists of the pixels that are not zero."""
+        return np.dtype(self.dtype).kind in "iu" and self.filled < SPARSE_BELOW
+
+    @property
+    def batch(self) -> tuple[int, int]:
+        """Patterns of a batch of rows, and its bytes (sparse: number and value an entry)."""
+        if self.sparse:
+            patterns = self.block * max(1, min(SPARSE_PATTERNS, self.positions) // self.block)
+            entries = patterns * self.pixels * self.filled
+            share = min(1.0, max(SPARSE_ENTRIES, self.pixels * self.filled) / max(entries, 1))
+            return math.ceil(patterns * share), int(2 * SINGLE * entries * share)
+        patterns = min(max(1, BATCH_BYTES // (DOUBLE * self.pixels)), self.block)
+        return patterns, patterns * self.pixels * SINGLE
+
+
+@dataclass(frozen=True)
+class StepMemory:
+    """Peak memory of one step, bytes.
+
+    Parameters
+    ----------
+    worker : int
+        Of each worker.
+    command : int
+        Of the process that leads the run.
+    """
+
+    worker: int
+    command: int
+
+    def total(self, workers: int) -> int:
+        """Return the memory of all processes together."""
+        return workers * self.worker + self.command
+
+
+def chunk_bytes_for(
+    scan_shape: tuple[int, int], pattern_bytes: int, largest: int = CHUNK_BYTES
+) -> int:
+    """Return the size of a chunk for a scan of this shape."""
+    whole = math.prod(scan_shape) * pattern_bytes
+    return int(min(largest, max(pattern_bytes, -(-whole // FEWEST_CHUNKS))))
+
+
+def predict_steps(load: Workload) -> dict[str, StepMemory]:
+    """Return the peak memory of every step, in the order of a run.
+
+    Parameters
+    ----------
+    load : Workload
 
     Returns
     -------
-    int
-        Bytes.
+    dict of StepMemory
+        By the names that run.json uses.
     """
-    positions, pixels = math.prod(scan_shape), math.prod(detector_shape)
-    pattern = pixels * np.dtype(dtype).itemsize
-    block = math.prod(block_shape(scan_shape, pattern, chunk_bytes_for(scan_shape, pattern)))
-    chunk = block * pattern
-    batch = min(max(BATCH_BYTES, 8 * pixels), 8 * block * pixels)
-    rank = sketch_rank(k_max, positions, pixels)
-    components = k_max * (k_max + 1) // 2
-    # Sketch: directions and the sums of both versions, in use and on their way to be added up.
-    sketch = 8 * pixels * rank * (1 + 2 * 3)
-    # Fits: basis and factors of both versions.
-    fit = 2 * 8 * (pixels + positions) * (rank + 4 * k_max)
-    # Exact pass: images of every k in both versions, their weighted copy, the weights of a batch.
-    exact = 8 * pixels * components * 3 + 4 * 8 * components * max(1, batch // (8 * pixels))
-    worker = (
-        WORKER_BASE_BYTES
-        + read_memory_bytes
-        + max(3 * chunk, 2 * chunk + BATCHES_AT_ONCE * batch)
-        + max(sketch, fit, exact)
-    )
-    # The command gathers the projections, and weights and scores of every k at every position.
-    command = (
-        COMMAND_BASE_BYTES
-        + 8 * positions * (4 * rank + 2 * components + 6 * k_max)
-        + 8 * pixels * (6 * rank + 4 * components)
-    )
-    if registered:
+    positions, pixels, k = load.positions, load.pixels, load.k_max
+    chunk = load.block * load.pattern_bytes
+    patterns, rows = load.batch
+    # A block of rows: as it is stored, as rows, and half of their counts twice.
+    reading = chunk if not load.sparse else rows
+    batch = reading + rows * (2 + 2 * load.held_out)
+    rank = sketch_rank(k, positions, pixels)
+    halves = 1 + load.held_out
+    components = k * (k + 1) // 2
+    columns = stack_columns(range(1, k + 1))
+    table = DOUBLE * pixels * rank
+    left = DOUBLE * positions * rank
+    image = DOUBLE * pixels
+    stack = SINGLE * pixels * columns
+    maps = DOUBLE * positions
+    base, command = WORKER_BASE_BYTES, COMMAND_BASE_BYTES
+    steps = {
+        # The block as it is read, reduced, compressed and read back; sums and records of pixels.
+        "ingest": StepMemory(
+            base + load.read_memory_bytes + 3 * chunk + 12 * image, command + 40 * image
+        ),
+        "centre": StepMemory(base + 2 * chunk + 3 * image, command + 4 * maps + 6 * image),
+        # Two tables in single precision, a sum, one that waits and one that is added to.
+        "sketch": StepMemory(
+            base + batch + 4 * table + DOUBLE * patterns * rank * 2,
+            command + 5 * table + 3 * left * halves,
+        ),
+        # Both sketches, one of them in single precision again, and factors with their products.
+        "fit": StepMemory(
+            base
+            + halves * (table + left)
+            + (table + left) // 2
+            + 5 * SINGLE * k * (pixels + positions),
+            command,
+        ),
+        "score": StepMemory(
+            base + stack + 2 * k * image + batch + 2 * patterns * columns * (SINGLE + DOUBLE),
+            command + SINGLE * positions * components + 3 * k * maps + 5 * k * image,
+        ),
+        "decide": StepMemory(
+            base + max(10 * k * image, 3 * (table + left)) + 4 * k * maps, command + 3 * k * maps
+        ),
+        "clusters": StepMemory(
+            base + chunk + 3 * min(BATCH_BYTES, 8 * load.block * pixels) + 3 * k * image,
+            command + 8 * k * maps + 8 * k * image,
+        ),
+        "baseline": StepMemory(base, REPORT_BASE_BYTES + 2 * k * maps),
+        "report": StepMemory(0, REPORT_BASE_BYTES + 4 * k * maps + 12 * k * image),
+    }
+    if load.registered:
         # Three lists of four numbers, and once more while they are put together.
-        command += 3 * 2 * 4 * 4 * MOST_REFLECTIONS * positions
-    return int(workers * worker + command)
+        lists = 3 * 2 * 4 * SINGLE * MOST_REFLECTIONS * positions
+        steps["filter"] = StepMemory(base + 3 * chunk + 20 * image, command + lists)
+    return steps
+
+
+def predict_peak_bytes(load: Workload, workers: int) -> int:
+    """Return the peak memory of a run over all its processes, bytes."""
+    return max(step.total(workers) for step in predict_steps(load).values())
+
+
+def largest_chunk_bytes(
+    load: Workload, workers: int, *, worker_bytes: int, total_bytes: int
+) -> int:
+    """Return how large chunks may be so that every step fits.
+
+    Parameters
+    ----------
+    load : Workload
+        Its own chunk size is the largest that is tried.
+    workers : int
+    worker_bytes : int
+        What each worker may use.
+    total_bytes : int
+        What all processes together may use.
+
+    Raises
+    ------
+    InputError
+        If no chunk is small enough, with what would need less.
+    """
+    chunk = load.chunk_bytes
+    while True:
+        smaller = Workload(**{**vars(load), "chunk_bytes": chunk})
+        steps = predict_steps(smaller)
+        if all(
+            step.worker <= worker_bytes and step.total(workers) <= total_bytes
+            for step in steps.values()
+        ):
+            return chunk
+        if chunk <= SMALLEST_CHUNK_BYTES:
+            raise InputError(*_too_large(steps, workers, worker_bytes, total_bytes))
+        chunk //= 2
+
+
+def _too_large(
+    steps: dict[str, StepMemory], workers: int, worker_bytes: int, total_bytes: int
+) -> tuple[str, str, str]:
+    """Say what is needed, what there is, and what needs less."""
+
+    def gib(size: int) -> str:
+        return f"{size / 2**30:.1f} GiB"
+
+    name = max(steps, key=lambda one: steps[one].total(workers))
+    step = steps[name]
+    needed = (
+        f"about {gib(step.total(workers))} of memory (step {name}: {workers} workers of "
+        f"{gib(step.worker)} and the command with {gib(step.command)})"
+    )
+    if max(one.worker for one in steps.values()) > worker_bytes:
+        found = f"{gib(worker_bytes)} for each worker"
+        advice = "raise --worker-memory or take fewer --workers"
+    else:
+        found = f"{gib(total_bytes)} free"
+        advice = "take fewer --workers" if workers > 1 else "close other programs"
+    return needed, found, f"{advice}, or analyse less at once: --bin 2, --crop, a smaller --k"
 
 
 def predict_disk_bytes(scan_shape: tuple[int, int], pattern_bytes: int, k_max: int = 20) -> int:

@@ -21,16 +21,11 @@ from orimap.tasks.reflection_store import read_lengths, read_reflections
 from orimap.tasks.registered import Reflections
 from orimap.tasks.rows import Rows, as_rows, move_rows, moved, rows_of_entries
 from orimap.tasks.scan_statistics import clean
+from orimap.tasks.sizes import BATCH_BYTES, SPARSE_ENTRIES, SPARSE_PATTERNS
 from orimap.tasks.stores import complete_mark
 from orimap.tasks.streaming import Block, plan_blocks
 from orimap.tasks.thinning import thin
 
-# Dense rows are made in batches of at most this size in double precision.
-BATCH_BYTES = 64 * 2**20
-# Sparse rows of several blocks are read together up to about so many patterns, for which one look
-# at a table of pixels serves, and so many pixels that are not zero (100 MB).
-SPARSE_PATTERNS = 512
-SPARSE_ENTRIES = 2**23
 # A scan of few blocks is not put together to fewer tasks than this, so that every worker has some.
 FEWEST_GROUPS = 16
 # A pass is cut in at most so many tasks, however large the scan: 4 s of scheduling.

@@ -14,9 +14,8 @@ import scipy.sparse as sp
 
 from orimap.tasks.products import PATTERNS_AT_ONCE, tile_pixels
 from orimap.tasks.rows import Rows
+from orimap.tasks.sizes import FITS_ABREAST, stack_columns, stack_depths
 
-# Fits beside each other: eight numbers in single precision are one 32-byte register.
-LANES = 8
 # A model that predicts fewer electrons than this is taken to predict it: a logarithm of zero would
 # let a single stray electron decide.
 FEWEST_ELECTRONS = 1e-4
@@ -46,7 +45,7 @@ class Stack:
     @classmethod
     def empty(cls, ks: Sequence[int], pixels: int) -> "Stack":
         """Make room for fits of so many components each."""
-        return cls(tuple(ks), np.zeros((pixels, int(LANES * sum(_depths(ks)))), np.float32))
+        return cls(tuple(ks), np.zeros((pixels, stack_columns(ks)), np.float32))
 
     @classmethod
     def of(cls, images: Sequence[np.ndarray]) -> "Stack":
@@ -63,7 +62,7 @@ class Stack:
     @property
     def depths(self) -> np.ndarray:
         """How many components are stepped through for each eight fits."""
-        return np.array(_depths(self.ks), np.uintp)
+        return np.array(stack_depths(self.ks), np.uintp)
 
     @property
     def places(self) -> np.ndarray:
@@ -74,9 +73,9 @@ class Stack:
 
     def columns(self, number: int) -> np.ndarray:
         """Return the columns of the table that hold the components of one fit."""
-        group, lane = divmod(int(self.places[number]), LANES)
-        first = LANES * sum(_depths(self.ks)[:group]) + lane
-        return first + LANES * np.arange(self.ks[number])
+        group, lane = divmod(int(self.places[number]), FITS_ABREAST)
+        first = FITS_ABREAST * sum(stack_depths(self.ks)[:group]) + lane
+        return first + FITS_ABREAST * np.arange(self.ks[number])
 
     def sums(self, pixels: np.ndarray | None = None) -> np.ndarray:
         """Return the sum (columns,) of each column, over all pixels or those that are True."""
@@ -92,11 +91,6 @@ class Stack:
 def _by_size(ks: Sequence[int]) -> np.ndarray:
     """Return the numbers of the fits, those with the most components first."""
     return np.argsort(-np.asarray(ks), kind="stable")
-
-
-def _depths(ks: Sequence[int]) -> list[int]:
-    """Return the largest number of components of each eight fits, the largest first."""
-    return [int(k) for k in np.asarray(ks)[_by_size(ks)][::LANES]]
 
 
 def absolute_errors(rows: Rows, weights: np.ndarray, stack: Stack, sums: np.ndarray) -> np.ndarray:
@@ -184,13 +178,13 @@ def distances(counts, model):  # noqa: ANN001, ANN201
 @numba.njit(cache=True, fastmath=True, nogil=True)
 def predict_sums(weights, sums, depths):  # noqa: ANN001, ANN201
     """Return what every fit predicts in all for every position, (positions, lanes) in double."""
-    result = np.zeros((len(weights), LANES * len(depths)))
+    result = np.zeros((len(weights), FITS_ABREAST * len(depths)))
     for row in range(np.uintp(len(weights))):
         at = np.uintp(0)
         for group in range(np.uintp(len(depths))):
             for _ in range(depths[group]):
-                for lane in range(np.uintp(LANES)):
-                    place = group * np.uintp(LANES) + lane
+                for lane in range(np.uintp(FITS_ABREAST)):
+                    place = group * np.uintp(FITS_ABREAST) + lane
                     result[row, place] += np.float64(weights[row, at]) * sums[at]
                     at += np.uintp(1)
     return result

@@ -12,9 +12,7 @@ import scipy.sparse as sp
 
 from orimap.tasks.entries import Entries, keep_entries
 from orimap.tasks.scan_statistics import clean
-
-# Below this share of non-zero pixels a compressed row is both smaller and faster to multiply.
-SPARSE_BELOW = 0.25
+from orimap.tasks.sizes import SPARSE_BELOW
 
 # Whole numbers up to this are exact in single precision.
 EXACT_IN_SINGLE = 2**24

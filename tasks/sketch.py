@@ -25,19 +25,11 @@ from orimap.tasks.products import add_transposed, products, sum_of_squares
 from orimap.tasks.rows import Rows
 from orimap.tasks.streaming import Block, Progress, broadcast, map_blocks, silent, sum_blocks
 
-# Random directions beyond twice the largest number of components (Halko et al. 2011 advise 5-10).
-# With the 20 components of the default, all of them fill three 64-byte lanes.
-OVERSAMPLING = 8
 GRAM_PASSES = 2
 # Every group of patterns has a sum as large as the basis, and these are added up one after the
 # other: groups are large enough that this takes a tenth of the time, but feed a few workers.
 PATTERNS_A_SUM = 4096
 FEWEST_SUMS, MOST_SUMS = 8, 1024
-
-
-def sketch_rank(k_max: int, positions: int, pixels: int) -> int:
-    """Return the rank of a sketch that serves up to ``k_max`` components."""
-    return min(2 * max(k_max, 20) + OVERSAMPLING, positions, pixels)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,9 @@ import numpy as np
 
 Progress = Callable[[int, int], None]
 
+# Sums that are added up one after the other: with many workers several such rows grow at a time.
+ADDED_IN_A_ROW = 16
+
 
 def silent(_done: int, _total: int) -> None:
     """Report no progress."""
@@ -133,22 +136,26 @@ def sum_blocks(
     """Return the sum over groups of blocks of ``work(group, *shared)``, an array.
 
     Each worker adds up its group and the groups are added on the workers, one after the other in
-    block order. Besides the running sum, at most ``ahead`` arrays a worker exist at once: they
-    can be as large as a sketch.
+    runs of neighbours, then the sums of the runs. Besides these, of which one or two are under way,
+    at most ``ahead`` arrays a worker exist at once: they can be as large as a sketch.
     """
     cuts = np.linspace(0, len(blocks), min(groups, len(blocks)) + 1).astype(int)
     parts = [blocks[a:b] for a, b in itertools.pairwise(cuts)]
-    total = None
+    total = neighbours = None
+
+    def plus(sum_: Any, future: Any) -> Any:
+        # Before the next groups, so that no array waits to be added.
+        if sum_ is None:
+            return future
+        return client.submit(np.add, sum_, future, pure=False, priority=1)
+
     with closing(_in_order(client, work, parts, shared, ahead)) as futures:
         for done, future in enumerate(futures, start=1):
             if future.exception() is not None:  # waits, but leaves the array on its worker
                 future.result()
-            # Before the next groups, so that no array waits to be added.
-            total = (
-                future
-                if total is None
-                else client.submit(np.add, total, future, pure=False, priority=1)
-            )
+            neighbours = plus(neighbours, future)
+            if done % ADDED_IN_A_ROW == 0 or done == len(parts):
+                total, neighbours = plus(total, neighbours), None
             progress(done, len(parts))
     return total.result()
 

@@ -12,7 +12,8 @@ from orimap.tasks.factorise import balance, descend, factorise, nndsvd
 from orimap.tasks.fits import fit_components
 from orimap.tasks.scan_recipe import ScanRecipe
 from orimap.tasks.simulate import plan_scan
-from orimap.tasks.sketch import poisson_weighting, sketch_patterns, sketch_rank
+from orimap.tasks.sizes import sketch_rank
+from orimap.tasks.sketch import poisson_weighting, sketch_patterns
 from orimap.tasks.streaming import Block
 
 

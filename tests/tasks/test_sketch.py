@@ -2,12 +2,8 @@ import numpy as np
 import pytest
 
 from orimap.tasks.patterns import PatternSource
-from orimap.tasks.sketch import (
-    Weighting,
-    poisson_weighting,
-    sketch_patterns,
-    sketch_rank,
-)
+from orimap.tasks.sizes import sketch_rank
+from orimap.tasks.sketch import Weighting, poisson_weighting, sketch_patterns
 
 SCAN, DETECTOR = (9, 10), (11, 12)
 # Bases are in single precision: weighted counts of up to 10 come back to about 1e-6.

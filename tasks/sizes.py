@@ -1,0 +1,36 @@
+"""How much is taken at once, wherever it matters to memory: what passes and their prediction share.
+
+Kept apart, so that what a run needs can be told without loading what runs it.
+"""
+
+from collections.abc import Sequence
+
+# Dense rows are made in batches of at most this size in double precision.
+BATCH_BYTES = 64 * 2**20
+# Sparse rows of several blocks are read together up to about so many patterns, for which one look
+# at a table of pixels serves, and so many pixels that are not zero (100 MB).
+SPARSE_PATTERNS = 512
+SPARSE_ENTRIES = 2**23
+# Below this share of non-zero pixels a compressed row is both smaller and faster to multiply.
+SPARSE_BELOW = 0.25
+# Random directions beyond twice the largest number of components (Halko et al. 2011 advise 5-10).
+# With the 20 components of the default, all of them fill three 64-byte lanes.
+OVERSAMPLING = 8
+# Fits that lie beside each other in a table of components: eight numbers in single precision are
+# one 32-byte register.
+FITS_ABREAST = 8
+
+
+def sketch_rank(k_max: int, positions: int, pixels: int) -> int:
+    """Return the rank of a sketch that serves up to ``k_max`` components."""
+    return min(2 * max(k_max, 20) + OVERSAMPLING, positions, pixels)
+
+
+def stack_depths(ks: Sequence[int]) -> list[int]:
+    """Return the largest number of components of each eight fits, the largest first."""
+    return sorted(ks, reverse=True)[::FITS_ABREAST]
+
+
+def stack_columns(ks: Sequence[int]) -> int:
+    """Return how many columns the table of fits with so many components has."""
+    return FITS_ABREAST * sum(stack_depths(ks))
