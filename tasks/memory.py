@@ -32,7 +32,9 @@ FEWEST_CHUNKS = 8
 # An idle process with the libraries that it needs, after its first task.
 WORKER_BASE_BYTES = 270 * MB
 COMMAND_BASE_BYTES = 380 * MB
-# Drawing needs more, and k-means loads scikit-learn and dask-ml.
+# What compares patterns loads more, in every worker.
+COMPARING_BASE_BYTES = 370 * MB
+# Drawing loads more still, and k-means scikit-learn, in the command.
 REPORT_BASE_BYTES = 560 * MB
 # The most that a pattern's list holds (the paper's limit, as in orimap.tasks.encode).
 MOST_REFLECTIONS = 150
@@ -191,13 +193,17 @@ def predict_steps(load: Workload) -> dict[str, StepMemory]:
             command + SINGLE * positions * components + 3 * k * maps + 5 * k * image,
         ),
         "decide": StepMemory(
-            base + max(10 * k * image, 3 * (table + left)) + 4 * k * maps, command + 3 * k * maps
+            COMPARING_BASE_BYTES + max(10 * k * image, 3 * (table + left)) + 4 * k * maps,
+            command + 3 * k * maps,
         ),
         "clusters": StepMemory(
-            base + chunk + 3 * min(BATCH_BYTES, 8 * load.block * pixels) + 3 * k * image,
-            command + 8 * k * maps + 8 * k * image,
+            COMPARING_BASE_BYTES
+            + chunk
+            + 3 * min(BATCH_BYTES, 8 * load.block * pixels)
+            + 3 * k * image,
+            command + 8 * k * maps + 4 * k * image,
         ),
-        "baseline": StepMemory(base, REPORT_BASE_BYTES + 2 * k * maps),
+        "baseline": StepMemory(COMPARING_BASE_BYTES, REPORT_BASE_BYTES + 2 * k * maps),
         "report": StepMemory(0, REPORT_BASE_BYTES + 4 * k * maps + 12 * k * image),
     }
     if load.registered:
