@@ -138,30 +138,54 @@ def open_zarr(path: Path, dataset: str | None) -> list[Signal]:
 
 def open_zspy(path: Path) -> list[Signal]:
     """Open HyperSpy's Zarr form, a group an experiment with ``data`` and ``axis-N`` in it."""
-    root = _zarr_root(path)
+    files = _zarr_files(path)
+    groups = _zarr_root(path)["Experiments"].groups()
+    return [_hyperspy_signal(group, name, files) for name, group in groups]
+
+
+def open_hspy(path: Path) -> list[Signal]:
+    """Open HyperSpy's HDF5 form, which holds the same; none where it is older than that.
+
+    Before version 1.2 of the form its groups had other names: those rosettasciio knows.
+    """
+    import h5py
+    import hdf5plugin  # noqa: F401  registers the compressions that files can have
+
+    file = h5py.File(path, "r")
+    groups = [g for g in file["Experiments"].values() if isinstance(g, h5py.Group) and "data" in g]
+    axes = [f"axis-{number}" for group in groups for number in range(group["data"].ndim)]
+    if not all("metadata" in group and axis in group for group in groups for axis in axes):
+        return []
     signals = []
-    for name, group in root["Experiments"].groups():
-        array = group["data"]
-        axes = []
-        for number, size in enumerate(array.shape):
-            facts = dict(group[f"axis-{number}"].attrs)
-            scale, navigate = _number(facts.get("scale")), facts.get("navigate")
-            axes.append(
-                Axis(
-                    str(facts.get("name") or ""),
-                    size,
-                    math.nan if scale is None else scale,
-                    str(facts.get("units") or ""),
-                    None if navigate is None else bool(navigate),
-                )
-            )
-        microscope = group.get("metadata/Acquisition_instrument/TEM")
-        energy = None if microscope is None else _number(microscope.attrs.get("beam_energy"))
-        chunk = math.prod(array.chunks) * array.dtype.itemsize
-        signals.append(
-            Signal(name, array, tuple(axes), _zarr_files(path), energy, read_memory_bytes=chunk)
-        )
+    for number, group in enumerate(groups):
+        general = group.get("metadata/General")
+        title = "" if general is None else _text(general.attrs.get("title"))
+        title = "" if title == "__unnamed__" else title
+        signals.append(_hyperspy_signal(group, title or f"signal {number}", (path,)))
     return signals
+
+
+def _hyperspy_signal(group: Any, title: str, files: tuple[Path, ...]) -> Signal:
+    """Describe one experiment of a file of HyperSpy's, HDF5 or Zarr."""
+    array = group["data"]
+    axes = []
+    for number, size in enumerate(array.shape):
+        facts = dict(group[f"axis-{number}"].attrs)
+        scale, navigate = _number(facts.get("scale")), facts.get("navigate")
+        axes.append(
+            Axis(
+                _text(facts.get("name")),
+                size,
+                math.nan if scale is None else scale,
+                _text(facts.get("units")),
+                None if navigate is None else bool(navigate),
+            )
+        )
+    microscope = group.get("metadata/Acquisition_instrument/TEM")
+    energy = None if microscope is None else _number(microscope.attrs.get("beam_energy"))
+    known = energy if energy is not None and energy > 0 else None
+    chunk = _chunk_bytes(array)
+    return Signal(title, array, tuple(axes), files, known, read_memory_bytes=chunk)
 
 
 def _hdf5_arrays(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -220,6 +244,13 @@ def _coordinate_axes(root: Any, name: str, array: Any) -> tuple[Axis, ...]:
             axis = Axis(str(label), size, step, str(root[place].attrs.get("units", "")))
         axes.append(axis)
     return tuple(axes)
+
+
+def _text(value: Any) -> str:
+    """Return a text that HyperSpy stored, empty where there is none."""
+    if isinstance(value, bytes):
+        value = value.decode()
+    return "" if value is None or value == "_None_" else str(value)
 
 
 def _number(value: Any) -> float | None:

@@ -170,13 +170,12 @@ def _answer() -> None:
 
 def _load_readers() -> None:
     """Load what takes seconds before the first file comes, not when it has come."""
-    import dask.array  # noqa: F401
+    import dask.array  # noqa: F401  for every reader of rosettasciio's
     import h5py  # noqa: F401
     import hdf5plugin  # noqa: F401
     import zarr  # noqa: F401
-    from rsciio import blockfile, quantumdetector  # noqa: F401
 
-    from orimap.tasks import acquisition, containers, readers  # noqa: F401
+    from orimap.tasks import acquisition, containers, mapped_files, readers  # noqa: F401
 
 
 if __name__ == "__main__":

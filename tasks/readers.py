@@ -1,8 +1,8 @@
 """Open the data sets of a file, each as something that can be cut like an array.
 
 Nothing is read but headers. What can be mapped into memory is mapped (``.npy``, ``.blo``,
-``.mib``), HDF5 and Zarr are cut by their own libraries, and every other format goes through
-rosettasciio's lazy arrays, which are computed where they are cut.
+``.mib``), HDF5 and Zarr are cut by their own libraries (HyperSpy's files are one or the other), and
+every other format goes through rosettasciio's lazy arrays, which are computed where they are cut.
 """
 
 import importlib
@@ -12,12 +12,10 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from orimap.tasks.calibration import Axis
 from orimap.tasks.errors import InputError
 from orimap.tasks.recognise import rosettasciio_readers
-from orimap.tasks.signals import MappedFile, Signal, require_length, unknown_axes
+from orimap.tasks.signals import Signal, unknown_axes
 
 Shape = tuple[int, int]
 
@@ -51,7 +49,7 @@ def open_signals(
 
 def _open(path: Path, reader: str, dataset: str | None, scan_shape: Shape | None) -> list[Signal]:
     """Call the reader of that name."""
-    from orimap.tasks import containers
+    from orimap.tasks import containers, mapped_files
     from orimap.tasks.image_folder import open_images
 
     if reader == "HDF5":
@@ -65,11 +63,15 @@ def _open(path: Path, reader: str, dataset: str | None, scan_shape: Shape | None
     if reader == "images":
         return open_images(path)
     if reader == "npy":
-        return [_open_npy(path)]
+        return [mapped_files.open_npy(path)]
     if reader == "Blockfile":
-        return [_open_blockfile(path)]
+        return [mapped_files.open_blockfile(path)]
     if reader == "QuantumDetector":
-        return [_open_merlin(path, scan_shape)]
+        return [mapped_files.open_merlin(path, scan_shape)]
+    if reader == "HSPY":
+        signals = containers.open_hspy(path)
+        if signals:
+            return signals
     return _open_rosettasciio(path, reader, scan_shape)
 
 
@@ -174,87 +176,3 @@ def _companions(path: Path, reader: str) -> tuple[Path, ...]:
     if reader == "TVIPS":
         return tuple(beside("[0-9][0-9][0-9].tvips"))
     return (path,)
-
-
-def _open_npy(path: Path) -> Signal:
-    """Map a NumPy file."""
-    view = np.load(path, mmap_mode="r", allow_pickle=False)
-    order = "F" if view.flags.f_contiguous and not view.flags.c_contiguous else "C"
-    array = MappedFile(path, view.dtype, view.offset, view.shape, order=order)
-    return Signal(path.stem, array, unknown_axes(array.shape), (path,))
-
-
-def _open_blockfile(path: Path) -> Signal:
-    """Map a NanoMegas block file: 8-bit patterns, 6 bytes before each.
-
-    The header is little-endian: 8 bytes of marks, the offsets of the image and of the patterns,
-    flags, then four 16-bit numbers: side of a pattern, rotation, columns, rows.
-    """
-    from rsciio import blockfile
-
-    head = np.fromfile(path, dtype="u1", count=28)
-    if head.size < 28:
-        require_length(path, 28, "the header of a block file")
-    offset = int(head[12:16].view("<u4")[0])
-    side, _, columns, rows = (int(value) for value in head[20:28].view("<u2"))
-    contents = f"{rows}×{columns} patterns of {side}×{side}"
-    if not side * columns * rows:
-        raise InputError(
-            "a block file with patterns",
-            f"the header of {path.name} says {contents}",
-            "copy it again from the microscope",
-        )
-    require_length(path, offset + rows * columns * (side * side + 6), contents)
-    entry = blockfile.file_reader(str(path), lazy=True)[0]
-    record = np.dtype([("mark", "u1", 6), ("pattern", "u1", (side, side))])
-    array = MappedFile(path, record, offset, (rows, columns))
-    axes = unknown_axes(array.shape)
-    if len(entry["axes"]) == 4:
-        axes = tuple(_axis(axis) for axis in entry["axes"])
-    energy = beam_energy(entry["metadata"], entry["original_metadata"], entry["mapping"])
-    return Signal("patterns", array, axes, (path,), energy)
-
-
-def _open_merlin(path: Path, scan_shape: Shape | None) -> Signal:
-    """Map a Merlin file: the header of each frame stands before its pixels."""
-    from rsciio import quantumdetector
-
-    with path.open("rb") as file:
-        head = file.read(384).split(b",")
-    header_bytes, width, height, kind = int(head[2]), int(head[4]), int(head[5]), head[6].decode()
-    if kind not in ("U08", "U16", "U32"):
-        raise InputError(
-            "a .mib file with 8, 16 or 32 bits a pixel",
-            f"{path.name} is of kind {kind}",
-            "save it again from the Merlin software with a fixed counter depth, not raw",
-        )
-    frame = header_bytes + width * height * int(kind[1:]) // 8
-    frames, rest = divmod(path.stat().st_size, frame)
-    promised = 0
-    if frames:
-        entry = quantumdetector.file_reader(str(path), lazy=True)[0]
-        facts = entry["original_metadata"].get("hdr_file") or {}
-        promised = int(facts.get("Frames in Acquisition (Number)") or 0)
-    if rest or frames < max(1, promised):
-        raise InputError(
-            f"{promised or 'whole'} frames of {frame:,} bytes each in {path.name}",
-            f"{frames} whole frames and {rest:,} bytes over: the file is cut short",
-            "copy it again from the microscope",
-        )
-    header = path.with_suffix(".hdr")
-    files, notes = (path, header), ()
-    if not header.exists():
-        files, notes = (
-            (path,),
-            (f"{header.name} is missing: the scan's shape is a guess from times",),
-        )
-    shape: tuple[int, ...] = (frames,)
-    if scan_shape is None:
-        shape = tuple(int(n) for n in entry["data"].shape[:-2])
-    pixels = (f">u{int(kind[1:]) // 8}", (height, width))
-    record = np.dtype([("head", "V", header_bytes), ("pattern", *pixels)])
-    array = MappedFile(path, record, 0, shape, upside_down=True)
-    axes = tuple(
-        Axis("", size, navigate=number < len(shape)) for number, size in enumerate(array.shape)
-    )
-    return Signal("patterns", array, axes, files, notes=notes)

@@ -45,17 +45,6 @@ def test_help_shows_examples_and_every_command():
     assert all(name in answer.stdout for name in ("demo", "simulate", "info", "run", "report"))
 
 
-def test_help_loads_nothing_heavy():
-    script = (
-        "import sys\nfrom orimap.flows import cli\n"
-        "try:\n    sys.argv = ['orimap', '--help']\n    cli.main()\nexcept SystemExit:\n    pass\n"
-        "heavy = {'numpy', 'dask', 'distributed', 'prefect', 'matplotlib', 'zarr', 'sklearn'}\n"
-        "print('heavy:', sorted(heavy & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1] == "heavy: []"
-
-
 def test_version():
     assert _call("--version").stdout.split() == ["orimap", "0.1.0"]
 

@@ -8,6 +8,7 @@ import pytest
 import zarr
 
 from orimap.tasks.acquisition import describe, open_acquisition
+from orimap.tasks.containers import open_hspy
 from orimap.tasks.errors import InputError
 from orimap.tasks.image_folder import natural_order
 
@@ -128,6 +129,72 @@ def test_hspy_brings_calibration_and_beam_energy(tmp_path, small_scan):
     np.testing.assert_array_equal(acquisition.read(ALL, ALL), small_scan)
     (tmp_path / "scan.hspy").rename(tmp_path / "renamed.h5")
     assert open_acquisition(tmp_path / "renamed.h5").reader == "HSPY"
+
+
+def as_rosettasciio_tells(path):
+    """Title, beam energy, axes and values of every data set of a .hspy file."""
+    from rsciio import hspy
+
+    told = []
+    for entry in hspy.file_reader(str(path)):
+        axes = [
+            (a["name"] or "", a["size"], a["scale"], a["units"] or "", a["navigate"])
+            for a in entry["axes"]
+        ]
+        microscope = entry["metadata"].get("Acquisition_instrument", {}).get("TEM", {})
+        energy = microscope.get("beam_energy")
+        told.append((entry["metadata"]["General"]["title"], energy, axes, entry["data"].tolist()))
+    return told
+
+
+def as_we_tell(path):
+    told = []
+    for number, signal in enumerate(open_hspy(path)):
+        axes = [(a.name, a.size, a.scale, a.units, a.navigate) for a in signal.axes]
+        title = "" if signal.title == f"signal {number}" else signal.title
+        told.append((title, signal.beam_energy_kev, axes, signal.array[()].tolist()))
+    return told
+
+
+def test_hspy_is_understood_as_rosettasciio_does(tmp_path, small_scan):
+    from rsciio import hspy
+
+    described = signal_of(small_scan)
+    hspy.file_writer(str(tmp_path / "scan.hspy"), described)
+    assert as_we_tell(tmp_path / "scan.hspy") == as_rosettasciio_tells(tmp_path / "scan.hspy")
+    # As HyperSpy writes what has no name, no unit and no beam energy, and a second data set.
+    described["axes"][0].update(name=None, units=None)
+    described["metadata"] = {"General": {"title": ""}, "Signal": {"signal_type": ""}}
+    hspy.file_writer(str(tmp_path / "bare.hspy"), described)
+    with h5py.File(tmp_path / "bare.hspy", "r+") as file:
+        (only,) = file["Experiments"]
+        file.copy(f"Experiments/{only}", "Experiments/second")
+        file["Experiments/second/metadata/General"].attrs["title"] = np.bytes_("old text")
+    told = as_we_tell(tmp_path / "bare.hspy")
+    assert told == as_rosettasciio_tells(tmp_path / "bare.hspy")
+    assert [title for title, *_ in told] == ["", "old text"]
+    assert told[0][1:3] == (None, told[1][2])
+    assert told[0][2][0] == ("", 4, 2.0, "", True)
+
+
+def test_hspy_of_a_microscope_is_understood_as_rosettasciio_does(shared_data):
+    file = shared_data / "formats" / "sped_steel_2x2.hspy"
+    assert as_we_tell(file) == as_rosettasciio_tells(file)
+
+
+def test_hspy_of_an_older_form_is_left_to_rosettasciio(tmp_path, small_scan):
+    with h5py.File(tmp_path / "old.hspy", "w") as file:
+        file.attrs.update(file_format="HyperSpy", file_format_version="1.1")
+        group = file.create_group("Experiments/scan")
+        group.create_dataset("data", data=small_scan, chunks=True)
+        for number, axis in enumerate(signal_of(small_scan)["axes"]):
+            group.create_group(f"axis-{number}").attrs.update(axis)
+        group.create_group("mapped_parameters/TEM").attrs["beam_energy"] = 120.0
+        group.create_group("original_parameters")
+    assert open_hspy(tmp_path / "old.hspy") == []
+    acquisition = open_acquisition(tmp_path / "old.hspy")
+    assert (acquisition.reader, acquisition.beam_energy_kev) == ("HSPY", 120.0)
+    np.testing.assert_array_equal(acquisition.read(ALL, ALL), small_scan)
 
 
 def test_zspy_is_read_without_its_own_library(tmp_path, small_scan):
