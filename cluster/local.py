@@ -3,12 +3,10 @@
 import logging
 import os
 import signal
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from orimap.tasks.errors import UnavailableError
@@ -66,27 +64,10 @@ def local_client(workers: int, memory_limit: str | int | None = None) -> Iterato
         ) as cluster,
     ):
         cluster.sync(_leave_interrupts_to_the_main_process)
+        cluster.scale(workers)
         with Client(cluster) as client:
-            with _program_left_out():
-                cluster.scale(workers)
-                client.wait_for_workers(workers, timeout=START_SECONDS)
+            client.wait_for_workers(workers, timeout=START_SECONDS)
             yield client
-
-
-@contextmanager
-def _program_left_out() -> Iterator[None]:
-    """Keep workers that start meanwhile from loading the program that this process runs.
-
-    Python loads it in every process that it starts, for functions that the program itself holds.
-    Tasks are functions of modules, and for each worker the command line takes 0.2 s of processor
-    time and Prefect's engine 1 s.
-    """
-    program = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = program
 
 
 async def _leave_interrupts_to_the_main_process() -> None:

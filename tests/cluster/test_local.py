@@ -35,30 +35,6 @@ def test_workers_are_processes_of_one_thread_and_leave_nothing(tmp_path, monkeyp
     assert capfd.readouterr() == ("", "")
 
 
-PROGRAM = """
-import colorsys, sys
-from orimap.cluster.local import local_client
-
-class Own:
-    value = 3
-
-if __name__ == "__main__":
-    with local_client(1) as client:
-        print(client.submit(lambda: "colorsys" in sys.modules).result())
-        print(client.submit(lambda own: own.value, Own()).result())
-    print(sys.modules["__main__"].Own is Own)
-"""
-
-
-def test_workers_do_not_load_the_program_that_starts_them(tmp_path):
-    (tmp_path / "program.py").write_text(PROGRAM)
-    done = subprocess.run(
-        [sys.executable, tmp_path / "program.py"], capture_output=True, text=True, check=True
-    )
-    # What the program holds itself still reaches them.
-    assert done.stdout.split() == ["False", "3", "True"]
-
-
 def test_default_is_a_worker_for_each_core_that_may_be_used():
     assert available_cores() == len(os.sched_getaffinity(0))
 
