@@ -170,7 +170,7 @@ def _needs(estimate: "Estimate") -> list[tuple[str, str]]:
     return [
         ("k", "{} to {}".format(*estimate.range_of_k)),
         ("workers", str(estimate.workers)),
-        ("memory", f"at most {bytes_text(estimate.memory_bytes)}"),
+        ("memory", f"about {bytes_text(estimate.memory_bytes)} over all processes"),
         ("disk", f"at most {bytes_text(estimate.disk_bytes)}"),
         ("time", f"about {seconds:.0f} s" if seconds < 90 else f"about {seconds / 60:.0f} min"),
     ]

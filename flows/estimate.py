@@ -20,8 +20,10 @@ class Estimate:
     range_of_k : (int, int)
         First and last number of components.
     workers : int
-    memory_bytes, disk_bytes : int
-        Upper bounds, over all processes and for everything that stays.
+    memory_bytes : int
+        Over all processes, within three tenths.
+    disk_bytes : int
+        An upper bound for everything that stays.
     seconds : float
         Within a factor of three.
     """
