@@ -80,15 +80,16 @@ class Measurement:
         }
 
 
-def resident_bytes() -> int:
-    """Return the memory of this process and of all it started."""
+def resident_bytes(pid: int | None = None) -> int:
+    """Return the memory of a process (this one by default) and of all it started."""
     import psutil
 
-    me = psutil.Process()
     total = 0
-    for process in [me, *me.children(recursive=True)]:
-        with suppress(psutil.Error):
-            total += process.memory_info().rss
+    with suppress(psutil.Error):
+        first = psutil.Process(pid)
+        for process in [first, *first.children(recursive=True)]:
+            with suppress(psutil.Error):
+                total += process.memory_info().rss
     return total
 
 

@@ -1,0 +1,255 @@
+"""All that the benchmark asks of orimap. Where its functions change, only this has to follow."""
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from orimap.flows import preparation, steps
+from orimap.flows.pipeline import check, ingest_mark
+from orimap.flows.request import Request
+from orimap.flows.run import Run
+from orimap.flows.runner import NoDisplay, PlainRunner
+from orimap.tasks import fit_store, variables
+from orimap.tasks.direct_beam import direct_beam_region
+from orimap.tasks.exact import exact_pass
+from orimap.tasks.fits import Fit, fit_on_worker
+from orimap.tasks.patterns import PatternSource
+from orimap.tasks.rows import Rows
+from orimap.tasks.sketch import Weighting, poisson_weighting, sketch_patterns, sketch_rank
+from orimap.tasks.stores import RunFolder
+from orimap.tasks.streaming import Block, broadcast, map_blocks, silent
+
+SEED = 0
+NO_PENALTY = (0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A scan, ingested, with all that is known before its sweep.
+
+    Parameters
+    ----------
+    run : Run
+    patterns : PatternSource
+    weighting : Weighting
+    filled : float
+        Share of the valid pixels that are not 0.
+    """
+
+    run: Run
+    patterns: PatternSource
+    weighting: Weighting
+    filled: float
+
+    @property
+    def filled_entries(self) -> float:
+        """How many valid pixels of all patterns are not 0."""
+        return self.filled * self.patterns.positions * np.count_nonzero(self.weighting.valid)
+
+
+@dataclass
+class Sweep:
+    """What one sweep found.
+
+    Parameters
+    ----------
+    factors : dict
+        For each k scan weights (positions, k) and component patterns (k, fitted pixels) whose
+        product is the weighted matrix.
+    training_images : list of (k, valid pixels) arrays
+        Component patterns of the training half in counts, where it was fitted.
+    iterations : dict
+        Of each k, to all counts.
+    stages : dict
+        Seconds of the sketch, of all fits, and of the exact pass.
+    fit_seconds : dict
+        Seconds of the fit of each k on its worker, where they can be told.
+    """
+
+    factors: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    training_images: list[np.ndarray] = field(default_factory=list)
+    iterations: dict[int, int] = field(default_factory=dict)
+    stages: dict[str, float] = field(default_factory=dict)
+    fit_seconds: dict[int, float] = field(default_factory=dict)
+
+
+def prepare(client: Any, scan_file: Path, folder: Path, ks: Sequence[int]) -> Prepared:
+    """Ingest a scan as ``orimap run`` does, or take up what an earlier call has ingested."""
+    request = Request.read(
+        file=scan_file, output=folder, k=(ks[0], ks[-1]), seed=SEED, orchestrate="never"
+    )
+    acquisition = check(request)
+    run = Run(request, acquisition, RunFolder(folder), [*ks], client, PlainRunner(NoDisplay()))
+    run.marks["ingest"] = ingest_mark(request, acquisition)
+    run.folder.prepare()
+    for step in (preparation.ingest, preparation.centre, preparation.filter_patterns):
+        step(run, silent)
+    found = run.folder.read("analysed")
+    mean = variables.detector_mean.read(found).values
+    valid = variables.detector_mask.read(found).values == 0
+    beam, _ = direct_beam_region(mean, valid)
+    filled = 1 - float(found.attrs["zero_fraction"])
+    return Prepared(run, run.patterns, poisson_weighting(mean, valid, beam), filled)
+
+
+def sweep(client: Any, prepared: Prepared, ks: Sequence[int], *, held_out: bool = False) -> Sweep:
+    """Sketch the patterns, fit every k, and solve every position exactly; nothing is stored."""
+    patterns, weighting = prepared.patterns, prepared.weighting
+    found, clock = Sweep(), Clock()
+    rank = sketch_rank(ks[-1], patterns.positions, int(np.prod(patterns.detector_shape)))
+    sketches = sketch_patterns(client, patterns, weighting, rank, seed=SEED, held_out=held_out)
+    found.stages["sketch"] = clock.lap()
+
+    shared = broadcast(client, sketches, weighting)
+    with ThreadPoolExecutor(len(ks)) as pool:  # they wait for Dask, they do not compute
+        waiting = {
+            k: pool.submit(fit_on_worker, client, *shared, k, NO_PENALTY, keep_fits)
+            for k in sorted(ks, reverse=True)
+        }
+        fits = {k: waiting[k].result() for k in ks}
+    found.stages["fits"] = clock.lap()
+
+    halves = [[fits[k][half].images for k in ks] for half in range(1 + held_out)]
+    entries = prepared.filled_entries
+    passed = exact_pass(client, patterns, weighting, halves, seed=SEED, entries=entries)
+    found.stages["exact pass"] = clock.lap()
+
+    found.iterations = {k: fits[k][0].iterations for k in ks}
+    found.training_images = halves[1] if held_out else []
+    for k, weights, images in zip(ks, passed.weights, halves[0], strict=True):
+        found.factors[k] = weighted(weights, images, sketches[0].row_factor, weighting)
+    return found
+
+
+def keep_fits(_k: int, fits: list[Fit], _weighting: Weighting) -> list[Fit]:
+    """Hand the fits of one k back to who asked for them."""
+    return fits
+
+
+def sweep_as_run(prepared: Prepared) -> Sweep:
+    """Do the steps of ``orimap run``: both halves of the counts, everything stored."""
+    run = prepared.run
+    run.request = run.request.model_copy(update={"restart": True})
+    found, clock = Sweep(), Clock()
+    steps.sketch(run, silent)
+    found.stages["sketch"] = clock.lap()
+    steps.fit(run)
+    found.stages["fits"] = clock.lap()
+    steps.score(run, silent)
+    found.stages["exact pass"] = clock.lap()
+
+    stored = run.folder.read("sketch")
+    row_factor = fit_store.read_sketch(stored, prepared.weighting).row_factor
+    for k in run.ks:
+        fit = run.folder.read(fit_store.fit_group(k))
+        images = variables.component_pattern.read(fit).values[:, prepared.weighting.valid]
+        weights = variables.scan_weight.read(fit).values.reshape(-1, k)
+        found.factors[k] = weighted(weights, images, row_factor, prepared.weighting)
+        found.iterations[k] = int(fit.attrs["iterations"])
+    return found
+
+
+def weighted(
+    weights: np.ndarray, images: np.ndarray, row_factor: np.ndarray, weighting: Weighting
+) -> tuple[np.ndarray, np.ndarray]:
+    """Turn weights and component images in counts into factors of the weighted matrix."""
+    fitted = weighting.fitted
+    return weights * row_factor[:, None], images[:, fitted] * weighting.pixel[fitted]
+
+
+def weighted_rows(prepared: Prepared, half: bool = False) -> Iterator[tuple[np.ndarray, Rows]]:
+    """Yield the matrix that all contestants factorise, a few rows at once.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    half : bool
+        The training half of the counts instead of all.
+
+    Yields
+    ------
+    positions : array of int
+    rows : (positions, fitted pixels) array or CSR matrix
+    """
+    patterns, weighting = prepared.patterns, prepared.weighting
+    for block in patterns.blocks():
+        for piece in patterns.batches(block):
+            rows = patterns.rows(piece, weighting.valid)
+            if half:
+                rows = patterns.halves(piece, weighting.valid, SEED, rows)[0]
+            whole = weighting.apply(rows, weighting.row_factor(rows))
+            if not isinstance(whole, np.ndarray):
+                whole = whole.tocsr()
+            yield patterns.position_numbers(piece), whole[:, np.flatnonzero(weighting.fitted)]
+
+
+def component_sums(prepared: Prepared, patterns: np.ndarray) -> np.ndarray:
+    """Return the counts in each component pattern (k, fitted pixels) of the weighted matrix."""
+    weighting = prepared.weighting
+    return patterns @ (1 / weighting.pixel[weighting.fitted])
+
+
+def held_out_deviance(client: Any, prepared: Prepared, images: list[np.ndarray]) -> list[float]:
+    """Return the Poisson deviance of the test half a position and fitted pixel, for every k.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    prepared : Prepared
+    images : list of (k, valid pixels) arrays
+        Component patterns in counts, found in the training half. The weights are solved for in
+        the training half by the same function, whoever found the patterns.
+    """
+    entries = prepared.filled_entries
+    both = [images, images]  # those of all counts are not asked about
+    passed = exact_pass(
+        client, prepared.patterns, prepared.weighting, both, seed=SEED, entries=entries
+    )
+    fitted = np.count_nonzero(prepared.weighting.fitted)
+    return [float(of_k.mean() / fitted) for of_k in passed.deviance]
+
+
+def images_in_counts(prepared: Prepared, patterns: np.ndarray) -> np.ndarray:
+    """Put component patterns (k, fitted pixels) of the weighted matrix on all valid pixels."""
+    weighting = prepared.weighting
+    images = np.zeros((len(patterns), len(weighting.pixel)))
+    images[:, weighting.fitted] = patterns / weighting.pixel[weighting.fitted]
+    return images
+
+
+def read_all(client: Any, patterns: PatternSource) -> float:
+    """Return the seconds of one plain read of the store by the workers."""
+    clock = Clock()
+    for _ in map_blocks(client, read_block, patterns.blocks(), patterns):
+        pass
+    return clock.lap()
+
+
+def read_block(block: Block, patterns: PatternSource) -> int:
+    """Read one block, and nothing else."""
+    return patterns.stored(block, "raw").nbytes
+
+
+def read_here(patterns: PatternSource) -> float:
+    """Return the seconds of one plain read of the store by this process alone."""
+    clock = Clock()
+    for block in patterns.blocks():
+        read_block(block, patterns)
+    return clock.lap()
+
+
+class Clock:
+    """Tells the seconds since it was looked at last."""
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+
+    def lap(self) -> float:
+        """Return the seconds since the last lap."""
+        last, self._last = self._last, time.perf_counter()
+        return self._last - last
