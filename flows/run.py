@@ -27,7 +27,6 @@ class Run:
     acquisition: Acquisition | None
     folder: RunFolder
     ks: list[int]
-    load: Workload | None = None
     client: Any = None
     runner: StepRunner | None = None
     counts: bool = False
@@ -37,6 +36,8 @@ class Run:
     reused: set[str] = field(default_factory=set)
     # More components than the patterns span directions cannot be fitted; the sketch tells.
     most_k: int = LARGEST_K
+    # How much it will hold; known once there are workers.
+    load: Workload | None = None
 
     def note(self, text: str) -> None:
         """Record something the report must say, and show it."""

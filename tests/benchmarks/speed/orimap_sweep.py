@@ -4,12 +4,14 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from orimap.flows import preparation, steps
+from orimap.flows.extent import workload
 from orimap.flows.pipeline import check, ingest_mark
 from orimap.flows.request import Request
 from orimap.flows.run import Run
@@ -17,11 +19,14 @@ from orimap.flows.runner import NoDisplay, PlainRunner
 from orimap.tasks import fit_store, variables
 from orimap.tasks.direct_beam import direct_beam_region
 from orimap.tasks.exact import exact_pass
-from orimap.tasks.fits import Fit, fit_on_worker
+from orimap.tasks.fits import fit_on_worker
 from orimap.tasks.patterns import PatternSource
+from orimap.tasks.predictions import Stack
 from orimap.tasks.rows import Rows
-from orimap.tasks.sketch import Weighting, poisson_weighting, sketch_patterns, sketch_rank
-from orimap.tasks.stores import RunFolder
+from orimap.tasks.sizes import sketch_rank
+from orimap.tasks.sketch import Weighting, poisson_weighting, sketch_patterns
+from orimap.tasks.sparse_store import opened
+from orimap.tasks.stores import RunFolder, open_group, write_group
 from orimap.tasks.streaming import Block, broadcast, map_blocks, silent
 
 SEED = 0
@@ -85,6 +90,7 @@ def prepare(client: Any, scan_file: Path, folder: Path, ks: Sequence[int]) -> Pr
     )
     acquisition = check(request)
     run = Run(request, acquisition, RunFolder(folder), [*ks], client, PlainRunner(NoDisplay()))
+    run.load = workload(request, acquisition)
     run.marks["ingest"] = ingest_mark(request, acquisition)
     run.folder.prepare()
     for step in (preparation.ingest, preparation.centre, preparation.filter_patterns):
@@ -98,37 +104,53 @@ def prepare(client: Any, scan_file: Path, folder: Path, ks: Sequence[int]) -> Pr
 
 
 def sweep(client: Any, prepared: Prepared, ks: Sequence[int], *, held_out: bool = False) -> Sweep:
-    """Sketch the patterns, fit every k, and solve every position exactly; nothing is stored."""
+    """Sketch the patterns, fit every k, and solve every position exactly.
+
+    Sketch and fits go through a store on disk, as they do in a run.
+    """
     patterns, weighting = prepared.patterns, prepared.weighting
+    store = prepared.run.folder.root / "sweep.zarr"
+    groups = ["sketch", "sketch_training"][: 1 + held_out]
     found, clock = Sweep(), Clock()
     rank = sketch_rank(ks[-1], patterns.positions, int(np.prod(patterns.detector_shape)))
     sketches = sketch_patterns(client, patterns, weighting, rank, seed=SEED, held_out=held_out)
+    for group, sketch in zip(groups, sketches, strict=True):
+        ds = fit_store.sketch_dataset(sketch, weighting, patterns.scan_shape)
+        write_group(store, group, ds, "made")
     found.stages["sketch"] = clock.lap()
 
-    shared = broadcast(client, sketches, weighting)
+    shared = client.submit(fit_store.read_sketches, store, groups, pure=False)
+    (weights_of_pixels,) = broadcast(client, weighting)
+    keep = partial(fit_store.write_basis_fit, store, mark="made")
     with ThreadPoolExecutor(len(ks)) as pool:  # they wait for Dask, they do not compute
-        waiting = {
-            k: pool.submit(fit_on_worker, client, *shared, k, NO_PENALTY, keep_fits)
+        waiting = [
+            pool.submit(fit_on_worker, client, shared, weights_of_pixels, k, NO_PENALTY, keep)
             for k in sorted(ks, reverse=True)
-        }
-        fits = {k: waiting[k].result() for k in ks}
+        ]
+        for one in waiting:
+            one.result()
     found.stages["fits"] = clock.lap()
 
-    halves = [[fits[k][half].images for k in ks] for half in range(1 + held_out)]
-    entries = prepared.filled_entries
-    passed = exact_pass(client, patterns, weighting, halves, seed=SEED, entries=entries)
+    passed = exact_pass(
+        client,
+        patterns,
+        weighting,
+        partial(fit_store.read_stack, store=store, ks=ks, valid=weighting.valid),
+        ks,
+        held_out=held_out,
+        seed=SEED,
+        entries=prepared.filled_entries,
+    )
     found.stages["exact pass"] = clock.lap()
 
-    found.iterations = {k: fits[k][0].iterations for k in ks}
-    found.training_images = halves[1] if held_out else []
-    for k, weights, images in zip(ks, passed.weights, halves[0], strict=True):
+    for k, weights in zip(ks, passed.weights, strict=True):
+        facts = open_group(store, fit_store.basis_fit_group(k)).attrs
+        found.iterations[k] = int(facts["iterations"][0])
+        images = fit_store.read_images(store, k, weighting.valid)
         found.factors[k] = weighted(weights, images, sketches[0].row_factor, weighting)
+        if held_out:
+            found.training_images.append(fit_store.read_images(store, k, weighting.valid, 1))
     return found
-
-
-def keep_fits(_k: int, fits: list[Fit], _weighting: Weighting) -> list[Fit]:
-    """Hand the fits of one k back to who asked for them."""
-    return fits
 
 
 def sweep_as_run(prepared: Prepared) -> Sweep:
@@ -177,15 +199,12 @@ def weighted_rows(prepared: Prepared, half: bool = False) -> Iterator[tuple[np.n
     rows : (positions, fitted pixels) array or CSR matrix
     """
     patterns, weighting = prepared.patterns, prepared.weighting
-    for block in patterns.blocks():
-        for piece in patterns.batches(block):
-            rows = patterns.rows(piece, weighting.valid)
-            if half:
-                rows = patterns.halves(piece, weighting.valid, SEED, rows)[0]
-            whole = weighting.apply(rows, weighting.row_factor(rows))
-            if not isinstance(whole, np.ndarray):
-                whole = whole.tocsr()
-            yield patterns.position_numbers(piece), whole[:, np.flatnonzero(weighting.fitted)]
+    for batch in patterns.read(patterns.blocks(), weighting.valid, SEED if half else None):
+        rows = batch.train if half else batch.rows
+        whole = weighting.apply(rows, weighting.row_factor(rows))
+        if not isinstance(whole, np.ndarray):
+            whole = whole.tocsr()
+        yield batch.numbers, whole[:, np.flatnonzero(weighting.fitted)]
 
 
 def component_sums(prepared: Prepared, patterns: np.ndarray) -> np.ndarray:
@@ -206,12 +225,23 @@ def held_out_deviance(client: Any, prepared: Prepared, images: list[np.ndarray])
         the training half by the same function, whoever found the patterns.
     """
     entries = prepared.filled_entries
-    both = [images, images]  # those of all counts are not asked about
     passed = exact_pass(
-        client, prepared.patterns, prepared.weighting, both, seed=SEED, entries=entries
+        client,
+        prepared.patterns,
+        prepared.weighting,
+        partial(stack_of, images=images),  # those of all counts are not asked about
+        [len(part) for part in images],
+        held_out=True,
+        seed=SEED,
+        entries=entries,
     )
     fitted = np.count_nonzero(prepared.weighting.fitted)
     return [float(of_k.mean() / fitted) for of_k in passed.deviance]
+
+
+def stack_of(_half: int, images: list[np.ndarray]) -> Stack:
+    """Stack the same images for both halves, on a worker."""
+    return Stack.of(images)
 
 
 def images_in_counts(prepared: Prepared, patterns: np.ndarray) -> np.ndarray:
@@ -231,8 +261,8 @@ def read_all(client: Any, patterns: PatternSource) -> float:
 
 
 def read_block(block: Block, patterns: PatternSource) -> int:
-    """Read one block, and nothing else."""
-    return patterns.stored(block, "raw").nbytes
+    """Read one block of dense patterns, and nothing else."""
+    return opened(patterns.store, "raw", "pattern_intensity")[block.slices].nbytes
 
 
 def read_here(patterns: PatternSource) -> float:
