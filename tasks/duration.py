@@ -2,8 +2,8 @@
 
 import math
 
-# Fitted to whole runs with k from 1 to 20 on two cores (tests/benchmarks/durations.py). Other
-# machines differ by a factor of two, scans that are hard to fit or dense by another.
+# Fitted to whole runs with k from 1 to 20 on two cores (tests/benchmarks/speed/whole_runs.py).
+# Other machines differ by a factor of two, scans that are hard to fit or dense by another.
 START_SECONDS = 30  # starting workers, comparing components, baseline, report
 SECONDS_PER_GIGAPIXEL = 330  # all passes and fits, one core
 REGISTERING_SECONDS_PER_GIGAPIXEL = 140  # ePattern: all counts and both halves, 3 ms for 256×256

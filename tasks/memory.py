@@ -3,7 +3,7 @@
 What a process holds at once follows from a few sizes: a chunk of patterns, a batch of rows, a table
 of pixels times directions or components. None grows with the scan but the maps and weights that
 the command gathers. The factors below say how many of each a step holds; they were read off the
-code, and the measurements beside them (tests/benchmarks/memory.py) tell how well they hold.
+code, and tests/benchmarks/speed/whole_runs.py measures how well they hold.
 """
 
 import math
