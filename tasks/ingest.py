@@ -1,9 +1,9 @@
 """Stream an acquisition into ``patterns.zarr`` and verify every chunk against the source.
 
 Each Dask task reads one block of scan positions, crops and bins it, writes it as one chunk, reads
-the chunk back and compares checksums. Counts that are mostly zero are written in their sparse form
-as well, which is what the passes then read. What the block tells about defects is summed up on the
-way, so that the source is read once, but for a few patterns that show where the direct beam lies.
+the chunk back and compares. Counts that are mostly zero are written in their sparse form as well,
+which is what the passes then read. What the block tells about defects is summed up on the way, so
+that the source is read once, but for a few patterns that show where the direct beam lies.
 """
 
 import math
@@ -20,7 +20,9 @@ import zarr
 
 from orimap.tasks import defects, sparse_store, stores, variables
 from orimap.tasks.acquisition import Acquisition
+from orimap.tasks.block_sums import Roles, sum_block
 from orimap.tasks.defects import BeamDisc
+from orimap.tasks.entries import Entries
 from orimap.tasks.errors import InputError
 from orimap.tasks.reduction import (
     Region,
@@ -30,14 +32,7 @@ from orimap.tasks.reduction import (
     stored_dtype,
     whole_or_part,
 )
-from orimap.tasks.scan_statistics import (
-    SourceFaults,
-    clean,
-    disc_intensity,
-    region_cuts,
-    sum_patterns,
-    total_intensity,
-)
+from orimap.tasks.scan_statistics import SourceFaults, clean, region_cuts
 from orimap.tasks.scan_totals import BlockRecord, ScanTotals
 from orimap.tasks.sizes import SPARSE_BELOW
 from orimap.tasks.streaming import (
@@ -49,6 +44,7 @@ from orimap.tasks.streaming import (
     plan_blocks,
     silent,
 )
+from orimap.tasks.verified_write import write_verified
 
 # Patterns read beforehand, evenly spread over the scan, to find the direct beam and candidates
 # for hot pixels.
@@ -135,48 +131,52 @@ class IngestPlan:
 
 def ingest_block(block: Block, plan: IngestPlan) -> BlockRecord:
     """Read, reduce, write and verify one block; runs on a worker."""
-    patterns = np.empty(
-        (block.y1 - block.y0, block.x1 - block.x0, *plan.detector_shape), plan.dtype
-    )
-    faults = SourceFaults()
+    patterns, faults = _read_block(block, plan)
+    checksum = zlib.crc32(patterns)
+    entries = None
+    if plan.sparse:
+        entries = Entries.of(patterns.reshape(block.positions, -1))
+        if faults is None:
+            faults = SourceFaults.listed(entries, plan.acquisition.dtype, plan.detector_shape)
+    cuts = region_cuts(plan.scan_shape, plan.detector_shape)
+    roles = Roles(plan.beam, plan.used, plan.candidates)
+    sums = sum_block(patterns, block, cuts, roles, entries)
+    write_verified(plan.store, block, patterns, entries)
+    return BlockRecord(block, checksum, sums, faults)
+
+
+def _read_block(block: Block, plan: IngestPlan) -> tuple[np.ndarray, SourceFaults | None]:
+    """Read and reduce one block.
+
+    Returns
+    -------
+    patterns : (scan_y, scan_x, detector_y, detector_x) array
+    faults : SourceFaults or None
+        None where the lists of what is not zero tell as much.
+    """
+    source_kind = plan.acquisition.dtype.kind
+    listed = plan.sparse and plan.bin == 1 and source_kind in "iu"
+    faults = None if listed else SourceFaults()
     y0, y1, x0, x1 = plan.crop
+    patterns = None
     for rows, columns in _pieces(block, plan):
         source = plan.acquisition.read(
             slice(rows.start + plan.roi[0], rows.stop + plan.roi[0]),
             slice(columns.start + plan.roi[2], columns.stop + plan.roi[2]),
         )[:, :, y0:y1, x0:x1]
-        faults = faults.merge(SourceFaults.of(source))
-        place = (
-            slice(rows.start - block.y0, rows.stop - block.y0),
-            slice(columns.start - block.x0, columns.stop - block.x0),
-        )
-        patterns[place] = reduce_patterns(source, plan.bin, plan.dtype)
+        if faults is not None:
+            faults = faults.merge(SourceFaults.of(source))
+        reduced = reduce_patterns(source, plan.bin, plan.dtype)
         del source
-    checksum = zlib.crc32(patterns)
-    # Chunks of nothing but zeros are written too: a missing one must mean that it was lost.
-    with zarr.config.set({"array.write_empty_chunks": True}):
-        array = sparse_store.opened(plan.store, "raw", "pattern_intensity")
-        array[block.slices] = patterns
-    same = zlib.crc32(np.ascontiguousarray(array[block.slices])) == checksum
-    if plan.sparse:
-        entries = sparse_store.write_block(plan.store, block, patterns)
-        same = same and entries.equals(sparse_store.read_blocks(plan.store, [block]))
-    if not same:
-        raise OSError(
-            f"the chunk of rows {block.y0} to {block.y1} and columns {block.x0} to {block.x1} "
-            f"reads back differently from what was written to {plan.store}: check the disk"
+        scan = (block.y1 - block.y0, block.x1 - block.x0)
+        if reduced.shape[:2] == scan:
+            return reduced, faults
+        if patterns is None:
+            patterns = np.empty((*scan, *plan.detector_shape), plan.dtype)
+        patterns[Block(rows.start, rows.stop, columns.start, columns.stop).slices_in(block)] = (
+            reduced
         )
-    cuts = region_cuts(plan.scan_shape, plan.detector_shape)
-    candidates = patterns[:, :, plan.candidates[:, 0], plan.candidates[:, 1]]
-    return BlockRecord(
-        block,
-        checksum,
-        disc_intensity(patterns, plan.beam),
-        total_intensity(patterns, plan.used),
-        clean(candidates).astype(np.float64),
-        sum_patterns(patterns, block, cuts),
-        faults,
-    )
+    return patterns, faults
 
 
 def ingest_acquisition(

@@ -6,17 +6,16 @@ come from any worker. Values that are negative or not finite count as 0 here.
 
 from dataclasses import dataclass, field
 
+import numba
 import numpy as np
 
-from orimap.tasks.defects import BeamDisc, is_full_scale
-from orimap.tasks.streaming import Block
+from orimap.tasks.defects import is_full_scale
+from orimap.tasks.entries import Entries
 
 # The scan is divided into 4×4 parts, of which every pixel's sum is kept (34 MB for a detector of
 # 512×512); into 2×2 where the detector is larger than that.
 REGIONS_A_SIDE = 4
 LARGE_DETECTOR_PX = 512 * 512
-# Patterns turned into floating point at once.
-PIECE_BYTES = 8_000_000
 
 
 def clean(patterns: np.ndarray) -> np.ndarray:
@@ -76,12 +75,26 @@ class SourceFaults:
             found.negative = _count(patterns < 0)
         if kind in "iu":
             found.largest = int(patterns.max())
-            reached = patterns == found.largest
-            found.often = int(np.count_nonzero(reached))
+            found.often, found.next_often = count_two(patterns.ravel(), found.largest)
             if is_full_scale(found.largest, patterns.dtype):
-                found.saturated = _count(reached)
-            if found.largest > np.iinfo(patterns.dtype).min:
-                found.next_often = int(np.count_nonzero(patterns == found.largest - 1))
+                found.saturated = _count(patterns == found.largest)
+        return found
+
+    @classmethod
+    def listed(cls, entries: Entries, dtype: np.dtype, shape: tuple[int, int]) -> "SourceFaults":
+        """Look through integers of kind ``dtype`` of which those that are not zero are listed."""
+        zeros = (len(entries.indptr) - 1) * shape[0] * shape[1] - len(entries.value)
+        found = cls()
+        if dtype.kind == "i":
+            found.negative = _count_listed(entries, entries.value < 0, shape)
+        found.largest = int(
+            entries.value.max(initial=0 if zeros else np.iinfo(entries.value.dtype).min)
+        )
+        found.often, found.next_often = count_two(entries.value, found.largest)
+        found.often += zeros * (found.largest == 0)
+        found.next_often += zeros * (found.largest == 1)
+        if is_full_scale(found.largest, dtype):
+            found.saturated = _count_listed(entries, entries.value == found.largest, shape)
         return found
 
     def merge(self, other: "SourceFaults") -> "SourceFaults":
@@ -138,87 +151,30 @@ class PatternSums:
             self.maximum = np.maximum(self.maximum, other.maximum)
 
 
-def sum_patterns(
-    patterns: np.ndarray, block: Block, cuts: tuple[np.ndarray, np.ndarray]
-) -> PatternSums:
-    """Sum up the patterns of one block.
-
-    Parameters
-    ----------
-    patterns : (scan_y, scan_x, detector_y, detector_x) array
-        Cleaned or not; negative values and those that are not finite count as 0.
-    block : Block
-        Where they lie in the scan.
-    cuts : pair of arrays
-        From `region_cuts`.
-    """
-    if patterns.shape[1] == 1 < patterns.shape[0] and cuts[1][-1] == 1:
-        return _sum_rows(patterns.swapaxes(0, 1), (block.x0, block.y0), cuts[::-1])
-    return _sum_rows(patterns, (block.y0, block.x0), cuts)
-
-
-def _sum_rows(
-    patterns: np.ndarray, origin: tuple[int, int], cuts: tuple[np.ndarray, np.ndarray]
-) -> PatternSums:
-    """Sum up rows of patterns, in pieces small enough to be turned into floating point."""
-    shape = patterns.shape[2:]
-    found = PatternSums(squares=np.zeros(shape), pairs=np.zeros(shape))
-    step = max(1, PIECE_BYTES // (4 * shape[0] * shape[1]))
-    rows, columns = cuts
-    width = patterns.shape[1]
-    inner = columns[(columns > origin[1]) & (columns < origin[1] + width)] - origin[1]
-    starts = sorted({*range(0, width, step), *(int(c) for c in inner)})
-    for number, row in enumerate(patterns):
-        region_row = int(np.searchsorted(rows, origin[0] + number, side="right")) - 1
-        for start, stop in zip(starts, [*starts[1:], width], strict=True):
-            # One pattern more than are summed, for the pair across the cut.
-            piece = clean(row[start : min(stop + 1, width)])
-            own = piece[: stop - start]
-            region_column = int(np.searchsorted(columns, origin[1] + start, side="right")) - 1
-            region = region_row * (len(columns) - 1) + region_column
-            total = own.sum(axis=0, dtype=np.float64)
-            found.regions[region] = _add(found.regions.get(region), total)
-            largest = own.max(axis=0)
-            found.maximum = largest if found.maximum is None else np.maximum(found.maximum, largest)
-            found.zeros += own.size - int(np.count_nonzero(own))
-            if len(piece) > 1:
-                values = piece.astype(np.float32)
-                change = np.diff(values, axis=0)
-                found.squares += np.einsum("pyx,pyx->yx", change, change)
-                # Each pattern belongs to two pairs, the first and the last to one.
-                found.pairs += 2 * total - values[0]
-                found.pairs += values[-1] if len(piece) > len(own) else -values[-1]
-    return found
-
-
-def disc_intensity(patterns: np.ndarray, beam: BeamDisc) -> np.ndarray:
-    """Return the intensity within the direct beam's disc, as (scan_y, scan_x) float32."""
-    shape = patterns.shape[2:]
-    y0, x0 = (max(0, int(centre - beam.radius)) for centre in (beam.y, beam.x))
-    y1, x1 = (int(centre + beam.radius) + 2 for centre in (beam.y, beam.x))
-    inside = beam.mask(shape)[y0:y1, x0:x1]
-    cut = clean(patterns[:, :, y0:y1, x0:x1])
-    return np.einsum("abyx,yx->ab", cut.astype(np.float64), inside.astype(np.float64)).astype(
-        np.float32
-    )
-
-
-def total_intensity(patterns: np.ndarray, used: np.ndarray) -> np.ndarray:
-    """Return the sum of the pixels that are ``used``, as (scan_y, scan_x) float64."""
-    everywhere = bool(used.all())
-    totals = np.empty(patterns.shape[:2])
-    for number, row in enumerate(patterns):
-        values = clean(row)
-        if everywhere:
-            totals[number] = values.sum(axis=(1, 2), dtype=np.float64)
-        else:
-            totals[number] = values[:, used].sum(axis=1, dtype=np.float64)
-    return totals
+@numba.njit(cache=True, nogil=True)
+def count_two(values, largest):  # noqa: ANN001, ANN201
+    """Return how many integers are the largest, and how many are one less."""
+    often, next_often = 0, 0
+    for i in range(np.uintp(len(values))):
+        below = np.int64(largest) - np.int64(values[i])
+        often += below == 0
+        next_often += below == 1
+    return often, next_often
 
 
 def _count(found: np.ndarray) -> np.ndarray | None:
     """Count along the scan axes; None where there is nothing."""
     return np.count_nonzero(found, axis=(0, 1)).astype(np.int64) if found.any() else None
+
+
+def _count_listed(
+    entries: Entries, chosen: np.ndarray, shape: tuple[int, int]
+) -> np.ndarray | None:
+    """Count the chosen entries a pixel; None where there is none."""
+    if not chosen.any():
+        return None
+    counts = np.bincount(entries.pixel[chosen], minlength=shape[0] * shape[1])
+    return counts.reshape(shape).astype(np.int64)
 
 
 def _add(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:

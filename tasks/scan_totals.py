@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from orimap.tasks import defects, variables
+from orimap.tasks.block_sums import BlockSums
 from orimap.tasks.defects import BeamDisc
 from orimap.tasks.reduction import bin_counts
 from orimap.tasks.scan_statistics import (
@@ -40,22 +41,13 @@ class BlockRecord:
     block : Block
     checksum : int
         CRC-32 of the patterns as read from the source, which those read back have too.
-    bright_field : (scan_y, scan_x) float32 array
-        Intensity in the direct beam's disc.
-    total : (scan_y, scan_x) float64 array
-        Sum over the pixels that no given mask leaves out.
-    candidate_values : (scan_y, scan_x, candidate) float64 array
-        Intensity of pixels that may turn out hot.
-    sums : PatternSums
+    sums : BlockSums
     faults : SourceFaults
     """
 
     block: Block
     checksum: int
-    bright_field: np.ndarray
-    total: np.ndarray
-    candidate_values: np.ndarray
-    sums: PatternSums
+    sums: BlockSums
     faults: SourceFaults
 
 
@@ -81,10 +73,10 @@ class ScanTotals:
         """Take in one block."""
         self.blocks.append(record.block)
         self.checksums.append(record.checksum)
-        self.bright_field[record.block.slices] = record.bright_field
-        self.total[record.block.slices] = record.total
-        self.candidate_values[record.block.slices] = record.candidate_values
-        self.sums.merge(record.sums)
+        self.bright_field[record.block.slices] = record.sums.bright_field
+        self.total[record.block.slices] = record.sums.total
+        self.candidate_values[record.block.slices] = record.sums.candidate_values
+        self.sums.merge(record.sums.sums)
         self.faults = self.faults.merge(record.faults)
 
     def dataset(

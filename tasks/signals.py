@@ -82,8 +82,8 @@ class MappedFile:
         return view[..., ::-1, :] if self._upside_down else view
 
     def __getitem__(self, cut: Any) -> np.ndarray:
-        """Read a piece into memory."""
-        return np.array(self._view()[cut], subok=False)
+        """Read a piece into memory, in order and in this machine's byte order, in one go."""
+        return np.array(self._view()[cut], self.dtype.newbyteorder("="), order="C", subok=False)
 
 
 def unknown_axes(shape: tuple[int, ...]) -> tuple[Axis, ...]:

@@ -52,20 +52,14 @@ def create(
         )
 
 
-def write_block(store: Path, block: Block, patterns: np.ndarray) -> Entries:
-    """Write the patterns (scan_y, scan_x, detector_y, detector_x) of one whole block."""
-    flat = patterns.reshape(block.positions, -1)
-    entries = Entries.of(flat)
+def write_block(store: Path, block: Block, entries: Entries) -> None:
+    """Write the patterns of one whole block, in the order of its rows."""
     counts, pixel, value = (opened(store, GROUP, v.name) for v in _ARRAYS)
-    # A block of nothing but zeros is written too: a missing one must mean that it was lost.
-    with zarr.config.set({"array.write_empty_chunks": True}):
-        counts[block.slices] = np.diff(entries.indptr).reshape(
-            block.y1 - block.y0, block.x1 - block.x0
-        )
-        row, many = _row(block, counts), len(entries.value)
-        pixel[row, :many] = entries.pixel
-        value[row, :many] = entries.value
-    return entries
+    shape = (block.y1 - block.y0, block.x1 - block.x0)
+    counts[block.slices] = np.diff(entries.indptr).reshape(shape)
+    row, many = _row(block, counts), len(entries.value)
+    pixel[row, :many] = entries.pixel
+    value[row, :many] = entries.value
 
 
 def read_blocks(store: Path, blocks: list[Block]) -> Entries:
@@ -133,11 +127,15 @@ def _smallest(pixels: int) -> np.dtype:
 
 
 def opened(store: Path, group: str, name: str) -> zarr.Array:
-    """Open an array of a store; again and again it is read from memory, until it is another."""
+    """Open an array of a store; again and again it is read from memory, until it is another.
+
+    Chunks of nothing but zeros are written, too: a missing one must mean that it was lost.
+    """
     path = store / group / name
     return _opened(path, os.stat(path / "zarr.json").st_mtime_ns)
 
 
 @lru_cache(maxsize=16)
 def _opened(path: Path, _written: int) -> zarr.Array:
-    return zarr.open_array(path, mode="r+" if os.access(path, os.W_OK) else "r")
+    mode = "r+" if os.access(path, os.W_OK) else "r"
+    return zarr.open_array(path, mode=mode).with_config({"write_empty_chunks": True})

@@ -3,8 +3,9 @@ import pytest
 
 from orimap.tasks import defects
 from orimap.tasks.acquisition import open_acquisition
+from orimap.tasks.block_sums import Roles, sum_block
 from orimap.tasks.defects import BeamDisc, Fano
-from orimap.tasks.scan_statistics import region_cuts, region_positions, sum_patterns
+from orimap.tasks.scan_statistics import region_cuts, region_positions
 from orimap.tasks.streaming import Block
 
 BEAM = BeamDisc(15.5, 15.5, 2.0)
@@ -15,10 +16,17 @@ def spot(y, x, *, sigma_px=0.8, side=32):
     return np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (2 * sigma_px**2))
 
 
+def summed(scan):
+    """Sums over a whole scan."""
+    roles = Roles(BEAM, np.ones(scan.shape[2:], bool), np.zeros((0, 2), int))
+    cuts = region_cuts(scan.shape[:2], scan.shape[2:])
+    return sum_block(scan, Block(0, scan.shape[0], 0, scan.shape[1]), cuts, roles).sums
+
+
 def look(scan, beam=BEAM):
     """Hot and dead pixels and the Fano factor of a whole scan."""
     cuts = region_cuts(scan.shape[:2], scan.shape[2:])
-    sums = sum_patterns(scan, Block(0, scan.shape[0], 0, scan.shape[1]), cuts)
+    sums = summed(scan)
     regions = np.stack([sums.regions[number] for number in sorted(sums.regions)])
     hot = defects.hot_pixels(regions, region_positions(cuts), beam)
     dead = defects.dead_pixels(regions.sum(axis=0), scan.shape[0] * scan.shape[1])
@@ -126,7 +134,7 @@ def test_saturation_is_where_counting_stops(largest, often, next_often, dtype, e
 def test_the_fano_factor_of_worked_values():
     # One pixel sees 1, 3, 2: (1-3)² + (3-2)² = 5 over (1+3) + (3+2) = 9.
     scan = np.array([1, 3, 2], np.uint8).reshape(1, 3, 1, 1)
-    sums = sum_patterns(scan, Block(0, 1, 0, 3), region_cuts((1, 3), (1, 1)))
+    sums = summed(scan)
     assert defects.fano_factor(sums.squares, sums.pairs)[0, 0] == pytest.approx(5 / 9)
 
 

@@ -2,6 +2,7 @@ import zlib
 
 import numpy as np
 import pytest
+import xarray as xr
 import zarr
 
 from orimap.tasks import ingest, reduction, stores
@@ -165,8 +166,12 @@ def test_integers_that_do_not_fit_are_refused_and_leave_nothing_complete(client,
     assert stores.complete_mark(store, "raw") is None
 
 
-def test_a_chunk_that_reads_back_differently_is_an_error(opened, tmp_path, small_scan, monkeypatch):
+@pytest.mark.parametrize("broken", ["pattern_intensity", "entry_pixel", "entry_value"])
+def test_a_chunk_that_reads_back_differently_is_an_error(
+    opened, tmp_path, small_scan, monkeypatch, broken
+):
     store = tmp_path / "p.zarr"
+    write = zarr.Array.__setitem__
 
     class Here:
         """Run what a cluster would, in this process."""
@@ -177,25 +182,37 @@ def test_a_chunk_that_reads_back_differently_is_an_error(opened, tmp_path, small
     def map_here(_client, work, blocks, plan, **_):
         return (work(block, plan) for block in blocks)
 
-    def open_broken(*args, **kwargs):
-        array = zarr.open(*args, **kwargs)
-
-        class Broken:
-            nchunks_initialized = 1
-
-            def __setitem__(self, place, values):
-                array[place] = values + 1
-
-            def __getitem__(self, place):
-                return array[place]
-
-        return Broken()
+    def write_something_else(array, place, values):
+        other = array.store_path.store.root.name == broken
+        write(array, place, values + 1 if other else values)
 
     monkeypatch.setattr(ingest, "map_blocks", map_here)
-    monkeypatch.setattr(ingest.zarr, "open_array", open_broken)
+    monkeypatch.setattr(zarr.Array, "__setitem__", write_something_else)
+    mostly_zero = np.where(small_scan > 5, small_scan, 0)
     with pytest.raises(OSError, match="reads back differently"):
-        ingest_acquisition(Here(), opened(small_scan), store, "m")
+        ingest_acquisition(Here(), opened(mostly_zero), store, "m")
     assert stores.complete_mark(store, "raw") is None
+
+
+# Blocks at the edges of the scan fill their chunks only in part.
+@pytest.mark.parametrize("dtype", ["u1", "u2", "i2", "u4", "f4"])
+@pytest.mark.parametrize("chunk_bytes", [500, 1500, 10**6])
+def test_mostly_zero_or_not_the_findings_are_the_same(
+    client, opened, tmp_path, monkeypatch, dtype, chunk_bytes
+):
+    rng = np.random.default_rng(0)
+    scan = rng.integers(-3 if np.dtype(dtype).kind in "if" else 0, 9, (5, 7, 16, 17))
+    scan = np.where(rng.random(scan.shape) < 0.1, scan, 0).astype(dtype)
+    found = {}
+    for below in (0, 0.25):
+        monkeypatch.setattr(ingest, "SPARSE_BELOW", below)
+        store = tmp_path / f"{below}.zarr"
+        acquisition = opened(scan)
+        found[below] = ingest_acquisition(client, acquisition, store, "m", chunk_bytes=chunk_bytes)
+        np.testing.assert_array_equal(stored(store), scan)
+        assert (store / "sparse").exists() == (below > 0 and dtype != "f4")
+    assert found[0.25].attrs == found[0].attrs
+    xr.testing.assert_identical(found[0.25], found[0])
 
 
 @pytest.mark.parametrize("options", [{"roi": (0, 5, 0, 5)}, {"crop": (3, 3, 0, 2)}, {"bin": 4}])

@@ -6,11 +6,16 @@ import scipy.sparse as sp
 import zarr
 
 from orimap.tasks import sparse_store
+from orimap.tasks.entries import Entries
 from orimap.tasks.patterns import PatternSource
 from orimap.tasks.stores import mark_complete
 from orimap.tasks.streaming import Block, plan_blocks
 
 SCAN, DETECTOR = (5, 7), (6, 9)
+
+
+def listed(patterns):
+    return Entries.of(patterns.reshape(-1, DETECTOR[0] * DETECTOR[1]))
 
 
 @pytest.fixture
@@ -30,7 +35,7 @@ def write(store_patterns):
         source = store_patterns(values, block_shape)
         sparse_store.create(source.store, SCAN, block_shape, values.shape[2:], values.dtype)
         for block in plan_blocks(SCAN, block_shape):
-            sparse_store.write_block(source.store, block, values[block.slices])
+            sparse_store.write_block(source.store, block, listed(values[block.slices]))
         mark_complete(source.store, "sparse", "raw")
         return PatternSource.open(source.store, "raw")
 
@@ -94,7 +99,7 @@ def test_an_array_that_was_replaced_is_opened_anew(write, counts, store_patterns
     assert source.stored(Block(0, 1, 0, 1), "raw").dtype == np.uint16
     other = (counts + 1).astype(np.uint32)
     sparse_store.create(source.store, SCAN, (5, 7), DETECTOR, other.dtype)
-    sparse_store.write_block(source.store, Block(0, 5, 0, 7), other)
+    sparse_store.write_block(source.store, Block(0, 5, 0, 7), listed(other))
     np.testing.assert_array_equal(
         sparse_store.read_dense(source.store, Block(0, 5, 0, 7), DETECTOR), other
     )
