@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orimap.cluster import credentials
+from orimap.cluster.environment import WORKER_ENVIRONMENT
 from orimap.cluster.job_ledger import JobLedger
 from orimap.cluster.job_watch import JobWatch
 from orimap.cluster.jobqueue import load_jobqueue
@@ -33,7 +34,6 @@ PLAIN_PATH = re.compile(r"[\w./@+=,:-]+")
 # Of workers as of scheduler: pages that anybody can read stay on their own machine.
 OWN_MACHINE = "127.0.0.1:0"
 CLOSE_SECONDS = 30  # workers are cancelled by then; a batch system allows little more before a kill
-ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 LOGS = "logs"
 CLASSES = {
     "slurm": "SLURMCluster",
@@ -187,7 +187,7 @@ def worker_settings(
             *extra, *dashboard, *lifetime, *credentials.worker_options(private),
         ],
         "job_script_prologue": [
-            *(f"export {variable}=1" for variable in ONE_THREAD),
+            *(f"export {name}={value}" for name, value in WORKER_ENVIRONMENT.items()),
             *setting("job_script_prologue", []),
         ],
         "scheduler_options": {

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
+from orimap.cluster.environment import WORKER_ENVIRONMENT
 from orimap.tasks.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -42,13 +43,10 @@ def local_client(workers: int, memory_limit: str | int | None = None) -> Iterato
     from distributed import Client, LocalCluster
     from distributed.system import MEMORY_LIMIT
 
-    one_thread = dict.fromkeys(
-        ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), 1
-    )
     # What goes wrong in a task reaches us with its result; the rest is noise as workers close.
     no_noise = {"DASK_LOGGING__DISTRIBUTED": "critical"}
     environment = dask.config.get("distributed.nanny.pre-spawn-environ", {})
-    environment = {**environment, **one_thread, **no_noise}
+    environment = {**environment, **WORKER_ENVIRONMENT, **no_noise}
     with (
         tempfile.TemporaryDirectory(prefix="orimap-", ignore_cleanup_errors=True) as folder,
         dask.config.set({"distributed.nanny.pre-spawn-environ": environment}),

@@ -17,7 +17,8 @@ def _surroundings():
     import os
 
     threads = [os.environ.get(f"{name}_NUM_THREADS") for name in ("OMP", "MKL", "OPENBLAS")]
-    return os.getpid(), threads
+    memory = [os.environ.get(f"MALLOC_{name}_THRESHOLD_") for name in ("TRIM", "MMAP")]
+    return os.getpid(), threads, memory
 
 
 def test_workers_are_processes_of_one_thread_and_leave_nothing(tmp_path, monkeypatch, capfd):
@@ -26,8 +27,9 @@ def test_workers_are_processes_of_one_thread_and_leave_nothing(tmp_path, monkeyp
         found = client.run(_surroundings)
         folders = client.run(lambda dask_worker: dask_worker.local_directory).values()
         assert sorted(client.nthreads().values()) == [1, 1]
-        assert len({pid for pid, _ in found.values()} | {os.getpid()}) == 3
-        assert all(threads == ["1", "1", "1"] for _, threads in found.values())
+        assert len({pid for pid, *_ in found.values()} | {os.getpid()}) == 3
+        assert all(threads == ["1", "1", "1"] for _, threads, _ in found.values())
+        assert all(memory == ["16777216", "4194304"] for *_, memory in found.values())
         assert client.dashboard_link.startswith("http://127.0.0.1:")
         assert client.scheduler.address.startswith("tcp://127.0.0.1:")
     assert not any(Path(folder).exists() for folder in folders)
