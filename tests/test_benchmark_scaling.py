@@ -1,6 +1,7 @@
 """The model of a cluster in the benchmark of scaling, on cases worked by hand."""
 
 import importlib
+import json
 import sys
 from pathlib import Path
 
@@ -167,3 +168,67 @@ def test_what_was_waited_for_adds_up_to_the_time(run):
     )
     assert sum(found.waited.values()) == pytest.approx(found.seconds)
     assert all(0 <= share <= 1 for share in found.busy.values())
+
+
+def test_steps_one_after_the_other_add_up(script, run):
+    found = script("predict").together([run([3] * 4, 2), run([1] * 10, 100, scheduler_seconds=2)])
+    assert (found.seconds, found.tasks, found.limit) == (27, 10, "scheduler")
+    assert found.busy["scheduler"] == 20 / 27
+
+
+@pytest.fixture(scope="module")
+def costs():
+    """What was measured last."""
+    return json.loads((FOLDER / "results" / "costs.json").read_text())
+
+
+def test_steps_are_cut_as_orimap_cuts_them(script, costs):
+    steps = script("workloads").Steps(script("scan").Scan((128, 128), 256), costs)
+    # 256 patterns of 128 kB a chunk, two chunks a batch of 512; 4,096 patterns a sum, at least 8.
+    assert [len(step.seconds) for step in (steps.ingest(), steps.gram(True), steps.fits())] == [
+        64,
+        8,
+        20,
+    ]
+    assert len(steps.project(True).seconds) == len(steps.held_out().seconds) == 32
+    assert steps.gram(False).result_bytes == 8 * 256**2 * 48
+
+
+def test_only_what_is_not_counts_leaves_no_half_out(script, costs):
+    steps = script("workloads").Steps(script("scan").Scan((32, 32), 128, held_out=False), costs)
+    parts = steps.of_run()
+    assert list(parts) == ["ingest", "sketch", "fits", "exact pass"]
+    assert len(parts["sketch"]) == 3
+    assert parts["exact pass"][0].command_write_bytes > 0  # nothing comes after it
+
+
+def test_nothing_is_gathered_where_workers_write(script, costs):
+    scan, way = script("scan").Scan((64, 64), 128), script("scan").Way(gathered=False)
+    plain, spread = (script("workloads").Steps(scan, costs, *ways) for ways in ((), (way,)))
+    assert spread.project(False).command_seconds == 0
+    assert sum(spread.project(False).seconds) == pytest.approx(
+        sum(plain.project(False).seconds) + plain.project(False).command_seconds
+    )
+    assert spread.project(False).result_bytes < plain.project(False).result_bytes
+
+
+def test_a_client_that_works_at_once_says_what_tasks_are(script):
+    from orimap.tasks.streaming import sum_blocks
+
+    client = script("at_once").AtOnce()
+    assert sum_blocks(client, sum, [1, 2, 3, 4], groups=2) == 10
+    assert client.seen["sum"].tasks == 2
+    assert client.seen["sum"].message_bytes < 200
+    assert client.seen["add"].last == 10
+
+
+def test_numbers_are_said_in_a_few_digits(script):
+    words = script("words")
+    assert [words.time_of(s) for s in (0.123, 12.3, 700, 20_000)] == [
+        "0.12 s",
+        "12 s",
+        "11.7 min",
+        "5.56 h",
+    ]
+    assert [words.size_of(b) for b in (9, 9_500, 2.5e12)] == ["9 B", "9.5 kB", "2.5 TB"]
+    assert [words.number_of(n) for n in (512, 2.47e6)] == ["512", "2.47 million"]
