@@ -1,0 +1,225 @@
+"""The large series: 10 TB in 10 million patterns on 64 nodes, and what of it breaks first."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cluster_step import Outcome
+from predict import CORES, MEMORY_BYTES, NODES, cluster_of, predict
+from scan import Scan, Way
+from words import markdown, number_of, size_of, time_of
+from workloads import DOUBLE, SINGLE, Steps
+
+from orimap.tasks.ingest import CANDIDATES_AT_MOST
+from orimap.tasks.memory import StepMemory, predict_steps
+from orimap.tasks.patterns import MOST_GROUPS
+
+SERIES = Scan((2500, 4000), 512, item_bytes=4, entries=4500.0)
+# The names of steps in the prediction of memory.
+MEMORY_OF = {
+    "ingest": "ingest",
+    "sketch": "sketch",
+    "fits": "fit",
+    "exact pass": "score",
+    "held-out": "score",
+}
+MOST_TASKS = 10_000
+# Fits of what is mended see a sample of positions.
+FITTED = 500_000
+BUSY = ("worker", "store", "scheduler", "command")
+
+
+def series_page(costs: Mapping[str, Any]) -> list[str]:
+    """Return the tables of the series, with what they say."""
+    memory = predict_steps(SERIES.load(SERIES.entries))
+    parts = [
+        f"orimap refuses to begin with fewer than {size_of(hungriest(memory)[1])} a worker (step "
+        f"{hungriest(memory)[0]}). What {CORES} workers a node would take without that, and then "
+        "what as many workers take as it lets in:"
+    ]
+    found = {}
+    for cores in (CORES, let_in(memory)):
+        found[cores] = predict(SERIES, costs, cluster_of(NODES * cores, costs, cores))
+        parts += [
+            f"**{NODES} nodes of {cores} workers, {MEMORY_BYTES / cores / 1e9:.0f} GB each:** "
+            f"{time_of(sum(one.seconds for one in found[cores].values()))} in all.",
+            step_table(found[cores], memory, MEMORY_BYTES / cores),
+        ]
+    way = mended_way()
+    mended = predict(SERIES, costs, cluster_of(NODES * CORES, costs), way)
+    parts += [
+        "What breaks first, and what would mend it:",
+        breaks_table(costs, found[CORES], memory),
+        f"Predicted for {NODES} nodes of {CORES} workers with all of it mended (orimap does not do "
+        f"it yet): {way.blocks_a_task} chunks a task of ingestion, their records merged; as many "
+        "groups a pass as workers; positions numbered by block; coordinates and weights not "
+        f"gathered; fits on {number_of(way.fitted_positions)} positions.",
+        comparison_table(found[CORES], mended),
+    ]
+    return parts
+
+
+def hungriest(memory: Mapping[str, StepMemory]) -> tuple[str, int]:
+    """Return the step that needs most memory of a worker, and how much."""
+    name = max(memory, key=lambda step: memory[step].worker)
+    return name, memory[name].worker
+
+
+def let_in(memory: Mapping[str, StepMemory]) -> int:
+    """Return how many workers of a node have the memory that every step needs."""
+    return min(CORES, int(MEMORY_BYTES // hungriest(memory)[1]))
+
+
+def mended_way() -> Way:
+    """Return a way that leaves nothing large to one process."""
+    workers, blocks = NODES * CORES, len(SERIES.source.blocks())
+    return Way(
+        most_groups=workers,
+        blocks_a_task=-(-blocks // workers),
+        numbering=False,
+        gathered=False,
+        fitted_positions=FITTED,
+    )
+
+
+def step_table(
+    found: Mapping[str, Outcome], memory: Mapping[str, StepMemory], worker_bytes: float
+) -> str:
+    """Return one row for each step."""
+    lines = []
+    for name, one in found.items():
+        needed = memory[MEMORY_OF[name]]
+        too_much = " **too much**" if needed.worker > worker_bytes else ""
+        longest = sorted(one.waited.items(), key=lambda item: -item[1])[:3]
+        waited = ", ".join(f"{what} {time_of(s)}" for what, s in longest if s > 0.1)
+        busy = (f"{100 * one.busy[what]:.0f}" for what in BUSY)
+        lines.append(
+            (
+                name,
+                time_of(one.seconds),
+                f"{one.tasks:,}",
+                one.limit,
+                waited,
+                " / ".join(busy),
+                size_of(one.moved["store"]),
+                size_of(one.moved["scheduler"]),
+                size_of(needed.worker) + too_much,
+                size_of(needed.command),
+            )
+        )
+    head = (
+        *("step", "time", "tasks of the largest graph", "limited by", "waited for"),
+        f"busy: {' / '.join(BUSY)}, %",
+        *("through the store", "through the scheduler", "memory of a worker", "of the command"),
+    )
+    return markdown(head, lines)
+
+
+def comparison_table(found: Mapping[str, Outcome], mended: Mapping[str, Outcome]) -> str:
+    """Return times and limits of the same steps, done in two ways."""
+    lines = [
+        (
+            name,
+            *(time_of(found[name].seconds), found[name].limit),
+            *(time_of(one.seconds), one.limit, f"{one.tasks:,}"),
+        )
+        for name, one in mended.items()
+    ]
+    lines.append(
+        (
+            *("all", time_of(sum(one.seconds for one in found.values())), ""),
+            *(time_of(sum(one.seconds for one in mended.values())), "", ""),
+        )
+    )
+    return markdown(("step", "as it is", "limited by", "mended", "limited by", "tasks"), lines)
+
+
+def breaks_table(
+    costs: Mapping[str, Any], found: Mapping[str, Outcome], memory: Mapping[str, StepMemory]
+) -> str:
+    """Say what does not bear the series, with numbers, the worst first."""
+    steps = Steps(SERIES, costs)
+    n, share, ingest = SERIES.positions, MEMORY_BYTES / CORES, found["ingest"]
+    record = steps.ingest().result_bytes
+    a_block = n / len(steps.blocks)
+    svd = costs["command"]["svd_ns"] * 1e-9 * steps.rank**2
+    numbering = steps.numbering_seconds * len(steps.blocks)
+    passes = 3 * (1 + SERIES.held_out) + 1 + SERIES.held_out
+    gathering = max(("sketch", "score"), key=lambda name: memory[name].command)
+    gathered = SINGLE * CANDIDATES_AT_MOST * n
+    lines = [
+        (
+            "memory of a worker in fits and deciding: sketches whole, n × rank each",
+            f"{size_of(memory['fit'].worker)} and {size_of(memory['decide'].worker)} of "
+            f"{size_of(share)}; orimap refuses the run",
+            f"{number_of(min(largest(share, 'fit'), largest(share, 'decide')))} patterns on "
+            f"{size_of(share)}",
+            "keep the sketch in single precision; fit on a sample of positions, for the exact "
+            "pass solves the weights of all",
+        ),
+        (
+            "records of ingestion: one of every chunk, through the scheduler into the command",
+            f"{len(steps.blocks):,} of {size_of(record)}: {size_of(ingest.moved['scheduler'])}, "
+            f"{time_of(ingest.seconds)}; workers busy {100 * ingest.busy['worker']:.0f} %",
+            f"{number_of(600 / ingest.seconds * n)} patterns take 10 min, with any number of "
+            "workers",
+            "several chunks a task and sums of pixels added on the workers, as the sketch does",
+        ),
+        (
+            f"tasks of ingestion: not grouped, above {MOST_TASKS:,}",
+            f"{len(steps.blocks):,}",
+            f"{number_of(MOST_TASKS * a_block)} patterns of this size",
+            "the same groups as the passes",
+        ),
+        (
+            "candidates for hot pixels, gathered by the command and not in the memory predicted",
+            size_of(gathered),
+            f"{number_of(MEMORY_BYTES / (gathered / n))} patterns",
+            "gather the candidates that are hot after a sample, or their sums",
+        ),
+        (
+            "fits: one task each, as long as that of the largest k",
+            f"{SERIES.k_max} of {NODES * CORES:,} workers; {time_of(found['fits'].seconds)}, "
+            f"at {steps.iterations(SERIES.k_max):.0f} iterations (both halves)",
+            f"more than {SERIES.k_max} workers are never used",
+            "a sample of positions; both halves a task each; several threads for a fit",
+        ),
+        (
+            f"passes: at most {MOST_GROUPS:,} tasks",
+            f"{MOST_GROUPS:,} for {NODES * CORES:,} workers",
+            f"{MOST_GROUPS:,} workers",
+            "at least as many groups as workers",
+        ),
+        (
+            "SVD of n × rank in the command, one after the other for both halves",
+            f"{time_of(svd * n)} each on one core",
+            f"{number_of(60 / svd)} patterns take 1 min",
+            "the rank × rank products are summed as the coordinates come; their eigenvectors do",
+        ),
+        (
+            "all positions numbered anew for every block (PatternSource.position_numbers)",
+            f"{time_of(steps.numbering_seconds)} a block, {size_of(DOUBLE * n)} for a moment; "
+            f"{time_of(numbering * passes)} of processor time in {passes} passes",
+            f"grows with n²: at {number_of(n / 10)} patterns it is a hundredth",
+            "number the rows and columns of the block alone",
+        ),
+        (
+            "memory of the command: gathers n × rank (sketch), n × components (exact pass)",
+            f"{size_of(memory['sketch'].command)} and {size_of(memory['score'].command)} of "
+            f"{size_of(MEMORY_BYTES)}",
+            f"{number_of(largest(MEMORY_BYTES, gathering, 'command'))} patterns on "
+            f"{size_of(MEMORY_BYTES)}",
+            "workers write coordinates and weights of their blocks themselves",
+        ),
+    ]
+    return markdown(("what", "here", "breaks at", "mended by"), lines, text=True)
+
+
+def largest(allowed: float, step: str, of: str = "worker") -> int:
+    """Return the largest number of patterns of which a step fits this memory."""
+    low, high = 1, 10**6
+    while high - low > 1:
+        rows = (low + high) // 2
+        scan = Scan((rows, 1000), SERIES.side, SERIES.k_max, SERIES.item_bytes)
+        needed = getattr(predict_steps(scan.load(SERIES.entries))[step], of)
+        low, high = (rows, high) if needed <= allowed else (low, rows)
+    return 1000 * low
