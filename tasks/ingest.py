@@ -9,7 +9,7 @@ that the source is read once, but for a few patterns that show where the direct 
 import math
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,16 +36,21 @@ from orimap.tasks.scan_statistics import SourceFaults, clean, region_cuts
 from orimap.tasks.scan_totals import BlockRecord, ScanTotals
 from orimap.tasks.sizes import SPARSE_BELOW
 from orimap.tasks.streaming import (
+    MOST_TASKS,
     Block,
     Progress,
     block_shape,
     broadcast,
+    in_groups,
     map_blocks,
     plan_blocks,
     silent,
 )
 from orimap.tasks.verified_write import write_verified
 
+# Neighbouring blocks whose sums over the detector travel as one, where there are many.
+BLOCKS_A_TASK = 8
+FEWEST_TASKS = 128
 # Patterns read beforehand, evenly spread over the scan, to find the direct beam and candidates
 # for hot pixels.
 SAMPLE_PATTERNS = 64
@@ -143,6 +148,26 @@ def ingest_block(block: Block, plan: IngestPlan) -> BlockRecord:
     sums = sum_block(patterns, block, cuts, roles, entries)
     write_verified(plan.store, block, patterns, entries)
     return BlockRecord(block, checksum, sums, faults)
+
+
+def blocks_a_task(blocks: int) -> int:
+    """Return how many of so many blocks one task takes in."""
+    return max(1, min(BLOCKS_A_TASK, blocks // FEWEST_TASKS), -(-blocks // MOST_TASKS))
+
+
+def ingest_blocks(blocks: Sequence[Block], plan: IngestPlan) -> list[BlockRecord]:
+    """Take in some blocks, one after the other, on a worker.
+
+    The record of the first holds what all of them add up to over the detector, which is large.
+    """
+    records: list[BlockRecord] = []
+    for block in blocks:
+        record = ingest_block(block, plan)
+        if records:
+            records[0] = records[0].with_sums_of(record)
+            record = record.without_sums()
+        records.append(record)
+    return records
 
 
 def _read_block(block: Block, plan: IngestPlan) -> tuple[np.ndarray, SourceFaults | None]:
@@ -261,9 +286,11 @@ def ingest_acquisition(
     blocks = plan_blocks(plan.scan_shape, chunk)
     (shared,) = broadcast(client, plan)
     totals = ScanTotals(plan.scan_shape, plan.detector_shape, plan.candidates)
+    groups = in_groups(blocks, blocks_a_task(len(blocks)))
     # A record of a large detector takes some 20 MB: few wait on the workers at once.
-    for record in map_blocks(client, ingest_block, blocks, shared, progress=progress, ahead=2):
-        totals.add(record)
+    for records in map_blocks(client, ingest_blocks, groups, shared, progress=progress, ahead=2):
+        for record in records:
+            totals.add(record)
     ds = totals.dataset(given, beam, acquisition.dtype, bin)
     ds.attrs.update(_facts(plan))
     ds.attrs["notes"] = [

@@ -38,6 +38,8 @@ COMPARING_BASE_BYTES = 370 * MB
 REPORT_BASE_BYTES = 560 * MB
 # The most that a pattern's list holds (the paper's limit, as in orimap.tasks.encode).
 MOST_REFLECTIONS = 150
+# The most pixels that may turn out hot (as in orimap.tasks.ingest).
+HOT_CANDIDATES = 256
 SINGLE, DOUBLE = 4, 8
 
 
@@ -172,7 +174,9 @@ def predict_steps(load: Workload) -> dict[str, StepMemory]:
     steps = {
         # The block as it is read, reduced, compressed and read back; sums and records of pixels.
         "ingest": StepMemory(
-            base + load.read_memory_bytes + 3 * chunk + 12 * image, command + 40 * image
+            base + load.read_memory_bytes + 3 * chunk + 12 * image,
+            # Of every position what pixels count that may turn out hot.
+            command + 40 * image + SINGLE * HOT_CANDIDATES * positions,
         ),
         "centre": StepMemory(base + 2 * chunk + 3 * image, command + 4 * maps + 6 * image),
         # Two tables in single precision, a sum, one that waits and one that is added to.

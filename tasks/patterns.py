@@ -23,7 +23,7 @@ from orimap.tasks.rows import Rows, as_rows, move_rows, moved, rows_of_entries
 from orimap.tasks.scan_statistics import clean
 from orimap.tasks.sizes import BATCH_BYTES, SPARSE_ENTRIES, SPARSE_PATTERNS
 from orimap.tasks.stores import complete_mark
-from orimap.tasks.streaming import Block, plan_blocks
+from orimap.tasks.streaming import Block, in_groups, plan_blocks
 from orimap.tasks.thinning import thin
 
 # A scan of few blocks is not put together to fewer tasks than this, so that every worker has some.
@@ -110,7 +110,7 @@ class PatternSource:
         # Not so many that workers would go without.
         a_batch = min(a_batch, max(1, len(blocks) // FEWEST_GROUPS))
         size = max(a_batch, -(-len(blocks) // most))
-        return [blocks[at : at + size] for at in range(0, len(blocks), size)]
+        return in_groups(blocks, size)
 
     def stored(self, block: Block, group: str) -> np.ndarray:
         """Return the patterns of a block (y, x, detector_y, detector_x) as they are stored."""
@@ -247,8 +247,8 @@ class PatternSource:
 
     def position_numbers(self, piece: Block) -> np.ndarray:
         """Return the running number of each scan position of a block."""
-        numbers = np.arange(self.positions).reshape(self.scan_shape)
-        return numbers[piece.slices].ravel()
+        rows = np.arange(piece.y0, piece.y1) * self.scan_shape[1]
+        return (rows[:, None] + np.arange(piece.x0, piece.x1)).ravel()
 
 
 def _halves(counts: Rows, numbers: np.ndarray, seed: int) -> tuple[Rows, Rows]:

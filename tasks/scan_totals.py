@@ -1,6 +1,6 @@
 """Gather what the workers tell about their blocks into the group ``acquisition``."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import xarray as xr
@@ -49,6 +49,15 @@ class BlockRecord:
     checksum: int
     sums: BlockSums
     faults: SourceFaults
+
+    def with_sums_of(self, other: "BlockRecord") -> "BlockRecord":
+        """Return this record with what another block adds over the detector; uses this one up."""
+        self.sums.sums.merge(other.sums.sums)
+        return replace(self, faults=self.faults.merge(other.faults))
+
+    def without_sums(self) -> "BlockRecord":
+        """Return this record without what it adds over the detector."""
+        return replace(self, sums=replace(self.sums, sums=PatternSums()), faults=SourceFaults())
 
 
 @dataclass

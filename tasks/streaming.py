@@ -16,6 +16,8 @@ import numpy as np
 
 Progress = Callable[[int, int], None]
 
+# No step has more tasks than this, however large the scan: Dask takes some milliseconds for each.
+MOST_TASKS = 4096
 # Sums that are added up one after the other: with many workers several such rows grow at a time.
 ADDED_IN_A_ROW = 16
 
@@ -111,17 +113,38 @@ def map_blocks(
 ) -> Iterator[Any]:
     """Yield ``work(block, *shared)`` in block order, at most ``ahead`` blocks a worker at once.
 
-    A block may be a list of blocks that one task takes together (``PatternSource.groups``).
+    A block may be a list of blocks that one task takes together (``PatternSource.groups``). Where
+    there are more than `MOST_TASKS`, a task takes several, one after the other.
 
     ``shared`` may hold futures of values that workers were handed (``broadcast``). Bounding what
     is submitted bounds what waits in memory when one block is slow.
     """
-    with closing(_in_order(client, work, blocks, shared, ahead)) as futures:
-        for done, future in enumerate(futures, start=1):
-            result = future.result()
+    parts = in_groups(blocks, -(-len(blocks) // MOST_TASKS))
+    done = 0
+    with closing(_in_order(client, _Each(work), parts, shared, ahead)) as futures:
+        for future in futures:
+            results = future.result()
             future.release()
-            progress(done, len(blocks))
-            yield result
+            for result in results:
+                done += 1
+                progress(done, len(blocks))
+                yield result
+
+
+def in_groups(blocks: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    """Cut blocks into groups of neighbours; the last may be smaller."""
+    return [blocks[at : at + size] for at in range(0, len(blocks), max(1, size))]
+
+
+@dataclass(frozen=True)
+class _Each:
+    """A task that does some work for each block of a group."""
+
+    work: Callable[..., Any]
+
+    def __call__(self, group: Sequence[Any], *shared: Any) -> list[Any]:
+        """Return what each block gives."""
+        return [self.work(block, *shared) for block in group]
 
 
 def sum_blocks(

@@ -77,7 +77,7 @@ def test_no_more_blocks_than_asked_for_are_under_way(one_worker, monkeypatch):
     for done, y in enumerate(map_blocks(one_worker, lambda b: b.y0, blocks, ahead=3)):
         assert y == done
         assert len(submitted) <= done + 3
-    assert submitted == blocks
+    assert submitted == [[block] for block in blocks]
 
 
 def test_leaving_early_cancels_what_waits(one_worker):
@@ -169,6 +169,25 @@ def test_a_block_knows_its_place():
     block = Block(2, 4, 1, 6)
     assert block.positions == 10
     assert block.slices == (slice(2, 4), slice(1, 6))
+
+
+def test_a_step_of_many_blocks_has_few_tasks(one_worker, monkeypatch):
+    monkeypatch.setattr("orimap.tasks.streaming.MOST_TASKS", 4)
+    submitted = []
+    submit = one_worker.submit
+    monkeypatch.setattr(
+        one_worker, "submit", lambda *a, **k: submitted.append(a) or submit(*a, **k)
+    )
+    heard = []
+    blocks = plan_blocks((10, 1), (1, 1))
+    found = list(
+        map_blocks(
+            one_worker, lambda b: b.y0**2, blocks, progress=lambda *place: heard.append(place)
+        )
+    )
+    assert found == [n**2 for n in range(10)]
+    assert heard == [(n, 10) for n in range(1, 11)]
+    assert len(submitted) == 4
 
 
 def test_values_survive_the_worker_that_held_them():

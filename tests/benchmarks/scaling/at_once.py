@@ -71,7 +71,9 @@ class AtOnce:
 
     def submit(self, work: Callable, *args: Any, **_: Any) -> Done:
         """Do a task."""
-        seen = self.seen[getattr(work, "__name__", type(work).__name__)]
+        # Of what is done for every block of a group, the name is that of the work.
+        inner = getattr(work, "work", work)
+        seen = self.seen[getattr(inner, "__name__", type(inner).__name__)]
         values = [arg.value if isinstance(arg, Done) else arg for arg in args]
         started = process_time()
         result = work(*values)

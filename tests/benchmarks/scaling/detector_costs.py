@@ -86,7 +86,7 @@ def ingest_costs(client: AtOnce, source: PatternSource) -> dict:
     """Return seconds and bytes of ingestion, by pattern, and of what a worker tells, by pixel."""
     pixels, plan = int(np.prod(source.detector_shape)), client.seen["_Given"].last
     ingesting = least(lambda: [ingest_block(block, plan) for block in source.blocks()])
-    record = client.seen["ingest_block"].last
+    record = client.seen["ingest_blocks"].last[0][0]
     found = record.sums
     # The blocks of a large scan lie in one of its parts each, those of this one in many.
     one_part = replace(found.sums, regions=dict([*found.sums.regions.items()][:1]))

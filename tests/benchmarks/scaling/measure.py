@@ -93,12 +93,10 @@ def fits(folder: Path) -> dict:
 
     large = PatternSource(source.store, "raw", LARGE_SCAN, (512, 512), (5, 6), sparse=True)
     blocks = large.blocks()
-    numbering = least(lambda: large.position_numbers(blocks[0])) / large.positions
     many, few = (len(cloudpickle.dumps(blocks[:n])) for n in (301, 1))
     return {
         "iterations": {k: [fit.iterations for fit in made[k]] for k in KS},
         "solve_seconds_a_position": least(solve) / rows.shape[0],
-        "numbering_ns_a_position": 1e9 * numbering,
         "message_bytes_a_block": (many - few) / 300,
         "tasks": {name: described(one, source) for name, one in tasks.items()},
     }

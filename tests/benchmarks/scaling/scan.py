@@ -74,10 +74,6 @@ class Way:
     ----------
     most_groups, most_sums : int
         Tasks of a pass at most; of a pass whose results are as large as the basis and added up.
-    blocks_a_task : int
-        Chunks that one task ingests, whose records are put together on the worker.
-    numbering : bool
-        Whether all positions of the scan are numbered anew for every block.
     gathered : bool
         Whether coordinates and weights come to the command, which decomposes and writes them alone.
         Workers would sum up products of coordinates, and write weights themselves.
@@ -87,8 +83,6 @@ class Way:
 
     most_groups: int = MOST_GROUPS
     most_sums: int = sketch.MOST_SUMS
-    blocks_a_task: int = 1
-    numbering: bool = True
     gathered: bool = True
     fitted_positions: int | None = None
 

@@ -7,7 +7,7 @@ from cluster_step import Outcome
 from predict import CORES, MEMORY_BYTES, NODES, cluster_of, predict
 from scan import Scan, Way
 from words import markdown, number_of, size_of, time_of
-from workloads import DOUBLE, SINGLE, Steps
+from workloads import SINGLE, Steps
 
 from orimap.tasks.ingest import CANDIDATES_AT_MOST
 from orimap.tasks.memory import StepMemory, predict_steps
@@ -22,7 +22,6 @@ MEMORY_OF = {
     "exact pass": "score",
     "held-out": "score",
 }
-MOST_TASKS = 10_000
 # Fits of what is mended see a sample of positions.
 FITTED = 500_000
 BUSY = ("worker", "store", "scheduler", "command")
@@ -50,8 +49,7 @@ def series_page(costs: Mapping[str, Any]) -> list[str]:
         "What breaks first, and what would mend it:",
         breaks_table(costs, found[CORES], memory),
         f"Predicted for {NODES} nodes of {CORES} workers with all of it mended (orimap does not do "
-        f"it yet): {way.blocks_a_task} chunks a task of ingestion, their records merged; as many "
-        "groups a pass as workers; positions numbered by block; coordinates and weights not "
+        f"it yet): as many groups a pass as workers; coordinates and weights not "
         f"gathered; fits on {number_of(way.fitted_positions)} positions.",
         comparison_table(found[CORES], mended),
     ]
@@ -71,11 +69,8 @@ def let_in(memory: Mapping[str, StepMemory]) -> int:
 
 def mended_way() -> Way:
     """Return a way that leaves nothing large to one process."""
-    workers, blocks = NODES * CORES, len(SERIES.source.blocks())
     return Way(
-        most_groups=workers,
-        blocks_a_task=-(-blocks // workers),
-        numbering=False,
+        most_groups=NODES * CORES,
         gathered=False,
         fitted_positions=FITTED,
     )
@@ -138,12 +133,8 @@ def breaks_table(
 ) -> str:
     """Say what does not bear the series, with numbers, the worst first."""
     steps = Steps(SERIES, costs)
-    n, share, ingest = SERIES.positions, MEMORY_BYTES / CORES, found["ingest"]
-    record = steps.ingest().result_bytes
-    a_block = n / len(steps.blocks)
+    n, share = SERIES.positions, MEMORY_BYTES / CORES
     svd = costs["command"]["svd_ns"] * 1e-9 * steps.rank**2
-    numbering = steps.numbering_seconds * len(steps.blocks)
-    passes = 3 * (1 + SERIES.held_out) + 1 + SERIES.held_out
     gathering = max(("sketch", "score"), key=lambda name: memory[name].command)
     gathered = SINGLE * CANDIDATES_AT_MOST * n
     lines = [
@@ -157,21 +148,7 @@ def breaks_table(
             "pass solves the weights of all",
         ),
         (
-            "records of ingestion: one of every chunk, through the scheduler into the command",
-            f"{len(steps.blocks):,} of {size_of(record)}: {size_of(ingest.moved['scheduler'])}, "
-            f"{time_of(ingest.seconds)}; workers busy {100 * ingest.busy['worker']:.0f} %",
-            f"{number_of(600 / ingest.seconds * n)} patterns take 10 min, with any number of "
-            "workers",
-            "several chunks a task and sums of pixels added on the workers, as the sketch does",
-        ),
-        (
-            f"tasks of ingestion: not grouped, above {MOST_TASKS:,}",
-            f"{len(steps.blocks):,}",
-            f"{number_of(MOST_TASKS * a_block)} patterns of this size",
-            "the same groups as the passes",
-        ),
-        (
-            "candidates for hot pixels, gathered by the command and not in the memory predicted",
+            "candidates for hot pixels, gathered by the command",
             size_of(gathered),
             f"{number_of(MEMORY_BYTES / (gathered / n))} patterns",
             "gather the candidates that are hot after a sample, or their sums",
@@ -194,13 +171,6 @@ def breaks_table(
             f"{time_of(svd * n)} each on one core",
             f"{number_of(60 / svd)} patterns take 1 min",
             "the rank × rank products are summed as the coordinates come; their eigenvectors do",
-        ),
-        (
-            "all positions numbered anew for every block (PatternSource.position_numbers)",
-            f"{time_of(steps.numbering_seconds)} a block, {size_of(DOUBLE * n)} for a moment; "
-            f"{time_of(numbering * passes)} of processor time in {passes} passes",
-            f"grows with n²: at {number_of(n / 10)} patterns it is a hundredth",
-            "number the rows and columns of the block alone",
         ),
         (
             "memory of the command: gathers n × rank (sketch), n × components (exact pass)",

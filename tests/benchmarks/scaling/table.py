@@ -120,7 +120,7 @@ def check_table(costs: Mapping[str, Any]) -> str:
     scan = Scan((16, 32), 128, item_bytes=4)
     steps = Steps(scan, costs)
     told = {
-        "ingest_block": [steps.ingest()],
+        "ingest_blocks": [steps.ingest()],
         "_gram": 2 * [steps.gram(False), steps.gram(True)],
         "_project": [steps.project(False), steps.project(True)],
         "_solve_and_score": [steps.exact(last=False)],

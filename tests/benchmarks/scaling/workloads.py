@@ -17,8 +17,9 @@ from scan import AS_IT_IS, Scan, Way
 
 from orimap.tasks import sketch
 from orimap.tasks.exact import LOSS_ENTRIES
+from orimap.tasks.ingest import blocks_a_task
 from orimap.tasks.sizes import sketch_rank, stack_columns
-from orimap.tasks.streaming import Block
+from orimap.tasks.streaming import Block, in_groups
 
 NS = 1e-9
 SINGLE, DOUBLE = 4, 8
@@ -71,8 +72,8 @@ class Steps:
 
     def ingest(self) -> Step:
         """Every chunk from the file to the store, verified; what is told of it goes back."""
-        of, scan, size = self.of, self.scan, self.way.blocks_a_task
-        parts = _parts(self.blocks, size)
+        of, scan, size = self.of, self.scan, blocks_a_task(len(self.blocks))
+        parts = in_groups(self.blocks, size)
         patterns = self.source.positions / len(parts)
         a_pattern = of["ingest_seconds_a_pattern"] * scan.pixels / self.nearest_pixels
         stored = self.entries / of["entries_a_pattern"]
@@ -81,7 +82,7 @@ class Steps:
         return Step(
             [a_pattern * _positions(part) + merging for part in parts],
             ahead=2,
-            message_bytes=self.message("ingest_block", size),
+            message_bytes=self.message("ingest_blocks", size),
             result_bytes=of["record_bytes_a_pixel"] * scan.pixels
             + of["record_bytes_a_pattern"] * patterns,
             # What is written is read back.
@@ -204,23 +205,13 @@ class Steps:
     def pass_seconds(self, blocks: Sequence[Block], half: bool, seconds_an_entry: float) -> float:
         """Return the time of a task that reads some blocks and does something at every entry."""
         reading = self.of["read_ns_an_entry"] + half * self.of["halves_ns_an_entry"]
-        seconds = _positions(blocks) * self.entries * (reading * NS + seconds_an_entry)
-        return seconds + self.way.numbering * len(blocks) * self.numbering_seconds
-
-    @property
-    def numbering_seconds(self) -> float:
-        """What it takes to number all positions of the scan once."""
-        return self.scan.positions * self.costs["fits"]["numbering_ns_a_position"] * NS
+        return _positions(blocks) * self.entries * (reading * NS + seconds_an_entry)
 
     def message(self, function: str, blocks: float) -> float:
         """Return the bytes of a task as it is submitted, with so many blocks."""
         measured = self.costs["fits"]
         least = measured["tasks"][function]["message_bytes"]
         return least + blocks * measured["message_bytes_a_block"]
-
-
-def _parts(blocks: list[Block], size: int) -> list[list[Block]]:
-    return [blocks[at : at + size] for at in range(0, len(blocks), size)]
 
 
 def _spread(step: Step, result_bytes: float) -> Step:
