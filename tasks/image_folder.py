@@ -29,6 +29,9 @@ def read_grey(path: Path) -> np.ndarray:
         Of the image's own kind of number. Equal channels are taken as they are; others are
         weighted as brightness (ITU-R BT.709) and rounded.
     """
+    plain = _plain_grey(path)
+    if plain is not None:
+        return plain
     from skimage.io import imread
 
     image = imread(path)
@@ -45,6 +48,19 @@ def read_grey(path: Path) -> np.ndarray:
         return np.ascontiguousarray(colours[..., 0])
     grey = colours @ np.array([0.2126, 0.7152, 0.0722])
     return np.rint(grey).astype(image.dtype) if image.dtype.kind in "iu" else grey
+
+
+def _plain_grey(path: Path) -> np.ndarray | None:
+    """Read an image of 8 bits of grey in a third of the time; None where it is anything else.
+
+    A TIFF file may hold more than one image, of which this way of reading sees the first only.
+    """
+    from PIL import Image
+
+    if path.suffix.lower() in (".tif", ".tiff"):
+        return None
+    with Image.open(path) as image:
+        return np.array(image) if image.mode == "L" else None
 
 
 class ImageStack:
