@@ -304,7 +304,7 @@ def ingest_acquisition(
             f"{array.nchunks_initialized} of {len(blocks)} chunks are in {store}: check the disk"
         )
     if plan.sparse:
-        stores.mark_complete(store, sparse_store.GROUP, mark)
+        sparse_store.finish(store, mark)
     stores.mark_complete(store, "raw", mark)
     return ds
 

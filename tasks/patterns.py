@@ -138,8 +138,9 @@ class PatternSource:
                     halves = self.halves(piece, valid, seed, rows) if seed is not None else ()
                     yield Batch(numbers, rows, *halves)
             return
+        filled = sparse_store.numbers_of_entries(self.store)
         for some in self._sparse_batches(blocks):
-            entries = sparse_store.read_blocks(self.store, some)
+            entries = sparse_store.read_blocks(self.store, some, filled)
             numbers = np.concatenate([self.position_numbers(block) for block in some])
             moves = [self._moves(block) for block in some] if self.centred else None
             moves = np.concatenate(moves) if moves else None

@@ -6,7 +6,7 @@ holds, value by value, in the same chunks of scan positions.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import zarr
 
 from orimap.tasks import variables
 from orimap.tasks.entries import Entries
+from orimap.tasks.stores import mark_complete
 from orimap.tasks.streaming import Block
 
 GROUP = "sparse"
@@ -57,34 +58,77 @@ def write_block(store: Path, block: Block, entries: Entries) -> None:
     counts, pixel, value = (opened(store, GROUP, v.name) for v in _ARRAYS)
     shape = (block.y1 - block.y0, block.x1 - block.x0)
     counts[block.slices] = np.diff(entries.indptr).reshape(shape)
-    row, many = _row(block, counts), len(entries.value)
+    row, many = _row(store, block), len(entries.value)
     pixel[row, :many] = entries.pixel
     value[row, :many] = entries.value
 
 
-def read_blocks(store: Path, blocks: list[Block]) -> Entries:
-    """Read the patterns of whole blocks, one block after another."""
+def finish(store: Path, mark: str) -> None:
+    """Put the numbers of entries, written block by block, into one chunk; mark the group whole."""
+    variable = variables.scan_entries
+    numbers = opened(store, GROUP, variable.name)[:]
+    group = zarr.open_group(store, path=GROUP, mode="r+")
+    attributes = dict(group[variable.name].attrs)
+    group.create_array(
+        variable.name,
+        data=numbers,
+        chunks=numbers.shape,
+        compressors=zarr.codecs.BloscCodec(**COMPRESSION),
+        dimension_names=variable.dims,
+        attributes=attributes,
+        overwrite=True,
+    )
+    mark_complete(store, GROUP, mark)
+
+
+def numbers_of_entries(store: Path) -> np.ndarray:
+    """Return how many entries each pattern of a whole group has; read once in a process."""
+    path = store / GROUP / variables.scan_entries.name
+    return _numbers(path, os.stat(path / "zarr.json").st_mtime_ns)
+
+
+@lru_cache(maxsize=2)
+def _numbers(path: Path, _written: int) -> np.ndarray:
+    return zarr.open_array(path, mode="r")[:]
+
+
+def read_blocks(store: Path, blocks: Sequence[Block], numbers: np.ndarray | None = None) -> Entries:
+    """Read the patterns of whole blocks, one block after another.
+
+    ``numbers`` of the entries of all patterns (``numbers_of_entries``) save reading them. What lies
+    side by side is read in one go: each goes through zarr's event loop, which takes milliseconds.
+    """
     counts, pixel, value = (opened(store, GROUP, v.name) for v in _ARRAYS)
-    many = [counts[block.slices].ravel().astype(np.int64) for block in blocks]
+    numbers = counts if numbers is None else numbers
+    many = [numbers[block.slices].ravel().astype(np.int64) for block in blocks]
     indptr = np.concatenate([[0], np.cumsum(np.concatenate(many))])
     pixels, values = np.empty(indptr[-1], np.uint32), np.empty(indptr[-1], value.dtype)
-    start = 0
-    for block, number in zip(blocks, many, strict=True):
-        row, stop = _row(block, counts), start + int(number.sum())
-        pixels[start:stop] = pixel[row, : stop - start]
-        values[start:stop] = value[row, : stop - start]
-        start = stop
+    rows, lengths = [_row(store, block) for block in blocks], [int(one.sum()) for one in many]
+    start = first = 0
+    while first < len(rows):
+        last = first + 1
+        while last < len(rows) and rows[last] == rows[last - 1] + 1:
+            last += 1
+        longest = max(lengths[first:last])
+        part = slice(rows[first], rows[last - 1] + 1), slice(0, longest)
+        lists = pixel[part], value[part]
+        for place in range(last - first):
+            stop = start + lengths[first + place]
+            pixels[start:stop] = lists[0][place, : stop - start]
+            values[start:stop] = lists[1][place, : stop - start]
+            start = stop
+        first = last
     return Entries(indptr, pixels, values)
 
 
 def read_dense(store: Path, part: Block, detector_shape: tuple[int, int]) -> np.ndarray:
     """Return the patterns (scan_y, scan_x, detector_y, detector_x) of any part of the scan."""
-    counts = opened(store, GROUP, variables.scan_entries.name)
+    numbers = numbers_of_entries(store)
     value = opened(store, GROUP, variables.entry_value.name)
     shape = (part.y1 - part.y0, part.x1 - part.x0, *detector_shape)
     patterns = np.empty(shape, value.dtype)
-    for whole, inner in _overlapping(part, counts.shape, counts.chunks):
-        entries = read_blocks(store, [whole])
+    for whole, inner in _overlapping(part, numbers.shape, _block_shape(store)):
+        entries = read_blocks(store, [whole], numbers)
         width = whole.x1 - whole.x0
         for y in range(inner.y0, inner.y1):
             first = (y - whole.y0) * width - whole.x0
@@ -115,10 +159,16 @@ def _overlapping(
 _ARRAYS = (variables.scan_entries, variables.entry_pixel, variables.entry_value)
 
 
-def _row(block: Block, counts: zarr.Array) -> int:
+def _block_shape(store: Path) -> tuple[int, int]:
+    """Return rows and columns of a chunk of the dense patterns."""
+    return opened(store, "raw", variables.pattern_intensity.name).chunks[:2]
+
+
+def _row(store: Path, block: Block) -> int:
     """Return which row of the lists a block has."""
-    rows, columns = counts.chunks
-    return block.y0 // rows * -(-counts.shape[1] // columns) + block.x0 // columns
+    rows, columns = _block_shape(store)
+    across = opened(store, "raw", variables.pattern_intensity.name).shape[1]
+    return block.y0 // rows * -(-across // columns) + block.x0 // columns
 
 
 def _smallest(pixels: int) -> np.dtype:

@@ -36,7 +36,7 @@ def write(store_patterns):
         sparse_store.create(source.store, SCAN, block_shape, values.shape[2:], values.dtype)
         for block in plan_blocks(SCAN, block_shape):
             sparse_store.write_block(source.store, block, listed(values[block.slices]))
-        mark_complete(source.store, "sparse", "raw")
+        sparse_store.finish(source.store, "raw")
         return PatternSource.open(source.store, "raw")
 
     return both
@@ -98,8 +98,10 @@ def test_an_array_that_was_replaced_is_opened_anew(write, counts, store_patterns
     source = write(counts, (2, 3))
     assert source.stored(Block(0, 1, 0, 1), "raw").dtype == np.uint16
     other = (counts + 1).astype(np.uint32)
-    sparse_store.create(source.store, SCAN, (5, 7), DETECTOR, other.dtype)
-    sparse_store.write_block(source.store, Block(0, 5, 0, 7), listed(other))
+    sparse_store.create(source.store, SCAN, (2, 3), DETECTOR, other.dtype)
+    for block in source.blocks():
+        sparse_store.write_block(source.store, block, listed(other[block.slices]))
+    sparse_store.finish(source.store, "raw")
     np.testing.assert_array_equal(
         sparse_store.read_dense(source.store, Block(0, 5, 0, 7), DETECTOR), other
     )
