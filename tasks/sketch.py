@@ -192,7 +192,7 @@ def _sketch(
             _gram,
             patterns.blocks(),
             patterns,
-            *broadcast(client, weighting, basis.astype(np.float32)),
+            *broadcast(client, weighting, weighting.on_pixels(basis)),
             half,
             groups=min(max(patterns.positions // PATTERNS_A_SUM, FEWEST_SUMS), MOST_SUMS),
             progress=_part(progress, before, steps),
@@ -204,7 +204,7 @@ def _sketch(
         _project,
         patterns.groups(),
         patterns,
-        *broadcast(client, weighting, basis.astype(np.float32)),
+        *broadcast(client, weighting, weighting.on_pixels(basis)),
         half,
         progress=_part(progress, GRAM_PASSES, steps),
     )
@@ -260,11 +260,13 @@ def _gram(
     blocks: Sequence[Block],
     patterns: PatternSource,
     weighting: Weighting,
-    directions: np.ndarray,
+    table: np.ndarray,
     half: int | None,
 ) -> np.ndarray:
-    """First passes: the sum of C.T @ (C @ directions) over a group of blocks."""
-    table = weighting.on_pixels(directions)
+    """First passes: the sum of C.T @ (C @ directions) over a group of blocks.
+
+    ``table`` are the directions, weighted along pixels.
+    """
     total = np.zeros(table.shape)
     for _, rows in _rows(patterns, blocks, weighting, half):
         found = products(rows, table) * (weighting.row_factor(rows) ** 2)[:, None]
@@ -277,15 +279,15 @@ def _project(
     blocks: Sequence[Block],
     patterns: PatternSource,
     weighting: Weighting,
-    basis: np.ndarray,
+    table: np.ndarray,
     half: int | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
     """Last pass: coordinates of every pattern of a group, and what the left-out pixels need.
 
-    Returns the numbers of the positions, their coordinates and factors, the pixels that are left
-    out times the coordinates, and the sum of squares.
+    ``table`` is the basis, weighted along pixels. Returns the numbers of the positions, their
+    coordinates and factors, the pixels that are left out times the coordinates, and the sum of
+    squares.
     """
-    table = weighting.on_pixels(basis)
     left_out = np.flatnonzero(~weighting.fitted)
     numbers, coordinates, factors = [], [], []
     cross, squares = np.zeros((table.shape[1], len(left_out))), 0.0
