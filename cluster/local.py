@@ -45,8 +45,13 @@ def local_client(workers: int, memory_limit: str | int | None = None) -> Iterato
 
     # What goes wrong in a task reaches us with its result; the rest is noise as workers close.
     no_noise = {"DASK_LOGGING__DISTRIBUTED": "critical"}
-    environment = dask.config.get("distributed.nanny.pre-spawn-environ", {})
-    environment = {**environment, **WORKER_ENVIRONMENT, **no_noise}
+    usual = dask.config.get("distributed.nanny.pre-spawn-environ", {})
+    environment = {**usual, **WORKER_ENVIRONMENT, **no_noise}
+    # An earlier cluster of this process leaves Dask's own settings in its environment, where they
+    # come before ours; what somebody else has set there stays.
+    for name, value in usual.items():
+        if os.environ.get(name) == str(value):
+            del os.environ[name]
     with (
         tempfile.TemporaryDirectory(prefix="orimap-", ignore_cleanup_errors=True) as folder,
         dask.config.set({"distributed.nanny.pre-spawn-environ": environment}),

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import zarr
 
+from orimap.tasks.cleaning import clean
 from orimap.tasks.errors import InputError
 from orimap.tasks.patterns import PatternSource, neighbour_mean, with_neighbours
-from orimap.tasks.scan_statistics import clean
 from orimap.tasks.stores import mark_complete, remove_group
 from orimap.tasks.streaming import Block, Progress, map_blocks, silent
 

@@ -21,6 +21,7 @@ import zarr
 from orimap.tasks import defects, sparse_store, stores, variables
 from orimap.tasks.acquisition import Acquisition
 from orimap.tasks.block_sums import Roles, sum_block
+from orimap.tasks.cleaning import clean
 from orimap.tasks.defects import BeamDisc
 from orimap.tasks.entries import Entries
 from orimap.tasks.errors import InputError
@@ -32,7 +33,7 @@ from orimap.tasks.reduction import (
     stored_dtype,
     whole_or_part,
 )
-from orimap.tasks.scan_statistics import SourceFaults, clean, region_cuts
+from orimap.tasks.scan_statistics import SourceFaults, region_cuts
 from orimap.tasks.scan_totals import BlockRecord, ScanTotals
 from orimap.tasks.sizes import SPARSE_BELOW
 from orimap.tasks.streaming import (

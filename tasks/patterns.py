@@ -16,11 +16,11 @@ import scipy.sparse as sp
 import zarr
 
 from orimap.tasks import sparse_store
+from orimap.tasks.cleaning import clean
 from orimap.tasks.decode import Decoder, decode_images, decode_rows
 from orimap.tasks.reflection_store import read_lengths, read_reflections
 from orimap.tasks.registered import Reflections
 from orimap.tasks.rows import Rows, as_rows, move_rows, moved, rows_of_entries
-from orimap.tasks.scan_statistics import clean
 from orimap.tasks.sizes import BATCH_BYTES, SPARSE_ENTRIES, SPARSE_PATTERNS
 from orimap.tasks.stores import complete_mark
 from orimap.tasks.streaming import Block, in_groups, plan_blocks

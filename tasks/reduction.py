@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from orimap.tasks.cleaning import clean
 from orimap.tasks.errors import InputError
-from orimap.tasks.scan_statistics import clean
 
 Region = tuple[int, int, int, int]
 

@@ -10,8 +10,8 @@ taken in double precision (``orimap.tasks.products``).
 import numpy as np
 import scipy.sparse as sp
 
+from orimap.tasks.cleaning import clean
 from orimap.tasks.entries import Entries, keep_entries
-from orimap.tasks.scan_statistics import clean
 from orimap.tasks.sizes import SPARSE_BELOW
 
 # Whole numbers up to this are exact in single precision.

@@ -18,15 +18,6 @@ REGIONS_A_SIDE = 4
 LARGE_DETECTOR_PX = 512 * 512
 
 
-def clean(patterns: np.ndarray) -> np.ndarray:
-    """Return patterns with values that are negative or not finite replaced by 0."""
-    if patterns.dtype.kind == "u":
-        return patterns
-    if patterns.dtype.kind == "f":
-        patterns = np.nan_to_num(patterns, nan=0.0, posinf=0.0, neginf=0.0)
-    return np.maximum(patterns, 0)
-
-
 def region_cuts(
     scan_shape: tuple[int, int], detector_shape: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -249,7 +249,7 @@ def same_results(one, other, k):
 
 
 def test_the_size_of_chunks_changes_nothing(finished, scan, same_workers, tmp_path, monkeypatch):
-    monkeypatch.setattr(preparation, "chunk_bytes_for", lambda _scan, pattern: 5 * pattern)
+    monkeypatch.setattr(preparation, "chunk_bytes_for", lambda _scan, pattern, _most: 5 * pattern)
     run(scan, tmp_path, k="3:3")
     chunks = zarr.open_group(tmp_path / "patterns.zarr", path="raw")["pattern_intensity"].chunks
     assert chunks[0] * chunks[1] <= 5

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from orimap.tasks.block_sums import Roles, sum_block
+from orimap.tasks.cleaning import clean
 from orimap.tasks.defects import BeamDisc
 from orimap.tasks.entries import Entries
-from orimap.tasks.scan_statistics import SourceFaults, clean, region_cuts
+from orimap.tasks.scan_statistics import SourceFaults, region_cuts
 from orimap.tasks.streaming import Block
 
 SCAN = (9, 11)
