@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
+from orimap.tasks.cleaning import clean
 from orimap.tasks.defects import BeamDisc
 from orimap.tasks.entries import Entries
-from orimap.tasks.scan_statistics import PatternSums, clean
+from orimap.tasks.scan_statistics import PatternSums
 from orimap.tasks.streaming import Block
 
 # Detector pixels a tile: their sums take some 40 bytes each, and a core's own cache holds 512 kB.

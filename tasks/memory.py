@@ -182,7 +182,7 @@ def predict_steps(load: Workload) -> dict[str, StepMemory]:
         # Two tables in single precision, a sum, one that waits and one that is added to.
         "sketch": StepMemory(
             base + batch + 4 * table + DOUBLE * patterns * rank * 2,
-            command + 5 * table + 3 * left * halves,
+            command + 8 * table + 3 * left * halves,
         ),
         # Both sketches, one of them in single precision again, and factors with their products.
         "fit": StepMemory(
@@ -197,7 +197,7 @@ def predict_steps(load: Workload) -> dict[str, StepMemory]:
             command + SINGLE * positions * components + 3 * k * maps + 5 * k * image,
         ),
         "decide": StepMemory(
-            COMPARING_BASE_BYTES + max(10 * k * image, 3 * (table + left)) + 4 * k * maps,
+            COMPARING_BASE_BYTES + max(14 * k * image, 3 * (table + left)) + 4 * k * maps,
             command + 3 * k * maps,
         ),
         "clusters": StepMemory(
