@@ -5,7 +5,7 @@ import math
 # Fitted to whole runs with k from 1 to 20 on two cores (tests/benchmarks/speed/whole_runs.py).
 # Other machines differ by a factor of two, scans that are hard to fit or dense by another.
 START_SECONDS = 30  # starting workers, comparing components, baseline, report
-SECONDS_PER_GIGAPIXEL = 330  # all passes and fits, one core
+SECONDS_PER_GIGAPIXEL = 100  # all passes and fits, one core; half of it after the decision
 REGISTERING_SECONDS_PER_GIGAPIXEL = 140  # ePattern: all counts and both halves, 3 ms for 256×256
 # The paper's fits, one core: 9 to 31 s of k = 3 to 20 on 1,024 patterns, 50 to 160 iterations.
 PUBLISHED_SECONDS_PER_POSITION = 0.37
