@@ -48,6 +48,6 @@ def _sum_rows(blocks: Sequence[Block], patterns: PatternSource, valid: np.ndarra
     for block in blocks:
         for piece in patterns.batches(block):
             rows = patterns.rows(piece, valid)
-            total[:-1] += np.asarray(rows.sum(axis=0)).ravel()
+            total[:-1] += np.asarray(rows.sum(axis=0, dtype=float)).ravel()
             total[-1] += rows.nnz if sp.issparse(rows) else np.count_nonzero(rows)
     return total

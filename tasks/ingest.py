@@ -35,7 +35,7 @@ from orimap.tasks.reduction import (
 )
 from orimap.tasks.scan_statistics import SourceFaults, region_cuts
 from orimap.tasks.scan_totals import BlockRecord, ScanTotals
-from orimap.tasks.sizes import SPARSE_BELOW
+from orimap.tasks.sizes import CANDIDATES_AT_MOST, SPARSE_BELOW
 from orimap.tasks.streaming import (
     MOST_TASKS,
     Block,
@@ -55,8 +55,6 @@ FEWEST_TASKS = 128
 # Patterns read beforehand, evenly spread over the scan, to find the direct beam and candidates
 # for hot pixels.
 SAMPLE_PATTERNS = 64
-# Hot pixels among so many candidates are left out of the total intensity of each pattern.
-CANDIDATES_AT_MOST = 256
 # Of Blosc's compressors on simulated counts (2 scans, 23 and 8 electrons in 1,000 pixels), zstd
 # level 3 with bitshuffle: 10 to 14 times smaller, written at 300 MB/s, read at 1.2 to 1.5 GB/s.
 # Level 5 saves another 8 % at half the speed of writing; plain shuffle stores 10 % more.

@@ -14,6 +14,7 @@ import numpy as np
 from orimap.tasks.errors import InputError
 from orimap.tasks.sizes import (
     BATCH_BYTES,
+    CANDIDATES_AT_MOST,
     SPARSE_BELOW,
     SPARSE_ENTRIES,
     SPARSE_PATTERNS,
@@ -38,8 +39,6 @@ COMPARING_BASE_BYTES = 370 * MB
 REPORT_BASE_BYTES = 560 * MB
 # The most that a pattern's list holds (the paper's limit, as in orimap.tasks.encode).
 MOST_REFLECTIONS = 150
-# The most pixels that may turn out hot (as in orimap.tasks.ingest).
-HOT_CANDIDATES = 256
 SINGLE, DOUBLE = 4, 8
 
 
@@ -176,7 +175,7 @@ def predict_steps(load: Workload) -> dict[str, StepMemory]:
         "ingest": StepMemory(
             base + load.read_memory_bytes + 3 * chunk + 12 * image,
             # Of every position what pixels count that may turn out hot.
-            command + 40 * image + SINGLE * HOT_CANDIDATES * positions,
+            command + 40 * image + SINGLE * CANDIDATES_AT_MOST * positions,
         ),
         "centre": StepMemory(base + 2 * chunk + 3 * image, command + 4 * maps + 6 * image),
         # Two tables in single precision, a sum, one that waits and one that is added to.
