@@ -172,7 +172,14 @@ def remarks(run: Run) -> list[str]:
         )
     if facts["empty_components"]:
         said.append(f"{facts['empty_components']} components of the fit used are empty.")
-    unplaced = run.folder.read("clusters").attrs["clusters_without_position"]
+    drawn = run.folder.read("clusters")
+    looked_at = np.atleast_1d(drawn.attrs["noise_positions"])
+    if (variables.cluster_size.read(drawn).values > looked_at).any():
+        said.append(
+            f"The noise of the patterns was taken from {looked_at.max()} positions of each "
+            "distinct pattern that has more."
+        )
+    unplaced = drawn.attrs["clusters_without_position"]
     if unplaced:
         said.append(
             f"{unplaced} of the distinct patterns is strongest nowhere and was left out of the map."

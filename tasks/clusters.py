@@ -1,15 +1,17 @@
 """The clusters of the decided fit: mean raw patterns, representatives, and how well they agree."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 import xarray as xr
 
 from orimap.tasks import variables
 from orimap.tasks.maps import CERTAIN, Maps
-from orimap.tasks.noise import Noise
+from orimap.tasks.noise import MOST_POSITIONS, Noise
 from orimap.tasks.patterns import PatternSource
 from orimap.tasks.streaming import Block, Progress, broadcast, silent, sum_blocks
 
@@ -50,12 +52,14 @@ def _sum_by_label(
 ) -> np.ndarray:
     """Add up the patterns of every cluster over a group of blocks, on a worker."""
     total = np.zeros((count, *patterns.detector_shape))
-    for block in blocks:
-        for piece in patterns.batches(block):
-            values = patterns.images(piece, "raw")
-            inside = label[piece.slices].ravel()
-            for cluster in np.unique(inside[inside >= 0]):
-                total[cluster] += values[inside == cluster].sum(axis=0, dtype=float)
+    every = np.ones(patterns.detector_shape, bool)
+    for batch in replace(patterns, filter="raw").read(blocks, every):
+        inside = label.ravel()[batch.numbers]
+        there = np.flatnonzero(inside >= 0)
+        ones = np.ones(len(there))
+        belongs = sp.csr_array((ones, (inside[there], there)), (count, len(inside)))
+        found = belongs @ batch.rows
+        total += (found.toarray() if sp.issparse(found) else found).reshape(total.shape)
     return total
 
 
@@ -119,6 +123,7 @@ def clusters_dataset(
             v.cluster_nsd_robust: noise.robust,
         },
         clusters_without_position=maps.without_position,
+        noise_positions=[min(int(size), MOST_POSITIONS) for size in maps.size],
         positions_moved=maps.moved,
     )
 

@@ -25,8 +25,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from orimap.tasks.errors import InputError
-from orimap.tasks.exact import solve_weights
-from orimap.tasks.factorise import factorise
+from orimap.tasks.factorise import LowRank, factorise
+from orimap.tasks.least_squares import solve_weights
 from orimap.tasks.paired_drops import paired_drops
 
 # Directions of a block that its fits see, beyond the largest k: noise that a component could chase
@@ -137,9 +137,10 @@ def predict_block(
     squares = float(np.vdot(block, block))
     if squares == 0:
         return [(np.zeros((k, len(beside))), np.zeros((k, below.shape[1]))) for k in ks]
+    patterns = LowRank.of(left, values, right, squares=squares)
     predicted = []
     for k in ks:
-        factors = factorise(left, values, right, k, squares=squares, max_iterations=MAX_ITERATIONS)
+        factors = factorise(patterns, k, max_iterations=MAX_ITERATIONS)
         fitted, weights = factors.patterns, factors.weights
         predicted.append(
             (

@@ -10,11 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import scipy.sparse as sp
 
-from orimap.tasks.factorise import SMALLEST, subtract_products
+from orimap.tasks.least_squares import solve_weights
 from orimap.tasks.patterns import PatternSource
 from orimap.tasks.predictions import Stack, absolute_errors, poisson_deviances
 from orimap.tasks.products import products, sum_of_squares
@@ -22,13 +21,6 @@ from orimap.tasks.rows import Rows
 from orimap.tasks.sketch import Weighting
 from orimap.tasks.streaming import Block, Progress, broadcast, map_blocks, silent
 
-# Positions whose weights are solved side by side: 20 components of each stay in first-level cache.
-LANES = 64
-MAX_SWEEPS = 600
-# Largest change of a weight in a sweep, relative to the largest of its neighbours, that counts as
-# none. Components that are nearly alike may still pass weight on to each other, to no effect: the
-# squared error is then within 1e-10 of its minimum (16,384 positions, 2 to 20 components).
-STILL = 1e-6
 # Above this many non-zero pixels the loss is taken from a sample of positions: two minutes of one
 # core for 19 fits.
 LOSS_ENTRIES = 2_000_000_000
@@ -87,55 +79,6 @@ class Prepared:
             weighted = stack.table[:, stack.columns(number)] * weighting.pixel[:, None]
             grams.append(weighted.T @ weighted)
         return cls(stack, grams, stack.sums(), stack.sums(weighting.fitted))
-
-
-def solve_weights(numerator: np.ndarray, gram: np.ndarray, l1: float = 0.0) -> np.ndarray:
-    """Return the non-negative least-squares weights (k, positions).
-
-    Parameters
-    ----------
-    numerator : (k, positions) array
-        Component patterns times patterns.
-    gram : (k, k) array
-        Component patterns times component patterns.
-    l1 : float
-        Weight of an added L1 norm, relative to the mean numerator of each position: a mean over
-        all of them would make a position's weights depend on which others are solved with it.
-    """
-    numerator = np.ascontiguousarray(numerator, float)
-    if l1:
-        numerator = numerator - l1 * np.abs(numerator).mean(axis=0)
-    diagonal = np.maximum(np.diag(gram), 1e-300)[:, None]
-    weights = np.where(np.diag(gram)[:, None] > 0, np.maximum(numerator, 0) / diagonal, 0.0)
-    weights /= len(gram)
-    settle(weights, numerator, np.ascontiguousarray(gram, float), STILL, MAX_SWEEPS)
-    return weights
-
-
-@numba.njit(cache=True, fastmath=True, nogil=True)
-def settle(factor, numerator, gram, still, most):  # noqa: ANN001, ANN201
-    """Sweep over the components (as ``factorise.descend``) until no position moves any more."""
-    k, size = np.uintp(factor.shape[0]), factor.shape[1]
-    rest = np.empty(LANES)
-    for first in range(0, size, LANES):
-        start, width = np.uintp(first), np.uintp(min(LANES, size - first))
-        for _ in range(most):
-            change = largest = 0.0
-            for j in range(k):
-                own = gram[j, j]
-                if own <= 0:
-                    continue
-                for i in range(width):
-                    rest[i] = numerator[j, start + i] + own * factor[j, start + i]
-                subtract_products(rest, gram[j], factor, start, width)
-                for i in range(width):
-                    value = rest[i] / own
-                    value = value if value > SMALLEST else 0.0
-                    change = max(change, abs(value - factor[j, start + i]))
-                    largest = max(largest, value)
-                    factor[j, start + i] = value
-            if change <= still * largest:
-                break
 
 
 def exact_pass(

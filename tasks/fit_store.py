@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
+import zarr
 
 from orimap.tasks import variables
 from orimap.tasks.exact import ExactPass
-from orimap.tasks.fits import Fit
+from orimap.tasks.fits import Fit, ReadySketch
 from orimap.tasks.predictions import Stack
 from orimap.tasks.sketch import Sketch, Weighting
 from orimap.tasks.stores import open_group, write_group
@@ -20,7 +21,7 @@ def sketch_dataset(sketch: Sketch, weighting: Weighting, scan_shape: tuple[int, 
     excluded = np.zeros((rank, len(weighting.pixel)))
     excluded[:, ~weighting.fitted] = sketch.excluded
     v = variables
-    return v.dataset(
+    ds = v.dataset(
         {
             v.basis_pattern: on_detector(sketch.right, weighting.valid),
             v.basis_left_out: on_detector(excluded, weighting.valid),
@@ -34,6 +35,17 @@ def sketch_dataset(sketch: Sketch, weighting: Weighting, scan_shape: tuple[int, 
         squares=sketch.squares,
         poisson=weighting.poisson,
     )
+    return _uncompressed(ds)
+
+
+def _uncompressed(ds: xr.Dataset) -> xr.Dataset:
+    """Have numbers written as they are: noise in floating point hardly compresses.
+
+    Compressing saves a third of the space and takes longer than fitting some ten components.
+    """
+    for array in ds.data_vars.values():
+        array.encoding["compressors"] = ()
+    return ds
 
 
 def read_weighting(ds: xr.Dataset) -> Weighting:
@@ -64,10 +76,13 @@ def read_sketch(ds: xr.Dataset, weighting: Weighting) -> Sketch:
     )
 
 
-def read_sketches(store: Path, groups: Sequence[str]) -> list[Sketch]:
-    """Read sketches from their groups of a store, on a worker."""
-    stored = [open_group(store, group) for group in groups]
-    return [read_sketch(ds, read_weighting(ds)) for ds in stored]
+def read_sketches(store: Path, groups: Sequence[str]) -> list[ReadySketch]:
+    """Read sketches from their groups of a store and make them ready for fits, on a worker."""
+    ready = []
+    for ds in (open_group(store, group) for group in groups):
+        weighting = read_weighting(ds)
+        ready.append(ReadySketch.of(read_sketch(ds, weighting), weighting))
+    return ready
 
 
 def on_detector(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
@@ -88,7 +103,7 @@ def write_basis_fit(
     ds = variables.dataset(
         arrays, iterations=[f.iterations for f in fits], converged=[f.converged for f in fits]
     )
-    write_group(store, basis_fit_group(k), ds, mark)
+    write_group(store, basis_fit_group(k), _uncompressed(ds), mark)
 
 
 def basis_fit_group(k: int) -> str:
@@ -106,7 +121,8 @@ HALVES = (variables.component_image, variables.component_training_image)
 
 def read_images(store: Path, k: int, valid: np.ndarray, half: int = 0) -> np.ndarray:
     """Read the component images (k, valid pixels) of one k: of all counts, or half 1, training."""
-    return HALVES[half].read(open_group(store, basis_fit_group(k))).values[:, valid]
+    group = zarr.open_group(store, path=basis_fit_group(k), mode="r")
+    return group[HALVES[half].name][:][:, valid]
 
 
 def read_stack(half: int, store: Path, ks: Sequence[int], valid: np.ndarray) -> Stack:

@@ -7,7 +7,8 @@ from uuid import uuid4
 
 import numpy as np
 
-from orimap.tasks.factorise import Factors, descend, factorise
+from orimap.tasks.factorise import Factors, LowRank, factorise
+from orimap.tasks.least_squares import solve_weights
 from orimap.tasks.sketch import Sketch, Weighting
 
 
@@ -28,12 +29,41 @@ class Fit:
     converged: bool
 
 
-def fit_components(sketch: Sketch, weighting: Weighting, k: int, l1: tuple[float, float]) -> Fit:
+@dataclass(frozen=True)
+class ReadySketch:
+    """A sketch made ready once for the fits of every k, in single precision: that is enough here.
+
+    Parameters
+    ----------
+    patterns : LowRank
+        On the pixels that are fitted.
+    left : (l, positions) array
+    excluded : (l, other valid pixels) array
+        As in ``Sketch``.
+    """
+
+    patterns: LowRank
+    left: np.ndarray
+    excluded: np.ndarray
+
+    @classmethod
+    def of(cls, sketch: Sketch, weighting: Weighting) -> "ReadySketch":
+        """Make a sketch ready; pixels that never see an electron take no part."""
+        right = sketch.right[:, weighting.fitted]
+        patterns = LowRank.of(
+            sketch.left, sketch.values, right, squares=sketch.squares, kind=np.float32
+        )
+        return cls(patterns, sketch.left, sketch.excluded)
+
+
+def fit_components(
+    sketch: ReadySketch, weighting: Weighting, k: int, l1: tuple[float, float]
+) -> Fit:
     """Fit k components to a sketch and give each the pixels that the fit left out.
 
     Parameters
     ----------
-    sketch : Sketch
+    sketch : ReadySketch
     weighting : Weighting
         That the sketch was made with.
     k : int
@@ -41,33 +71,21 @@ def fit_components(sketch: Sketch, weighting: Weighting, k: int, l1: tuple[float
         Relative weights of the L1 penalties on patterns and on scan weights.
     """
     fitted = weighting.fitted
-    # Pixels that never see an electron take no part, and single precision is enough here.
-    factors = factorise(
-        sketch.left.astype(np.float32),
-        sketch.values,
-        np.ascontiguousarray(sketch.right[:, fitted], np.float32),
-        k,
-        l1_patterns=l1[0],
-        l1_weights=l1[1],
-        squares=sketch.squares,
-    )
+    factors = factorise(sketch.patterns, k, l1_patterns=l1[0], l1_weights=l1[1])
     images = np.empty((k, len(weighting.pixel)), np.float32)
-    images[:, fitted] = factors.patterns / weighting.pixel[fitted]
+    images[:, fitted] = factors.patterns / weighting.pixel[fitted].astype(np.float32)
     images[:, ~fitted] = left_out_pixels(sketch, factors)
     return Fit(images, factors.iterations, factors.converged)
 
 
-def left_out_pixels(sketch: Sketch, factors: Factors) -> np.ndarray:
+def left_out_pixels(sketch: ReadySketch, factors: Factors) -> np.ndarray:
     """Return component patterns (k, pixels) on the pixels that the fit did not see.
 
     With the weights fixed, every pixel is a small non-negative least-squares problem of its own.
     """
     weights = factors.weights.astype(float)
     numerator = (weights @ sketch.left.T) @ sketch.excluded
-    gram = weights @ weights.T
-    images = np.zeros_like(numerator)
-    descend(images, numerator, gram, 0.0, 200)
-    return images
+    return solve_weights(numerator, weights @ weights.T)
 
 
 def fit_on_worker(
@@ -78,7 +96,7 @@ def fit_on_worker(
     Parameters
     ----------
     client : distributed.Client
-    sketches, weighting : futures of a list of Sketch and of a Weighting
+    sketches, weighting : futures of a list of ReadySketch and of a Weighting
         On every worker already, see ``streaming.broadcast``.
     k : int
     l1 : pair of float
@@ -102,7 +120,11 @@ def fit_on_worker(
 
 
 def _fit_and_keep(
-    sketches: Sequence[Sketch], weighting: Weighting, k: int, l1: tuple[float, float], keep: Any
+    sketches: Sequence[ReadySketch],
+    weighting: Weighting,
+    k: int,
+    l1: tuple[float, float],
+    keep: Any,
 ) -> Any:
     """Fit all counts and the training half, on a worker."""
     return keep(k, [fit_components(sketch, weighting, k, l1) for sketch in sketches], weighting)

@@ -3,8 +3,8 @@
 A table has one row a detector pixel, in single precision. The sparse products go through it in
 tiles of pixels that stay in a core's second-level cache, a batch of patterns at a time: pixel by
 pixel over a whole table they wait for memory (three times slower, measured at 65,536 pixels).
-What is summed over pixels of one pattern is in the precision of the rows; what is summed over
-patterns is in double precision.
+What is summed over the pixels of one pattern, or over the patterns of one batch, is in the
+precision of the rows; what is summed over batches is in double precision.
 """
 
 import numba
@@ -39,7 +39,7 @@ def products(rows: Rows, table: np.ndarray) -> np.ndarray:
 
 
 def add_transposed(rows: Rows, factors: np.ndarray, total: np.ndarray) -> None:
-    """Add the transpose of the rows times factors to a total, in double precision.
+    """Add the transpose of the rows times factors to a total, batch by batch.
 
     Parameters
     ----------
@@ -53,7 +53,9 @@ def add_transposed(rows: Rows, factors: np.ndarray, total: np.ndarray) -> None:
         total += rows.T @ factors.astype(rows.dtype, copy=False)
         return
     for part, indptr in _batches(rows):
-        scatter_products(indptr, rows.indices, rows.data, factors[part], tile_pixels(total), total)
+        scatter_products(
+            indptr, rows.indices, rows.data, factors[part], tile_pixels(factors), total
+        )
 
 
 def sum_of_squares(rows: Rows, pixel: np.ndarray) -> np.ndarray:
@@ -67,7 +69,7 @@ def sum_of_squares(rows: Rows, pixel: np.ndarray) -> np.ndarray:
 
 
 def tile_pixels(table: np.ndarray) -> int:
-    """Return how many rows of a table make a tile."""
+    """Return how many pixels make a tile of a table with these columns."""
     return max(1, TILE_BYTES // (table.itemsize * table.shape[1]))
 
 
@@ -103,15 +105,24 @@ def add_products(indptr, indices, data, table, tile, result):  # noqa: ANN001, A
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
 def scatter_products(indptr, indices, data, factors, tile, total):  # noqa: ANN001, ANN201
-    """Add the transpose of sparse rows times factors (rows, columns) to ``total``."""
+    """Add the transpose of sparse rows times factors (rows, columns) to ``total``.
+
+    Within a tile the few entries of a batch are added in the precision of the factors.
+    """
     columns = np.uintp(total.shape[1])
     at = indptr[:-1].copy()
-    for end in range(tile, total.shape[0] + tile, tile):
+    part = np.empty((tile, total.shape[1]), factors.dtype)
+    for begin in range(0, total.shape[0], tile):
+        end = min(begin + tile, total.shape[0])
+        part[:] = 0
         for row in range(len(at)):
             entry, last = np.uintp(at[row]), np.uintp(indptr[row + 1])
             while entry < last and indices[entry] < end:
-                pixel, value = np.uintp(indices[entry]), data[entry]
+                pixel, value = np.uintp(indices[entry] - begin), data[entry]
                 for c in range(columns):
-                    total[pixel, c] += value * factors[np.uintp(row), c]
+                    part[pixel, c] += value * factors[np.uintp(row), c]
                 entry += np.uintp(1)
             at[row] = entry
+        for pixel in range(np.uintp(end - begin)):
+            for c in range(columns):
+                total[np.uintp(begin) + pixel, c] += part[pixel, c]

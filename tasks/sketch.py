@@ -30,6 +30,8 @@ GRAM_PASSES = 2
 # other: groups are large enough that this takes a tenth of the time, but feed a few workers.
 PATTERNS_A_SUM = 4096
 FEWEST_SUMS, MOST_SUMS = 8, 1024
+# Largest product of two different columns after the first round of making them orthonormal.
+CLOSE = 0.01
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,7 @@ def _sketch(
             groups=min(max(patterns.positions // PATTERNS_A_SUM, FEWEST_SUMS), MOST_SUMS),
             progress=_part(progress, before, steps),
         )
-        basis = np.linalg.qr(total)[0]
+        basis = orthonormal(total)
         del total
     results = map_blocks(
         client,
@@ -217,6 +219,29 @@ def _sketch(
         cross += found[2]
         squares += found[3]
     return _decompose(basis, coordinates, factor, cross, squares)
+
+
+def orthonormal(table: np.ndarray) -> np.ndarray:
+    """Return an orthonormal basis of what the columns of a tall table span.
+
+    Two rounds of Cholesky's decomposition, four times faster than Householder's reflections, which
+    take its place where the columns depend on each other.
+
+    References
+    ----------
+    Fukaya et al. (2014), doi:10.1109/ScalA.2014.11.
+    """
+    # What comes from a worker may lie at an odd address: NumPy then multiplies in another order.
+    table = np.require(table, requirements=["ALIGNED"])
+    try:
+        first = table @ np.linalg.inv(np.linalg.cholesky(table.T @ table)).T
+        gram = first.T @ first
+        # The first round has to come close for the second to be exact.
+        if np.abs(gram - np.eye(len(gram))).max() < CLOSE:
+            return first @ np.linalg.inv(np.linalg.cholesky(gram)).T
+    except np.linalg.LinAlgError:
+        pass
+    return np.linalg.qr(table)[0]
 
 
 def _decompose(

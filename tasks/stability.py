@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from orimap.tasks.errors import InputError
-from orimap.tasks.factorise import factorise
+from orimap.tasks.factorise import LowRank, factorise
 from orimap.tasks.sketch import Sketch
 
 # Positions of each repeat. Two repeats then share 56 % of all positions.
@@ -188,13 +188,11 @@ def _fit_part(
     held = max(k, np.count_nonzero(values > 1e-12 * values[0]))
     left, values = np.ascontiguousarray(left[:held]), values[:held]
     right = np.ascontiguousarray(turn.T[:held] @ sketch.right)
+    squares = sketch.squares * part / sketch.left.shape[1]
     factors = factorise(
-        left,
-        values,
-        right,
+        LowRank.of(left, values, right, squares=squares, kind=np.float32),
         k,
         start=_random_start(left, values, right, k, rng),
-        squares=sketch.squares * part / sketch.left.shape[1],
         max_iterations=max_iterations,
     )
     return _unit(factors.patterns)

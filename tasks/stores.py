@@ -31,7 +31,7 @@ def fingerprint(**facts: object) -> str:
 def write_group(store: Path, group: str, ds: xr.Dataset, mark: str | None) -> None:
     """Replace one group of a Zarr v3 store; mark it complete last, with ``mark``."""
     # Masked integers come back as floats: plain values only, no fill value in the encoding.
-    encoding = {name: {"_FillValue": None} for name in ds.variables}
+    encoding = {name: {**ds[name].encoding, "_FillValue": None} for name in ds.variables}
     remove_group(store, group)
     ds.to_zarr(store, group=group, mode="a", consolidated=False, zarr_format=3, encoding=encoding)
     if mark is not None:

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import nnls
 
-from orimap.tasks.exact import Prepared, exact_pass, sampled, solve_weights
+from orimap.tasks.exact import Prepared, exact_pass, sampled
 from orimap.tasks.filters import write_mean
+from orimap.tasks.least_squares import solve_weights
 from orimap.tasks.patterns import PatternSource
 from orimap.tasks.predictions import Stack
 from orimap.tasks.sketch import poisson_weighting

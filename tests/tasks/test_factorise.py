@@ -8,8 +8,17 @@ from hypothesis import strategies as st
 
 from orimap.tasks.direct_beam import direct_beam_region
 from orimap.tasks.exact import exact_pass
-from orimap.tasks.factorise import balance, descend, factorise, nndsvd
-from orimap.tasks.fits import fit_components
+from orimap.tasks.factorise import (
+    SWEEPS,
+    TILE,
+    Half,
+    LowRank,
+    balance,
+    factorise,
+    in_tiles,
+    nndsvd,
+)
+from orimap.tasks.fits import ReadySketch, fit_components
 from orimap.tasks.predictions import Stack
 from orimap.tasks.scan_recipe import ScanRecipe
 from orimap.tasks.simulate import plan_scan
@@ -33,42 +42,57 @@ def error_of(factors, matrix):
     return np.linalg.norm(matrix - factors.weights.T @ factors.patterns)
 
 
-def test_a_descent_solves_one_component_in_closed_form():
+def improved(factor, other, V, l1=0.0, times=1):
+    """Improve a factor (k, m) for another one (k, n) and patterns V (n, m), l = n directions."""
+    # V itself as a basis of its rows, and positions as a basis of the other factor's columns.
+    mine = Half.of(factor, in_tiles(V, float), l1)
+    its = Half.of(other, in_tiles(np.eye(len(V)), float), 0.0)
+    for _ in range(times):
+        mine.improve(its)
+    return mine
+
+
+def test_an_iteration_solves_one_component_in_closed_form():
     other = np.array([[1.0, 2.0, 2.0]])
     V = np.array([[1.0, -3.0], [2.0, 1.0], [0.5, 0.0]])
     factor = np.full((1, 2), 5.0)
-    descend(factor, other @ V, other @ other.T, 0.0, 1)
-    np.testing.assert_allclose(factor, [[6 / 9, 0]])
-    descend(factor, other @ V, other @ other.T, 1.5, 1)
-    np.testing.assert_allclose(factor, [[4.5 / 9, 0]])
+    np.testing.assert_allclose(improved(factor, other, V).whole(), [[6 / 9, 0]])
+    # The mean size of the products 6 and -1 is 3.5, of which three sevenths are 1.5.
+    penalised = improved(factor, other, V, l1=3 / 7).whole()
+    np.testing.assert_allclose(penalised, [[4.5 / 9, 0]])
 
 
 def test_a_component_without_weights_is_left_alone():
     factor = np.array([[1.0, 2.0], [3.0, 4.0]])
-    descend(factor, np.array([[2.0, 2.0], [0, 0]]), np.diag([1.0, 0]), 0.0, 3)
-    np.testing.assert_array_equal(factor, [[2, 2], [3, 4]])
+    other = np.array([[1.0, 0.0], [0.0, 0.0]])
+    found = improved(factor, other, np.full((2, 2), 2.0)).whole()
+    np.testing.assert_array_equal(found, [[2, 2], [3, 4]])
 
 
-@pytest.mark.parametrize("size", [1, 511, 512, 513, 1100])
-def test_a_descent_does_not_depend_on_how_its_lanes_are_cut(size):
+@pytest.mark.parametrize("size", [1, TILE - 1, TILE, TILE + 1, 2 * TILE + 76])
+@pytest.mark.parametrize("l1", [0.0, 0.2])
+def test_an_iteration_does_not_depend_on_how_it_is_cut_in_tiles(size, l1):
     rng = np.random.default_rng(size)
     start, other = rng.random((3, size)), rng.random((3, 8))
     V = rng.random((8, size))
     expected = start.copy()
     gram, numerator = other @ other.T, other @ V
-    for _ in range(4):
+    numerator -= l1 * np.abs(numerator).mean()
+    for _ in range(2 * SWEEPS):
         for j in range(3):
             rest = numerator[j] - gram[j] @ expected + gram[j, j] * expected[j]
             expected[j] = np.maximum(rest / gram[j, j], 0)
-    descend(start, numerator, gram, 0.0, 4)
-    np.testing.assert_allclose(start, expected, rtol=1e-9, atol=1e-12)
+    half = improved(start, other, V, l1, times=2)
+    np.testing.assert_allclose(half.whole(), expected, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(half.mixed, expected @ V.T)
+    np.testing.assert_allclose(half.gram, expected @ expected.T)
 
 
 def test_nndsvd_takes_the_half_that_holds_more():
     # Second pair: positive halves of norm 3/5 and 0, negative ones of 4/5 and 1.
     left = np.array([[0.8, 0.6], [0.6, -0.8]])
     right = np.array([[0.6, 0.8, 0.0], [0.0, 0.0, -1.0]])
-    patterns, weights = nndsvd(left, np.array([4.0, 1.0]), right, 2)
+    patterns, weights = nndsvd(LowRank.of(left, np.array([4.0, 1.0]), right), 2)
     V = left.T @ np.diag([4.0, 1.0]) @ right
     fill = V.mean()
     # The negative half: u- = (0, .8), v- = (0, 0, 1), held .8, so both get length sqrt(.8).
@@ -79,9 +103,10 @@ def test_nndsvd_takes_the_half_that_holds_more():
 @pytest.mark.parametrize("signs", [(-1, 1, 1, 1), (1, -1, 1, -1), (-1, -1, -1, -1)])
 def test_nndsvd_does_not_depend_on_the_signs_of_the_singular_vectors(signs):
     left, values, right = decompose(mixture(4, 30, 20, 0))
-    expected = nndsvd(left, values, right, 4)
+    expected = nndsvd(LowRank.of(left, values, right), 4)
     turn = np.array([*signs, *[1] * (len(values) - 4)])[:, None]
-    for found, wanted in zip(nndsvd(left * turn, values, right * turn, 4), expected, strict=True):
+    turned = LowRank.of(left * turn, values, right * turn)
+    for found, wanted in zip(nndsvd(turned, 4), expected, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-12)
 
 
@@ -92,15 +117,20 @@ def test_nndsvd_is_that_of_scikit_learn_where_the_mean_is_filled_in():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         weights, patterns = _initialize_nmf(matrix, 4, init="nndsvda", random_state=0)
-    found_patterns, found_weights = nndsvd(*decompose(matrix), 4)
+    found_patterns, found_weights = nndsvd(LowRank.of(*decompose(matrix)), 4)
     np.testing.assert_allclose(found_patterns, patterns, rtol=1e-6)
     np.testing.assert_allclose(found_weights.T, weights, rtol=1e-6)
 
 
-def test_one_component_is_the_leading_singular_pair():
-    matrix = mixture(3, 40, 30, 1)
+@pytest.mark.parametrize("shape", [(40, 30), (TILE, 30), (TILE, TILE)])
+def test_one_component_is_the_leading_singular_pair(shape):
+    matrix = mixture(3, *shape, 1)
     left, values, right = decompose(matrix)
-    factors = factorise(left, values, right, 1)
+    patterns = LowRank.of(left, values, right)
+    before = patterns.positions.copy(), patterns.pixels.copy()
+    factors = factorise(patterns, 1)
+    for kept, part in zip(before, (patterns.positions, patterns.pixels), strict=True):
+        np.testing.assert_array_equal(kept, part)
     expected = values[0] * np.outer(left[0], right[0])
     np.testing.assert_allclose(factors.weights.T @ factors.patterns, expected, rtol=1e-4)
     assert factors.converged
@@ -113,7 +143,7 @@ def test_factors_are_non_negative_and_the_error_never_rises(seed, k):
     svd = decompose(matrix)
     errors = []
     for iterations in (1, 2, 3, 5, 8, 13, 30):
-        factors = factorise(*svd, k, tolerance=0, max_iterations=iterations)
+        factors = factorise(LowRank.of(*svd), k, tolerance=0, max_iterations=iterations)
         assert factors.patterns.min() >= 0
         assert factors.weights.min() >= 0
         errors.append(error_of(factors, matrix))
@@ -126,7 +156,9 @@ def test_separable_patterns_are_found_exactly():
     rng = np.random.default_rng(0)
     weights = np.concatenate([np.eye(3), rng.random((40, 3))])
     patterns = np.concatenate([np.eye(3), rng.random((3, 30))], axis=1)
-    factors = factorise(*decompose(weights @ patterns), 3, tolerance=1e-16, max_iterations=20_000)
+    factors = factorise(
+        LowRank.of(*decompose(weights @ patterns)), 3, tolerance=1e-16, max_iterations=20_000
+    )
     order = factors.patterns[:, :3].argmax(axis=1)
     unit = factors.patterns / factors.patterns.sum(axis=1, keepdims=True)
     expected = patterns / patterns.sum(axis=1, keepdims=True)
@@ -135,19 +167,19 @@ def test_separable_patterns_are_found_exactly():
 
 def test_a_fit_starts_where_it_is_told_to_and_leaves_that_alone():
     svd = decompose(mixture(3, 20, 15, 2))
-    start = nndsvd(*svd, 3)
+    start = nndsvd(LowRank.of(*svd), 3)
     before = [part.copy() for part in start]
-    first = factorise(*svd, 3, start=start)
-    np.testing.assert_array_equal(first.patterns, factorise(*svd, 3).patterns)
+    first = factorise(LowRank.of(*svd), 3, start=start)
+    np.testing.assert_array_equal(first.patterns, factorise(LowRank.of(*svd), 3).patterns)
     for part, kept in zip(start, before, strict=True):
         np.testing.assert_array_equal(part, kept)
-    again = factorise(*svd, 3, start=(first.patterns, first.weights))
+    again = factorise(LowRank.of(*svd), 3, start=(first.patterns, first.weights))
     assert again.iterations <= 10
 
 
 def test_the_same_input_gives_the_same_factors_to_the_last_bit():
     svd = decompose(mixture(5, 40, 600, 4))
-    first, second = factorise(*svd, 5), factorise(*svd, 5)
+    first, second = factorise(LowRank.of(*svd), 5), factorise(LowRank.of(*svd), 5)
     np.testing.assert_array_equal(first.patterns, second.patterns)
     np.testing.assert_array_equal(first.weights, second.weights)
 
@@ -157,17 +189,25 @@ def test_balanced_factors_have_equal_norms_and_the_same_product():
     patterns, weights = rng.random((3, 7)), 50 * rng.random((3, 9))
     patterns[1] = 0
     before = weights.T @ patterns
-    balance(patterns, weights)
-    np.testing.assert_allclose(weights.T @ patterns, before)
+    halves = [
+        Half.of(one, in_tiles(rng.random((5, one.shape[1])), float), 0.0)
+        for one in (patterns, weights)
+    ]
+    balance(*halves)
+    images, scans = (half.whole() for half in halves)
+    np.testing.assert_allclose(scans.T @ images, before)
     for j in (0, 2):
-        assert np.linalg.norm(patterns[j]) == pytest.approx(np.linalg.norm(weights[j]))
+        assert np.linalg.norm(images[j]) == pytest.approx(np.linalg.norm(scans[j]))
+    for half in halves:
+        np.testing.assert_allclose(half.gram, half.whole() @ half.whole().T)
+        np.testing.assert_allclose(half.mixed, half.whole() @ half.basis[0, :, : half.columns].T)
 
 
 def test_empty_positions_and_pixels_get_nothing():
     matrix = mixture(3, 20, 15, 2)
     matrix[4] = 0
     matrix[:, 7] = 0
-    factors = factorise(*decompose(matrix), 3)
+    factors = factorise(LowRank.of(*decompose(matrix)), 3)
     np.testing.assert_array_equal(factors.weights[:, 4] < 1e-9, True)
     np.testing.assert_array_equal(factors.patterns[:, 7] < 1e-9, True)
 
@@ -176,17 +216,17 @@ def test_more_components_than_directions_are_refused():
     with pytest.raises(
         ValueError, match="a fit of 4 components needs a sketch of rank 4; it has 3"
     ):
-        factorise(*decompose(mixture(3, 3, 9, 0)), 4)
+        factorise(LowRank.of(*decompose(mixture(3, 3, 9, 0))), 4)
 
 
 def test_a_penalty_makes_its_factor_sparser():
     svd = decompose(mixture(4, 60, 50, 5, noise=0.3))
-    free = factorise(*svd, 4)
-    none = factorise(*svd, 4, l1_patterns=0.0, l1_weights=0.0)
+    free = factorise(LowRank.of(*svd), 4)
+    none = factorise(LowRank.of(*svd), 4, l1_patterns=0.0, l1_weights=0.0)
     np.testing.assert_array_equal(none.patterns, free.patterns)
     np.testing.assert_array_equal(none.weights, free.weights)
     zeros = [
-        [np.count_nonzero(getattr(factorise(*svd, 4, **{f"l1_{name}": l1}), name) == 0)]
+        [np.count_nonzero(getattr(factorise(LowRank.of(*svd), 4, **{f"l1_{name}": l1}), name) == 0)]
         for name in ("patterns", "weights")
         for l1 in (0, 0.1, 0.3)
     ]
@@ -235,7 +275,8 @@ def test_fits_agree_with_scikit_learn_up_to_the_rank_and_predict_no_worse_beyond
     weighting = poisson_weighting(mean, valid, beam)
     rank = sketch_rank(max(KS), 400, 48 * 48)
     sketches = sketch_patterns(one_worker, source, weighting, rank, seed=0, held_out=True)
-    fits = [[fit_components(sketch, weighting, k, (0, 0)) for k in KS] for sketch in sketches]
+    ready = [ReadySketch.of(sketch, weighting) for sketch in sketches]
+    fits = [[fit_components(sketch, weighting, k, (0, 0)) for k in KS] for sketch in ready]
     images = [[fit.images for fit in half] for half in fits]
     passed = exact_pass(
         one_worker,

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from orimap.tasks.factorise import factorise
-from orimap.tasks.fits import fit_components, fit_on_worker, left_out_pixels
-from orimap.tasks.sketch import Sketch, poisson_weighting, sketch_patterns
+from orimap.tasks.factorise import LowRank, factorise
+from orimap.tasks.fits import ReadySketch, fit_components, fit_on_worker, left_out_pixels
+from orimap.tasks.sketch import poisson_weighting, sketch_patterns
 from orimap.tasks.streaming import broadcast
 
 SCAN, DETECTOR = (8, 9), (10, 12)
@@ -41,7 +41,7 @@ def test_the_sketch_of_three_patterns_has_three_directions(fitted):
 
 def test_every_component_gets_the_intensity_of_its_own_beam(fitted, truth):
     sketch, weighting = fitted
-    fit = fit_components(sketch, weighting, 3, (0, 0))
+    fit = fit_components(ReadySketch.of(sketch, weighting), weighting, 3, (0, 0))
     images = truth[0][:, weighting.valid]
     # Which component is which: the one that lies under the same third of the detector.
     order = [int(fit.images[:, 4 * c + 1].argmax()) for c in range(3)]
@@ -57,11 +57,11 @@ def test_pixels_left_out_follow_from_the_weights_exactly():
     beam[0, 1] = 0
     left, values, right = np.linalg.svd(weights @ patterns, full_matrices=False)
     left, values, right = left[:, :3].T, values[:3], right[:3]
-    sketch = Sketch(left, values, right, left @ (weights @ beam), np.ones(40), 1.0)
-    found = factorise(left, values, right, 3, start=(patterns, weights.T.copy()))
+    ready = ReadySketch(LowRank.of(left, values, right), left, left @ (weights @ beam))
+    found = factorise(ready.patterns, 3, start=(patterns, weights.T.copy()))
     scale = found.patterns[:, 0] / patterns[:, 0]
     np.testing.assert_allclose(
-        left_out_pixels(sketch, found), scale[:, None] * beam, rtol=1e-4, atol=1e-5
+        left_out_pixels(ready, found), scale[:, None] * beam, rtol=1e-4, atol=1e-5
     )
 
 
@@ -70,34 +70,37 @@ def test_without_a_beam_nothing_is_left_out(one_worker, store_patterns, small_sc
     weighting = poisson_weighting(small_scan.mean(axis=(0, 1)), valid, ~valid)
     source = store_patterns(small_scan)
     (sketch,) = sketch_patterns(one_worker, source, weighting, 20, seed=0, held_out=False)
-    fit = fit_components(sketch, weighting, 2, (0, 0))
-    factors = factorise(sketch.left, sketch.values, sketch.right, 2, squares=sketch.squares)
+    fit = fit_components(ReadySketch.of(sketch, weighting), weighting, 2, (0, 0))
+    whole = LowRank.of(sketch.left, sketch.values, sketch.right, squares=sketch.squares)
+    factors = factorise(whole, 2)
     # The fit is made in single precision.
     np.testing.assert_allclose(fit.images, factors.patterns / weighting.pixel, rtol=2e-5, atol=1e-5)
     assert (fit.iterations, fit.converged) == (factors.iterations, factors.converged)
 
 
 def test_a_penalty_reaches_the_fit(fitted):
-    free = fit_components(*fitted, 3, (0.0, 0.0)).images
-    sparse = fit_components(*fitted, 3, (0.3, 0.0)).images
+    ready = ReadySketch.of(*fitted), fitted[1]
+    free = fit_components(*ready, 3, (0.0, 0.0)).images
+    sparse = fit_components(*ready, 3, (0.3, 0.0)).images
     assert np.count_nonzero(sparse == 0) > np.count_nonzero(free == 0)
 
 
 def test_a_worker_fits_every_sketch_and_returns_what_is_kept(one_worker, fitted):
     sketch, weighting = fitted
-    shared = broadcast(one_worker, [sketch, sketch.truncated(2)], weighting)
+    sketches = [ReadySketch.of(one, weighting) for one in (sketch, sketch.truncated(2))]
+    shared = broadcast(one_worker, sketches, weighting)
 
     def keep(k, fits, weighting):
         return k, [fit.images for fit in fits], weighting.poisson
 
     k, images, poisson = fit_on_worker(one_worker, *shared, 2, (0.0, 0.0), keep)
     assert (k, poisson) == (2, True)
-    for found, part in zip(images, (sketch, sketch.truncated(2)), strict=True):
+    for found, part in zip(images, sketches, strict=True):
         np.testing.assert_array_equal(found, fit_components(part, weighting, 2, (0, 0)).images)
 
 
 def test_an_error_on_the_worker_reaches_the_caller(one_worker, fitted):
     sketch, weighting = fitted
-    shared = broadcast(one_worker, [sketch], weighting)
+    shared = broadcast(one_worker, [ReadySketch.of(sketch, weighting)], weighting)
     with pytest.raises(ValueError, match="needs a sketch of rank 9"):
         fit_on_worker(one_worker, *shared, 9, (0.0, 0.0), lambda *_: None)

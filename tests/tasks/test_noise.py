@@ -4,11 +4,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from orimap.tasks.noise import (
+    MOST_POSITIONS,
     Noise,
     cluster_noise,
     noise_deviations,
     outside_inscribed_circle,
     robust_deviation,
+    sampled_labels,
 )
 
 SIDE = 96
@@ -155,6 +157,19 @@ def test_a_cluster_has_the_mean_noise_of_its_patterns(
             expected = getattr(each, kind)[label.ravel() == cluster].mean()
             assert getattr(found, kind)[cluster] == pytest.approx(expected, rel=1e-12)
         assert np.isnan(getattr(found, kind)[3])
+
+
+def test_large_clusters_are_sampled_and_small_ones_are_not():
+    label = np.repeat([-1, 0, 1], [5, MOST_POSITIONS + 700, 30]).reshape(-1, 1)
+    found = sampled_labels(label, 3)
+    kept = found >= 0
+    np.testing.assert_array_equal(found[kept], label[kept])
+    assert np.bincount(found[kept]).tolist() == [MOST_POSITIONS, 30]
+    # From all over the cluster: the mean place is that of the cluster within three errors.
+    places = np.flatnonzero(found == 0)
+    middle, spread = (MOST_POSITIONS + 700) / 2 + 5, (MOST_POSITIONS + 700) / np.sqrt(12)
+    assert abs(places.mean() - middle) < 3 * spread / np.sqrt(MOST_POSITIONS)
+    np.testing.assert_array_equal(found, sampled_labels(label, 3))
 
 
 def test_progress_ends_with_the_last_block(one_worker, store_patterns, small_scan):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from orimap.tasks.products import add_transposed, products, sum_of_squares
+from orimap.tasks.products import PATTERNS_AT_ONCE, add_transposed, products, sum_of_squares
 
 ROWS, PIXELS = 700, 90
 
@@ -32,14 +32,14 @@ def test_products_are_those_of_numpy_in_double_precision(rows, monkeypatch, colu
 
 @pytest.mark.parametrize("columns", [1, 5, 48])
 @pytest.mark.parametrize("tile", [1, 7, 1000])
-def test_transposed_products_add_up_in_double_precision(rows, monkeypatch, columns, tile):
-    monkeypatch.setattr("orimap.tasks.products.TILE_BYTES", tile * 8 * columns)
+def test_transposed_products_are_those_of_numpy(rows, monkeypatch, columns, tile):
+    monkeypatch.setattr("orimap.tasks.products.TILE_BYTES", tile * 4 * columns)
     factors = np.random.default_rng(1).standard_normal((ROWS, columns)).astype(np.float32)
     total = np.ones((PIXELS, columns))
     add_transposed(rows, factors, total)
     expected = 1 + plain(rows).T @ factors.astype(float)
-    # Dense rows are multiplied in single precision, batch by batch.
-    np.testing.assert_allclose(total, expected, atol=1e-6 if sp.issparse(rows) else 1e-4)
+    # A batch of rows is multiplied in single precision.
+    np.testing.assert_allclose(total, expected, atol=1e-4)
 
 
 def test_small_counts_are_not_lost_in_a_large_total():
@@ -48,6 +48,15 @@ def test_small_counts_are_not_lost_in_a_large_total():
     total = np.full((1, 1), 2.0**25)
     add_transposed(rows, np.ones((1000, 1), np.float32), total)
     assert total[0, 0] == 2**25 + 1000
+
+
+def test_batches_add_up_in_double_precision():
+    rows = sp.csr_matrix(np.full((3 * PATTERNS_AT_ONCE, 1), 2.0**14, np.float32))
+    total = np.zeros((1, 1))
+    factors = np.full((len(rows.indptr) - 1, 1), 1 + 2.0**-14, np.float32)
+    # Each batch sums to a number of 24 bits; three of them need two more.
+    add_transposed(rows, factors, total)
+    assert total[0, 0] == 3 * PATTERNS_AT_ONCE * (2**14 + 1)
 
 
 def test_rows_in_double_precision_stay_so():

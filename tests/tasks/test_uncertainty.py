@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from orimap.tasks.exact import solve_weights
+from orimap.tasks.least_squares import solve_weights
 from orimap.tasks.uncertainty import CountingNoise, ratio_error, weight_covariance
 
 

@@ -14,6 +14,7 @@ from orimap.tasks import exact, sketch
 from orimap.tasks.acquisition import open_acquisition
 from orimap.tasks.direct_beam import direct_beam_region
 from orimap.tasks.factorise import factorise
+from orimap.tasks.fits import ReadySketch
 from orimap.tasks.ingest import ingest_acquisition, ingest_block
 from orimap.tasks.patterns import PatternSource
 from orimap.tasks.predictions import Stack, absolute_errors, poisson_deviances
@@ -158,11 +159,12 @@ def score_costs(rows: Rows, test: Rows, weighting: sketch.Weighting) -> dict:
 def fit_costs(source: PatternSource, weighting: sketch.Weighting) -> dict:
     """Return seconds of an iteration of the largest fit, by number of the sketch and component."""
     (made,) = sketch.sketch_patterns(AtOnce(), source, weighting, RANK, seed=SEED, held_out=False)
-    left, right = made.left.astype(np.float32), made.right[:, weighting.fitted].astype(np.float32)
+    patterns = ReadySketch.of(made, weighting).patterns
+    # None of it is noise: a fit then goes on as long as it is told to.
+    patterns = replace(patterns, squares=patterns.total)
 
     def iterate(times: int) -> float:
-        fit = (left, made.values, np.ascontiguousarray(right), KS[-1])
-        return least(lambda: factorise(*fit, tolerance=0, max_iterations=times))
+        return least(lambda: factorise(patterns, KS[-1], tolerance=0, max_iterations=times))
 
-    size = (left.shape[1] + right.shape[1]) * KS[-1] * len(made.values)
+    size = sum(patterns.shape) * KS[-1] * patterns.rank
     return {"iteration_ns": 1e9 * (iterate(6) - iterate(1)) / 5 / size}

@@ -28,7 +28,7 @@ from orimap.cluster.local import local_client
 from orimap.flows.measure import machine, versions
 from orimap.tasks import exact, sketch
 from orimap.tasks.acquisition import open_acquisition
-from orimap.tasks.fits import fit_components
+from orimap.tasks.fits import ReadySketch, fit_components
 from orimap.tasks.ingest import ingest_acquisition
 from orimap.tasks.patterns import PatternSource
 from orimap.tasks.predictions import Stack
@@ -78,7 +78,8 @@ def fits(folder: Path) -> dict:
     """Measure what does not depend on the detector: iterations of all fits, weights, messages."""
     client, source, weighting = ingested(128, folder)
     both = sketch.sketch_patterns(client, source, weighting, RANK, seed=SEED, held_out=True)
-    made = {k: [fit_components(one, weighting, k, (0.0, 0.0)) for one in both] for k in KS}
+    ready = [ReadySketch.of(one, weighting) for one in both]
+    made = {k: [fit_components(one, weighting, k, (0.0, 0.0)) for one in ready] for k in KS}
     stacks = [Stack.of([made[k][half].images for k in KS]) for half in (0, 1)]
     seen = [whole_tasks(source, weighting, stacks, folder) for _ in range(4)]
     tasks = {name: min((one[name] for one in seen), key=cost) for name in seen[0]}

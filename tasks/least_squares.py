@@ -1,0 +1,196 @@
+"""Non-negative least squares for many columns that share one matrix, by coordinate descent.
+
+``min |V - other.T @ factor|^2, factor >= 0`` needs of V only the products ``other @ V``
+(numerator), and of the matrix only ``other @ other.T`` (gram). Factors are held one component a
+row, so that the compiled loops run along contiguous columns in SIMD lanes.
+"""
+
+import numba
+import numpy as np
+
+# Columns that are swept side by side: 20 components of each stay in first-level cache.
+LANES = 64
+# A few sweeps tell which components take part; components that are nearly alike would then pass
+# weight on to each other for hundreds more, where solving for those that take part ends it.
+SWEEPS_BEFORE = 12
+MAX_SWEEPS = 600
+# Largest change of a value in a sweep, relative to the largest of its neighbours, that counts as
+# none. Sweeps alone then come within 1e-8 of the smallest squared error, with the rest solved
+# within 1e-12 (2,048 positions, 2 to 20 components).
+STILL = 1e-6
+# Components take part in so many choices before a column is swept to its end instead.
+CHOICES = 10
+# Components that differ by less than this share of their squares cannot be told apart.
+ALIKE = 1e-10
+# Smaller values of a factor are zero: far below what single precision resolves beside others.
+SMALLEST = 1e-30
+
+
+def solve_weights(numerator: np.ndarray, gram: np.ndarray, l1: float = 0.0) -> np.ndarray:
+    """Return the non-negative least-squares weights (k, columns) in double precision.
+
+    Parameters
+    ----------
+    numerator : (k, columns) array
+        Component patterns times patterns; a column is a scan position.
+    gram : (k, k) array
+        Component patterns times component patterns.
+    l1 : float
+        Weight of an added L1 norm, relative to the mean numerator of each column: a mean over
+        all of them would make a position's weights depend on which others are solved with it.
+
+    References
+    ----------
+    Franc, Hlavac & Navara (2005), doi:10.1007/11556121_50: the descent converges to the solution.
+    """
+    numerator = np.ascontiguousarray(numerator, float)
+    if l1:
+        numerator = numerator - l1 * np.abs(numerator).mean(axis=0)
+    diagonal = np.maximum(np.diag(gram), 1e-300)[:, None]
+    weights = np.where(np.diag(gram)[:, None] > 0, np.maximum(numerator, 0) / diagonal, 0.0)
+    weights /= len(gram)
+    settle(weights, numerator, np.ascontiguousarray(gram, float), STILL, MAX_SWEEPS)
+    return weights
+
+
+@numba.njit(cache=True, fastmath=True, nogil=True)
+def settle(factor, numerator, gram, still, most):  # noqa: ANN001, ANN201
+    """Bring every column to its solution: by sweeps, and solved for what takes part by then."""
+    k, size = factor.shape
+    rest = np.empty(LANES, factor.dtype)
+    room, solution = np.empty((k, k)), np.empty(k)
+    chosen, order = np.empty(k, np.bool_), np.empty(k, np.uintp)
+    for first in range(0, size, LANES):
+        start, width = np.uintp(first), np.uintp(min(LANES, size - first))
+        for done in range(1, most + 1):
+            change, largest = sweep(factor, numerator, gram, start, width, rest)
+            if change <= still * largest:
+                break
+            if done == SWEEPS_BEFORE:
+                solved = 0
+                for column in range(start, start + width):
+                    solved += solve_chosen(
+                        factor, numerator, gram, column, still, room, solution, chosen, order
+                    )
+                if solved == width:
+                    break
+
+
+@numba.njit(cache=True, fastmath=True, nogil=True)
+def solve_chosen(factor, numerator, gram, column, still, room, solution, chosen, order):  # noqa: ANN001, ANN201
+    """Solve one column for the components that take part, as the column is before; True if done.
+
+    Those that come out negative leave, those that would lower the error join, all at once, until
+    there are none (Kim & Park 2011, doi:10.1137/110821172). Where that does not end, or components
+    are too much alike, the column stays as it was.
+    """
+    k = len(gram)
+    for j in range(k):
+        chosen[j] = factor[j, column] > 0
+    for _ in range(CHOICES):
+        count = 0
+        for j in range(k):
+            if chosen[j]:
+                order[count] = j
+                count += 1
+        if not solve_symmetric(gram, numerator, column, order[:count], room, solution):
+            return False
+        changed, largest = False, 0.0
+        for a in range(count):
+            largest = max(largest, solution[a])
+            if solution[a] <= 0:
+                chosen[order[a]] = False
+                changed = True
+        if changed:
+            continue
+        for j in range(k):
+            if chosen[j] or gram[j, j] <= 0:
+                continue
+            gain = numerator[j, column]
+            for a in range(count):
+                gain -= gram[j, order[a]] * solution[a]
+            if gain > still * largest * gram[j, j]:
+                chosen[j] = True
+                changed = True
+        if not changed:
+            for j in range(k):
+                factor[j, column] = 0
+            for a in range(count):
+                factor[order[a], column] = solution[a]
+            return True
+    return False
+
+
+@numba.njit(cache=True, fastmath=True, nogil=True)
+def solve_symmetric(gram, numerator, column, order, room, solution):  # noqa: ANN001, ANN201
+    """Solve for some components (Cholesky); False where they are too much alike."""
+    for a in range(len(order)):
+        for b in range(a + 1):
+            value = gram[order[a], order[b]]
+            for c in range(b):
+                value -= room[a, c] * room[b, c]
+            if b < a:
+                room[a, b] = value / room[b, b]
+            elif value <= ALIKE * gram[order[a], order[a]]:
+                return False
+            else:
+                room[a, a] = np.sqrt(value)
+        value = numerator[order[a], column]
+        for c in range(a):
+            value -= room[a, c] * solution[c]
+        solution[a] = value / room[a, a]
+    for a in range(len(order) - 1, -1, -1):
+        for c in range(a + 1, len(order)):
+            solution[a] -= room[c, a] * solution[c]
+        solution[a] /= room[a, a]
+    return True
+
+
+@numba.njit(cache=True, fastmath=True, nogil=True)
+def sweep(factor, numerator, gram, start, width, rest):  # noqa: ANN001, ANN201
+    """Solve every component of some columns of ``factor`` in turn, in place and in closed form.
+
+    Cichocki & Phan (2009), doi:10.1587/transfun.E92.A.708. Returns the largest change of a value
+    and the largest value. ``rest`` is room for ``width`` numbers.
+    """
+    # Constants in the precision of the factor: one in double would make the loops double.
+    kind = factor.dtype.type
+    least, zero = kind(SMALLEST), kind(0)
+    change = largest = zero
+    for j in range(np.uintp(factor.shape[0])):
+        own = gram[j, j]
+        if own <= 0:
+            continue
+        for i in range(width):
+            rest[i] = numerator[j, start + i] + own * factor[j, start + i]
+        subtract_products(rest, gram[j], factor, start, width)
+        for i in range(width):
+            # Noise of subtraction would otherwise decay into slow denormal numbers.
+            value = rest[i] / own
+            value = value if value > least else zero
+            change = max(change, abs(value - factor[j, start + i]))
+            largest = max(largest, value)
+            factor[j, start + i] = value
+    return change, largest
+
+
+@numba.njit(cache=True, fastmath=True, nogil=True)
+def subtract_products(rest, scales, factor, start, width):  # noqa: ANN001, ANN201
+    """Subtract each row of some columns of ``factor``, times its scale; four rows at a time."""
+    k, four = np.uintp(factor.shape[0]), np.uintp(4)
+    a = np.uintp(0)
+    while a + four <= k:
+        b, c, d = a + np.uintp(1), a + np.uintp(2), a + np.uintp(3)
+        for i in range(width):
+            at = start + i
+            rest[i] -= (
+                scales[a] * factor[a, at]
+                + scales[b] * factor[b, at]
+                + scales[c] * factor[c, at]
+                + scales[d] * factor[d, at]
+            )
+        a += four
+    while a < k:
+        for i in range(width):
+            rest[i] -= scales[a] * factor[a, start + i]
+        a += np.uintp(1)
