@@ -27,11 +27,11 @@ def products(rows: Rows, table: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     rows : (patterns, pixels) rows
-        Sparse ones with their indices in order.
     table : (pixels, columns) array
     """
     if not sp.issparse(rows):
         return rows @ table.astype(rows.dtype, copy=False)
+    rows = _in_order(rows)
     result = np.zeros((rows.shape[0], table.shape[1]), rows.dtype)
     for part, indptr in _batches(rows):
         add_products(indptr, rows.indices, rows.data, table, tile_pixels(table), result[part])
@@ -44,7 +44,6 @@ def add_transposed(rows: Rows, factors: np.ndarray, total: np.ndarray) -> None:
     Parameters
     ----------
     rows : (patterns, pixels) rows
-        Sparse ones with their indices in order.
     factors : (patterns, columns) array
     total : (pixels, columns) float64 array
         Changed in place.
@@ -52,6 +51,7 @@ def add_transposed(rows: Rows, factors: np.ndarray, total: np.ndarray) -> None:
     if not sp.issparse(rows):
         total += rows.T @ factors.astype(rows.dtype, copy=False)
         return
+    rows = _in_order(rows)
     for part, indptr in _batches(rows):
         scatter_products(
             indptr, rows.indices, rows.data, factors[part], tile_pixels(factors), total
@@ -71,6 +71,11 @@ def sum_of_squares(rows: Rows, pixel: np.ndarray) -> np.ndarray:
 def tile_pixels(table: np.ndarray) -> int:
     """Return how many pixels make a tile of a table with these columns."""
     return max(1, TILE_BYTES // (table.itemsize * table.shape[1]))
+
+
+def _in_order(rows: sp.csr_matrix) -> sp.csr_matrix:
+    """Return rows whose pixels follow one another, which SciPy's own products do not promise."""
+    return rows if rows.has_sorted_indices else rows.sorted_indices()
 
 
 def _batches(rows: sp.csr_matrix) -> list[tuple[slice, np.ndarray]]:

@@ -42,6 +42,23 @@ def test_transposed_products_are_those_of_numpy(rows, monkeypatch, columns, tile
     np.testing.assert_allclose(total, expected, atol=1e-4)
 
 
+def test_pixels_may_come_in_any_order():
+    rng = np.random.default_rng(2)
+    rows = sp.random(5, 90, 0.4, "csr", np.float32, rng)
+    mixed = rows.copy()
+    for row in range(5):
+        part = slice(*rows.indptr[row : row + 2])
+        turn = rng.permutation(part.stop - part.start)
+        mixed.indices[part], mixed.data[part] = rows.indices[part][turn], rows.data[part][turn]
+    mixed = sp.csr_matrix((mixed.data, mixed.indices, mixed.indptr), rows.shape)
+    table = rng.random((90, 3)).astype(np.float32)
+    np.testing.assert_array_equal(products(mixed, table), products(rows, table))
+    factors, total, expected = table[:5], np.zeros((90, 3)), np.zeros((90, 3))
+    add_transposed(mixed, factors, total)
+    add_transposed(rows, factors, expected)
+    np.testing.assert_array_equal(total, expected)
+
+
 def test_small_counts_are_not_lost_in_a_large_total():
     """A million electrons in single precision would swallow what is added one by one."""
     rows = sp.csr_matrix(np.ones((1000, 1), np.float32))
