@@ -21,6 +21,8 @@ from orimap.tasks.rows import Rows
 from orimap.tasks.sketch import Weighting
 from orimap.tasks.streaming import Block, Progress, broadcast, map_blocks, silent
 
+# Rows of the table that are in double precision at once.
+PIXELS_AT_ONCE = 2**14
 # Above this many non-zero pixels the loss is taken from a sample of positions: two minutes of one
 # core for 19 fits.
 LOSS_ENTRIES = 2_000_000_000
@@ -74,10 +76,13 @@ class Prepared:
     @classmethod
     def of(cls, stack: Stack, weighting: Weighting) -> "Prepared":
         """Prepare a stack, in double precision."""
-        grams = []
-        for number in range(len(stack.ks)):
-            weighted = stack.table[:, stack.columns(number)] * weighting.pixel[:, None]
-            grams.append(weighted.T @ weighted)
+        grams = [np.zeros((k, k)) for k in stack.ks]
+        for at in range(0, len(stack.table), PIXELS_AT_ONCE):
+            part = slice(at, at + PIXELS_AT_ONCE)
+            weighted = stack.table[part] * weighting.pixel[part, None]
+            for number, gram in enumerate(grams):
+                own = weighted[:, stack.columns(number)]
+                gram += own.T @ own
         return cls(stack, grams, stack.sums(), stack.sums(weighting.fitted))
 
 

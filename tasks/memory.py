@@ -166,6 +166,8 @@ def predict_steps(load: Workload) -> dict[str, StepMemory]:
     columns = stack_columns(range(1, k + 1))
     table = DOUBLE * pixels * rank
     left = DOUBLE * positions * rank
+    # Both of its tables in single precision, and what gives components their beam in double.
+    ready = (table + 3 * left) // 2
     image = DOUBLE * pixels
     stack = SINGLE * pixels * columns
     maps = DOUBLE * positions
@@ -183,12 +185,13 @@ def predict_steps(load: Workload) -> dict[str, StepMemory]:
             base + batch + 4 * table + DOUBLE * patterns * rank * 2,
             command + 8 * table + 3 * left * halves,
         ),
-        # Both sketches, one of them in single precision again, and factors with their products.
+        # A sketch is read beside one that is ready; or both are, with factors and their products.
         "fit": StepMemory(
             base
-            + halves * (table + left)
-            + (table + left) // 2
-            + 5 * SINGLE * k * (pixels + positions),
+            + max(
+                (halves - 1) * ready + 5 * (table + left) // 2,
+                halves * ready + 5 * SINGLE * k * (pixels + positions),
+            ),
             command,
         ),
         "score": StepMemory(

@@ -57,7 +57,9 @@ class Stack:
 
     def put(self, number: int, images: np.ndarray) -> None:
         """Fill in the component images (k, valid pixels) of one fit."""
-        self.table[:, self.columns(number)] = images.T
+        columns = self.columns(number)
+        # As a slice: twice as fast as a list of columns.
+        self.table[:, columns[0] : columns[-1] + 1 : FITS_ABREAST] = images.T
 
     @property
     def depths(self) -> np.ndarray:
