@@ -28,8 +28,8 @@ from orimap.tasks.streaming import Block, Progress, broadcast, map_blocks, silen
 GRAM_PASSES = 2
 # Every group of patterns has a sum as large as the basis, and these are added up one after the
 # other: groups are large enough that this takes a tenth of the time, but feed a few workers.
-PATTERNS_A_SUM = 4096
-FEWEST_SUMS, MOST_SUMS = 8, 1024
+PATTERNS_A_SUM, FEWEST_A_SUM = 4096, 1024
+FEWEST_SUMS, SOME_SUMS, MOST_SUMS = 4, 8, 1024
 # Largest product of two different columns after the first round of making them orthonormal.
 CLOSE = 0.01
 
@@ -196,7 +196,7 @@ def _sketch(
             patterns,
             *broadcast(client, weighting, weighting.on_pixels(basis)),
             half,
-            groups=min(max(patterns.positions // PATTERNS_A_SUM, FEWEST_SUMS), MOST_SUMS),
+            groups=sums(patterns.positions),
             progress=_part(progress, before, steps),
         )
         basis = orthonormal(total)
@@ -219,6 +219,12 @@ def _sketch(
         cross += found[2]
         squares += found[3]
     return _decompose(basis, coordinates, factor, cross, squares)
+
+
+def sums(positions: int, most: int = MOST_SUMS) -> int:
+    """Return in how many groups so many patterns are summed."""
+    groups = max(positions // PATTERNS_A_SUM, min(positions // FEWEST_A_SUM, SOME_SUMS))
+    return min(max(groups, FEWEST_SUMS), most)
 
 
 def orthonormal(table: np.ndarray) -> np.ndarray:

@@ -94,8 +94,7 @@ class Steps:
     def gram(self, half: bool) -> Step:
         """One of the first passes of the sketch: a sum as large as the basis."""
         numbers = self.scan.pixels * self.rank
-        groups = max(self.scan.positions // sketch.PATTERNS_A_SUM, sketch.FEWEST_SUMS)
-        groups = min(groups, self.way.most_sums, len(self.blocks))
+        groups = min(sketch.sums(self.scan.positions, self.way.most_sums), len(self.blocks))
         cuts = np.linspace(0, len(self.blocks), groups + 1).astype(int)
         parts = [self.blocks[a:b] for a, b in pairwise(cuts)]
         an_entry = self.rank * self.of["gram_ns_an_entry_direction"] * NS
