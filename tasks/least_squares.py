@@ -63,7 +63,7 @@ def settle(factor, numerator, gram, still, most):  # noqa: ANN001, ANN201
     for first in range(0, size, LANES):
         start, width = np.uintp(first), np.uintp(min(LANES, size - first))
         for done in range(1, most + 1):
-            change, largest = sweep(factor, numerator, gram, start, width, rest)
+            change, largest = watched_sweep(factor, numerator, gram, start, width, rest)
             if change <= still * largest:
                 break
             if done == SWEEPS_BEFORE:
@@ -150,28 +150,49 @@ def solve_symmetric(gram, numerator, column, order, room, solution):  # noqa: AN
 def sweep(factor, numerator, gram, start, width, rest):  # noqa: ANN001, ANN201
     """Solve every component of some columns of ``factor`` in turn, in place and in closed form.
 
-    Cichocki & Phan (2009), doi:10.1587/transfun.E92.A.708. Returns the largest change of a value
-    and the largest value. ``rest`` is room for ``width`` numbers.
+    Cichocki & Phan (2009), doi:10.1587/transfun.E92.A.708. ``rest`` is room for ``width`` numbers.
     """
     # Constants in the precision of the factor: one in double would make the loops double.
-    kind = factor.dtype.type
-    least, zero = kind(SMALLEST), kind(0)
+    least, zero = factor.dtype.type(SMALLEST), factor.dtype.type(0)
+    for j in range(np.uintp(factor.shape[0])):
+        own = gram[j, j]
+        if own <= 0:
+            continue
+        leave_to(j, factor, numerator, gram, start, width, rest)
+        for i in range(width):
+            # Noise of subtraction would otherwise decay into slow denormal numbers.
+            value = rest[i] / own
+            factor[j, start + i] = value if value > least else zero
+
+
+@numba.njit(cache=True, fastmath=True, nogil=True)
+def watched_sweep(factor, numerator, gram, start, width, rest):  # noqa: ANN001, ANN201
+    """Do as ``sweep`` and return the largest change of a value and the largest value.
+
+    To watch takes as long as to solve.
+    """
+    least, zero = factor.dtype.type(SMALLEST), factor.dtype.type(0)
     change = largest = zero
     for j in range(np.uintp(factor.shape[0])):
         own = gram[j, j]
         if own <= 0:
             continue
+        leave_to(j, factor, numerator, gram, start, width, rest)
         for i in range(width):
-            rest[i] = numerator[j, start + i] + own * factor[j, start + i]
-        subtract_products(rest, gram[j], factor, start, width)
-        for i in range(width):
-            # Noise of subtraction would otherwise decay into slow denormal numbers.
             value = rest[i] / own
             value = value if value > least else zero
             change = max(change, abs(value - factor[j, start + i]))
             largest = max(largest, value)
             factor[j, start + i] = value
     return change, largest
+
+
+@numba.njit(cache=True, fastmath=True, nogil=True)
+def leave_to(j, factor, numerator, gram, start, width, rest):  # noqa: ANN001, ANN201
+    """Write into ``rest`` what the other components leave to component j to explain."""
+    for i in range(width):
+        rest[i] = numerator[j, start + i] + gram[j, j] * factor[j, start + i]
+    subtract_products(rest, gram[j], factor, start, width)
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
