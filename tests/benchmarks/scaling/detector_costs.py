@@ -160,8 +160,6 @@ def fit_costs(source: PatternSource, weighting: sketch.Weighting) -> dict:
     """Return seconds of an iteration of the largest fit, by number of the sketch and component."""
     (made,) = sketch.sketch_patterns(AtOnce(), source, weighting, RANK, seed=SEED, held_out=False)
     patterns = ReadySketch.of(made, weighting).patterns
-    # None of it is noise: a fit then goes on as long as it is told to.
-    patterns = replace(patterns, squares=patterns.total)
 
     def iterate(times: int) -> float:
         return least(lambda: factorise(patterns, KS[-1], tolerance=0, max_iterations=times))
