@@ -173,8 +173,10 @@ def remarks(run: Run) -> list[str]:
     if facts["empty_components"]:
         said.append(f"{facts['empty_components']} components of the fit used are empty.")
     drawn = run.folder.read("clusters")
-    looked_at = np.atleast_1d(drawn.attrs["noise_positions"])
-    if (variables.cluster_size.read(drawn).values > looked_at).any():
+    size = variables.cluster_size.read(drawn).values
+    # Results of an earlier version looked at all positions and did not say so.
+    looked_at = np.atleast_1d(drawn.attrs.get("noise_positions", size))
+    if (size > looked_at).any():
         said.append(
             f"The noise of the patterns was taken from {looked_at.max()} positions of each "
             "distinct pattern that has more."
