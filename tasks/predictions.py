@@ -12,7 +12,8 @@ import numba
 import numpy as np
 import scipy.sparse as sp
 
-from orimap.tasks.products import PATTERNS_AT_ONCE, tile_pixels
+from orimap.tasks.lanes import add_product, load, no_electrons, store
+from orimap.tasks.products import PATTERNS_AT_ONCE, PIXELS_ABREAST, tile_pixels
 from orimap.tasks.rows import Rows
 from orimap.tasks.sizes import FITS_ABREAST, stack_columns, stack_depths
 
@@ -193,26 +194,33 @@ def predict_sums(weights, sums, depths):  # noqa: ANN001, ANN201
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True, inline="always")
-def predict(row, pixel, weights, table, depths, models):  # noqa: ANN001, ANN201
-    """Write what every fit predicts at one pixel of one position into ``models`` (lanes,)."""
-    at = np.uintp(0)
+def predict(row, pixels, weights, table, depths, models):  # noqa: ANN001, ANN201
+    """Write what every fit predicts at four pixels of one position into ``models`` (4, lanes).
+
+    Four, since a processor begins several sums before it has finished one.
+    """
+    columns, lanes = np.uintp(table.shape[1]), np.uintp(models.shape[1])
+    at, place = row * columns, np.uintp(0)
+    p0, p1 = pixels[0] * columns, pixels[1] * columns
+    p2, p3 = pixels[2] * columns, pixels[3] * columns
     for group in range(np.uintp(len(depths))):
-        m0 = m1 = m2 = m3 = m4 = m5 = m6 = m7 = np.float32(0)
+        m0 = m1 = m2 = m3 = no_electrons()
         for _ in range(depths[group]):
-            m0 += weights[row, at] * table[pixel, at]
-            m1 += weights[row, at + np.uintp(1)] * table[pixel, at + np.uintp(1)]
-            m2 += weights[row, at + np.uintp(2)] * table[pixel, at + np.uintp(2)]
-            m3 += weights[row, at + np.uintp(3)] * table[pixel, at + np.uintp(3)]
-            m4 += weights[row, at + np.uintp(4)] * table[pixel, at + np.uintp(4)]
-            m5 += weights[row, at + np.uintp(5)] * table[pixel, at + np.uintp(5)]
-            m6 += weights[row, at + np.uintp(6)] * table[pixel, at + np.uintp(6)]
-            m7 += weights[row, at + np.uintp(7)] * table[pixel, at + np.uintp(7)]
-            at += np.uintp(8)
-        lane = group * np.uintp(8)
-        models[lane], models[lane + np.uintp(1)] = m0, m1
-        models[lane + np.uintp(2)], models[lane + np.uintp(3)] = m2, m3
-        models[lane + np.uintp(4)], models[lane + np.uintp(5)] = m4, m5
-        models[lane + np.uintp(6)], models[lane + np.uintp(7)] = m6, m7
+            weight = load(weights, at)
+            m0 = add_product(m0, weight, load(table, p0))
+            m1 = add_product(m1, weight, load(table, p1))
+            m2 = add_product(m2, weight, load(table, p2))
+            m3 = add_product(m3, weight, load(table, p3))
+            at += np.uintp(FITS_ABREAST)
+            p0 += np.uintp(FITS_ABREAST)
+            p1 += np.uintp(FITS_ABREAST)
+            p2 += np.uintp(FITS_ABREAST)
+            p3 += np.uintp(FITS_ABREAST)
+        store(models, place, m0)
+        store(models, place + lanes, m1)
+        store(models, place + np.uintp(2) * lanes, m2)
+        store(models, place + np.uintp(3) * lanes, m3)
+        place += np.uintp(FITS_ABREAST)
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
@@ -220,7 +228,8 @@ def errors_at_entries(indptr, indices, data, weights, table, depths, tile, resul
     """Add |count - prediction| - prediction over the entries of each row to ``result``."""
     lanes = np.uintp(result.shape[1])
     at = indptr[:-1].copy()
-    models = np.empty(lanes, np.float32)
+    pixels, counts = np.zeros(PIXELS_ABREAST, np.uintp), np.zeros(PIXELS_ABREAST, data.dtype)
+    models = np.empty((PIXELS_ABREAST, lanes), np.float32)
     sums = np.empty(lanes, np.float32)
     for end in range(tile, table.shape[0] + tile, tile):
         for number in range(len(at)):
@@ -232,10 +241,16 @@ def errors_at_entries(indptr, indices, data, weights, table, depths, tile, resul
                 sums[lane] = 0
             # The entries of one tile are few: their sum loses nothing in single precision.
             while entry < last and indices[entry] < end:
-                predict(row, np.uintp(indices[entry]), weights, table, depths, models)
-                for lane in range(lanes):
-                    sums[lane] += abs(data[entry] - models[lane]) - models[lane]
-                entry += np.uintp(1)
+                for place in range(np.uintp(PIXELS_ABREAST)):
+                    counts[place] = 0  # a pixel without electrons adds nothing
+                    if entry < last and indices[entry] < end:
+                        pixels[place], counts[place] = indices[entry], data[entry]
+                        entry += np.uintp(1)
+                predict(row, pixels, weights, table, depths, models)
+                for place in range(np.uintp(PIXELS_ABREAST)):
+                    for lane in range(lanes):
+                        model = models[place, lane]
+                        sums[lane] += abs(counts[place] - model) - model
             at[row] = entry
             for lane in range(lanes):
                 result[row, lane] += sums[lane]
@@ -246,7 +261,8 @@ def logarithms_at_entries(indptr, indices, data, weights, table, depths, tile, r
     """Subtract count * log(prediction) over the fitted entries of each row from ``result``."""
     lanes = np.uintp(result.shape[1])
     at = indptr[:-1].copy()
-    models = np.empty(lanes, np.float32)
+    pixels, counts = np.zeros(PIXELS_ABREAST, np.uintp), np.zeros(PIXELS_ABREAST, data.dtype)
+    models = np.empty((PIXELS_ABREAST, lanes), np.float32)
     product = np.ones(lanes)
     for end in range(tile, table.shape[0] + tile, tile):
         for number in range(len(at)):
@@ -254,22 +270,28 @@ def logarithms_at_entries(indptr, indices, data, weights, table, depths, tile, r
             entry, last = np.uintp(at[row]), np.uintp(indptr[number + 1])
             factors = 0
             while entry < last and indices[entry] < end:
-                pixel, count = np.uintp(indices[entry]), data[entry]
-                entry += np.uintp(1)
-                if count == 0 or not fitted[pixel]:
+                taken = np.uintp(0)
+                while taken < np.uintp(PIXELS_ABREAST) and entry < last and indices[entry] < end:
+                    pixels[taken], counts[taken] = indices[entry], data[entry]
+                    if counts[taken] > 0 and fitted[pixels[taken]]:
+                        taken += np.uintp(1)
+                    entry += np.uintp(1)
+                if taken == 0:
                     continue
-                predict(row, pixel, weights, table, depths, models)
-                if count == 1:
-                    for lane in range(lanes):
-                        product[lane] *= max(np.float64(models[lane]), FEWEST_ELECTRONS)
-                    factors += 1
-                else:
-                    for lane in range(lanes):
-                        model = max(np.float64(models[lane]), FEWEST_ELECTRONS)
-                        result[row, lane] -= count * np.log(model)
-                if factors == FACTORS_AT_ONCE:
-                    take_logarithms(product, result[row])
-                    factors = 0
+                predict(row, pixels, weights, table, depths, models)
+                for place in range(taken):
+                    if counts[place] == 1:
+                        for lane in range(lanes):
+                            model = max(np.float64(models[place, lane]), FEWEST_ELECTRONS)
+                            product[lane] *= model
+                        factors += 1
+                    else:
+                        for lane in range(lanes):
+                            model = max(np.float64(models[place, lane]), FEWEST_ELECTRONS)
+                            result[row, lane] -= counts[place] * np.log(model)
+                    if factors == FACTORS_AT_ONCE:
+                        take_logarithms(product, result[row])
+                        factors = 0
             if factors:
                 take_logarithms(product, result[row])
             at[row] = entry

@@ -14,9 +14,11 @@ import scipy.sparse as sp
 from orimap.tasks.rows import Rows
 
 # A tile of the table, and as much again for a batch of patterns, fit 1 MB of second-level cache.
-TILE_BYTES = 2**18
+TILE_BYTES = 2**19
 # Patterns at once: their entries of one tile follow one another in memory.
 PATTERNS_AT_ONCE = 512
+# Pixels of one pattern at once: sums are then read and written once for them.
+PIXELS_ABREAST = 4
 # Floating-point lanes that tables are padded to: 64 bytes of single precision.
 LANES = 16
 
@@ -91,6 +93,7 @@ def add_products(indptr, indices, data, table, tile, result):  # noqa: ANN001, A
     columns = np.uintp(table.shape[1])
     at = indptr[:-1].copy()
     line = np.empty(columns, result.dtype)
+    pixels, values = np.zeros(PIXELS_ABREAST, np.uintp), np.zeros(PIXELS_ABREAST, data.dtype)
     for end in range(tile, table.shape[0] + tile, tile):
         for row in range(len(at)):
             entry, last = np.uintp(at[row]), np.uintp(indptr[row + 1])
@@ -99,10 +102,16 @@ def add_products(indptr, indices, data, table, tile, result):  # noqa: ANN001, A
             for c in range(columns):
                 line[c] = 0
             while entry < last and indices[entry] < end:
-                pixel, value = np.uintp(indices[entry]), data[entry]
+                for place in range(np.uintp(PIXELS_ABREAST)):
+                    values[place] = 0
+                    if entry < last and indices[entry] < end:
+                        pixels[place], values[place] = indices[entry], data[entry]
+                        entry += np.uintp(1)
+                p0, p1, p2, p3 = pixels[0], pixels[1], pixels[2], pixels[3]
+                v0, v1, v2, v3 = values[0], values[1], values[2], values[3]
                 for c in range(columns):
-                    line[c] += value * table[pixel, c]
-                entry += np.uintp(1)
+                    line[c] += v0 * table[p0, c] + v1 * table[p1, c]
+                    line[c] += v2 * table[p2, c] + v3 * table[p3, c]
             at[row] = entry
             for c in range(columns):
                 result[np.uintp(row), c] += line[c]
