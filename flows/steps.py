@@ -52,9 +52,15 @@ def sketch(run: Run, progress: Progress) -> None:
             progress=progress,
         )
         for group, part in zip(groups, made, strict=True):
-            ds = fit_store.sketch_dataset(part, weighting, patterns.scan_shape)
-            ds.attrs["direct_beam"] = finding
-            run.folder.write(group, ds, run.marks["sketch"])
+            fit_store.write_sketch(
+                run.folder.analysis,
+                group,
+                part,
+                weighting,
+                patterns.scan_shape,
+                run.marks["sketch"],
+                direct_beam=finding,
+            )
     ranks = [run.folder.read(group).sizes["direction"] for group in groups]
     if min(ranks) == 0:
         raise InputError(

@@ -31,7 +31,8 @@ def analysed_dataset(
         and zero_fraction (of them).
     """
     valid = mask == 0
-    total = sum_blocks(client, _sum_rows, patterns.blocks(), patterns, valid, progress=progress)
+    summed = sum_blocks(client, _sum_rows, patterns.blocks(), patterns, valid, progress=progress)
+    total = summed.result()
     entries = patterns.positions * max(1, np.count_nonzero(valid))
     mean = np.zeros(mask.shape, np.float32)
     mean[valid] = total[:-1] / patterns.positions

@@ -44,7 +44,7 @@ def mean_patterns(
         client, _sum_by_label, patterns.blocks(), patterns, labels, count, progress=progress
     )
     size = np.bincount(label[label >= 0].ravel(), minlength=count)
-    return total / size[:, None, None]
+    return total.result() / size[:, None, None]
 
 
 def _sum_by_label(

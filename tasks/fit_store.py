@@ -15,31 +15,32 @@ from orimap.tasks.sketch import Sketch, Weighting
 from orimap.tasks.stores import open_group, write_arrays
 
 
-def sketch_dataset(sketch: Sketch, weighting: Weighting, scan_shape: tuple[int, int]) -> xr.Dataset:
-    """Return a sketch as the group that is stored."""
+def write_sketch(
+    store: Path,
+    group: str,
+    sketch: Sketch,
+    weighting: Weighting,
+    scan_shape: tuple[int, int],
+    mark: str,
+    **facts: object,
+) -> None:
+    """Write a sketch and its weighting; ``facts`` are recorded with them."""
     rank = len(sketch.values)
     excluded = np.zeros((rank, len(weighting.pixel)))
     excluded[:, ~weighting.fitted] = sketch.excluded
     v = variables
-    ds = v.dataset(
-        {
-            v.basis_pattern: on_detector(sketch.right, weighting.valid),
-            v.basis_left_out: on_detector(excluded, weighting.valid),
-            v.scan_basis: (sketch.left * sketch.values[:, None]).T.reshape(*scan_shape, rank),
-            v.singular_value: sketch.values,
-            v.detector_weight: on_detector(weighting.pixel, weighting.valid),
-            v.detector_fitted: on_detector(weighting.fitted, weighting.valid),
-            v.detector_valid: weighting.valid,
-            v.scan_row_weight: sketch.row_factor.reshape(scan_shape),
-        },
-        squares=sketch.squares,
-        poisson=weighting.poisson,
-    )
-    # Noise in floating point hardly compresses: a third of the space, for as long as fitting
-    # some ten components takes.
-    for array in ds.data_vars.values():
-        array.encoding["compressors"] = ()
-    return ds
+    arrays = {
+        v.basis_pattern: on_detector(sketch.right, weighting.valid),
+        v.basis_left_out: on_detector(excluded, weighting.valid),
+        v.scan_basis: (sketch.left * sketch.values[:, None]).T.reshape(*scan_shape, rank),
+        v.singular_value: sketch.values,
+        v.detector_weight: on_detector(weighting.pixel, weighting.valid),
+        v.detector_fitted: on_detector(weighting.fitted, weighting.valid),
+        v.detector_valid: weighting.valid,
+        v.scan_row_weight: sketch.row_factor.reshape(scan_shape),
+    }
+    known = {"squares": sketch.squares, "poisson": weighting.poisson}
+    write_arrays(store, group, arrays, mark, **known, **facts)
 
 
 def read_weighting(ds: xr.Dataset) -> Weighting:

@@ -169,11 +169,10 @@ def sketch_patterns(
     Halko, Martinsson & Tropp (2011), doi:10.1137/090771806.
     """
     rank = min(rank, int(np.count_nonzero(weighting.fitted)))
-    directions = np.random.default_rng(seed).standard_normal((len(weighting.pixel), rank))
-    halves = (None, seed) if held_out else (None,)
     # One after the other: the sums of a pass are the largest thing in memory.
+    halves = (None, seed) if held_out else (None,)
     return [
-        _sketch(client, patterns, weighting, directions, half, _part(progress, i, len(halves)))
+        _sketch(client, patterns, weighting, rank, seed, half, _part(progress, i, len(halves)))
         for i, half in enumerate(halves)
     ]
 
@@ -182,43 +181,56 @@ def _sketch(
     client: Any,
     patterns: PatternSource,
     weighting: Weighting,
-    basis: np.ndarray,
+    rank: int,
+    seed: int,
     half: int | None,
     progress: Progress,
 ) -> Sketch:
-    """Sketch all counts or, with the seed of its draw, the training half of them."""
+    """Sketch all counts or, with the seed of its draw, the training half of them.
+
+    Sums and bases stay with the workers until the patterns are projected.
+    """
     steps = GRAM_PASSES + 1
+    (shared,) = broadcast(client, weighting)
+    basis = client.submit(_directions, len(weighting.pixel), rank, seed, pure=False)
     for before in range(GRAM_PASSES):
         total = sum_blocks(
             client,
             _gram,
             patterns.blocks(),
             patterns,
-            *broadcast(client, weighting, weighting.on_pixels(basis)),
+            shared,
+            client.submit(Weighting.on_pixels, shared, basis, pure=False),
             half,
             groups=sums(patterns.positions),
             progress=_part(progress, before, steps),
         )
-        basis = orthonormal(total)
+        basis = client.submit(orthonormal, total, pure=False)
         del total
     results = map_blocks(
         client,
         _project,
         patterns.groups(),
         patterns,
-        *broadcast(client, weighting, weighting.on_pixels(basis)),
+        shared,
+        client.submit(Weighting.on_pixels, shared, basis, pure=False),
         half,
         progress=_part(progress, GRAM_PASSES, steps),
     )
-    coordinates = np.zeros((patterns.positions, basis.shape[1]))
+    coordinates = np.zeros((patterns.positions, rank))
     factor = np.zeros(patterns.positions)
-    cross = np.zeros((basis.shape[1], np.count_nonzero(~weighting.fitted)))
+    cross = np.zeros((rank, np.count_nonzero(~weighting.fitted)))
     squares = 0.0
     for numbers, *found in results:
         coordinates[numbers], factor[numbers] = found[:2]
         cross += found[2]
         squares += found[3]
-    return _decompose(basis, coordinates, factor, cross, squares)
+    return _decompose(basis.result(), coordinates, factor, cross, squares)
+
+
+def _directions(pixels: int, rank: int, seed: int) -> np.ndarray:
+    """Draw random directions (pixels, rank)."""
+    return np.random.default_rng(seed).standard_normal((pixels, rank))
 
 
 def sums(positions: int, most: int = MOST_SUMS) -> int:

@@ -156,11 +156,12 @@ def sum_blocks(
     groups: int = 32,
     ahead: int = 2,
 ) -> Any:
-    """Return the sum over groups of blocks of ``work(group, *shared)``, an array.
+    """Return the sum over groups of blocks of ``work(group, *shared)``, an array, as a future.
 
     Each worker adds up its group and the groups are added on the workers, one after the other in
     runs of neighbours, then the sums of the runs. Besides these, of which one or two are under way,
-    at most ``ahead`` arrays a worker exist at once: they can be as large as a sketch.
+    at most ``ahead`` arrays a worker exist at once: they can be as large as a sketch. The sum stays
+    on the worker that has it until somebody asks for its ``result()``.
     """
     cuts = np.linspace(0, len(blocks), min(groups, len(blocks)) + 1).astype(int)
     parts = [blocks[a:b] for a, b in itertools.pairwise(cuts)]
@@ -180,7 +181,7 @@ def sum_blocks(
             if done % ADDED_IN_A_ROW == 0 or done == len(parts):
                 total, neighbours = plus(total, neighbours), None
             progress(done, len(parts))
-    return total.result()
+    return total
 
 
 def _in_order(

@@ -91,8 +91,8 @@ def test_no_more_tasks_are_submitted_than_may_wait(run):
 
 def test_a_sum_of_five_groups_is_added_one_after_the_other(run):
     found = run([1] * 5, 5, summed=True, result_bytes=2, add_seconds=1, process_bytes_a_second=1)
-    # Four additions, each 2 s to fetch and 1 s to add; the sum through the scheduler and taken.
-    assert found.seconds == 1 + 4 * 3 + 2 + 2
+    # Four additions, each 2 s to fetch and 1 s to add; the sum stays where it is.
+    assert found.seconds == 1 + 4 * 3
     assert found.tasks == 9
     assert found.moved["network"] == 8
 
@@ -114,7 +114,7 @@ def test_additions_go_before_the_next_groups(run):
 
 
 def test_a_shared_value_reaches_eight_workers_in_three_rounds(run):
-    found = run([1] * 8, 8, shared_bytes=4, shared_from_command=False, process_bytes_a_second=1)
+    found = run([1] * 8, 8, shared_bytes=4, process_bytes_a_second=1)
     assert found.seconds == 3 * 4 + 1
     assert found.waited["network"] == 12
     assert found.moved["network"] == 7 * 4
@@ -126,7 +126,6 @@ def test_within_a_node_a_shared_value_does_not_use_the_network(run):
         8,
         workers_a_node=4,
         shared_bytes=4,
-        shared_from_command=False,
         process_bytes_a_second=4,
         node_bytes_a_second=1,
     )
@@ -135,13 +134,16 @@ def test_within_a_node_a_shared_value_does_not_use_the_network(run):
     assert found.moved["network"] == 4
 
 
-def test_a_shared_value_of_the_command_comes_through_the_scheduler(run):
-    found = run([1], 1, shared_bytes=4, shared_seconds=5, process_bytes_a_second=1)
-    assert found.seconds == 4 + 4 + 5 + 1
+def test_a_shared_value_is_read_from_the_store_and_made(run):
+    found = run(
+        [1], 1, shared_bytes=4, shared_read_bytes=8, shared_seconds=5, store_bytes_a_second=2
+    )
+    assert found.seconds == 4 + 5 + 1
+    assert found.moved["store"] == 8
 
 
 def test_a_worker_fetches_a_shared_value_once(run):
-    found = run([1] * 6, 2, shared_bytes=4, shared_from_command=False, process_bytes_a_second=1)
+    found = run([1] * 6, 2, shared_bytes=4, process_bytes_a_second=1)
     assert found.moved["network"] == 4
     assert found.seconds == 5  # the first does four tasks, the second two after 4 s
 
@@ -216,7 +218,7 @@ def test_a_client_that_works_at_once_says_what_tasks_are(script):
     from orimap.tasks.streaming import sum_blocks
 
     client = script("at_once").AtOnce()
-    assert sum_blocks(client, sum, [1, 2, 3, 4], groups=2) == 10
+    assert sum_blocks(client, sum, [1, 2, 3, 4], groups=2).result() == 10
     assert client.seen["sum"].tasks == 2
     assert client.seen["sum"].message_bytes < 200
     assert client.seen["add"].last == 10

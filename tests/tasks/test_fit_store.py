@@ -12,12 +12,12 @@ from orimap.tasks.fit_store import (
     read_sketch,
     read_stack,
     read_weighting,
-    sketch_dataset,
     write_basis_fit,
+    write_sketch,
 )
 from orimap.tasks.fits import Fit, ReadySketch, fit_components
 from orimap.tasks.sketch import poisson_weighting, sketch_patterns
-from orimap.tasks.stores import complete_mark, open_group, write_group
+from orimap.tasks.stores import complete_mark, open_group
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_a_sketch_and_its_weighting_are_read_back_as_written(tmp_path, sketched,
     from dataclasses import replace
 
     sketch, weighting = sketched[0], replace(sketched[1], poisson=poisson)
-    write_group(tmp_path / "a.zarr", "sketch", sketch_dataset(sketch, weighting, (4, 5)), "m")
+    write_sketch(tmp_path / "a.zarr", "sketch", sketch, weighting, (4, 5), "m", direct_beam="found")
     ds = open_group(tmp_path / "a.zarr", "sketch")
     again = read_weighting(ds)
     for name in ("valid", "fitted", "pixel"):

@@ -114,7 +114,7 @@ def test_a_sum_over_blocks_equals_the_plain_sum(one_worker, count):
     blocks = plan_blocks((count, 1), (1, 1))
     total = sum_blocks(
         one_worker, part, blocks, values, progress=lambda *place: heard.append(place)
-    )
+    ).result()
     np.testing.assert_allclose(total, values.sum(axis=0), rtol=1e-12, atol=1e-12)
     assert heard[-1] == (min(count, 32), min(count, 32))
 
@@ -128,7 +128,7 @@ def test_a_sum_is_the_same_to_the_last_bit_for_one_and_two_workers(client, one_w
         return rng.standard_normal(50) * 10.0 ** rng.integers(-9, 9, 50)
 
     blocks = plan_blocks((13, 1), (1, 1))
-    first, second = (sum_blocks(where, part, blocks) for where in (client, one_worker))
+    first, second = (sum_blocks(each, part, blocks).result() for each in (client, one_worker))
     np.testing.assert_array_equal(first, second)
 
 
@@ -142,7 +142,7 @@ def test_a_sum_holds_few_arrays_at_once(one_worker):
 
     blocks = plan_blocks((40, 1), (1, 1))
     total = sum_blocks(one_worker, lambda group: np.ones(3), blocks, progress=progress)
-    np.testing.assert_array_equal(total, 32)
+    np.testing.assert_array_equal(total.result(), 32)
     # The sum of a row before and after an addition, that of earlier rows, and two groups ahead.
     assert max(held) <= 6
 

@@ -92,13 +92,8 @@ class _Simulation:
         return Outcome(seconds, tasks, self.moved, shares, waited, limit)
 
     def _make_shared(self) -> None:
-        """Bring the value that all tasks need to the first worker."""
-        size, moment = self.step.shared_bytes, START
-        if self.step.shared_from_command:
-            moment = self.command.serve(moment, size / self.cluster.process_bytes_a_second)
-            moment = self._through_scheduler(moment, size)
-        else:
-            moment = self._through_store(moment, size)
+        """Have the first worker make the value that all tasks need."""
+        moment = self._through_store(START, self.step.shared_read_bytes)
         self.worked += self.step.shared_seconds
         self.events.at(moment.after(WORKER, self.step.shared_seconds), self._begin)
 
@@ -214,7 +209,7 @@ class _Simulation:
         if self.submitted < len(self.step.seconds):
             self._submit(moment)
         if last and self.step.summed:
-            self._when_done(self.total, self._take_sum, moment)
+            self._when_done(self.total, self._conclude, moment)
         elif last:
             self._conclude(moment)
         self._take(moment)
@@ -229,11 +224,6 @@ class _Simulation:
         then = partial(self._when_done, total, put)
         self.events.at(self._schedule(moment, 0.0), partial(self._when_done, number, then))
         return addition
-
-    def _take_sum(self, moment: Moment) -> None:
-        moment = self._through_scheduler(moment, self.step.result_bytes)
-        seconds = self.step.result_bytes / self.cluster.process_bytes_a_second
-        self.events.at(self.command.serve(moment, seconds), self._conclude)
 
     def _conclude(self, moment: Moment) -> None:
         moment = self.command.serve(moment, self.step.command_seconds)

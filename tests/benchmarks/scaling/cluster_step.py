@@ -49,15 +49,14 @@ class Step:
     result_seconds : float
         Work of the command on each result.
     summed : bool
-        Whether results are added up on the workers instead of taken one by one.
+        Whether results are added up on the workers, where the sum stays, not taken one by one.
     add_seconds : float
         To add two results.
     in_a_row : int
         How many results are added one after the other.
-    shared_bytes, shared_seconds : float
-        Of a value that every task needs, and the time to make it on the first worker.
-    shared_from_command : bool
-        Whether the value comes from the command, through the scheduler, or is read from the store.
+    shared_bytes, shared_seconds, shared_read_bytes : float
+        Of a value that every task needs, the time to make it on the first worker, and what is read
+        from the store for it.
     command_seconds, command_write_bytes : float
         Work of the command after the last result, and what it writes.
     """
@@ -74,7 +73,7 @@ class Step:
     in_a_row: int = ADDED_IN_A_ROW
     shared_bytes: float = 0.0
     shared_seconds: float = 0.0
-    shared_from_command: bool = True
+    shared_read_bytes: float = 0.0
     command_seconds: float = 0.0
     command_write_bytes: float = 0.0
 

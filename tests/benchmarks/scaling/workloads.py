@@ -64,7 +64,7 @@ class Steps:
             "sketch": [
                 step
                 for half in halves
-                for step in (self.gram(half), self.gram(half), self.project(half))
+                for step in (self.gram(half, first=True), self.gram(half), self.project(half))
             ],
             "fits": [self.fits()],
             **scored,
@@ -91,7 +91,12 @@ class Steps:
             result_seconds=of["record_ns_a_pixel"] * NS * scan.pixels,
         )
 
-    def gram(self, half: bool) -> Step:
+    @property
+    def basis_seconds(self) -> float:
+        """What it takes one worker to make the sum of a pass orthonormal."""
+        return self.scan.pixels * self.rank**2 * self.costs["command"]["basis_ns"] * NS
+
+    def gram(self, half: bool, *, first: bool = False) -> Step:
         """One of the first passes of the sketch: a sum as large as the basis."""
         numbers = self.scan.pixels * self.rank
         groups = min(sketch.sums(self.scan.positions, self.way.most_sums), len(self.blocks))
@@ -108,7 +113,7 @@ class Steps:
             summed=True,
             add_seconds=numbers * self.of["add_ns_a_number"] * NS,
             shared_bytes=SINGLE * numbers,
-            command_seconds=numbers * self.rank * self.costs["command"]["qr_ns"] * NS,
+            shared_seconds=0.0 if first else self.basis_seconds,  # to draw them is nothing beside
         )
 
     def project(self, half: bool) -> Step:
@@ -119,13 +124,15 @@ class Steps:
         fixed = numbers * self.of["project_task_ns_a_number"] * NS
         written = DOUBLE * rank * (self.scan.positions + self.scan.pixels)
         decomposed = self.scan.positions * rank**2 * command["svd_ns"] * NS
+        fetched = DOUBLE * numbers / self.costs["scheduler"]["process_bytes_a_second"]
         step = Step(
             [self.pass_seconds(part, half, an_entry) + fixed for part in parts],
             message_bytes=self.message("_project", len(self.blocks) / len(parts)),
             result_bytes=DOUBLE * (rank + 2) * size,
             read_bytes=self.stored_bytes / len(parts),
             shared_bytes=SINGLE * numbers,
-            command_seconds=decomposed + written * command["write_ns_a_byte"] * NS,
+            shared_seconds=self.basis_seconds,
+            command_seconds=fetched + decomposed + written * command["write_ns_a_byte"] * NS,
             command_write_bytes=written * command["stored_share"],
         )
         return step if self.way.gathered else _spread(step, DOUBLE * rank**2)
@@ -143,7 +150,7 @@ class Steps:
             write_bytes=SINGLE * halves * self.scan.pixels * self.components / len(self.ks),
             shared_bytes=shared,
             shared_seconds=shared * self.costs["command"]["read_ns_a_byte"] * NS,
-            shared_from_command=False,
+            shared_read_bytes=shared,
         )
 
     def iterations(self, k: int) -> float:
@@ -184,7 +191,7 @@ class Steps:
             read_bytes=self.stored_bytes / len(parts),
             shared_bytes=SINGLE * table,
             shared_seconds=making * NS * table,
-            shared_from_command=False,
+            shared_read_bytes=SINGLE * table,
             command_seconds=written * command["write_ns_a_byte"] * NS,
             command_write_bytes=written * command["stored_share"],
         )

@@ -26,7 +26,7 @@ from orimap.tasks.rows import Rows
 from orimap.tasks.sizes import sketch_rank
 from orimap.tasks.sketch import Weighting, poisson_weighting, sketch_patterns
 from orimap.tasks.sparse_store import opened
-from orimap.tasks.stores import RunFolder, open_group, write_group
+from orimap.tasks.stores import RunFolder, open_group
 from orimap.tasks.streaming import Block, broadcast, map_blocks, silent
 
 SEED = 0
@@ -115,8 +115,7 @@ def sweep(client: Any, prepared: Prepared, ks: Sequence[int], *, held_out: bool 
     rank = sketch_rank(ks[-1], patterns.positions, int(np.prod(patterns.detector_shape)))
     sketches = sketch_patterns(client, patterns, weighting, rank, seed=SEED, held_out=held_out)
     for group, sketch in zip(groups, sketches, strict=True):
-        ds = fit_store.sketch_dataset(sketch, weighting, patterns.scan_shape)
-        write_group(store, group, ds, "made")
+        fit_store.write_sketch(store, group, sketch, weighting, patterns.scan_shape, "made")
     found.stages["sketch"] = clock.lap()
 
     shared = client.submit(fit_store.read_sketches, store, groups, pure=False)
