@@ -81,7 +81,7 @@ class Prepared:
             part = slice(at, at + PIXELS_AT_ONCE)
             weighted = stack.table[part] * weighting.pixel[part, None]
             for number, gram in enumerate(grams):
-                own = weighted[:, stack.columns(number)]
+                own = np.ascontiguousarray(weighted[:, stack.columns(number)])
                 gram += own.T @ own
         return cls(stack, grams, stack.sums(), stack.sums(weighting.fitted))
 
