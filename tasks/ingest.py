@@ -8,12 +8,12 @@ that the source is read once, but for a few patterns that show where the direct 
 
 import math
 import shutil
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numpy as np
 import xarray as xr
 import zarr
@@ -136,7 +136,7 @@ class IngestPlan:
 def ingest_block(block: Block, plan: IngestPlan) -> BlockRecord:
     """Read, reduce, write and verify one block; runs on a worker."""
     patterns, faults = _read_block(block, plan)
-    checksum = zlib.crc32(patterns)
+    checksum = google_crc32c.value(patterns)
     entries = None
     if plan.sparse:
         entries = Entries.of(patterns.reshape(block.positions, -1))

@@ -24,7 +24,7 @@ NOT_FINITE_SHARE = 0.1
 HOT, DEAD, GIVEN, NOT_FINITE = 1, 2, 4, 8
 
 block_checksum = Variable(
-    "block_checksum", ("block",), "iu", "1", "CRC-32 of each chunk, as read from the source"
+    "block_checksum", ("block",), "iu", "1", "CRC-32C of each chunk, as read from the source"
 )
 block_patterns = Variable("block_patterns", ("block",), "iu", "1", "patterns in each chunk")
 block_corner = Variable(
@@ -40,7 +40,7 @@ class BlockRecord:
     ----------
     block : Block
     checksum : int
-        CRC-32 of the patterns as read from the source, which those read back have too.
+        CRC-32C of the patterns as read from the source, which those read back have too.
     sums : BlockSums
     faults : SourceFaults
     """
