@@ -39,8 +39,8 @@ def write_sketch(
         v.detector_valid: weighting.valid,
         v.scan_row_weight: sketch.row_factor.reshape(scan_shape),
     }
-    known = {"squares": sketch.squares, "poisson": weighting.poisson}
-    write_arrays(store, group, arrays, mark, **known, **facts)
+    facts |= {"squares": sketch.squares, "poisson": weighting.poisson}
+    write_arrays(store, group, arrays, mark, **facts)
 
 
 def read_weighting(ds: xr.Dataset) -> Weighting:

@@ -2,7 +2,7 @@
 
 In a compiled function a value of this type is one LLVM vector: it stays in whatever registers the
 processor has (one of 32 bytes with AVX, two of 16 with NEON). Numba alone keeps eight sums apart,
-and its vectoriser then moves them between lanes at each step: four times slower (measured).
+and its vectoriser then moves them between lanes at each step: half as fast (measured).
 """
 
 from typing import Any

@@ -56,6 +56,7 @@ def test_a_sketch_and_its_weighting_are_read_back_as_written(tmp_path, sketched,
     # The left vectors are stored times the singular values.
     np.testing.assert_allclose(back.left, sketch.left, rtol=1e-15)
     assert back.squares == sketch.squares
+    assert ds.attrs["direct_beam"] == "found"
     assert ds["scan_basis"].dims == ("scan_y", "scan_x", "direction")
     for k in (1, 3):
         first, second = (
