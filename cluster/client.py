@@ -6,10 +6,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orimap.cluster.batch_commands import BATCH_SYSTEMS
-from orimap.cluster.job_ledger import cancel_orphans
+from orimap.cluster.batch.profiles import Profile, read_profile
 from orimap.cluster.local import ADDRESSES, available_cores, local_client, running_client
-from orimap.cluster.profiles import Profile, read_profile
+from orimap.cluster.queue.commands import BATCH_SYSTEMS
+from orimap.cluster.queue.ledger import cancel_orphans
 from orimap.tasks.errors import InputError
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def open_client(
         if orphans:
             note(f"jobs that a killed run has left are cancelled: {', '.join(orphans)}")
     if system in BATCH_SYSTEMS:
-        from orimap.cluster.batch import batch_client
+        from orimap.cluster.batch.workers import batch_client
 
         if folder is None:
             raise InputError("a folder that workers see", "none", "name one")

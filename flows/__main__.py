@@ -1,5 +1,5 @@
 """``python -m orimap.flows``: the command line, where the folder of scripts is not known."""
 
-from orimap.flows.cli import main
+from orimap.flows.cli.main import main
 
 main()

@@ -53,7 +53,7 @@ def pytest_collection_modifyitems(items):
     """Keep a file together, and what uses a server, where pytest-xdist spreads the tests."""
     for item in items:
         used = [name for name in SERVERS if name in item.fixturenames]
-        item.add_marker(pytest.mark.xdist_group(used[0] if used else item.path.name))
+        item.add_marker(pytest.mark.xdist_group(used[0] if used else str(item.path)))
 
 
 @pytest.fixture(scope="session")

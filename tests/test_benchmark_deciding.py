@@ -144,7 +144,7 @@ def test_rules_of_nmfk_take_stable_numbers_only(script):
 @pytest.fixture(scope="module")
 def tiny_scan(tmp_path_factory):
     """Give a scan of 8 x 9 positions with two halves, as the simulator stores one."""
-    from orimap.tasks.variables import pattern_intensity
+    from orimap.tasks.store.variables import pattern_intensity
 
     mean = np.full((8, 9, 8, 8), 0.2)
     mean[:, :4, 2, 2] = mean[:, 4:, 5, 6] = 200

@@ -215,7 +215,7 @@ def test_nothing_is_gathered_where_workers_write(script, costs):
 
 
 def test_a_client_that_works_at_once_says_what_tasks_are(script):
-    from orimap.tasks.streaming import sum_blocks
+    from orimap.tasks.stream.blocks import sum_blocks
 
     client = script("at_once").AtOnce()
     assert sum_blocks(client, sum, [1, 2, 3, 4], groups=2).result() == 10

@@ -21,12 +21,12 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from orimap.flows.pipeline import run_pipeline
-from orimap.flows.request import Request
-from orimap.flows.runner import NoDisplay, PlainRunner
-from orimap.tasks.scan_recipe import ScanRecipe
-from orimap.tasks.truth import read_truth
-from orimap.tasks.write_scan import write_scan
+from orimap.flows.pipeline.pipeline import run_pipeline
+from orimap.flows.pipeline.runtime.runner import NoDisplay, PlainRunner
+from orimap.flows.request.request import Request
+from orimap.tasks.simulate.recipe import ScanRecipe
+from orimap.tasks.simulate.truth import read_truth
+from orimap.tasks.simulate.write_scan import write_scan
 
 sys.path.append(str(Path(__file__).parent / "deciding"))  # its modules find one another so
 from ask_orimap import shared_workers

@@ -13,8 +13,8 @@ import time
 import numpy as np
 from reflections import draws
 
-from orimap.tasks.encode import Encoder, encode_patterns
-from orimap.tasks.lengths import Lengths
+from orimap.tasks.patterns.reflections.encode import Encoder, encode_patterns
+from orimap.tasks.patterns.reflections.lengths import Lengths
 
 
 def main() -> None:

@@ -39,10 +39,10 @@ import psutil
 import zarr
 
 from orimap.cluster.local import local_client
-from orimap.tasks.acquisition import Acquisition, open_acquisition
-from orimap.tasks.ingest import COMPRESSION, ingest_acquisition
-from orimap.tasks.memory import chunk_bytes_for
-from orimap.tasks.streaming import Block, block_shape, broadcast, map_blocks, plan_blocks
+from orimap.tasks.acquire.acquisition import Acquisition, open_acquisition
+from orimap.tasks.acquire.ingest.ingest import COMPRESSION, ingest_acquisition
+from orimap.tasks.stream.blocks import Block, block_shape, broadcast, map_blocks, plan_blocks
+from orimap.tasks.stream.memory import chunk_bytes_for
 
 ORIMAP = Path(sys.executable).with_name("orimap")
 WORKERS = 2

@@ -25,9 +25,9 @@ import numpy as np
 from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 
-from orimap.tasks.encode import Encoder, encode_patterns
-from orimap.tasks.grains import draw_disks
-from orimap.tasks.lengths import Lengths
+from orimap.tasks.patterns.reflections.encode import Encoder, encode_patterns
+from orimap.tasks.patterns.reflections.lengths import Lengths
+from orimap.tasks.simulate.grains import draw_disks
 
 DOSES = (500, 1500, 5000, 15000, 50000)
 RADII_PX = (1.5, 2.0, 3.0, 4.5, 6.0)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import median
 
-from orimap.flows.journal import JOURNAL, Journal
+from orimap.flows.watch.journal import JOURNAL, Journal
 
 ORIMAP = Path(sys.executable).with_name("orimap")
 ENDINGS = ("npy", "blo", "hspy", "zarr")

@@ -6,9 +6,9 @@ import jinja2
 import pytest
 import yaml
 
-from orimap.flows.events import COMPLETED, completed, event_id
-from orimap.flows.jobs import Job
-from orimap.flows.request import Request
+from orimap.flows.jobs.job import Job
+from orimap.flows.prefect.events import COMPLETED, completed, event_id
+from orimap.flows.request.request import Request
 
 FILE = Path(__file__).parents[2] / "deploy" / "prefect.yaml"
 FACTS = {"scan_shape": [9, 12], "detector_shape": [48, 64], "bytes_on_disk": 1234, "reader": "HSPY"}

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import typer
 
-from orimap.flows.allowed import ROOTS_VARIABLE
-from orimap.flows.cli import app
-from orimap.flows.notify import NOTIFY_VARIABLE
+from orimap.flows.cli.main import app
+from orimap.flows.jobs.notify import NOTIFY_VARIABLE
+from orimap.flows.request.allowed import ROOTS_VARIABLE
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import zarr
 
-from orimap.tasks.evidence import METRICS, Components, Evidence
-from orimap.tasks.merge import Merged
-from orimap.tasks.patterns import PatternSource
-from orimap.tasks.published import PublishedFits
-from orimap.tasks.stores import mark_complete
+from orimap.tasks.decide.components.merge import Merged
+from orimap.tasks.decide.evidence.evidence import METRICS, Components, Evidence
+from orimap.tasks.decide.evidence.published import PublishedFits
+from orimap.tasks.patterns.source import PatternSource
+from orimap.tasks.store.run_folder import mark_complete
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ import xarray as xr
 from rows import Reply
 
 from orimap.cluster import client as workers
-from orimap.flows.pipeline import run_pipeline
-from orimap.flows.redecide import redecide
-from orimap.flows.request import Request
-from orimap.flows.runner import NoDisplay, PlainRunner
+from orimap.flows.pipeline.pipeline import run_pipeline
+from orimap.flows.pipeline.redecide import redecide
+from orimap.flows.pipeline.runtime.runner import NoDisplay, PlainRunner
+from orimap.flows.request.request import Request
 
 # The run that makes the fits which all strategies decide over.
 FIRST = "evidence"

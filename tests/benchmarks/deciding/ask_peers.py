@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from rows import Reply
 
-from orimap.tasks.variables import pattern_intensity
+from orimap.tasks.store.variables import pattern_intensity
 
 PEERS = Path(__file__).parent / "peers"
 # One thread each: what the processor time of a way then means does not depend on the machine.

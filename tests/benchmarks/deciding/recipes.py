@@ -6,8 +6,8 @@ Even numbers are for tuning, odd ones for reporting.
 import numpy as np
 
 from orimap.tasks.errors import InputError
-from orimap.tasks.grains import choose_grains, lay_out_grains
-from orimap.tasks.scan_recipe import ScanRecipe
+from orimap.tasks.simulate.grains import choose_grains, lay_out_grains
+from orimap.tasks.simulate.recipe import ScanRecipe
 
 # Positions a grain gets on average, lowest and highest.
 POSITIONS_PER_GRAIN = (100, 250)

@@ -17,8 +17,8 @@ import rows
 from recipes import recipe_of
 from ways import BY_NAME, DEFAULT, WAYS, Way
 
-from orimap.tasks.scan_recipe import ScanRecipe
-from orimap.tasks.write_scan import write_scan
+from orimap.tasks.simulate.recipe import ScanRecipe
+from orimap.tasks.simulate.write_scan import write_scan
 
 
 def main() -> None:

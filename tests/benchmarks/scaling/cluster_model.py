@@ -1,9 +1,9 @@
 """How long one step takes on a Dask cluster, and what it waits for: a model of discrete events.
 
-The cluster is driven as ``orimap.tasks.streaming`` drives Dask: the command keeps a bounded number
-of tasks submitted and takes their results in order, or has them added up on the workers in rows.
-The scheduler, the command, the store and the network of each node serve one request after another;
-a value that all tasks need goes from worker to worker.
+The cluster is driven as ``orimap.tasks.stream.blocks`` drives Dask: the command keeps a bounded
+number of tasks submitted and takes their results in order, or has them added up on the workers in
+rows. The scheduler, the command, the store and the network of each node serve one request after
+another; a value that all tasks need goes from worker to worker.
 """
 
 from collections import deque

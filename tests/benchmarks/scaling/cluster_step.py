@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
-from orimap.tasks.streaming import ADDED_IN_A_ROW
+from orimap.tasks.stream.blocks import ADDED_IN_A_ROW
 
 
 @dataclass(frozen=True)

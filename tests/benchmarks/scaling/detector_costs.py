@@ -10,20 +10,20 @@ import cloudpickle
 import numpy as np
 from at_once import AtOnce
 
-from orimap.tasks import exact, sketch
-from orimap.tasks.acquisition import open_acquisition
-from orimap.tasks.direct_beam import direct_beam_region
-from orimap.tasks.factorise import factorise
-from orimap.tasks.fits import ReadySketch
-from orimap.tasks.ingest import ingest_acquisition, ingest_block
-from orimap.tasks.patterns import PatternSource
-from orimap.tasks.predictions import Stack, absolute_errors, poisson_deviances
-from orimap.tasks.products import products
-from orimap.tasks.rows import Rows
-from orimap.tasks.scan_recipe import ScanRecipe
-from orimap.tasks.scan_totals import ScanTotals
-from orimap.tasks.simulate import plan_scan
-from orimap.tasks.sizes import sketch_rank, stack_columns
+from orimap.tasks.acquire.acquisition import open_acquisition
+from orimap.tasks.acquire.ingest.gather_blocks import ScanTotals
+from orimap.tasks.acquire.ingest.ingest import ingest_acquisition, ingest_block
+from orimap.tasks.factorise import exact_pass, sketch
+from orimap.tasks.factorise.fit_k import ReadySketch
+from orimap.tasks.factorise.kernels.predictions import Stack, absolute_errors, poisson_deviances
+from orimap.tasks.factorise.kernels.products import products
+from orimap.tasks.factorise.nmf import factorise
+from orimap.tasks.patterns.beam.region import direct_beam_region
+from orimap.tasks.patterns.rows import Rows
+from orimap.tasks.patterns.source import PatternSource
+from orimap.tasks.simulate.recipe import ScanRecipe
+from orimap.tasks.simulate.scan import plan_scan
+from orimap.tasks.stream.sizes import sketch_rank, stack_columns
 
 # One full batch of patterns.
 SCAN = (16, 32)
@@ -141,9 +141,9 @@ def score_costs(rows: Rows, test: Rows, weighting: sketch.Weighting) -> dict:
     for number, k in enumerate(KS):
         stack.put(number, mean * (0.5 + rng.random((k, pixels), np.float32)) / k)
     weights = rng.random((rows.shape[0], columns), np.float32)
-    prepare = least(lambda: exact.Prepared.of(stack, weighting), at_least=1)
-    prepared = exact.Prepared.of(stack, weighting)
-    weighted = exact._on_pixels(rows, weighting.pixel**2)
+    prepare = least(lambda: exact_pass.Prepared.of(stack, weighting), at_least=1)
+    prepared = exact_pass.Prepared.of(stack, weighting)
+    weighted = exact_pass._on_pixels(rows, weighting.pixel**2)
     solve = least(lambda: products(weighted, stack.table))
     loss = least(lambda: absolute_errors(rows, weights, stack, prepared.sums))
     fitted = (weighting.fitted, prepared.fitted_sums)

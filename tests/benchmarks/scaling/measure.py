@@ -25,16 +25,16 @@ from detector_costs import KS, RANK, SEED, all_rows, detector, ingested, least
 from threadpoolctl import threadpool_limits
 
 from orimap.cluster.local import local_client
-from orimap.flows.measure import machine, versions
-from orimap.tasks import exact, sketch
-from orimap.tasks.acquisition import open_acquisition
-from orimap.tasks.fits import ReadySketch, fit_components
-from orimap.tasks.ingest import ingest_acquisition
-from orimap.tasks.patterns import PatternSource
-from orimap.tasks.predictions import Stack
-from orimap.tasks.products import products
-from orimap.tasks.stores import open_group, write_group
-from orimap.tasks.streaming import map_blocks
+from orimap.flows.pipeline.runtime.measure import machine, versions
+from orimap.tasks.acquire.acquisition import open_acquisition
+from orimap.tasks.acquire.ingest.ingest import ingest_acquisition
+from orimap.tasks.factorise import exact_pass, sketch
+from orimap.tasks.factorise.fit_k import ReadySketch, fit_components
+from orimap.tasks.factorise.kernels.predictions import Stack
+from orimap.tasks.factorise.kernels.products import products
+from orimap.tasks.patterns.source import PatternSource
+from orimap.tasks.store.run_folder import open_group, write_group
+from orimap.tasks.stream.blocks import map_blocks
 
 # A scan of so many positions shows what it costs that there are many.
 LARGE_SCAN = (2500, 4000)
@@ -84,13 +84,13 @@ def fits(folder: Path) -> dict:
     seen = [whole_tasks(source, weighting, stacks, folder) for _ in range(4)]
     tasks = {name: min((one[name] for one in seen), key=cost) for name in seen[0]}
     rows, _ = all_rows(source, weighting)
-    prepared = exact.Prepared.of(stacks[0], weighting)
-    numerators = products(exact._on_pixels(rows, weighting.pixel**2), stacks[0].table)
+    prepared = exact_pass.Prepared.of(stacks[0], weighting)
+    numerators = products(exact_pass._on_pixels(rows, weighting.pixel**2), stacks[0].table)
     numerators *= weighting.row_factor(rows)[:, None]
 
     def solve() -> None:
         for number, gram in enumerate(prepared.grams):
-            exact.solve_weights(numerators[:, stacks[0].columns(number)].T, gram)
+            exact_pass.solve_weights(numerators[:, stacks[0].columns(number)].T, gram)
 
     large = PatternSource(source.store, "raw", LARGE_SCAN, (512, 512), (5, 6), sparse=True)
     blocks = large.blocks()
@@ -110,7 +110,7 @@ def whole_tasks(
     client, options = AtOnce(), {"seed": SEED, "held_out": True}
     ingest_acquisition(client, open_acquisition(folder / "scan.npy"), source.store, "mark")
     sketch.sketch_patterns(client, source, weighting, RANK, **options)
-    exact.exact_pass(client, source, weighting, stacks.__getitem__, KS, **options)
+    exact_pass.exact_pass(client, source, weighting, stacks.__getitem__, KS, **options)
     return client.seen
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from orimap.tasks import sketch
-from orimap.tasks.memory import Workload, chunk_bytes_for
-from orimap.tasks.patterns import MOST_GROUPS, PatternSource
-from orimap.tasks.streaming import block_shape
+from orimap.tasks.factorise import sketch
+from orimap.tasks.patterns.source import MOST_GROUPS, PatternSource
+from orimap.tasks.stream.blocks import block_shape
+from orimap.tasks.stream.memory import Workload, chunk_bytes_for
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from scan import Scan, Way
 from words import markdown, number_of, size_of, time_of
 from workloads import SINGLE, Steps
 
-from orimap.tasks.memory import StepMemory, predict_steps
-from orimap.tasks.patterns import MOST_GROUPS
-from orimap.tasks.sizes import CANDIDATES_AT_MOST
+from orimap.tasks.patterns.source import MOST_GROUPS
+from orimap.tasks.stream.memory import StepMemory, predict_steps
+from orimap.tasks.stream.sizes import CANDIDATES_AT_MOST
 
 SERIES = Scan((2500, 4000), 512, item_bytes=4, entries=4500.0)
 # The names of steps in the prediction of memory.

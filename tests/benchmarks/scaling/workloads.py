@@ -15,11 +15,11 @@ import numpy as np
 from cluster_step import Step
 from scan import AS_IT_IS, Scan, Way
 
-from orimap.tasks import sketch
-from orimap.tasks.exact import LOSS_ENTRIES
-from orimap.tasks.ingest import blocks_a_task
-from orimap.tasks.sizes import sketch_rank, stack_columns
-from orimap.tasks.streaming import Block, in_groups
+from orimap.tasks.acquire.ingest.ingest import blocks_a_task
+from orimap.tasks.factorise import sketch
+from orimap.tasks.factorise.exact_pass import LOSS_ENTRIES
+from orimap.tasks.stream.blocks import Block, in_groups
+from orimap.tasks.stream.sizes import sketch_rank, stack_columns
 
 NS = 1e-9
 SINGLE, DOUBLE = 4, 8

@@ -22,7 +22,7 @@ from peers.answers import Answer, Fit, libraries
 from threadpoolctl import threadpool_info
 
 from orimap.cluster.local import available_cores, local_client
-from orimap.flows.measure import versions
+from orimap.flows.pipeline.runtime.measure import versions
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from peers import answers
 from ways import Way
 
 from orimap.cluster.local import available_cores
-from orimap.flows.measure import resident_bytes
+from orimap.flows.pipeline.runtime.measure import resident_bytes
 
 HERE = Path(__file__).parent
 SAMPLE_SECONDS = 0.1

@@ -10,8 +10,8 @@ import scipy.sparse as sp
 from sizes import Size
 
 from orimap.cluster.local import available_cores, local_client
-from orimap.tasks.truth import read_truth
-from orimap.tasks.write_scan import write_scan
+from orimap.tasks.simulate.truth import read_truth
+from orimap.tasks.simulate.write_scan import write_scan
 
 
 @dataclass(frozen=True)

@@ -10,24 +10,26 @@ from typing import Any
 
 import numpy as np
 
-from orimap.flows import preparation, steps
-from orimap.flows.extent import workload
-from orimap.flows.pipeline import check, ingest_mark
-from orimap.flows.request import Request
-from orimap.flows.run import Run
-from orimap.flows.runner import NoDisplay, PlainRunner
-from orimap.tasks import fit_store, variables
-from orimap.tasks.direct_beam import direct_beam_region
-from orimap.tasks.exact import exact_pass
-from orimap.tasks.fits import fit_on_worker
-from orimap.tasks.patterns import PatternSource
-from orimap.tasks.predictions import Stack
-from orimap.tasks.rows import Rows
-from orimap.tasks.sizes import sketch_rank
-from orimap.tasks.sketch import Weighting, poisson_weighting, sketch_patterns
-from orimap.tasks.sparse_store import opened
-from orimap.tasks.stores import RunFolder, open_group
-from orimap.tasks.streaming import Block, broadcast, map_blocks, silent
+from orimap.flows.pipeline.extent import workload
+from orimap.flows.pipeline.pipeline import check, ingest_mark
+from orimap.flows.pipeline.runtime.run import Run
+from orimap.flows.pipeline.runtime.runner import NoDisplay, PlainRunner
+from orimap.flows.pipeline.steps import factorise
+from orimap.flows.pipeline.steps import prepare as preparation
+from orimap.flows.request.request import Request
+from orimap.tasks.factorise import stored_fits
+from orimap.tasks.factorise.exact_pass import exact_pass
+from orimap.tasks.factorise.fit_k import fit_on_worker
+from orimap.tasks.factorise.kernels.predictions import Stack
+from orimap.tasks.factorise.sketch import Weighting, poisson_weighting, sketch_patterns
+from orimap.tasks.patterns.beam.region import direct_beam_region
+from orimap.tasks.patterns.rows import Rows
+from orimap.tasks.patterns.source import PatternSource
+from orimap.tasks.store import variables
+from orimap.tasks.store.run_folder import RunFolder, open_group
+from orimap.tasks.store.sparse_patterns import opened
+from orimap.tasks.stream.blocks import Block, broadcast, map_blocks, silent
+from orimap.tasks.stream.sizes import sketch_rank
 
 SEED = 0
 NO_PENALTY = (0.0, 0.0)
@@ -115,12 +117,12 @@ def sweep(client: Any, prepared: Prepared, ks: Sequence[int], *, held_out: bool 
     rank = sketch_rank(ks[-1], patterns.positions, int(np.prod(patterns.detector_shape)))
     sketches = sketch_patterns(client, patterns, weighting, rank, seed=SEED, held_out=held_out)
     for group, sketch in zip(groups, sketches, strict=True):
-        fit_store.write_sketch(store, group, sketch, weighting, patterns.scan_shape, "made")
+        stored_fits.write_sketch(store, group, sketch, weighting, patterns.scan_shape, "made")
     found.stages["sketch"] = clock.lap()
 
-    shared = client.submit(fit_store.read_sketches, store, groups, pure=False)
+    shared = client.submit(stored_fits.read_sketches, store, groups, pure=False)
     (weights_of_pixels,) = broadcast(client, weighting)
-    keep = partial(fit_store.write_basis_fit, store, mark="made")
+    keep = partial(stored_fits.write_basis_fit, store, mark="made")
     with ThreadPoolExecutor(len(ks)) as pool:  # they wait for Dask, they do not compute
         waiting = [
             pool.submit(fit_on_worker, client, shared, weights_of_pixels, k, NO_PENALTY, keep)
@@ -134,7 +136,7 @@ def sweep(client: Any, prepared: Prepared, ks: Sequence[int], *, held_out: bool 
         client,
         patterns,
         weighting,
-        partial(fit_store.read_stack, store=store, ks=ks, valid=weighting.valid),
+        partial(stored_fits.read_stack, store=store, ks=ks, valid=weighting.valid),
         ks,
         held_out=held_out,
         seed=SEED,
@@ -143,12 +145,12 @@ def sweep(client: Any, prepared: Prepared, ks: Sequence[int], *, held_out: bool 
     found.stages["exact pass"] = clock.lap()
 
     for k, weights in zip(ks, passed.weights, strict=True):
-        facts = open_group(store, fit_store.basis_fit_group(k)).attrs
+        facts = open_group(store, stored_fits.basis_fit_group(k)).attrs
         found.iterations[k] = int(facts["iterations"][0])
-        images = fit_store.read_images(store, k, weighting.valid)
+        images = stored_fits.read_images(store, k, weighting.valid)
         found.factors[k] = weighted(weights, images, sketches[0].row_factor, weighting)
         if held_out:
-            found.training_images.append(fit_store.read_images(store, k, weighting.valid, 1))
+            found.training_images.append(stored_fits.read_images(store, k, weighting.valid, 1))
     return found
 
 
@@ -157,17 +159,17 @@ def sweep_as_run(prepared: Prepared) -> Sweep:
     run = prepared.run
     run.request = run.request.model_copy(update={"restart": True})
     found, clock = Sweep(), Clock()
-    steps.sketch(run, silent)
+    factorise.sketch(run, silent)
     found.stages["sketch"] = clock.lap()
-    steps.fit(run)
+    factorise.fit(run)
     found.stages["fits"] = clock.lap()
-    steps.score(run, silent)
+    factorise.score(run, silent)
     found.stages["exact pass"] = clock.lap()
 
     stored = run.folder.read("sketch")
-    row_factor = fit_store.read_sketch(stored, prepared.weighting).row_factor
+    row_factor = stored_fits.read_sketch(stored, prepared.weighting).row_factor
     for k in run.ks:
-        fit = run.folder.read(fit_store.fit_group(k))
+        fit = run.folder.read(stored_fits.fit_group(k))
         images = variables.component_pattern.read(fit).values[:, prepared.weighting.valid]
         weights = variables.scan_weight.read(fit).values.reshape(-1, k)
         found.factors[k] = weighted(weights, images, row_factor, prepared.weighting)

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from orimap.flows.measure import machine
+from orimap.flows.pipeline.runtime.measure import machine
 
 HERE = Path(__file__).resolve().parent
 KEPT = HERE / "results"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from orimap.tasks.scan_recipe import ScanRecipe
+from orimap.tasks.simulate.recipe import ScanRecipe
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@
         [--keep FILE]
 
 Runs ``orimap run`` on simulated scans and prints time, memory of all processes and its prediction
-for every step. What ``orimap.tasks.duration`` and ``orimap.tasks.memory`` are fitted to. For an
-idle machine. ``--keep`` puts the ratios into a file of figures (results.py).
+for every step. What ``orimap.tasks.stream.duration`` and ``orimap.tasks.stream.memory`` are fitted
+to. For an idle machine. ``--keep`` puts the ratios into a file of figures (results.py).
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from results import Ratio, add_section
 
-from orimap.tasks.duration import predict_seconds
+from orimap.tasks.stream.duration import predict_seconds
 
 ORIMAP = Path(sys.executable).with_name("orimap")
 

@@ -1,0 +1,1 @@
+"""Workers and whole runs as jobs of a batch system."""

@@ -1,0 +1,1 @@
+"""The commands of the batch systems: submit, look up, cancel."""

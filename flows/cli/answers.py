@@ -1,0 +1,93 @@
+"""What the commands of the command line share: how they run, what they print, how they fail."""
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orimap.tasks.errors import InputError
+
+if TYPE_CHECKING:
+    from orimap.flows.pipeline.runtime.runner import Display
+    from orimap.flows.request.request import Request
+
+FAILED, INPUT_AT_FAULT, INTERRUPTED = 1, 2, 130
+
+Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress, only the result")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show where an error comes from")]
+
+
+def answers(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn what goes wrong in a command into words on standard error and an exit code."""
+
+    @functools.wraps(command)
+    def wrapped(**options: Any) -> None:
+        try:
+            command(**options)
+        except typer.Exit:
+            raise
+        except KeyboardInterrupt as error:
+            print("interrupted", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from error
+        except Exception as error:
+            if options.get("debug"):
+                import traceback
+
+                traceback.print_exc()
+            if isinstance(error, InputError):
+                print(error, file=sys.stderr)
+                raise typer.Exit(INPUT_AT_FAULT) from error
+            if not options.get("debug"):
+                first = (str(error).strip().splitlines() or [""])[0]
+                print(
+                    f"failed: {type(error).__name__}: {first} (--debug shows where)",
+                    file=sys.stderr,
+                )
+            raise typer.Exit(FAILED) from error
+
+    return wrapped
+
+
+def analyse(request: "Request", display: "Display", *, debug: bool) -> Path:
+    """Run the pipeline, recorded with Prefect where that is asked for; return its folder."""
+    from orimap.flows.prefect import configured
+
+    if configured.wanted(request.orchestrate):
+        configured.prepare_environment(debug=debug)
+        display.note("loading Prefect, to record the run")
+        from orimap.flows.prefect.runner import analyse_recorded
+
+        return analyse_recorded(request, display)
+    from orimap.flows.pipeline.pipeline import run_pipeline
+    from orimap.flows.pipeline.runtime.runner import PlainRunner
+
+    return run_pipeline(request, PlainRunner(display))
+
+
+def print_result(output: Path) -> None:
+    """Print what was decided and where the report is."""
+    import zarr
+
+    from orimap.tasks.report.sentences import headline
+
+    results = zarr.open_group(output / "analysis.zarr", mode="r")
+    clusters = int(results.attrs["decided_k"])
+    patterns = len(set(results["clusters/cluster_parent"][:].tolist()))
+    decision = results["decision"].attrs
+    print(headline(patterns, decision["confidence"], clusters))
+    if decision["confidence"] != "high":
+        # A forced number is compared with the evidence first; else the last reason names the
+        # runner-up and what would settle it.
+        print(decision["reasons"][0 if decision["strategy"] == "forced" else -1])
+    print(f"report: {output / 'report.html'}")
+
+
+def print_lines(lines: list[tuple[str, str]]) -> None:
+    """Print names and words in two columns, without those that have nothing to say."""
+    width = max(len(name) for name, _ in lines)
+    for name, words in lines:
+        if words:
+            print(f"{name:<{width}}  {words}")

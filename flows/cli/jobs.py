@@ -1,0 +1,184 @@
+"""``orimap submit``: the whole run as a batch job, where login nodes are not to compute."""
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orimap.flows.cli.answers import (
+    FAILED,
+    INPUT_AT_FAULT,
+    Debug,
+    answers,
+    print_lines,
+    print_result,
+)
+from orimap.flows.cli.options import Config, read_request, with_request_options
+from orimap.flows.jobs.job import Job, Standing
+from orimap.flows.request.request import Request
+from orimap.tasks.errors import InputError, UnavailableError
+
+if TYPE_CHECKING:
+    from orimap.cluster.batch.profiles import Profile
+    from orimap.flows.jobs.batch import BatchSubmitter
+
+BATCH_FOLDER = "batch"
+# A queue is asked at first often, for short jobs, then seldom: schedulers serve many.
+ASK_SECONDS, ASK_SECONDS_AT_MOST = 2, 30
+# A controller that is restarted or moved is back by then.
+SILENT_SECONDS = 1800
+# How one looks at a job, and ends it, by hand.
+BY_HAND = {
+    "slurm": ("squeue --jobs={id}", "scancel {id}"),
+    "pbs": ("qstat -x -f {id}", "qdel {id}"),
+    "lsf": ("bjobs -l {id}", "bkill {id}"),
+    "sge": ("qstat -j {id}", "qdel {id}"),
+    "oar": ("oarstat -f -j {id}", "oardel {id}"),
+    "htcondor": ("condor_q -better-analyze {id}", "condor_rm {id}"),
+}
+
+
+@with_request_options
+@answers
+def submit(
+    *,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for the end; the exit code is that of the run")
+    ] = False,
+    config: Config = None,
+    debug: Debug = False,
+    **options: Any,
+) -> None:
+    """Submit a run as one batch job; nothing stays behind on this machine.
+
+    The job computes on its own cores, those of --profile. With --cluster SYSTEM it only leads
+    workers, which it starts as further jobs. What is queued, runs or is done is not submitted
+    again.
+    """
+    from orimap.flows.jobs.batch import BatchSubmitter
+
+    asked = read_request("submit", config, options)
+    request, profile = _inside(asked), _profile(asked)
+    job = _job(request)
+    if job is None:
+        print(f"{request.output} already holds the results of this request: nothing to submit")
+        print_result(request.output)
+        return
+    submitter = BatchSubmitter(profile, request.output / BATCH_FOLDER)
+    reference = submitter.find(job)
+    standing = submitter.standing(reference) if reference is not None else None
+    if standing is None or (standing.state == "done" and request.restart):
+        reference = submitter.submit(job)
+        print(f"submitted as job {submitter.job_id(reference)} of {submitter.system}")
+    else:
+        why = f" ({standing.reason})" if standing.reason else ""
+        print(
+            f"submitted before as job {submitter.job_id(reference)} of {submitter.system}, "
+            f"which is {standing.state}{why}: not submitted again"
+        )
+    _print_how_to_look(submitter, reference, request.output)
+    if wait:
+        try:
+            standing = _wait(submitter, reference)
+        except KeyboardInterrupt:
+            print("the job goes on; the same command waits for it again", file=sys.stderr)
+            raise
+        _end(submitter, reference, standing, request.output)
+
+
+def _inside(asked: Request) -> Request:
+    """Return the request as the job finds it: whole paths, and on its own cores no profile."""
+    changed: dict[str, Any] = {
+        name: getattr(asked, name).absolute()
+        for name in ("file", "output", "mask")
+        if getattr(asked, name) is not None
+    }
+    if asked.cluster == "local":
+        changed["profile"] = None
+    return asked.model_copy(update=changed)
+
+
+def _profile(asked: Request) -> "Profile":
+    """Return the profile by which the job of the run itself is submitted."""
+    from orimap.cluster.batch.profiles import Profile, read_profile
+    from orimap.cluster.queue.commands import BATCH_SYSTEMS
+
+    if asked.profile is not None:
+        return read_profile(asked.profile)
+    if asked.cluster in BATCH_SYSTEMS:
+        return Profile(system=asked.cluster)
+    raise InputError(
+        "a batch system to submit to",
+        "neither --profile nor --cluster names one",
+        "add --profile NAME; samples are in deploy/profiles",
+    )
+
+
+def _job(request: Request) -> Job | None:
+    """Check all that a run checks before long work; None where its results are there already."""
+    from orimap.flows.pipeline.pipeline import check, is_complete, run_mark
+    from orimap.tasks.store.run_folder import RunFolder, fingerprint
+
+    acquisition = check(request)
+    mark = run_mark(request, acquisition)
+    if not request.restart and is_complete(RunFolder(request.output), mark):
+        return None
+    name = fingerprint(acquisition=acquisition.identity, output=str(request.output))[:12]
+    return Job(acquisition=name, request=request)
+
+
+def _print_how_to_look(submitter: "BatchSubmitter", reference: str, output: Path) -> None:
+    """Print what one asks next."""
+    from orimap.flows.jobs.perform import LOG
+
+    look, end = (how.format(id=submitter.job_id(reference)) for how in BY_HAND[submitter.system])
+    print_lines(
+        [
+            ("look at it", look),
+            ("end it", end),
+            ("log", str(output / LOG)),
+            ("the batch system's own", str(submitter.folder)),
+        ]
+    )
+
+
+def _wait(submitter: "BatchSubmitter", reference: str) -> Standing:
+    """Wait for the end of a job, telling what changes; a queue that does not answer is asked on."""
+    seconds, before, heard = ASK_SECONDS, None, time.monotonic()
+    while True:
+        try:
+            standing = submitter.standing(reference)
+            heard = time.monotonic()
+        except UnavailableError as error:
+            if time.monotonic() - heard > SILENT_SECONDS:
+                raise
+            standing = Standing("waiting", f"asking again, for {error.found}")
+        if standing.state not in ("waiting", "running"):
+            return standing
+        if standing != before:
+            print(_words(standing), file=sys.stderr, flush=True)
+        before = standing
+        time.sleep(seconds)
+        seconds = min(2 * seconds, ASK_SECONDS_AT_MOST)
+
+
+def _end(submitter: "BatchSubmitter", reference: str, standing: Standing, output: Path) -> None:
+    """Print how a job has ended; exit as the run itself would have."""
+    from orimap.flows.jobs.outcome import read_outcome
+
+    if standing.state == "done":
+        print_result(output)
+        return
+    print(_words(standing), file=sys.stderr)
+    for path in submitter.logs(reference):
+        print(f"the batch system's own log: {path}", file=sys.stderr)
+    outcome = read_outcome(output) if standing.state == "failed" else None
+    at_fault = outcome is not None and outcome.kind == "bad data"
+    raise typer.Exit(INPUT_AT_FAULT if at_fault else FAILED)
+
+
+def _words(standing: Standing) -> str:
+    """Say how a job stands."""
+    return f"{standing.state}: {standing.reason}" if standing.reason else standing.state

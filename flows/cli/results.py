@@ -1,0 +1,69 @@
+"""The command that decides anew over the fits of a finished run."""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orimap.flows.cli.answers import Debug, Quiet, answers, print_lines
+from orimap.flows.cli.options import with_request_options
+
+if TYPE_CHECKING:
+    from orimap.flows.pipeline.redecide import Answer
+
+# What the stored fits were made with; everything else of a request can be chosen anew.
+AS_STORED = (
+    *("file", "output", "reader", "signal", "dataset", "scan_shape"),
+    *("bin", "crop", "roi", "mask", "centre", "counts"),
+    *("filter", "epattern_lengths", "epattern_profile", "dark_field"),
+    *("k", "weighting", "direct_beam", "l1", "seed"),
+    *("orchestrate", "restart"),
+)
+
+
+@partial(with_request_options, without=AS_STORED, stored=True)
+@answers
+def decide(
+    *,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a finished run")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be decided")
+    ] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+    **options: Any,
+) -> None:
+    """Decide anew from the fits of a finished run, without fitting again.
+
+    What is not given stays as it was, but for this: a strategy without --decided-k decides, even
+    where a number was forced before. The file of the acquisition is not needed.
+    """
+    from orimap.flows.pipeline.redecide import redecide
+    from orimap.flows.pipeline.runtime.runner import PlainRunner, choose_display
+    from orimap.tasks.report.sentences import headline
+
+    changes = {name: value for name, value in options.items() if value is not None}
+    before, after = redecide(
+        directory, changes, PlainRunner(choose_display(quiet=quiet)), dry_run=dry_run
+    )
+    print(headline(after.patterns, after.confidence))
+    print_lines(
+        [
+            ("before", _in_short(before)),
+            ("now", _in_short(after)),
+            *(("because" if i == 0 else " ", reason) for i, reason in enumerate(after.reasons)),
+        ]
+    )
+    if dry_run:
+        print("nothing was changed; without --dry-run maps and report would be drawn anew")
+    else:
+        print(f"report: {directory / 'report.html'}")
+
+
+def _in_short(answer: "Answer") -> str:
+    """Return an answer in a line."""
+    return (
+        f"{answer.patterns} patterns from the fit of {answer.components} components "
+        f"({answer.strategy}, confidence {answer.confidence})"
+    )

@@ -1,0 +1,125 @@
+"""Commands about scans whose truth is known: simulate one, or simulate and analyse one."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orimap.flows.cli.answers import Debug, Quiet, analyse, answers, print_result
+from orimap.flows.request.request import Request, Shape
+from orimap.tasks.errors import InputError
+
+
+@answers
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder for the scan and the results")] = Path(
+        "demo"
+    ),
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, another scan")] = 0,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Simulate a scan with known grains, analyse it, and compare."""
+    from orimap.flows.pipeline.runtime.runner import PlainRunner, choose_display
+    from orimap.tasks.simulate.recipe import ScanRecipe
+    from orimap.tasks.simulate.write_scan import write_scan
+    from orimap.tasks.store.run_folder import only_writer
+
+    recipe = ScanRecipe(seed=seed)
+    scan, results = output / "scan.zarr", output / "results"
+    display = choose_display(quiet=quiet)
+    with only_writer(output):
+        PlainRunner(display).step(
+            "simulate a scan", lambda progress: write_scan(recipe, scan, progress)
+        )
+        # Anew: what an earlier demo left is of another scan.
+        request = Request.read(file=scan, output=results, seed=seed, restart=True)
+        analyse(request, display, debug=debug)
+        print_result(results)
+        _print_truth(results, scan.with_suffix(".npz"))
+
+
+@answers
+def simulate(
+    out: Annotated[Path, typer.Argument(help="File to write: .zarr, .hspy, .blo or .npy")],
+    scan: Annotated[str, typer.Option(metavar="ROWSxCOLUMNS", help="Scan positions")] = "64x64",
+    detector: Annotated[
+        str, typer.Option(metavar="ROWSxCOLUMNS", help="Detector pixels")
+    ] = "128x128",
+    grains: Annotated[int, typer.Option(help="Number of grains")] = 8,
+    dose: Annotated[float, typer.Option(help="Electrons per pattern")] = 5000,
+    overlap: Annotated[float, typer.Option(help="Width of grain boundaries in positions")] = 2,
+    bend: Annotated[float, typer.Option(help="Degrees that each grain bends")] = 0,
+    descan: Annotated[float, typer.Option(help="Pixels that patterns drift over the scan")] = 0,
+    hot: Annotated[int, typer.Option(help="Hot detector pixels")] = 0,
+    dead: Annotated[int, typer.Option(help="Dead detector pixels")] = 0,
+    material: Annotated[str, typer.Option(help="LiNi0.5Mn1.5O4, Si or Au")] = "LiNi0.5Mn1.5O4",
+    precession: Annotated[float, typer.Option(help="Half-angle of the precession, degrees")] = 0,
+    background: Annotated[
+        float, typer.Option(help="Share of the electrons that are inelastic background")
+    ] = 0.3,
+    zone: Annotated[bool, typer.Option(help="Every grain near a zone axis of low index")] = False,
+    alike: Annotated[
+        float, typer.Option(help="Largest cosine between the reflections of two grains")
+    ] = 0.5,
+    disk_radius: Annotated[
+        float | None, typer.Option(help="Pixels; by default a fiftieth of the detector")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same scan")] = 0,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write a simulated scan, and its truth beside it (.npz)."""
+    from orimap.flows.pipeline.runtime.runner import PlainRunner, choose_display
+    from orimap.tasks.simulate.recipe import ScanRecipe
+    from orimap.tasks.simulate.write_scan import write_scan
+
+    recipe = ScanRecipe(
+        scan=_rows_and_columns(scan, "--scan"),
+        detector=_rows_and_columns(detector, "--detector"),
+        grains=grains,
+        dose=dose,
+        overlap=overlap,
+        bend=bend,
+        descan=descan,
+        hot=hot,
+        dead=dead,
+        material=material,
+        precession=precession,
+        background=background,
+        zone=zone,
+        alike=alike,
+        disk_radius=disk_radius,
+        seed=seed,
+    )
+    PlainRunner(choose_display(quiet=quiet)).step(
+        "simulate a scan", lambda progress: write_scan(recipe, out, progress)
+    )
+    print(f"{out}\n{out.with_suffix('.npz')}")
+
+
+def _rows_and_columns(text: str, option: str) -> tuple[int, int]:
+    """Read 64x48 as (64, 48)."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(Shape).validate_python(text)
+    except ValidationError as error:
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise InputError(
+            f"{option} as ROWSxCOLUMNS", f"{text!r}: {message}", "write for instance 64x64"
+        ) from error
+
+
+def _print_truth(results: Path, truth: Path) -> None:
+    """Print how well a result fits the truth of a simulated scan."""
+    import zarr
+
+    from orimap.tasks.simulate.truth import read_truth
+
+    found = zarr.open_group(results / "analysis.zarr", mode="r")
+    labels = found["clusters/cluster_label"][:]
+    known = read_truth(truth, labels.shape)
+    index = known.score(labels, found["overlap/overlap_ratio"][:])["ari"]
+    print(f"truth: {known.grains} grains; decided: {int(labels.max()) + 1} patterns")
+    print(f"adjusted Rand index of the cluster map: {index:.3f} (1 = every position right)")

@@ -1,0 +1,68 @@
+"""A job: one analysis of one acquisition, and what is asked of whoever takes jobs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from orimap.flows.request.request import WORKERS_FIELDS, Request
+
+# Of the request, these say where and how it is computed, not what: the same job all the same.
+NOT_PART_OF_THE_KEY = {"output", "orchestrate", *WORKERS_FIELDS}
+
+
+class Job(BaseModel):
+    """One analysis of one acquisition.
+
+    Its key is the same wherever and whenever the job is made: Prefect takes it as idempotency
+    key, a batch system as the name of the job.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    acquisition: str
+    request: Request
+
+    @property
+    def key(self) -> str:
+        """What no two different jobs share: letters, digits and dashes."""
+        from orimap.tasks.store.run_folder import fingerprint  # loads xarray: seconds
+
+        asked = self.request.model_dump(mode="json", exclude=NOT_PART_OF_THE_KEY)
+        return f"orimap-{self.acquisition}-{fingerprint(**asked)[:8]}"
+
+    @property
+    def output(self) -> Path:
+        """The folder of the results."""
+        return self.request.output
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a job that was submitted stands.
+
+    ``lost``: whoever took it knows nothing of it any more, or it ended without a word.
+    """
+
+    state: Literal["waiting", "running", "done", "failed", "lost"]
+    reason: str = ""
+
+
+class Submitter(Protocol):
+    """Takes jobs: runs them here, hands them to Prefect, or to a batch system."""
+
+    def find(self, job: Job) -> str | None:
+        """Ask whoever takes jobs for this one; return the reference it goes by, or None."""
+
+    def submit(self, job: Job) -> str:
+        """Hand a job over; return the reference it goes by. Called only after ``find``."""
+
+    def standing(self, reference: str) -> Standing:
+        """Tell how a job stands."""
+
+    def cancel(self, reference: str) -> None:
+        """End a job, and all that it has started."""
+
+    def room(self) -> int:
+        """Return how many more jobs are welcome now."""

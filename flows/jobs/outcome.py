@@ -1,0 +1,108 @@
+"""How a job ended: kept beside its results, and believed only when these are looked at."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from orimap.flows.jobs.failures import Kind
+from orimap.flows.jobs.job import NOT_PART_OF_THE_KEY
+from orimap.flows.request.request import Request
+
+OUTCOME = "outcome.json"
+
+
+class Attempt(BaseModel):
+    """One try that failed."""
+
+    kind: Kind
+    reason: str
+    remedy: str
+    ended: str
+    seconds: float
+
+
+class Outcome(BaseModel):
+    """How a job ended.
+
+    ``checked``: its results are there, whole, and those of its request; nothing else is a success.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    key: str
+    acquisition: str
+    state: Literal["done", "failed"]
+    kind: Kind | None = None
+    reason: str = ""
+    remedy: str = ""
+    attempts: list[Attempt] = []
+    started: str = ""
+    ended: str = ""
+    decided_k: int | None = None
+    confidence: str | None = None
+    report: str | None = None
+    bundle: str | None = None
+    checked: bool = False
+
+
+def write_outcome(output: Path, outcome: Outcome) -> None:
+    """Put an outcome beside the results, whole or not at all."""
+    partial = output / f".{OUTCOME}"
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(outcome.model_dump_json(indent=2) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(output / OUTCOME)
+
+
+def read_outcome(output: Path) -> Outcome | None:
+    """Return the outcome kept in a folder, None where no job has ended there.
+
+    What was a success is looked at again: results that were lost since are no success.
+    """
+    try:
+        stored = json.loads((output / OUTCOME).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    outcome = Outcome.model_validate(stored)
+    if outcome.state != "done":
+        return outcome.model_copy(update={"checked": False})
+    return outcome.model_copy(update={"checked": what_is_missing(output) is None})
+
+
+def what_is_missing(output: Path, request: Request | None = None) -> str | None:
+    """Return what a folder of results lacks, None where they are whole and those of a request."""
+    import zarr
+
+    if not (output / "report.html").is_file():
+        return f"{output} holds no report.html"
+    try:
+        results = zarr.open_group(output / "analysis.zarr", mode="r")
+        attrs = dict(results.attrs)
+        sizes = results["clusters/cluster_size"].shape[0], results["overlap/overlap_ratio"].ndim
+    except (FileNotFoundError, KeyError) as error:
+        return f"the results in {output} lack {error}"
+    if attrs.get("status") != "complete":
+        return f"the results in {output} are not complete"
+    if sizes != (attrs["decided_k"], 2):
+        return f"the results in {output} hold {sizes[0]} clusters instead of {attrs['decided_k']}"
+    if request is not None and _asked(attrs["request"]) != _asked(request.model_dump(mode="json")):
+        return f"the results in {output} are those of another request"
+    return None
+
+
+def _asked(request: dict[str, Any]) -> dict[str, Any]:
+    """Return of a stored request what makes a job the one it is."""
+    ignored = {*NOT_PART_OF_THE_KEY, "restart"}
+    return {name: value for name, value in request.items() if name not in ignored}
+
+
+def decided(output: Path) -> tuple[int, str]:
+    """Return the number of clusters of finished results, and the confidence in it."""
+    import zarr
+
+    results = zarr.open_group(output / "analysis.zarr", mode="r")
+    return int(results.attrs["decided_k"]), str(results["decision"].attrs["confidence"])

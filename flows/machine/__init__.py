@@ -1,0 +1,1 @@
+"""Everything one machine needs to work by itself: orimap up, doctor, warm processes."""

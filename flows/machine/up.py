@@ -1,0 +1,386 @@
+"""Bring up everything on one machine: Prefect's server, a worker, a warm process, the watcher.
+
+Each is a process of its own; one that dies is started again, at first at once and then ever more
+slowly. All of them end with this one. Everything they keep is in one folder.
+"""
+
+import contextlib
+import ctypes
+import hashlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from orimap.flows.cli.answers import INPUT_AT_FAULT
+from orimap.flows.machine.warm_run import SOCKET_VARIABLE
+from orimap.flows.request.allowed import ROOTS_VARIABLE
+from orimap.tasks.errors import InputError, UnavailableError
+from orimap.tasks.store.locks import HeldError, held, holder
+
+LOOPBACK = "127.0.0.1"
+POOL = "orimap"
+LOCK = "up.lock"
+DEPLOYMENTS = Path(__file__).parents[2] / "deploy" / "prefect.yaml"
+# Making its database takes half a minute on a slow machine.
+SERVER_SECONDS = 180
+DEPLOY_SECONDS = 180
+# A run that is told to end closes its workers first.
+END_SECONDS = 12
+SERVER_END_SECONDS = 5
+# One that keeps dying is started again after 1, 2, 4 ... s; one that lived a while, after 1 s.
+LONGEST_PAUSE_SECONDS = 60
+LIVED_SECONDS = 60
+LOG_BYTES = 20_000_000
+TAIL_LINES = 15
+PR_SET_PDEATHSIG = 1  # of prctl(2)
+# What someone has set for a Prefect elsewhere does not go with a server of our own.
+NOT_INHERITED = ("PREFECT_PROFILE", "PREFECT_PROFILES_PATH", "PREFECT_API_KEY", "PREFECT_UI_URL")
+
+
+@dataclass(frozen=True)
+class Site:
+    """What is brought up, and where it keeps what it knows.
+
+    Parameters
+    ----------
+    watched, results, state : Path
+        The folder that acquisitions appear in, the one that results go to, and the one for
+        database, journal and logs. Absolute.
+    port : int
+        Of the Prefect server, on loopback.
+    watch_options : tuple of str
+        Further options of ``orimap watch``.
+    """
+
+    watched: Path
+    results: Path
+    state: Path
+    port: int
+    watch_options: tuple[str, ...] = ()
+
+    @property
+    def address(self) -> str:
+        """Of the Prefect page."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the logs."""
+        return self.state / "logs"
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of all that is brought up."""
+        kept = {name: text for name, text in os.environ.items() if name not in NOT_INHERITED}
+        named = [os.environ.get(ROOTS_VARIABLE, ""), str(self.watched), str(self.results)]
+        return kept | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+            "PREFECT_HOME": str(self.state / "prefect"),
+            "PREFECT_API_URL": f"{self.address}/api",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
+            # A proxy of the institute knows nothing of this machine's loopback.
+            "NO_PROXY": ",".join(filter(None, (os.environ.get("NO_PROXY"), LOOPBACK))),
+            # By default a run waits for up to 30 s after the one before it has ended.
+            "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "2",
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+            ROOTS_VARIABLE: os.pathsep.join(filter(None, named)),
+            "ORIMAP_WATCHED": str(self.watched),
+            "ORIMAP_RESULTS": str(self.results),
+            SOCKET_VARIABLE: str(self.state / "warm.socket"),
+        }
+
+
+def check(site: Site) -> None:
+    """Check what can be known before anything is started.
+
+    Raises
+    ------
+    InputError
+        If a folder is missing or cannot be written, results would be watched, or the port is
+        taken.
+    """
+    if not site.watched.is_dir():
+        raise InputError(
+            "a folder to watch",
+            f"--watch {site.watched}: there is none",
+            "make it, or name another",
+        )
+    if site.results.is_relative_to(site.watched) or site.state.is_relative_to(site.watched):
+        raise InputError(
+            "results and state outside the folder that is watched",
+            f"--results {site.results}, --state {site.state}, --watch {site.watched}",
+            "choose folders that lie elsewhere",
+        )
+    for folder in (site.results, site.state, site.logs):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"a folder that can be written ({folder})", str(error), "choose another"
+            ) from error
+    site.state.chmod(0o700)  # the journal, the database and the socket are for this user alone
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((LOOPBACK, site.port))
+        except OSError as error:
+            raise InputError(
+                f"the port {site.port} for Prefect's server",
+                error.strerror or str(error),
+                "end what uses it, or choose another with --port",
+            ) from error
+
+
+def running(state: Path) -> dict | None:
+    """Return the process and the address of what is up with this state, None if nothing is."""
+    if holder(state / LOCK) is None:
+        return None
+    return json.loads((state / "up.json").read_text())
+
+
+@contextmanager
+def _only_one(site: Site) -> Iterator[None]:
+    """Hold the state for this process; say under which address."""
+    site.state.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held(site.state / LOCK))
+        except HeldError as error:
+            raise UnavailableError(
+                f"{site.state} for this process alone",
+                f"another orimap up has just started with it (process {error.owner})",
+                "wait until it is up, or choose another folder with --state",
+            ) from error
+        facts = {"pid": os.getpid(), "address": site.address, "watched": str(site.watched)}
+        (site.state / "up.json").write_text(json.dumps(facts))
+        yield
+
+
+def bring_up(site: Site, note: Callable[[str], None]) -> None:
+    """Start everything and keep it up, until Ctrl-C or SIGTERM; leave nothing behind.
+
+    Raises
+    ------
+    InputError
+        If a folder or the port is at fault.
+    RuntimeError
+        If the server does not start, or the deployments cannot be made; says what the log says.
+    """
+    check(site)
+    with _only_one(site), _supervised(site, note) as up:
+        note(f"starting Prefect's server; {SERVER_SECONDS} s at the longest")
+        server = up.start("server", "prefect", "server", "start", "--host", LOOPBACK,
+                          "--port", str(site.port))  # fmt: skip
+        _wait_for_server(site, server)
+        _deploy(site, note)
+        up.start("warm", "orimap.flows.machine.warm_keeper", up.environment[SOCKET_VARIABLE])
+        up.start("worker", "prefect", "worker", "start", "--pool", POOL, "--type", "process",
+                 "--name", "orimap")  # fmt: skip
+        up.start("watch", "orimap.flows", "watch", str(site.watched), "--results",
+                 str(site.results), "--state", str(site.state), "--submit-to", "prefect",
+                 *site.watch_options)  # fmt: skip
+        note(f"up: {site.address} (watching {site.watched}; logs in {site.logs})")
+        up.keep()
+
+
+class Service:
+    """A process that is kept up.
+
+    Parameters
+    ----------
+    name : str
+        Also of its log.
+    command : list of str
+    environment : mapping
+    logs : Path
+    """
+
+    def __init__(
+        self, name: str, command: list[str], environment: Mapping[str, str], logs: Path
+    ) -> None:
+        self.name = name
+        self.command = command
+        self.environment = environment
+        self.log = logs / f"{name}.log"
+        self.pause = 1.0
+        self.starts = 0
+        self.start()
+
+    def start(self) -> None:
+        """Start it; it ends when this process does, however that ends."""
+        if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
+            self.log.replace(self.log.with_suffix(".log.1"))
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command,
+                env=dict(self.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_as_child,
+            )
+        self.ended = os.pidfd_open(self.process.pid)
+        self.started = time.monotonic()
+        self.starts += 1
+        self.start_again: float | None = None
+
+    def look(self, note: Callable[[str], None]) -> None:
+        """Start it again when it has ended, after a pause that grows.
+
+        Raises
+        ------
+        InputError
+            If it finds its options at fault when it is started first.
+        """
+        now = time.monotonic()
+        if self.start_again is None and self.process.poll() is not None:
+            os.close(self.ended)
+            if self.starts == 1 and self.process.returncode == INPUT_AT_FAULT:
+                # It would say the same each time.
+                raise InputError(
+                    f"options that orimap {self.name} can work with",
+                    self.tail(),
+                    "correct them, and bring everything up again",
+                )
+            if now - self.started > LIVED_SECONDS:
+                self.pause = 1.0
+            note(
+                f"{self.name} has ended ({self.process.returncode}); starting it again in "
+                f"{self.pause:.0f} s; its log is {self.log}"
+            )
+            _kill_group(self.process.pid)
+            self.start_again = now + self.pause
+            self.pause = min(2 * self.pause, LONGEST_PAUSE_SECONDS)
+        elif self.start_again is not None and now >= self.start_again:
+            self.start()
+
+    def tail(self) -> str:
+        """Return the last lines of its log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-TAIL_LINES:])
+
+
+class _Up:
+    """The services that are up."""
+
+    def __init__(self, site: Site, note: Callable[[str], None]) -> None:
+        self.site = site
+        self.note = note
+        self.environment = site.environment()
+        self.services: list[Service] = []
+
+    def start(self, name: str, module: str, *arguments: str) -> Service:
+        """Start a Python module as a service."""
+        command = [sys.executable, "-m", module, *arguments]
+        service = Service(name, command, self.environment, self.site.logs)
+        self.services.append(service)
+        return service
+
+    def keep(self) -> None:
+        """Start again what dies, until this process is told to end."""
+        while True:
+            alive = [each.ended for each in self.services if each.start_again is None]
+            select.select(alive, [], [], 1.0)
+            for service in self.services:
+                service.look(self.note)
+
+    def stop(self) -> None:
+        """End everything: the server last, so that runs can still say how they ended."""
+        *others, server = reversed(self.services)
+        for services, seconds in ((others, END_SECONDS), ([server], SERVER_END_SECONDS)):
+            for each in services:
+                with contextlib.suppress(ProcessLookupError):
+                    each.process.terminate()
+            last = time.monotonic() + seconds
+            for each in services:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    each.process.wait(max(0.1, last - time.monotonic()))
+                _kill_group(each.process.pid)
+                each.process.wait()
+
+
+@contextmanager
+def _supervised(site: Site, note: Callable[[str], None]) -> Iterator[_Up]:
+    up = _Up(site, note)
+    try:
+        yield up
+    finally:
+        # Whoever asks twice has to wait all the same: what is half ended would stay.
+        before = {
+            each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM)
+        }
+        if up.services:
+            note("stopping")
+            up.stop()
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _as_child() -> None:
+    """Have this process told to end when its parent dies, even by SIGKILL."""
+    # What a shell starts in the background ignores it, and Prefect's worker ends itself by it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _kill_group(pid: int) -> None:
+    """End what a service has started and left."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _wait_for_server(site: Site, server: Service) -> None:
+    last = time.monotonic() + SERVER_SECONDS
+    while time.monotonic() < last:
+        if server.process.poll() is not None:
+            break
+        try:
+            urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+                f"{site.address}/api/health", timeout=5
+            ).close()
+            return
+        except urllib.error.HTTPError:
+            return  # it answers, and asks who we are
+        except OSError:
+            time.sleep(0.5)
+    raise RuntimeError(f"Prefect's server did not start; the end of {server.log}:\n{server.tail()}")
+
+
+def _deploy(site: Site, note: Callable[[str], None]) -> None:
+    """Make the work pool and the deployments, where they are not yet what they should be."""
+    kept = site.state / "prefect" / "orimap-deployed"
+    wanted = hashlib.sha256(DEPLOYMENTS.read_bytes() + version("orimap").encode()).hexdigest()
+    if kept.exists() and kept.read_text() == wanted:
+        return
+    note("making the work pool and the deployments")
+    for asked in (
+        ["work-pool", "create", POOL, "--type", "process", "--overwrite"],
+        ["deploy", "--all", "--prefect-file", str(DEPLOYMENTS)],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "prefect", "--no-prompt", *asked],
+            env=site.environment(),
+            cwd=DEPLOYMENTS.parent,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=DEPLOY_SECONDS,
+            check=False,
+        )
+        (site.logs / "deploy.log").write_text(done.stdout + done.stderr)
+        if done.returncode:
+            raise RuntimeError(f"prefect {asked[0]} failed: {(done.stdout + done.stderr).strip()}")
+    kept.write_text(wanted)

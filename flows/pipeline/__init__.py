@@ -1,0 +1,1 @@
+"""The pipeline: from a checked request to a published result."""

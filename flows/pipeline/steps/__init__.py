@@ -1,0 +1,1 @@
+"""The steps of the pipeline, in the order of a run."""

@@ -1,0 +1,219 @@
+"""The steps that draw conclusions from the scored fits: maps, baseline, remarks."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from orimap.flows.pipeline.runtime.run import Run
+from orimap.flows.pipeline.steps.decide import fitted_k
+from orimap.flows.pipeline.steps.gather_evidence import left_out_pixels
+from orimap.tasks.factorise import stored_fits
+from orimap.tasks.patterns.reflections.stored_list import read_lengths
+from orimap.tasks.patterns.rows import OUTSIDE
+from orimap.tasks.patterns.source import LISTS
+from orimap.tasks.store import variables
+from orimap.tasks.store.run_folder import fingerprint, open_group
+from orimap.tasks.stream.blocks import Progress
+
+if TYPE_CHECKING:
+    from orimap.tasks.maps.maps import Maps
+    from orimap.tasks.maps.uncertainty import CountingNoise
+
+
+# What the maps are stored in.
+MAPS = ("clusters", "overlap", "decomposition", "line")
+# Patterns along the line through the strongest overlap: as many as fit beside each other.
+LINE_POINTS = 9
+
+
+def map_clusters(run: Run, progress: Progress) -> None:
+    """Draw the maps of the decided fit; write /clusters, /overlap and an example of one."""
+    from orimap.tasks.decide.components.merge import merge_components
+    from orimap.tasks.maps import clusters
+    from orimap.tasks.maps.decomposition import source_attrs
+    from orimap.tasks.maps.maps import map_clusters as draw
+    from orimap.tasks.patterns.noise import cluster_noise
+
+    request = run.request
+    mark = fingerprint(
+        decision=run.marks["decision"],
+        fitted=fitted_k(run),
+        regularity=request.regularity,
+        split=request.split_unconnected,
+    )
+    run.marks["clusters"] = mark
+    if all(run.can_reuse("clusters", group, mark) for group in MAPS):
+        return
+    run.reused.discard("clusters")
+    fitted = run.folder.read(stored_fits.fit_group(fitted_k(run)))
+    pattern = variables.component_pattern.read(fitted).values.astype(float)
+    weight = variables.scan_weight.read(fitted).values
+    merged = merge_components(pattern, weight, left_out_pixels(run), split_bent=request.split_bent)
+    maps = draw(
+        weight,
+        merged.component_cluster,
+        noise=_counting_noise(run, pattern),
+        regularity=request.regularity,
+        split=request.split_unconnected,
+    )
+    mask = variables.detector_mask.read(run.folder.read("analysed")).values > 0
+    count = len(maps.size)
+    mean = clusters.mean_patterns(
+        run.client,
+        run.patterns,
+        maps.label,
+        count,
+        progress=lambda done, of: progress(done, 2 * of),
+    )
+    noise = cluster_noise(
+        run.client,
+        run.patterns,
+        maps.label,
+        count,
+        ~mask,
+        progress=lambda done, of: progress(of + done, 2 * of),
+    )
+    ds = clusters.clusters_dataset(
+        maps, mean, clusters.representatives(pattern, weight, maps), noise, mask
+    )
+    ds.attrs.update(source_attrs(run.patterns))
+    run.folder.write("clusters", ds, mark)
+    run.folder.write("overlap", clusters.overlap_dataset(maps), mark)
+    _take_apart(run, maps, mark)
+
+
+def _take_apart(run: Run, maps: "Maps", mark: str) -> None:
+    """Write /decomposition of the strongest overlap and /line through it; empty without one."""
+    from orimap.tasks.maps import decomposition as d
+
+    analysis, patterns = run.folder.analysis, run.patterns
+    example, along = xr.Dataset(), xr.Dataset()
+    place = d.strongest_overlap(maps.overlap_ratio, maps.ratio_error, maps.second_label)
+    if place is not None:
+        example = d.decomposition(analysis, patterns, place)
+        pair = (maps.label[place], maps.second_label[place])
+        ends = d.line_through(place, *(maps.share[..., cluster] for cluster in pair))
+        if ends is not None:
+            along = d.line(analysis, patterns, *ends, LINE_POINTS)
+    run.folder.write("decomposition", example, mark)
+    run.folder.write("line", along, mark)
+
+
+def _counting_noise(run: Run, patterns: np.ndarray) -> "CountingNoise | None":
+    """Return what gives shares their errors; None where the noise of the patterns is not known."""
+    from orimap.tasks.maps.regularity import positions_around
+    from orimap.tasks.maps.uncertainty import CountingNoise
+
+    filtered = run.request.filter
+    if filtered == "epattern":
+        return None
+    facts = run.folder.read("acquisition").attrs
+    dispersion = 1.0 if run.counts else facts["fano"]
+    if dispersion is None or not np.isfinite(dispersion):
+        return None
+    weighting = stored_fits.read_weighting(run.folder.read("sketch"))
+    if filtered == "mean":
+        dispersion = dispersion / positions_around(run.patterns.scan_shape)
+    return CountingNoise.of(patterns[:, weighting.valid], weighting.pixel, dispersion)
+
+
+def map_reflections(run: Run, _progress: Progress) -> None:
+    """Draw the maps that the registered reflections give; write /reflection_maps."""
+    from orimap.tasks.maps.reflection_maps import reflection_maps
+    from orimap.tasks.patterns.reflections.stored_list import list_size, read_reflections
+
+    region, store = run.request.dark_field, run.store
+    mark = fingerprint(clusters=run.marks["clusters"], region=region)
+    if run.can_reuse("reflections", "reflection_maps", mark):
+        return
+    beam = open_group(store, "beam")
+    ds = reflection_maps(
+        read_reflections(store, LISTS[0]),
+        variables.cluster_label.read(run.folder.read("clusters")).values,
+        -variables.scan_beam_drift.read(beam).values if run.centred else None,
+        read_lengths(store, LISTS[0]),
+        run.patterns.detector_shape,
+        region,
+        units=run.folder.read("acquisition").attrs["intensity_units"],
+        threshold_units="1" if run.counts else None,
+        size=list_size(store, LISTS[0]),
+    )
+    run.folder.write("reflection_maps", ds, mark)
+
+
+def remarks(run: Run) -> list[str]:
+    """Return what was left out, sampled or assumed, for the report and the results."""
+    found, fitted = run.folder.read("acquisition"), fitted_k(run)
+    facts = run.folder.read(stored_fits.fit_group(fitted)).attrs
+    said = [*run.notes, _centring(run)]
+    if run.request.filter == "epattern":
+        lengths = read_lengths(run.store, LISTS[0])
+        asked = run.request.epattern_lengths
+        said.append(
+            f"ePattern took its lengths from discs of {lengths.disc_radius:.2f} px"
+            + {
+                ("measured", "measured"): ", as measured.",
+                ("paper", "paper"): ", the paper's share of the patterns' width.",
+                ("measured", "paper"): ", the paper's share of the patterns' width: there is no "
+                "direct beam to measure the discs by.",
+            }[asked, lengths.source]
+        )
+    finding = run.folder.read("sketch").attrs["direct_beam"]
+    said.append(finding[0].upper() + finding[1:] + ".")
+    if run.request.counts != "auto" and run.counts != found.attrs["counts_like"]:
+        said.append(
+            f"The values were taken {'as' if run.counts else 'not as'} counts because of --counts "
+            f"{run.request.counts}; their Fano factor says otherwise."
+        )
+    if facts["loss_error"] > 0:
+        said.append(
+            f"The loss was taken from a sample of {facts['loss_positions']} positions; its "
+            "standard error is in the table of every k."
+        )
+    if facts["empty_components"]:
+        said.append(f"{facts['empty_components']} components of the fit used are empty.")
+    drawn = run.folder.read("clusters")
+    size = variables.cluster_size.read(drawn).values
+    # Results of an earlier version looked at all positions and did not say so.
+    looked_at = np.atleast_1d(drawn.attrs.get("noise_positions", size))
+    if (size > looked_at).any():
+        said.append(
+            f"The noise of the patterns was taken from {looked_at.max()} positions of each "
+            "distinct pattern that has more."
+        )
+    unplaced = drawn.attrs["clusters_without_position"]
+    if unplaced:
+        said.append(
+            f"{unplaced} of the distinct patterns is strongest nowhere and was left out of the map."
+        )
+    return said
+
+
+def _centring(run: Run) -> str:
+    """Say whether patterns were centred, and why."""
+    from orimap.tasks.report.sentences import percent_text
+
+    facts = open_group(run.store, "beam").attrs
+    asked = run.request.centre
+    done = "Patterns were centred" if run.centred else "Patterns were not centred"
+    why = f" (--centre {asked})" if asked != "auto" else ""
+    lost = ""
+    if run.centred:
+        mask = variables.detector_mask.read(run.folder.read("analysed")).values
+        share = percent_text((mask & OUTSIDE > 0).mean())
+        lost = f" {share} of the pixels leave or enter the detector and are masked."
+    return f"{done}{why}: {facts['finding'].rstrip('.')}.{lost}"
+
+
+def compare_baseline(run: Run, _progress: Progress) -> None:
+    """Write /baseline: k-means and scree beside our map."""
+    from orimap.tasks.maps.baseline import baseline
+
+    mark = fingerprint(clusters=run.marks["clusters"], kind="baseline")
+    if run.can_reuse("baseline", "baseline", mark):
+        return
+    label = variables.cluster_label.read(run.folder.read("clusters")).values
+    count = int(label.max()) + 1
+    ds = baseline(run.folder.analysis, label, count, seed=run.request.seed)
+    run.folder.write("baseline", ds, mark)

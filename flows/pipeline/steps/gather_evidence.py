@@ -1,0 +1,144 @@
+"""Gather the evidence for every number of components from the stores, on the workers."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from orimap.flows.pipeline.runtime.run import Run
+from orimap.flows.pipeline.steps.older_rules import legacy_evidence
+from orimap.tasks.decide.candidates import leading_candidates
+from orimap.tasks.decide.components.coherence import FEWEST_POSITIONS
+from orimap.tasks.decide.evidence.evidence import Evidence
+from orimap.tasks.decide.reasons import CROSS_VALIDATION, HELD_OUT, SPECTRUM, STABILITY
+from orimap.tasks.factorise import stored_fits
+from orimap.tasks.store import variables
+from orimap.tasks.stream.blocks import Progress
+
+
+def gather_evidence(run: Run, progress: Progress) -> Evidence:
+    """Compare the components of every k, one task each, and collect every score."""
+    from orimap.tasks.decide.evidence.compare_components import compare_components
+
+    left_out = left_out_pixels(run)
+    futures = [
+        run.client.submit(
+            compare_components,
+            run.folder.analysis,
+            stored_fits.fit_group(k),
+            left_out,
+            split_bent=run.request.split_bent,
+            pure=False,
+        )
+        for k in run.ks
+    ]
+    components = []
+    for done, future in enumerate(futures, start=1):
+        components.append(future.result())
+        progress(done, len(futures) + 1)
+    fits = [run.folder.read(stored_fits.fit_group(k)) for k in run.ks]
+    deviance = None
+    if run.counts:
+        deviance = np.stack([variables.scan_held_out_deviance.read(f).values.ravel() for f in fits])
+    evidence = Evidence(
+        np.array(run.ks),
+        np.array([f.attrs["loss"] for f in fits]),
+        np.array([f.attrs["loss_error"] for f in fits]),
+        float(run.folder.read("analysed").attrs["mean_intensity"]),
+        np.array([f.attrs["relative_error"] for f in fits]),
+        deviance,
+        components,
+        **legacy_evidence(run),
+    )
+    if run.request.strategy == "evidence":
+        evidence = _confirming(run, evidence)
+    progress(len(futures) + 1, len(futures) + 1)
+    return evidence
+
+
+def _confirming(run: Run, evidence: Evidence) -> Evidence:
+    """Add what confirms or doubts the numbers that come into question."""
+    skipped: dict[str, str] = {}
+    evidence = replace(evidence, skipped=skipped)
+    if not run.counts:
+        skipped[HELD_OUT] = "the values are not counts, of which half could be held out"
+        evidence = replace(evidence, cross_validation=_cross_validation(run, skipped))
+    spectrum = None
+    if run.counts and run.request.filter == "raw":
+        spectrum = run.client.submit(
+            _spectrum, run.folder.analysis, run.ks[-1], pure=False
+        ).result()
+    else:
+        skipped[SPECTRUM] = "it needs raw counts"
+    return replace(evidence, spectrum=spectrum, stability=_stability(run, evidence, skipped))
+
+
+def _spectrum(store: Path, k: int) -> Any:
+    """Bi-whiten the sketch by the largest fit, on a worker."""
+    from orimap.tasks.decide.evidence.spectrum import bi_whitened_rank
+    from orimap.tasks.store.run_folder import open_group
+
+    stored, fit = open_group(store, "sketch"), open_group(store, stored_fits.fit_group(k))
+    weighting = stored_fits.read_weighting(stored)
+    return bi_whitened_rank(
+        stored_fits.read_sketch(stored, weighting),
+        weighting,
+        variables.scan_weight.read(fit).values.reshape(-1, k).astype(float),
+        variables.component_pattern.read(fit).values[:, weighting.valid].astype(float),
+    )
+
+
+def _cross_validation(run: Run, skipped: dict[str, str]) -> np.ndarray | None:
+    """Predict blocks that no fit saw, from a sample of the patterns."""
+    from orimap.tasks.decide.evidence.cross_validation import bi_cross_validate
+    from orimap.tasks.decide.evidence.sample import sample_patterns
+
+    patterns = run.patterns
+    if run.request.filter != "raw":
+        why = "the filter shares noise between positions or pixels"
+    elif patterns.positions < max(FEWEST_POSITIONS, 2 * run.ks[-1]):
+        why = f"{patterns.positions} scan positions are too few to leave half of them out"
+    else:
+        weighting = stored_fits.read_weighting(run.folder.read("sketch"))
+        rows = sample_patterns(run.client, patterns, weighting, seed=run.request.seed)
+        if min(rows.shape) >= 2 * run.ks[-1]:
+            made = run.client.submit(
+                bi_cross_validate, rows, run.ks, seed=run.request.seed, pure=False
+            )
+            return made.result().error
+        why = f"{rows.shape[1]} detector pixels are too few to leave half of them out"
+    skipped[CROSS_VALIDATION] = why
+    return None
+
+
+def _stability(run: Run, evidence: Evidence, skipped: dict[str, str]) -> dict[int, float]:
+    """Refit the two or three numbers in question from other positions and other starts."""
+    ks = sorted({int(evidence.ks[c.first]) for c in leading_candidates(evidence)})
+    found = run.folder.read("sketch")
+    if run.patterns.positions < FEWEST_POSITIONS or ks[-1] > found.sizes["direction"]:
+        skipped[STABILITY] = (
+            f"{run.patterns.positions} scan positions are too few to leave some out"
+        )
+        return {}
+    futures = [
+        run.client.submit(_stability_of, run.folder.analysis, k, run.request.seed, pure=False)
+        for k in ks
+    ]
+    return {k: future.result() for k, future in zip(ks, futures, strict=True)}
+
+
+def _stability_of(store: Path, k: int, seed: int) -> float:
+    """Return the smallest silhouette over resampled fits, on a worker."""
+    from orimap.tasks.decide.evidence.stability import stability
+    from orimap.tasks.store.run_folder import open_group
+
+    stored = open_group(store, "sketch")
+    sketch = stored_fits.read_sketch(stored, stored_fits.read_weighting(stored))
+    return stability(sketch, k, seed=seed).smallest
+
+
+def left_out_pixels(run: Run) -> np.ndarray:
+    """Return the pixels that say nothing about orientation: masked ones and the direct beam."""
+    weighting = stored_fits.read_weighting(run.folder.read("sketch"))
+    return stored_fits.on_detector(weighting.fitted, weighting.valid) == 0

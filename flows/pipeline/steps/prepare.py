@@ -1,0 +1,253 @@
+"""The steps from an acquisition to the patterns that are analysed: ingested, centred, filtered."""
+
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from orimap.flows.pipeline.extent import reduced_shapes
+from orimap.flows.pipeline.runtime.run import Run
+from orimap.flows.request.request import Request
+from orimap.tasks.acquire.ingest.reduction import stored_dtype
+from orimap.tasks.errors import InputError
+from orimap.tasks.patterns.reflections.lengths import Lengths
+from orimap.tasks.patterns.rows import mask_after_moves
+from orimap.tasks.patterns.source import LISTS, PatternSource
+from orimap.tasks.store import variables
+from orimap.tasks.store.run_folder import complete_mark, fingerprint, open_group, write_group
+from orimap.tasks.stream.blocks import Block, Progress
+from orimap.tasks.stream.memory import chunk_bytes_for
+
+
+def ingest(run: Run, progress: Progress) -> None:
+    """Write the acquisition into patterns.zarr, verified, and what was found to /acquisition."""
+    from orimap.tasks.acquire.ingest.ingest import ingest_acquisition
+
+    mark = run.marks["ingest"]
+    target = run.folder.unfinished / "patterns.zarr"
+    if complete_mark(target, "raw") != mark:
+        # Left by another request that was killed: it must not be published with this one.
+        shutil.rmtree(target, ignore_errors=True)
+    raw_is_there = complete_mark(run.store, "raw") == mark
+    if raw_is_there and run.can_reuse("ingest", "acquisition", mark):
+        run.counts = _are_counts(run)
+        return
+    request, shape = run.request, reduced_shapes(run.request, run.acquisition)
+    dtype = stored_dtype(run.acquisition.dtype, request.bin)
+    ds = ingest_acquisition(
+        run.client,
+        run.acquisition,
+        target,
+        mark,
+        crop=request.crop,
+        roi=request.roi,
+        bin=request.bin,
+        mask=request.mask,
+        chunk_bytes=chunk_bytes_for(
+            shape[0], dtype.itemsize * shape[1][0] * shape[1][1], run.load.chunk_bytes
+        ),
+        progress=progress,
+    )
+    if not ds["detector_mean"].values.any():
+        raise InputError(
+            "patterns with some intensity",
+            f"every value of {run.acquisition.path.name} is 0 (or negative, or not finite)",
+            "check that this is the file of the acquisition, and --signal or --dataset",
+        )
+    run.folder.write("acquisition", ds, mark)
+    run.counts = _are_counts(run)
+
+
+def _are_counts(run: Run) -> bool:
+    """Tell whether the values are analysed as Poisson counts."""
+    asked = run.request.counts
+    if asked == "auto":
+        return bool(run.folder.read("acquisition").attrs["counts_like"])
+    if asked == "yes" and run.acquisition.dtype.kind == "f":
+        raise InputError(
+            "whole numbers of electrons for --counts yes",
+            f"values of type {run.acquisition.dtype}",
+            "leave --counts at auto",
+        )
+    return asked == "yes"
+
+
+def centre(run: Run, progress: Progress) -> None:
+    """Measure where the direct beam is in every pattern; decide whether patterns are centred."""
+    from orimap.tasks.patterns.beam.shift import measure_descan
+
+    mark = fingerprint(ingest=run.marks["ingest"], measured="direct beam")
+    run.reused.add("centre")
+    if complete_mark(run.store, "beam") != mark or run.request.restart:
+        run.reused.discard("centre")
+        found = run.folder.read("acquisition")
+        descan = measure_descan(
+            run.client,
+            PatternSource.open(run.store, "raw"),
+            variables.detector_mean.read(found).values,
+            variables.detector_mask.read(found).values == 0,
+            progress=progress,
+        )
+        place = (descan.disc.y, descan.disc.x)
+        ds = variables.dataset(
+            {
+                variables.scan_beam_shift: descan.position - np.float32(place),
+                variables.scan_beam_drift: descan.smooth - np.float32(place),
+                variables.scan_pixel_shift: descan.pixel_shift,
+            },
+            reference_y=place[0],
+            reference_x=place[1],
+            disc_radius_px=descan.disc.radius,
+            wander_px=descan.wander_px,
+            error_px=descan.error_px,
+            scatter_px=descan.scatter_px,
+            found=descan.found,
+            worthwhile=descan.worthwhile,
+            finding=descan.finding,
+        )
+        write_group(run.store, "beam", ds, mark)
+    beam = open_group(run.store, "beam")
+    run.folder.add("acquisition", beam[[variables.scan_beam_shift.name]])
+    asked = run.request.centre
+    if asked == "yes" and not beam.attrs["found"]:
+        raise InputError(
+            "a direct beam to centre the patterns on",
+            beam.attrs["finding"],
+            "leave --centre at auto, or give --centre no",
+        )
+    run.centred = is_centred(run.request, beam.attrs)
+
+
+def is_centred(request: Request, beam: Mapping[str, Any]) -> bool:
+    """Tell whether patterns are centred, by what was asked for and what was found of the beam."""
+    return bool(beam["worthwhile"]) if request.centre == "auto" else request.centre == "yes"
+
+
+def filter_patterns(run: Run, progress: Progress) -> None:
+    """Filter the patterns, and find out what they are like as they are analysed."""
+    request = run.request
+    run.marks["filter"] = fingerprint(
+        ingest=run.marks["ingest"],
+        filter=request.filter,
+        centred=run.centred,
+        **(_drawn_as(run) if request.filter == "epattern" else {}),
+    )
+    run.reused.add("filter")
+    if request.filter == "mean":
+        _average(run, progress)
+    elif request.filter == "epattern":
+        _register(run, progress)
+    _describe(run)
+
+
+def _drawn_as(run: Run) -> dict:
+    """Return what the patterns that ePattern draws depend on."""
+    return {
+        "lengths": run.request.epattern_lengths,
+        "profile": run.request.epattern_profile,
+        "halves": run.counts,
+        "seed": run.request.seed if run.counts else None,
+    }
+
+
+def _average(run: Run, progress: Progress) -> None:
+    """Write the 3x3 means beside the raw patterns; centring them is left to the reading."""
+    from orimap.tasks.patterns.filters import write_mean
+
+    mark = fingerprint(ingest=run.marks["ingest"], filter="mean")
+    if complete_mark(run.store, "mean") != mark or run.request.restart:
+        run.reused.discard("filter")
+        write_mean(run.client, run.store, mark, progress=progress)
+
+
+def _register(run: Run, progress: Progress) -> None:
+    """Register the reflections of every pattern, and draw the patterns anew."""
+    from orimap.tasks.patterns.filters import write_drawn
+    from orimap.tasks.patterns.reflections.encode import Encoder
+    from orimap.tasks.patterns.reflections.stored_list import write_reflections
+    from orimap.tasks.patterns.register import register_scan
+
+    request, drawn_as = run.request, _drawn_as(run)
+    mark = fingerprint(
+        ingest=run.marks["ingest"], **{k: v for k, v in drawn_as.items() if k != "profile"}
+    )
+    groups = LISTS if run.counts else LISTS[:1]
+    marks = {**dict.fromkeys(groups, mark), "epattern": run.marks["filter"]}
+    if not request.restart and all(complete_mark(run.store, g) == m for g, m in marks.items()):
+        return
+    run.reused.discard("filter")
+    # What another request made of the same patterns stays until this run is complete.
+    run.folder.separate_patterns(run.marks["ingest"], keep=("raw", "sparse", "mean", "beam"))
+    found, beam = run.folder.read("acquisition"), open_group(run.store, "beam")
+    valid = variables.detector_mask.read(found).values == 0
+    place = np.float32([beam.attrs["reference_y"], beam.attrs["reference_x"]])
+    place = place + variables.scan_beam_drift.read(beam).values
+    lengths = _lengths(run, valid, place, beam.attrs)
+    lists = register_scan(
+        run.client,
+        PatternSource.open(run.store, "raw"),
+        Encoder(lengths, valid, run.counts),
+        place,
+        halves=run.counts,
+        seed=request.seed,
+        progress=lambda done, of: progress(done, 2 * of),
+    )
+    if lists[0].is_direct.all():
+        raise InputError(
+            "reflections beside the direct beam for --filter epattern",
+            f"none in any of {len(lists[0])} patterns (discs of {lengths.disc_radius:.1f} px)",
+            "analyse the patterns as they are with --filter raw, or their means with mean",
+        )
+    for group, registered in zip(groups, lists, strict=True):
+        write_reflections(
+            run.store,
+            group,
+            registered,
+            run.patterns.scan_shape,
+            mark,
+            lengths=lengths,
+            units=found.attrs["intensity_units"],
+            threshold_units="1" if run.counts else None,
+        )
+    write_drawn(
+        run.client,
+        run.patterns,
+        marks["epattern"],
+        progress=lambda done, of: progress(of + done, 2 * of),
+    )
+
+
+def _lengths(run: Run, valid: np.ndarray, place: np.ndarray, beam: Mapping[str, Any]) -> Lengths:
+    """Return ePattern's lengths; the paper's where there is no disc to measure."""
+    from orimap.tasks.patterns.reflection_size import reflection_radius, sample_positions
+
+    if run.request.epattern_lengths == "paper" or not beam["found"]:
+        return Lengths.of_width(valid.shape[1])
+    raw = PatternSource.open(run.store, "raw")
+    y, x = np.unravel_index(sample_positions(raw.scan_shape), raw.scan_shape)
+    sample = [raw.images(Block(i, i + 1, j, j + 1))[0] for i, j in zip(y, x, strict=True)]
+    radius = reflection_radius(
+        np.stack(sample), place[y, x], valid, beam["disc_radius_px"], counts=run.counts
+    )
+    return Lengths.of_disc(radius, beam["disc_radius_px"])
+
+
+def _describe(run: Run) -> None:
+    """Write /analysed: mean and mask of the patterns as they are analysed."""
+    from orimap.tasks.patterns.analysed import analysed_dataset
+
+    if run.can_reuse("filter", "analysed", run.marks["filter"]):
+        return
+    run.reused.discard("filter")
+    found = run.folder.read("acquisition")
+    if run.request.filter != "epattern" and not run.centred:
+        ds = found[[variables.detector_mean.name, variables.detector_mask.name]].load()
+        ds.attrs = {name: found.attrs[name] for name in ("mean_intensity", "zero_fraction")}
+    else:
+        mask = variables.detector_mask.read(found).values
+        if run.centred:
+            moves = variables.scan_pixel_shift.read(open_group(run.store, "beam")).values
+            mask = mask_after_moves(mask, moves)
+        ds = analysed_dataset(run.client, run.patterns, mask)
+    run.folder.write("analysed", ds, run.marks["filter"])

@@ -1,0 +1,1 @@
+"""Recording, deploying and starting runs with Prefect."""

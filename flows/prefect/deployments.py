@@ -1,0 +1,263 @@
+"""The flows that Prefect starts by itself: after an acquisition, to compare filters, as a canary.
+
+What they are given comes from outside. Paths must lie under the roots that whoever operates orimap
+has named, options are checked as on the command line, and where a run is computed is said by the
+deployment, not by the event.
+"""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_client, get_run_logger
+from prefect.client.schemas.objects import State
+from prefect.runtime import deployment, flow_run
+from prefect.states import Completed
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from orimap.flows.jobs.job import Job
+from orimap.flows.jobs.notify import perform_and_tell
+from orimap.flows.jobs.outcome import Outcome, write_outcome
+from orimap.flows.jobs.perform import run_log
+from orimap.flows.pipeline.pipeline import run_pipeline
+from orimap.flows.pipeline.runtime.runner import Display, Lines
+from orimap.flows.prefect.runner import PIECES_AT_ONCE, PrefectRunner, keep_report
+from orimap.flows.prefect.submitter import DUPLICATE
+from orimap.flows.request.allowed import allowed_roots, under_root
+from orimap.flows.request.request import Request
+from orimap.flows.request.sidecar import NOT_HERE
+from orimap.tasks.errors import InputError
+
+HOURS = 12.0  # the longest that a run may take where its deployment says nothing else
+
+
+def _run_name() -> str:
+    """Name a run after its file."""
+    return Path(flow_run.parameters["path"]).name
+
+
+@flow(
+    name="after-acquisition",
+    flow_run_name=_run_name,
+    task_runner=ThreadPoolTaskRunner(max_workers=PIECES_AT_ONCE),
+    persist_result=False,
+)
+def analyse(
+    path: Path,
+    results: Path,
+    key: str,
+    fingerprint: str,
+    options: dict[str, Any] | None = None,
+    size: int | None = None,
+    reader: str | None = None,
+    scan_rows: int | None = None,
+    scan_columns: int | None = None,
+    detector_rows: int | None = None,
+    detector_columns: int | None = None,
+    where: dict[str, Any] | None = None,
+    hours: float = HOURS,
+) -> State:
+    """Analyse an acquisition that is complete.
+
+    Parameters
+    ----------
+    path : Path
+        The acquisition, absolute, under one of the roots in ORIMAP_ROOTS.
+    results : Path
+        Folder for the results, under one of the roots.
+    key : str
+        Of the job: what no two different jobs share.
+    fingerprint : str
+        The identity of the acquisition.
+    options : dict
+        How it is analysed, as the command line has it; not where.
+    size : int
+        Bytes on disk, for people to read, as are the next ones.
+    reader : str
+        What the file was recognised as.
+    scan_rows : int
+        Positions.
+    scan_columns : int
+        Positions.
+    detector_rows : int
+        Pixels.
+    detector_columns : int
+        Pixels.
+    where : dict
+        Where it is computed: cluster, workers and the like. Set by the deployment.
+    hours : float
+        The longest that it may take.
+
+    Returns
+    -------
+    State
+        Completed, once its results have been looked at.
+    """
+    logger = get_run_logger()
+    job = announced_job(path, results, key, fingerprint, options or {}, where or {})
+    other = _other_run(key)
+    if other is not None:
+        return Completed(name=DUPLICATE, message=f"The run {other} is at work on this job.")
+    with run_log(job.output) as log:
+        runner = PrefectRunner(Lines(log))
+        with _at_most(hours, job):
+            outcome = perform_and_tell(
+                job, lambda request: run_pipeline(request, runner), logger.info
+            )
+    keep_report(job.output)
+    return Completed(message=_in_short(outcome))
+
+
+def announced_job(
+    path: Path,
+    results: Path,
+    key: str,
+    fingerprint: str,
+    options: dict[str, Any],
+    where: dict[str, Any],
+) -> Job:
+    """Return the job that an event announces, after checking all that it says.
+
+    Raises
+    ------
+    InputError
+        If a path leads out of the allowed roots, an option is unknown, out of bounds or not for
+        an event, or the job is not the one that the key stands for.
+    """
+    request = allowed_request(path, results, options, where)
+    job = Job(acquisition=fingerprint, request=request)
+    if job.key != key:
+        raise InputError(
+            f"the job {key}",
+            f"a path and options that make it {job.key}",
+            "have the watcher announce it again: the same version of orimap, a path without links",
+        )
+    return job
+
+
+def allowed_request(
+    path: Path, results: Path, options: dict[str, Any], where: dict[str, Any]
+) -> Request:
+    """Return a request that comes from outside, after checking its paths and options.
+
+    Raises
+    ------
+    InputError
+        If a path leads out of the allowed roots, an option is unknown, out of bounds or not for
+        others to choose.
+    """
+    roots = allowed_roots()
+    for name in sorted(options.keys() & NOT_HERE):
+        raise InputError(
+            "options of the analysis from outside",
+            name,
+            f"set {name} in the parameter `where` of the deployment",
+        )
+    asked = dict(options)
+    if asked.get("mask") is not None:
+        asked["mask"] = under_root(asked["mask"], roots)
+    return Request.read(
+        file=under_root(path, roots), output=under_root(results, roots), **asked, **where
+    )
+
+
+def _other_run(key: str) -> str | None:
+    """Return the name of an earlier run that is at work on this very job."""
+    if deployment.id is None:
+        return None
+    asked = {
+        "flow_runs": {
+            "deployment_id": {"any_": [deployment.id]},
+            "state": {"type": {"any_": ["RUNNING"]}},
+        }
+    }
+    with get_client(sync_client=True) as api:
+        runs = api.request("POST", "/flow_runs/filter", json=asked).json()
+    same = [run for run in runs if run["parameters"].get("key") == key]
+    first = min(same, key=lambda run: (run["start_time"], run["id"]), default=None)
+    return None if first is None or first["id"] == str(flow_run.id) else first["name"]
+
+
+class _TimeIsUpError(BaseException):
+    """Ends a run wherever it is; no step takes it for a failure of its own and tries again."""
+
+
+@contextmanager
+def _at_most(hours: float, job: Job) -> Iterator[None]:
+    """End what takes longer: workers and batch jobs are closed on the way out, as by Ctrl-C."""
+
+    def end(*_: object) -> None:
+        raise _TimeIsUpError
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, hours * 3600)
+    began = datetime.now(UTC)
+    try:
+        yield
+    except _TimeIsUpError as error:
+        reason = f"{job.request.file.name} took longer than {hours:g} hours"
+        remedy = "raise `hours` of the deployment, or give it more workers; it goes on from there"
+        write_outcome(
+            job.output,
+            Outcome(
+                key=job.key,
+                acquisition=job.acquisition,
+                state="failed",
+                kind="resources",
+                reason=reason,
+                remedy=remedy,
+                started=began.isoformat(timespec="seconds"),
+                ended=datetime.now(UTC).isoformat(timespec="seconds"),
+            ),
+        )
+        raise TimeoutError(f"{reason}; {remedy}") from error
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _in_short(outcome: Outcome) -> str:
+    return f"{outcome.decided_k} clusters, confidence {outcome.confidence}"
+
+
+@flow(
+    name="compare-filters",
+    flow_run_name=_run_name,
+    task_runner=ThreadPoolTaskRunner(max_workers=PIECES_AT_ONCE),
+    persist_result=False,
+)
+def compare(
+    path: Path,
+    results: Path,
+    options: dict[str, Any] | None = None,
+    seeds: int = 3,
+    where: dict[str, Any] | None = None,
+) -> None:
+    """Analyse an acquisition raw, averaged and with ePattern, and write one page about it.
+
+    Parameters
+    ----------
+    path : Path
+        The acquisition, absolute, under one of the roots in ORIMAP_ROOTS.
+    results : Path
+        Folder for the results, under one of the roots.
+    options : dict
+        How it is analysed, as the command line has it.
+    seeds : int
+        How many seeds each filter is tried with.
+    where : dict
+        Where it is computed: cluster, workers and the like.
+    """
+    from orimap.flows.pipeline.compare import compare_filters
+
+    request = allowed_request(path, results, options or {}, where or {})
+
+    def analyse_one(asked: Request, display: Display) -> Path:
+        return run_pipeline(asked, PrefectRunner(display, prefix=asked.filter))
+
+    with run_log(request.output) as log:
+        page = compare_filters(request, Lines(log), analyse_one, seeds=seeds)
+    keep_report(page.parent, page.name)

@@ -1,0 +1,63 @@
+"""Options that someone put beside an acquisition, for when it is analysed by itself."""
+
+from pathlib import Path
+from typing import Any
+
+from orimap.flows.request.allowed import under_root
+from orimap.flows.request.config import read_config
+from orimap.flows.request.request import WORKERS_FIELDS, Request
+from orimap.tasks.errors import InputError
+
+SUFFIX = ".orimap.yaml"
+# Who puts a file on the microscope's disk says how it is analysed, not where, and not by whom.
+NOT_HERE = {"file", "output", "orchestrate", "restart", *WORKERS_FIELDS}
+
+
+def sidecar_of(path: Path) -> Path | None:
+    """Return the side-car of an acquisition: scan.mib.orimap.yaml or scan.orimap.yaml."""
+    for name in dict.fromkeys((path.name + SUFFIX, path.stem + SUFFIX)):
+        beside = path.with_name(name)
+        if beside.is_file():
+            return beside
+    return None
+
+
+def read_sidecar(path: Path, *, root: Path | None = None) -> dict[str, Any]:
+    """Return the options that stand beside an acquisition, as typed values.
+
+    Parameters
+    ----------
+    path : Path
+        Of the acquisition.
+    root : Path, optional
+        Where the side-car and a mask it names must lie; by default the acquisition's folder.
+
+    Returns
+    -------
+    dict
+        Fields of a request, empty where there is no side-car.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, names what is not an option or not one for a side-car, or a value
+        is out of bounds.
+    """
+    beside = sidecar_of(path)
+    if beside is None:
+        return {}
+    roots = [root or path.parent]
+    fields = read_config(under_root(beside.absolute(), roots))
+    for name in sorted(fields.keys() & NOT_HERE):
+        raise InputError(
+            "options of the analysis in a side-car",
+            f"{name} in {beside.name}",
+            f"take it out; whoever operates orimap decides {name}",
+        )
+    if "mask" in fields:
+        fields["mask"] = under_root(path.absolute().parent / str(fields["mask"]), roots)
+    try:
+        asked = Request.read(file=path, output=Path(), **fields)
+    except InputError as error:
+        raise InputError(error.needed, f"{beside.name}: {error.found}", error.remedy) from error
+    return {name: getattr(asked, name) for name in fields}

@@ -1,0 +1,1 @@
+"""Watch a folder, and have every acquisition analysed once."""

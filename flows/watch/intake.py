@@ -1,0 +1,193 @@
+"""From what lies in a folder to the journal: what is finished, and what job it makes."""
+
+import time
+from collections.abc import Callable, Collection
+
+from orimap.flows.jobs.job import Job, Submitter
+from orimap.flows.watch.journal import ID_LETTERS, UNDER_WAY, Entry, Journal
+from orimap.flows.watch.watched_folder import Told, Watching, without_numbers
+from orimap.tasks.acquire.arrivals.find_arrivals import Arrival
+from orimap.tasks.acquire.arrivals.finished import Finishing, Judgement, Opened
+from orimap.tasks.errors import InputError
+
+# What the opening test needs of a request.
+HOW_TO_OPEN = ("reader", "signal", "dataset", "scan_shape")
+
+
+class Intake:
+    """Takes in what arrives.
+
+    Parameters
+    ----------
+    watching : Watching
+    journal : Journal
+    submitter : Submitter
+        Asked to end a job whose files were written again.
+    opens : callable
+        The opening test: takes a path and what the request says of how to open it.
+    told : Told
+    announce : callable
+        Called with an entry that was put aside.
+    """
+
+    def __init__(
+        self,
+        watching: Watching,
+        journal: Journal,
+        submitter: Submitter,
+        opens: Callable[..., Opened],
+        told: Told,
+        announce: Callable[[Entry], None],
+    ) -> None:
+        self.watching, self.journal, self.submitter = watching, journal, submitter
+        self.opens, self.told, self.announce = opens, told, announce
+        self.finishing = Finishing(
+            watching.folder,
+            self._opens,
+            settle_seconds=watching.settle_seconds,
+            patience_seconds=watching.patience_seconds,
+        )
+        # Names of what waits for someone else to go on with it.
+        self.stalled: set[str] = set()
+        self.walk_seconds = 0.0
+
+    def look(self) -> dict[str, Arrival] | None:
+        """Return what is in the folder by name, None where the folder is not there now."""
+        complaints: dict[str, str] = {}
+        folder, began = self.watching.folder, time.monotonic()
+        try:
+            found = self.watching.look(lambda path, why: complaints.update({f"{path}": why}))
+        except OSError as error:
+            self.told.say("folder", f"{folder} cannot be listed ({error.strerror}): waiting for it")
+            return None
+        self.walk_seconds = time.monotonic() - began
+        self.told.say("folder", "", after=f"{folder} is there again")
+        for path, why in complaints.items():
+            self.told.say(path, f"{path} {why}")
+        return {self.watching.name(arrival): arrival for arrival in found}
+
+    def consider(self, arrival: Arrival, last: Entry | None) -> Judgement | None:
+        """Tell how finished one acquisition is; None where that is known already.
+
+        ``last`` is its last revision in the journal.
+        """
+        name = self.watching.name(arrival)
+        known = last is not None and last.state != "seen"
+        if known and last.signature == arrival.signature:
+            return None
+        if not known:
+            self.finishing.judge_anew(arrival.main)
+        try:
+            judged = self.finishing.judge(arrival, time.monotonic())
+        except OSError as error:
+            self.told.say(name, f"{name} cannot be read now ({error.strerror or error})")
+            return None
+        self.told.say(name, "")
+        entry = self._seen(last, arrival, judged)
+        if judged.state == "settled":
+            self._settle(entry, arrival, judged)
+        elif judged.state in ("quarantined", "not a scan"):
+            self._put_aside(entry or self._see(arrival, judged), arrival, judged)
+        elif entry is not None and without_numbers(entry.reason) != without_numbers(judged.words):
+            self.journal.note(entry, reason=judged.words)
+        (self.stalled.add if judged.stalled else self.stalled.discard)(name)
+        return judged
+
+    def _seen(self, last: Entry | None, arrival: Arrival, judged: Judgement) -> Entry | None:
+        """Return the entry that is being written; None where it may be that only times changed."""
+        if last is not None and last.state == "seen":
+            return last
+        if last is not None and last.state in ("quarantined", "not a scan") and not last.identity:
+            return self.journal.move(last, "seen", "it has changed")
+        if last is None or last.size != arrival.size:
+            return self._see(arrival, judged)
+        return None
+
+    def _see(self, arrival: Arrival, judged: Judgement) -> Entry:
+        """Begin an entry."""
+        return self.journal.see(
+            self.watching.name(arrival), judged.words, size=arrival.size, written=arrival.written
+        )
+
+    def _settle(self, entry: Entry | None, arrival: Arrival, judged: Judgement) -> None:
+        """Fix what is analysed: the content, and with it the job."""
+        name = self.watching.name(arrival)
+        before = self._before(name)
+        if before is not None and before.identity == judged.digest:
+            self.journal.note(before, signature=arrival.signature)
+            if entry is not None:
+                self.journal.forget(entry, f"its content is that of revision {before.revision}")
+            return
+        entry = entry or self._see(arrival, judged)
+        try:
+            request = self.watching.request(name, self.watching.output(name, entry.revision))
+        except InputError as error:
+            words = f"needed: {error.needed}; found: {error.found}; {error.remedy}"
+            self._put_aside(entry, arrival, Judgement("quarantined", words))
+            return
+        job = Job(acquisition=judged.digest[:ID_LETTERS], request=request)
+        if not self._replace(before, entry.revision):
+            return
+        settled = self.journal.move(
+            entry,
+            "settled",
+            "finished; waits for its turn",
+            identity=judged.digest,
+            signature=arrival.signature,
+            size=arrival.size,
+            written=arrival.written,
+            job=job,
+            analyses=1,
+        )
+        self.told.note(f"{settled.title}: finished, {arrival.size:,} bytes, id {settled.id}")
+
+    def _before(self, name: str) -> Entry | None:
+        """Return the last revision of a name whose content is known."""
+        known = [e for e in self.journal.entries() if e.name == name and e.identity]
+        return known[-1] if known else None
+
+    def _replace(self, before: Entry | None, revision: int) -> bool:
+        """End the work on content that is there no more; tell whether that could be done."""
+        if before is None or before.state not in UNDER_WAY:
+            return True
+        words = f"its files were written again: see revision {revision}"
+        try:
+            if before.reference:
+                self.submitter.cancel(before.reference)
+        except Exception as error:  # of whatever client it takes: it may answer in a minute
+            why = " ".join(str(error).split())
+            self.told.say(f"end {before.number}", f"{before.title}: could not be ended ({why})")
+            return False
+        self.journal.move(before, "failed", words)
+        self.told.note(f"{before.title}: {words}")
+        return True
+
+    def _put_aside(self, entry: Entry, arrival: Arrival, judged: Judgement) -> None:
+        """Leave an acquisition alone until it changes."""
+        facts = {"signature": arrival.signature, "size": arrival.size}
+        entry = self.journal.move(entry, judged.state, judged.words, **facts)
+        if judged.state == "quarantined":
+            self.told.note(f"{entry.title}: put aside because {judged.words}")
+            self.announce(entry)
+
+    def forget_gone(self, arrivals: Collection[str]) -> None:
+        """Forget what went before it was finished: a name that was only for the time of writing."""
+        self.finishing.keep_only({self.watching.folder / name for name in arrivals})
+        for entry in self.journal.entries("seen"):
+            if entry.name not in arrivals:
+                self.journal.forget(entry, "gone before it was finished")
+                self.told.note(f"{entry.title}: gone before it was finished")
+
+    def _opens(self, arrival: Arrival) -> Opened:
+        return open_as_asked(self.watching, self.opens, arrival)
+
+
+def open_as_asked(watching: Watching, opens: Callable[..., Opened], arrival: Arrival) -> Opened:
+    """Make the opening test as the request says; what is wrong with that is told as well."""
+    name = watching.name(arrival)
+    try:
+        request = watching.request(name, watching.output(name, 1))
+    except InputError as error:
+        return Opened("refused", f"needed: {error.needed}; found: {error.found}", error.remedy)
+    chosen = {each: getattr(request, each) for each in HOW_TO_OPEN}
+    return opens(arrival.main, **{k: v for k, v in chosen.items() if v is not None})

@@ -1,0 +1,1 @@
+"""Open an acquisition, whatever its format, and write its patterns into a store."""

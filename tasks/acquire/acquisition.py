@@ -1,0 +1,332 @@
+"""Open an acquisition: choose its reader and its data set, carry over its calibration.
+
+What comes out is a small description that travels to the workers; each opens the file itself and
+reads only the patterns it is asked for.
+"""
+
+import hashlib
+import math
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from orimap.tasks.acquire.formats.calibration import (
+    Axis,
+    Calibration,
+    detector_calibration,
+    scan_calibration,
+)
+from orimap.tasks.acquire.formats.choose_signal import choose_signal, shape_of_stack
+from orimap.tasks.acquire.formats.readers import open_signals
+from orimap.tasks.acquire.formats.recognise import reader_by_name, recognise
+from orimap.tasks.acquire.formats.signals import Signal
+from orimap.tasks.errors import InputError
+
+# So much of the beginning and of the end of every file goes into an acquisition's identity.
+IDENTITY_BYTES = 64 * 1024
+# Of a folder with more files than this, only so many contents are read, evenly spread.
+IDENTITY_CONTENTS_AT_MOST = 256
+
+_opened: OrderedDict[tuple, Any] = OrderedDict()
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """One scan of diffraction patterns in a file; holds no open file and no array.
+
+    Parameters
+    ----------
+    path : Path
+    reader, signal : str
+        Who reads it, and the title of the data set chosen.
+    other_signals : tuple of str
+        The data sets of the file that were not chosen.
+    scan_shape, detector_shape : tuple of int
+        (y, x) each.
+    dtype : numpy.dtype
+        As in the file, in this machine's byte order.
+    scan_step, scan_units
+        Along (y, x); "nm" or "px".
+    detector_step, detector_units
+        Along (y, x); "1/Å" or "px".
+    beam_energy_kev : float or None
+    notes : tuple of str
+        Every repair, choice and dropped calibration, in plain words.
+    read_memory_bytes : int
+        What one reader needs beyond the block it reads.
+    source_bytes : int
+        Size on disk of all files that belong to it.
+    identity : str
+        Digest of names, sizes, times and samples of content of these files, and of what was
+        chosen in them. The folder they lie in does not matter.
+    dataset : str or None
+        Path inside an HDF5 or Zarr file, as asked for.
+    stack : bool
+        The patterns lie in one row; ``scan_shape`` was asked for or taken to be square.
+    signal_number : int
+        Place of the data set among those of the file.
+    leading : int or None
+        Which of several stacked scans, where there are five axes.
+    grey_levels : bool
+        Eight-bit images, stretched by whoever wrote them, rather than electrons.
+    """
+
+    path: Path
+    reader: str
+    signal: str
+    other_signals: tuple[str, ...]
+    scan_shape: tuple[int, int]
+    detector_shape: tuple[int, int]
+    dtype: np.dtype
+    scan_step: tuple[float, float]
+    scan_units: str
+    detector_step: tuple[float, float]
+    detector_units: str
+    beam_energy_kev: float | None
+    notes: tuple[str, ...]
+    read_memory_bytes: int
+    source_bytes: int
+    identity: str
+    dataset: str | None
+    stack: bool
+    signal_number: int
+    leading: int | None
+    grey_levels: bool
+
+    @property
+    def pattern_bytes(self) -> int:
+        """Bytes of one pattern as acquired."""
+        return math.prod(self.detector_shape) * self.dtype.itemsize
+
+    def read(self, rows: slice, columns: slice) -> np.ndarray:
+        """Read a rectangle of the scan.
+
+        Parameters
+        ----------
+        rows, columns : slice
+            Of scan positions, without step.
+
+        Returns
+        -------
+        (scan_y, scan_x, detector_y, detector_x) array
+            In memory, in this machine's byte order.
+        """
+        array = self._array()
+        y0, y1, _ = rows.indices(self.scan_shape[0])
+        x0, x1, _ = columns.indices(self.scan_shape[1])
+        if not self.stack:
+            cut = (slice(y0, y1), slice(x0, x1))
+            return self._native(array[cut if self.leading is None else (self.leading, *cut)])
+        width = self.scan_shape[1]
+        shape = (y1 - y0, x1 - x0, *self.detector_shape)
+        if x1 - x0 == width:
+            return self._native(array[y0 * width : y1 * width]).reshape(shape)
+        patterns = np.empty(shape, self.dtype)
+        for number, row in enumerate(range(y0, y1)):
+            patterns[number] = self._native(array[row * width + x0 : row * width + x1])
+        return patterns
+
+    def _native(self, piece: Any) -> np.ndarray:
+        """Bring a cut piece into memory, in order and in native bytes."""
+        if hasattr(piece, "compute"):
+            piece = piece.compute(scheduler="synchronous")
+        return np.ascontiguousarray(piece, dtype=self.dtype)
+
+    def keep_open(self, array: Any) -> None:
+        """Keep the opened array for this process, since opening parses every header."""
+        _opened[self._key] = array
+        while len(_opened) > 2:
+            _opened.popitem(last=False)
+
+    @property
+    def _key(self) -> tuple:
+        """What tells one opened array from another."""
+        return str(self.path), self.signal_number, self.identity
+
+    def _array(self) -> Any:
+        """Return the opened array, opening it where this process has not yet."""
+        if self._key not in _opened:
+            scan_shape = self.scan_shape if self.stack else None
+            signals = open_signals(
+                self.path, self.reader, dataset=self.dataset, scan_shape=scan_shape
+            )
+            self.keep_open(signals[self.signal_number].array)
+        return _opened[self._key]
+
+
+def open_acquisition(
+    path: Path | str,
+    *,
+    reader: str | None = None,
+    signal: str | None = None,
+    dataset: str | None = None,
+    scan_shape: tuple[int, int] | None = None,
+) -> Acquisition:
+    """Find out what a file holds, and choose the scan of patterns in it.
+
+    Parameters
+    ----------
+    path : Path or str
+        A file, a Zarr folder or a folder of images.
+    reader : str, optional
+        Overrides what the content says.
+    signal : str, optional
+        Title or number of the data set to take.
+    dataset : str, optional
+        Path of the data set inside an HDF5 or Zarr file.
+    scan_shape : (int, int), optional
+        Rows and columns, for patterns stored in one row.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it is not whole, holds no scan of patterns, or more than one
+        choice is left.
+    """
+    path = Path(path)
+    found = recognise(path) if reader is None else _asked_reader(path, reader)
+    if dataset is not None and found not in ("HDF5", "Zarr"):
+        found = "Zarr" if path.is_dir() else "HDF5"
+    signals = open_signals(path, found, dataset=dataset, scan_shape=scan_shape)
+    number, leading = choose_signal(path, signals, signal)
+    chosen = signals[number]
+    shape = tuple(int(n) for n in chosen.array.shape)
+    axes = chosen.axes
+    if leading is not None:
+        shape, axes = shape[1:], axes[1:]
+    notes = list(chosen.notes)
+    stack = len(shape) == 3
+    if stack:
+        scan = shape_of_stack(path, found, shape, chosen, scan_shape, notes)
+    else:
+        scan = (shape[0], shape[1])
+        if scan_shape is not None and tuple(scan_shape) != scan:
+            raise InputError(
+                f"a scan of {scan_shape[0]}×{scan_shape[1]} positions, as --scan-shape says",
+                f"{path.name} holds {scan[0]}×{scan[1]}",
+                "leave --scan-shape away: the file knows its own",
+            )
+    if any(axis.navigate is None for axis in axes) and len(axes) == 4 and found != "Zarr":
+        notes.append("the first two axes are taken for the scan, the last two for the detector")
+    scan_axes, detector_axes = _split_axes(axes, scan, stack)
+    energy = chosen.beam_energy_kev
+    steps = scan_calibration(*scan_axes)
+    detector = detector_calibration(*detector_axes, energy)
+    others = [s.title for n, s in enumerate(signals) if n != number]
+    if others:
+        notes.append(f"data set {chosen.title!r} chosen; also there: {', '.join(others)}")
+    title = chosen.title if leading is None else f"{chosen.title}[{leading}]"
+    dtype = np.dtype(chosen.array.dtype).newbyteorder("=")
+    acquisition = Acquisition(
+        path=path.resolve(),
+        reader=found,
+        signal=title,
+        other_signals=tuple(others),
+        scan_shape=scan,
+        detector_shape=(shape[-2], shape[-1]),
+        dtype=dtype,
+        scan_step=steps.step,
+        scan_units=steps.units,
+        detector_step=detector.step,
+        detector_units=detector.units,
+        beam_energy_kev=energy,
+        notes=(*notes, *_calibration_notes(steps, detector)),
+        read_memory_bytes=chosen.read_memory_bytes,
+        source_bytes=sum(file.stat().st_size for file in chosen.files),
+        identity=_identity(chosen, f"{found} {title} {dataset} {scan}"),
+        dataset=dataset,
+        stack=stack,
+        signal_number=number,
+        leading=leading,
+        grey_levels=dtype == np.uint8 and found in ("Blockfile", "images", "TIFF", "Image"),
+    )
+    acquisition.keep_open(chosen.array)
+    _require_last_pattern(acquisition)
+    return acquisition
+
+
+def describe(acquisition: Acquisition) -> dict[str, Any]:
+    """Return what there is to tell about an acquisition, as plain values for people and JSON."""
+    positions = math.prod(acquisition.scan_shape)
+    return {
+        "file": acquisition.path.name,
+        "reader": acquisition.reader,
+        "signal": acquisition.signal,
+        "other_signals": list(acquisition.other_signals),
+        "scan_shape": list(acquisition.scan_shape),
+        "detector_shape": list(acquisition.detector_shape),
+        "dtype": str(acquisition.dtype),
+        "scan_step": list(acquisition.scan_step),
+        "scan_units": acquisition.scan_units,
+        "detector_step": list(acquisition.detector_step),
+        "detector_units": acquisition.detector_units,
+        "beam_energy_kev": acquisition.beam_energy_kev,
+        "bytes_on_disk": acquisition.source_bytes,
+        "bytes_as_array": positions * acquisition.pattern_bytes,
+        "read_memory_bytes": acquisition.read_memory_bytes,
+        "notes": list(acquisition.notes),
+    }
+
+
+def _require_last_pattern(acquisition: Acquisition) -> None:
+    """Read the last pattern: where a file ends too soon, this is what is missing."""
+    y, x = acquisition.scan_shape
+    try:
+        acquisition.read(slice(y - 1, y), slice(x - 1, x))
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{y}×{x} patterns in {acquisition.path.name}, as its header says",
+            f"the last one cannot be read ({' '.join(str(error).split())[:200]})",
+            "copy the file again from the microscope: it is probably cut short",
+        ) from error
+
+
+def _asked_reader(path: Path, reader: str) -> str:
+    """Return the reader asked for, after checking that there is something to read."""
+    name = reader_by_name(reader)
+    if not path.exists():
+        recognise(path)
+    return name
+
+
+def _split_axes(
+    axes: tuple[Axis, ...], scan: tuple[int, int], stack: bool
+) -> tuple[tuple[Axis, Axis], tuple[Axis, Axis]]:
+    """Return scan and detector axes; a stack has a scan step only where its one axis is a length.
+
+    The axis of a stack is mostly time or a number, which the calibration then drops.
+    """
+    detector = (axes[-2], axes[-1])
+    if not stack:
+        return (axes[-4], axes[-3]), detector
+    row = axes[-3] if axes[-3].units in ("nm", "µm") else Axis("", 0)
+    y, x = (Axis("", size, row.scale, row.units) for size in scan)
+    return (y, x), detector
+
+
+def _calibration_notes(*calibrations: Calibration) -> tuple[str, ...]:
+    """Return the notes of several calibrations."""
+    return tuple(note for calibration in calibrations for note in calibration.notes)
+
+
+def _identity(signal: Signal, choice: str) -> str:
+    """Digest names, sizes, times and samples of content of all files, and what was chosen."""
+    digest = hashlib.sha256(choice.encode())
+    files = signal.files
+    sampled = set(
+        np.linspace(0, len(files) - 1, min(len(files), IDENTITY_CONTENTS_AT_MOST)).astype(int)
+    )
+    for number, path in enumerate(files):
+        status = path.stat()
+        digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns}".encode())
+        if number in sampled:
+            with path.open("rb") as file:
+                digest.update(file.read(IDENTITY_BYTES))
+                file.seek(max(0, status.st_size - IDENTITY_BYTES))
+                digest.update(file.read(IDENTITY_BYTES))
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Find new acquisitions in a folder, and know when each is complete."""

@@ -1,0 +1,1 @@
+"""Recognise and read the file formats of 4D-STEM."""

@@ -1,0 +1,262 @@
+"""Find scans of patterns inside HDF5 and Zarr files, wherever they lie in them."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from orimap.tasks.acquire.formats.calibration import Axis
+from orimap.tasks.acquire.formats.signals import Signal, holds_patterns, unknown_axes
+from orimap.tasks.errors import InputError
+
+
+class Concatenated:
+    """Stacks of patterns one behind the other, cut along the first axis only."""
+
+    def __init__(self, parts: list[Any]) -> None:
+        self.parts = parts
+        self.dtype = parts[0].dtype
+        self.shape = (sum(part.shape[0] for part in parts), *parts[0].shape[1:])
+        self.ndim = len(self.shape)
+
+    def __getitem__(self, cut: slice) -> np.ndarray:
+        """Read the patterns of a slice along the first axis."""
+        start, stop, _ = cut.indices(self.shape[0])
+        found, offset = [], 0
+        for part in self.parts:
+            low, high = max(start - offset, 0), min(stop - offset, part.shape[0])
+            if low < high:
+                found.append(part[low:high])
+            offset += part.shape[0]
+        return np.concatenate(found)
+
+
+def open_hdf5(path: Path, dataset: str | None) -> list[Signal]:
+    """Open one data set by its path in the file, or list those that could hold patterns."""
+    import h5py
+    import hdf5plugin  # noqa: F401  registers the compressions that detectors use
+
+    file = h5py.File(path, "r")
+    if dataset is None:
+        arrays = list(_hdf5_arrays(file))
+    else:
+        found = file.get(dataset.strip("/"))
+        if not isinstance(found, h5py.Dataset):
+            raise _no_such(path, dataset, [name for name, _ in _hdf5_arrays(file)])
+        arrays = [(dataset.strip("/"), found)]
+    return [
+        Signal(name, array, unknown_axes(array.shape), (path,), None, (), _chunk_bytes(array))
+        for name, array in arrays
+    ]
+
+
+def open_dectris(path: Path) -> list[Signal]:
+    """Open a Dectris master file (Arina, Quadro, ...): stacks of patterns in linked files.
+
+    The scan's shape is in none of them. The pixel size, where STEM software wrote it, is in nm.
+    """
+    import h5py
+    import hdf5plugin  # noqa: F401  registers the compressions that detectors use
+
+    file = h5py.File(path, "r")
+    group = file["entry/data"]
+    names = sorted(name for name in group if name.startswith("data_"))
+    files, parts = [path], []
+    for name in names:
+        link = group.get(name, getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            files.append(path.parent / link.filename)
+        try:
+            parts.append(group[name])
+        except (KeyError, OSError) as error:
+            raise InputError(
+                f"{files[-1].name} beside {path.name}, which holds its patterns",
+                "it is not there" if not files[-1].exists() else f"it cannot be read ({error})",
+                f"copy it into the folder {path.parent.name or path.parent}",
+            ) from error
+    stack = Concatenated(parts)
+    promised = file.get("entry/instrument/detector/detectorSpecific/ntrigger")
+    images = file.get("entry/instrument/detector/detectorSpecific/nimages")
+    if promised is not None and images is not None:
+        expected = int(promised[()]) * int(images[()])
+        if stack.shape[0] < expected:
+            raise InputError(
+                f"{expected} patterns, as {path.name} says",
+                f"{stack.shape[0]} in its {len(parts)} data file(s)",
+                "copy the missing data files beside it",
+            )
+    energy = file.get("entry/instrument/detector/detectorSpecific/photon_energy")
+    kev = float(energy[()]) / 1e3 if energy is not None and energy[()] > 0 else None
+    axes = [Axis("", size) for size in stack.shape]
+    notes: tuple[str, ...] = ()
+    sidecar = path.with_name(path.name.replace("_master.h5", ".h5"))
+    if sidecar != path and sidecar.exists():
+        with h5py.File(sidecar, "r") as described:
+            size = described.get("STEM Metadata")
+            if size is not None and "Pixel Size" in size.attrs:
+                axes[0] = Axis("", stack.shape[0], float(size.attrs["Pixel Size"][0]), "nm")
+                files.append(sidecar)
+    largest = max(_chunk_bytes(part) for part in parts)
+    return [Signal("patterns", stack, tuple(axes), tuple(files), kev, notes, largest)]
+
+
+def open_zarr(path: Path, dataset: str | None) -> list[Signal]:
+    """Open one Zarr array by its path, or list those that could hold patterns.
+
+    Coordinates named as the axes, evenly spaced and with ``units``, give the calibration.
+    """
+    root = _zarr_root(path)
+    if not hasattr(root, "members"):
+        return [Signal(path.stem, root, unknown_axes(root.shape), _zarr_files(path))]
+    arrays = {
+        name: item
+        for name, item in root.members(max_depth=None)
+        if not hasattr(item, "members") and holds_patterns(item.shape, item.dtype)
+    }
+    if dataset is not None:
+        wanted = dataset.strip("/")
+        inside = {name: a for name, a in arrays.items() if name.startswith(f"{wanted}/")}
+        chosen = {wanted: arrays[wanted]} if wanted in arrays else inside
+        if not chosen:
+            raise _no_such(path, dataset, list(arrays))
+        arrays = chosen
+    files = _zarr_files(path)
+    return [
+        Signal(
+            name,
+            array,
+            _coordinate_axes(root, name, array),
+            files,
+            _number(array.attrs.get("beam_energy_kev", root.attrs.get("beam_energy_kev"))),
+            read_memory_bytes=math.prod(array.chunks) * array.dtype.itemsize,
+        )
+        for name, array in arrays.items()
+    ]
+
+
+def open_zspy(path: Path) -> list[Signal]:
+    """Open HyperSpy's Zarr form, a group an experiment with ``data`` and ``axis-N`` in it."""
+    files = _zarr_files(path)
+    groups = _zarr_root(path)["Experiments"].groups()
+    return [_hyperspy_signal(group, name, files) for name, group in groups]
+
+
+def open_hspy(path: Path) -> list[Signal]:
+    """Open HyperSpy's HDF5 form, which holds the same; none where it is older than that.
+
+    Before version 1.2 of the form its groups had other names: those rosettasciio knows.
+    """
+    import h5py
+    import hdf5plugin  # noqa: F401  registers the compressions that files can have
+
+    file = h5py.File(path, "r")
+    groups = [g for g in file["Experiments"].values() if isinstance(g, h5py.Group) and "data" in g]
+    axes = [f"axis-{number}" for group in groups for number in range(group["data"].ndim)]
+    if not all("metadata" in group and axis in group for group in groups for axis in axes):
+        return []
+    signals = []
+    for number, group in enumerate(groups):
+        general = group.get("metadata/General")
+        title = "" if general is None else _text(general.attrs.get("title"))
+        title = "" if title == "__unnamed__" else title
+        signals.append(_hyperspy_signal(group, title or f"signal {number}", (path,)))
+    return signals
+
+
+def _hyperspy_signal(group: Any, title: str, files: tuple[Path, ...]) -> Signal:
+    """Describe one experiment of a file of HyperSpy's, HDF5 or Zarr."""
+    array = group["data"]
+    axes = []
+    for number, size in enumerate(array.shape):
+        facts = dict(group[f"axis-{number}"].attrs)
+        scale, navigate = _number(facts.get("scale")), facts.get("navigate")
+        axes.append(
+            Axis(
+                _text(facts.get("name")),
+                size,
+                math.nan if scale is None else scale,
+                _text(facts.get("units")),
+                None if navigate is None else bool(navigate),
+            )
+        )
+    microscope = group.get("metadata/Acquisition_instrument/TEM")
+    energy = None if microscope is None else _number(microscope.attrs.get("beam_energy"))
+    known = energy if energy is not None and energy > 0 else None
+    chunk = _chunk_bytes(array)
+    return Signal(title, array, tuple(axes), files, known, read_memory_bytes=chunk)
+
+
+def _hdf5_arrays(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the data sets that could hold patterns, following links between files too."""
+    import h5py
+
+    for name in group:
+        item = group.get(name)  # None where a link leads nowhere
+        if isinstance(item, h5py.Group):
+            yield from _hdf5_arrays(item, f"{prefix}{name}/")
+        elif isinstance(item, h5py.Dataset) and holds_patterns(item.shape, item.dtype):
+            yield f"{prefix}{name}", item
+
+
+def _chunk_bytes(array: Any) -> int:
+    """Return the bytes that are decompressed at once; none where the data lie plainly."""
+    return math.prod(array.chunks) * array.dtype.itemsize if array.chunks else 0
+
+
+def _no_such(path: Path, dataset: str, others: list[str]) -> InputError:
+    """Return the error for a data set that is not there."""
+    return InputError(
+        f"a data set {dataset} in {path.name}",
+        f"none of that name; those that could hold patterns: {', '.join(others) or 'none'}",
+        "give one of them with --dataset",
+    )
+
+
+def _zarr_root(path: Path) -> Any:
+    """Open a Zarr folder or a zipped one for reading."""
+    import zarr
+
+    store = str(path) if path.is_dir() else zarr.storage.ZipStore(path, mode="r")
+    return zarr.open(store, mode="r")
+
+
+def _zarr_files(path: Path) -> tuple[Path, ...]:
+    """Return what tells one Zarr folder from another: itself when zipped, else all it holds."""
+    return (path,) if path.is_file() else tuple(p for p in path.rglob("*") if p.is_file())
+
+
+def _coordinate_axes(root: Any, name: str, array: Any) -> tuple[Axis, ...]:
+    """Return axes calibrated by the coordinates that lie beside an array."""
+    labels = getattr(array.metadata, "dimension_names", None)
+    labels = labels or array.attrs.get("_ARRAY_DIMENSIONS") or [""] * array.ndim
+    beside = name.rpartition("/")[0]
+    axes = []
+    for label, size in zip(labels, array.shape, strict=True):
+        place = f"{beside}/{label}" if beside else label
+        axis = Axis(str(label or ""), size)
+        if label and place in root and size > 1:
+            values = np.asarray(root[place][...], dtype=float)
+            steps = np.diff(values)
+            even = np.allclose(steps, steps[0], rtol=1e-3) if values.shape == (size,) else False
+            step = float(steps.mean()) if even else math.nan
+            axis = Axis(str(label), size, step, str(root[place].attrs.get("units", "")))
+        axes.append(axis)
+    return tuple(axes)
+
+
+def _text(value: Any) -> str:
+    """Return a text that HyperSpy stored, empty where there is none."""
+    if isinstance(value, bytes):
+        value = value.decode()
+    return "" if value is None or value == "_None_" else str(value)
+
+
+def _number(value: Any) -> float | None:
+    """Return a positive or negative number, None where there is none."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None

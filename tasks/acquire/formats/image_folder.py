@@ -1,0 +1,122 @@
+"""Read a folder of images, one diffraction pattern each, as a stack of patterns."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from orimap.tasks.acquire.formats.recognise import IMAGE_ENDINGS
+from orimap.tasks.acquire.formats.signals import Signal, unknown_axes
+from orimap.tasks.errors import InputError
+
+# Opening the header of an image costs about a tenth of a millisecond: up to this many are
+# checked when the folder is opened, evenly spread, and each when it is read.
+HEADERS_CHECKED_AT_MOST = 2000
+
+
+def natural_order(name: str) -> list[tuple[int, int | str]]:
+    """Return a sort key that puts ``image_9`` before ``image_10``."""
+    parts = re.split(r"(\d+)", name.lower())
+    return [(0, int(part)) if part.isdigit() else (1, part) for part in parts if part]
+
+
+def read_grey(path: Path) -> np.ndarray:
+    """Read one image as (detector_y, detector_x), colours turned to grey.
+
+    Returns
+    -------
+    (detector_y, detector_x) array
+        Of the image's own kind of number. Equal channels are taken as they are; others are
+        weighted as brightness (ITU-R BT.709) and rounded.
+    """
+    plain = _plain_grey(path)
+    if plain is not None:
+        return plain
+    from skimage.io import imread
+
+    image = imread(path)
+    if image.ndim == 2:
+        return image
+    if image.ndim != 3 or image.shape[-1] not in (2, 3, 4):
+        raise InputError(
+            "one grey or colour image a file",
+            f"{path.name} has the shape {'×'.join(map(str, image.shape))}",
+            "export one pattern a file, or name the stack itself as the acquisition",
+        )
+    colours = image[..., :3] if image.shape[-1] > 2 else image[..., :1]
+    if (colours == colours[..., :1]).all():
+        return np.ascontiguousarray(colours[..., 0])
+    grey = colours @ np.array([0.2126, 0.7152, 0.0722])
+    return np.rint(grey).astype(image.dtype) if image.dtype.kind in "iu" else grey
+
+
+def _plain_grey(path: Path) -> np.ndarray | None:
+    """Read an image of 8 bits of grey in a third of the time; None where it is anything else.
+
+    A TIFF file may hold more than one image, of which this way of reading sees the first only.
+    """
+    from PIL import Image
+
+    if path.suffix.lower() in (".tif", ".tiff"):
+        return None
+    with Image.open(path) as image:
+        return np.array(image) if image.mode == "L" else None
+
+
+class ImageStack:
+    """Images in a row, read when they are cut; travels between processes as a list of names."""
+
+    def __init__(self, files: list[Path]) -> None:
+        first = read_grey(files[0])
+        self.files = files
+        self.dtype = first.dtype
+        self.shape = (len(files), *first.shape)
+        self.ndim = 3
+
+    def __getitem__(self, cut: slice) -> np.ndarray:
+        """Read the images of a slice along the first axis."""
+        chosen = self.files[cut]
+        patterns = np.empty((len(chosen), *self.shape[1:]), self.dtype)
+        for pattern, file in zip(patterns, chosen, strict=True):
+            image = read_grey(file)
+            if image.shape != pattern.shape or image.dtype != pattern.dtype:
+                raise _odd_one_out(file, image.shape, self.files[0], pattern.shape)
+            pattern[...] = image
+        return patterns
+
+
+def open_images(folder: Path) -> list[Signal]:
+    """Open the images of a folder in natural order.
+
+    Raises
+    ------
+    InputError
+        If they differ in size.
+    """
+    from PIL import Image
+
+    files = sorted(
+        (p for p in folder.iterdir() if p.suffix.lower() in IMAGE_ENDINGS and p.is_file()),
+        key=lambda p: natural_order(p.name),
+    )
+    stack = ImageStack(files)
+    for number in np.unique(
+        np.linspace(0, len(files) - 1, min(len(files), HEADERS_CHECKED_AT_MOST)).astype(int)
+    ):
+        with Image.open(files[number]) as image:
+            if image.size[::-1] != stack.shape[1:]:
+                raise _odd_one_out(files[number], image.size[::-1], files[0], stack.shape[1:])
+    kinds = sorted({p.suffix.lower() for p in files})
+    notes = [f"{len(files)} images ({', '.join(kinds)}), from {files[0].name} to {files[-1].name}"]
+    if len(kinds) > 1:
+        notes.append("images of several kinds are taken together, in the order of their names")
+    return [Signal(folder.name, stack, unknown_axes(stack.shape), tuple(files), notes=tuple(notes))]
+
+
+def _odd_one_out(file: Path, shape: tuple, first: Path, expected: tuple) -> InputError:
+    """Return the error for an image that is unlike the first."""
+    return InputError(
+        f"images of one size and kind ({expected[0]}×{expected[1]}, as {first.name})",
+        f"{file.name} is {'×'.join(map(str, shape))}",
+        "put into the folder nothing but the patterns of one scan",
+    )

@@ -1,0 +1,178 @@
+"""Open the data sets of a file, each as something that can be cut like an array.
+
+Nothing is read but headers. What can be mapped into memory is mapped (``.npy``, ``.blo``,
+``.mib``), HDF5 and Zarr are cut by their own libraries (HyperSpy's files are one or the other), and
+every other format goes through rosettasciio's lazy arrays, which are computed where they are cut.
+"""
+
+import importlib
+import math
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+from orimap.tasks.acquire.formats.calibration import Axis
+from orimap.tasks.acquire.formats.recognise import rosettasciio_readers
+from orimap.tasks.acquire.formats.signals import Signal, unknown_axes
+from orimap.tasks.errors import InputError
+
+Shape = tuple[int, int]
+
+
+def open_signals(
+    path: Path, reader: str, *, dataset: str | None = None, scan_shape: Shape | None = None
+) -> list[Signal]:
+    """Open every data set that ``reader`` finds in a file.
+
+    Raises
+    ------
+    InputError
+        If the file is not what the reader expects, is cut short, or lacks a companion.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _open(path, reader, dataset, scan_shape)
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        # Readers raise whatever their parser stumbled upon: for the user the file is at fault.
+        text = " ".join(str(error).split())[:300] or type(error).__name__
+        raise InputError(
+            f"a file that the reader {reader} understands",
+            f"{path.name}: {text}",
+            "check that it is whole and that its companion files lie beside it; "
+            "--reader names another reader",
+        ) from error
+
+
+def _open(path: Path, reader: str, dataset: str | None, scan_shape: Shape | None) -> list[Signal]:
+    """Call the reader of that name."""
+    from orimap.tasks.acquire.formats import containers, mapped_files
+    from orimap.tasks.acquire.formats.image_folder import open_images
+
+    if reader == "HDF5":
+        return containers.open_hdf5(path, dataset)
+    if reader == "Zarr":
+        return containers.open_zarr(path, dataset)
+    if reader == "ZSPY":
+        return containers.open_zspy(path)
+    if reader == "Arina":
+        return containers.open_dectris(path)
+    if reader == "images":
+        return open_images(path)
+    if reader == "npy":
+        return [mapped_files.open_npy(path)]
+    if reader == "Blockfile":
+        return [mapped_files.open_blockfile(path)]
+    if reader == "QuantumDetector":
+        return [mapped_files.open_merlin(path, scan_shape)]
+    if reader == "HSPY":
+        signals = containers.open_hspy(path)
+        if signals:
+            return signals
+    return _open_rosettasciio(path, reader, scan_shape)
+
+
+def beam_energy(metadata: dict, original: dict, mapping: dict) -> float | None:
+    """Find the beam energy in keV where rosettasciio's metadata have it.
+
+    Parameters
+    ----------
+    metadata, original : dict
+        As translated by rosettasciio, and as in the file.
+    mapping : dict
+        Where in ``original`` a value lies, and how it is converted.
+    """
+    value = _dig(metadata, "Acquisition_instrument.TEM.beam_energy")
+    for source, (target, convert) in mapping.items():
+        if value is None and target == "Acquisition_instrument.TEM.beam_energy":
+            found = _dig(original, source)
+            value = convert(found) if found is not None and convert else found
+    try:
+        kev = float(value)
+    except (TypeError, ValueError):
+        return None
+    return kev if math.isfinite(kev) and kev > 0 else None
+
+
+def _dig(tree: Any, path: str) -> Any:
+    """Follow a dotted path through nested dictionaries; None where it ends early."""
+    for key in path.split("."):
+        tree = tree.get(key) if hasattr(tree, "get") else None
+    return tree
+
+
+def _open_rosettasciio(path: Path, reader: str, scan_shape: Shape | None) -> list[Signal]:
+    """Open through rosettasciio, lazily where the reader can."""
+    module = importlib.import_module(rosettasciio_readers()[reader][0])
+    options: dict[str, Any] = {}
+    if scan_shape is not None and reader == "MRC":
+        options["navigation_shape"] = scan_shape[::-1]
+    lazy = True
+    try:
+        entries = module.file_reader(str(path), lazy=True, **options)
+    except NotImplementedError:
+        entries, lazy = module.file_reader(str(path), **options), False
+    files = _companions(path, reader)
+    signals = []
+    for number, entry in enumerate(entries):
+        array = entry["data"]
+        described = sorted(entry["axes"], key=lambda axis: axis.get("index_in_array") or 0)
+        axes = tuple(_axis(axis) for axis in described)
+        energy = beam_energy(
+            entry.get("metadata") or {},
+            entry.get("original_metadata") or {},
+            entry.get("mapping") or {},
+        )
+        if reader == "TVIPS":
+            # The stream holds no scan step: what is given there is a placeholder.
+            axes = tuple(Axis(a.name, a.size, navigate=True) if a.navigate else a for a in axes)
+        signals.append(
+            Signal(
+                _dig(entry.get("metadata") or {}, "General.title") or f"signal {number}",
+                array,
+                axes if len(axes) == array.ndim else unknown_axes(array.shape),
+                files,
+                energy,
+                read_memory_bytes=_largest_chunk(array) if lazy else array.nbytes,
+            )
+        )
+    return signals
+
+
+def _largest_chunk(array: Any) -> int:
+    """Return the bytes of the largest piece that a lazy array is computed in."""
+    chunks = getattr(array, "chunks", None)
+    if chunks is None:
+        return array.nbytes
+    return math.prod(max(sizes) for sizes in chunks) * array.dtype.itemsize
+
+
+def _axis(described: dict) -> Axis:
+    """Translate one axis of rosettasciio; one that is not uniform has no step."""
+    scale, units, navigate = (described.get(key) for key in ("scale", "units", "navigate"))
+    return Axis(
+        str(described.get("name") or ""),
+        int(described.get("size") or 0),
+        math.nan if scale is None else float(scale),
+        units if isinstance(units, str) else "",
+        None if navigate is None else bool(navigate),
+    )
+
+
+def _companions(path: Path, reader: str) -> tuple[Path, ...]:
+    """Return the files of an acquisition that consists of several."""
+
+    def beside(pattern: str) -> list[Path]:
+        stem = path.stem[:-3] if reader == "TVIPS" else path.stem
+        return sorted(path.parent.glob(re.sub(r"([*?\[])", r"[\1]", stem) + pattern))
+
+    if reader == "TIA" and path.suffix.lower() == ".emi":
+        return (path, *beside("_*.ser"))
+    if reader == "EMPAD":
+        return (path, *beside("*.raw"))
+    if reader == "TVIPS":
+        return tuple(beside("[0-9][0-9][0-9].tvips"))
+    return (path,)

@@ -1,0 +1,113 @@
+"""One data set of a file, opened but not read: what every reader returns."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from orimap.tasks.acquire.formats.calibration import Axis
+from orimap.tasks.errors import InputError
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One data set of a file.
+
+    Parameters
+    ----------
+    title : str
+        Its name in the file; for HDF5 and Zarr its path there.
+    array : array-like
+        With ``shape``, ``dtype`` and cutting by slices, as (..., detector_y, detector_x).
+    axes : tuple of Axis
+        One for each axis of ``array``.
+    files : tuple of Path
+        Everything that belongs to it on disk.
+    beam_energy_kev : float or None
+    notes : tuple of str
+        What was repaired or chosen while opening.
+    read_memory_bytes : int
+        What one cut needs beyond the block itself.
+    """
+
+    title: str
+    array: Any
+    axes: tuple[Axis, ...]
+    files: tuple[Path, ...]
+    beam_energy_kev: float | None = None
+    notes: tuple[str, ...] = ()
+    read_memory_bytes: int = 0
+
+
+class MappedFile:
+    """Patterns that lie plainly in a file, mapped into memory only while they are cut.
+
+    A mapping that stays open keeps every page that was ever read in the process, up to the size
+    of the file.
+
+    Parameters
+    ----------
+    path : Path
+    record : numpy.dtype
+        Of one element of ``shape``; with a field ``pattern`` where marks stand between patterns.
+    offset : int
+        Bytes before the first.
+    shape : tuple of int
+    order : str
+        "C" or "F".
+    upside_down : bool
+        The rows of a pattern are stored from the bottom up.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        record: np.dtype,
+        offset: int,
+        shape: tuple[int, ...],
+        *,
+        order: str = "C",
+        upside_down: bool = False,
+    ) -> None:
+        self._mapping = (path, record, "r", offset, shape, order)
+        self._upside_down = upside_down
+        view = self._view()
+        self.shape, self.dtype, self.ndim = view.shape, view.dtype, view.ndim
+
+    def _view(self) -> np.ndarray:
+        """Map the file, patterns upright and without what stands between them."""
+        mapped = np.memmap(*self._mapping)
+        view = mapped["pattern"] if mapped.dtype.names else mapped
+        return view[..., ::-1, :] if self._upside_down else view
+
+    def __getitem__(self, cut: Any) -> np.ndarray:
+        """Read a piece into memory, in order and in this machine's byte order, in one go."""
+        return np.array(self._view()[cut], self.dtype.newbyteorder("="), order="C", subok=False)
+
+
+def unknown_axes(shape: tuple[int, ...]) -> tuple[Axis, ...]:
+    """Return axes without names, steps or kinds."""
+    return tuple(Axis("", size) for size in shape)
+
+
+def holds_patterns(shape: tuple[int, ...], dtype: np.dtype) -> bool:
+    """Tell whether an array could be a scan, a stack of patterns or a stack of scans."""
+    return len(shape) in (3, 4, 5) and dtype.kind in "buif" and min(shape[-2:]) > 1
+
+
+def require_length(path: Path, needed: int, contents: str) -> None:
+    """Raise where a file has fewer bytes than its header promises.
+
+    Raises
+    ------
+    InputError
+        With the bytes needed and found.
+    """
+    found = path.stat().st_size
+    if found < needed:
+        raise InputError(
+            f"{needed:,} bytes in {path.name}: {contents}",
+            f"{found:,} bytes: the file is cut short",
+            "copy it again from the microscope",
+        )

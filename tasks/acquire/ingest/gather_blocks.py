@@ -1,0 +1,198 @@
+"""Gather what the workers tell about their blocks into the group ``acquisition``."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import xarray as xr
+
+from orimap.tasks.acquire.ingest import defects
+from orimap.tasks.acquire.ingest.defects import BeamDisc
+from orimap.tasks.acquire.ingest.reduction import bin_counts
+from orimap.tasks.acquire.ingest.sum_block import BlockSums
+from orimap.tasks.acquire.ingest.sums import (
+    PatternSums,
+    SourceFaults,
+    region_cuts,
+    region_positions,
+)
+from orimap.tasks.store import variables
+from orimap.tasks.store.variables import Variable
+from orimap.tasks.stream.blocks import Block
+
+# A pixel that is NaN or infinite in more of the patterns than this is masked.
+NOT_FINITE_SHARE = 0.1
+
+HOT, DEAD, GIVEN, NOT_FINITE = 1, 2, 4, 8
+
+block_checksum = Variable(
+    "block_checksum", ("block",), "iu", "1", "CRC-32C of each chunk, as read from the source"
+)
+block_patterns = Variable("block_patterns", ("block",), "iu", "1", "patterns in each chunk")
+block_corner = Variable(
+    "block_corner", ("block", "corner"), "iu", "1", "first and last row, first and last column"
+)
+
+
+@dataclass(frozen=True)
+class BlockRecord:
+    """What a worker tells about a block that it has written and verified.
+
+    Parameters
+    ----------
+    block : Block
+    checksum : int
+        CRC-32C of the patterns as read from the source, which those read back have too.
+    sums : BlockSums
+    faults : SourceFaults
+    """
+
+    block: Block
+    checksum: int
+    sums: BlockSums
+    faults: SourceFaults
+
+    def with_sums_of(self, other: "BlockRecord") -> "BlockRecord":
+        """Return this record with what another block adds over the detector; uses this one up."""
+        self.sums.sums.merge(other.sums.sums)
+        return replace(self, faults=self.faults.merge(other.faults))
+
+    def without_sums(self) -> "BlockRecord":
+        """Return this record without what it adds over the detector."""
+        return replace(self, sums=replace(self.sums, sums=PatternSums()), faults=SourceFaults())
+
+
+@dataclass
+class ScanTotals:
+    """Sums over all blocks, added in block order so that they never depend on the workers."""
+
+    scan_shape: tuple[int, int]
+    detector_shape: tuple[int, int]
+    candidates: np.ndarray
+    sums: PatternSums = field(default_factory=PatternSums)
+    faults: SourceFaults = field(default_factory=SourceFaults)
+    blocks: list[Block] = field(default_factory=list)
+    checksums: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Make the maps."""
+        self.bright_field = np.zeros(self.scan_shape, dtype=np.float32)
+        self.total = np.zeros(self.scan_shape)
+        self.candidate_values = np.zeros((*self.scan_shape, len(self.candidates)), np.float32)
+
+    def add(self, record: BlockRecord) -> None:
+        """Take in one block."""
+        self.blocks.append(record.block)
+        self.checksums.append(record.checksum)
+        self.bright_field[record.block.slices] = record.sums.bright_field
+        self.total[record.block.slices] = record.sums.total
+        self.candidate_values[record.block.slices] = record.sums.candidate_values
+        self.sums.merge(record.sums.sums)
+        self.faults = self.faults.merge(record.faults)
+
+    def dataset(
+        self, given: np.ndarray, beam: BeamDisc, source_dtype: np.dtype, bin: int
+    ) -> xr.Dataset:
+        """Decide what is defective, and return the variables and findings.
+
+        Parameters
+        ----------
+        given : (detector_y, detector_x) bool array
+            Pixels that the user wants left out.
+        beam : BeamDisc
+        source_dtype : numpy.dtype
+            As acquired, for saturation.
+        bin : int
+            Detector pixels along each side that were summed into one.
+        """
+        shape, positions = self.detector_shape, int(np.prod(self.scan_shape))
+        faults = self.faults
+        saturation = None
+        if faults.largest is not None:
+            saturation = defects.saturation_value(
+                faults.largest, faults.often, faults.next_often, source_dtype
+            )
+        saturated = bin_counts(faults.saturated if saturation is not None else None, bin, shape)
+        negative = bin_counts(faults.negative, bin, shape)
+        not_finite = bin_counts(faults.not_finite, bin, shape)
+        numbers = sorted(self.sums.regions)
+        regions = np.stack([self.sums.regions[number] for number in numbers])
+        region_size = region_positions(region_cuts(self.scan_shape, shape))[numbers]
+        total = regions.sum(axis=0)
+
+        undefined = not_finite > NOT_FINITE_SHARE * positions * bin * bin
+        plain = ~(given | undefined | (saturated > 0) | beam.mask(shape, times=2))
+        squares, pairs = self.sums.squares, self.sums.pairs
+        gain = max(1.0, defects.pooled_fano(squares, pairs, plain).dim or 1.0)
+        hot = defects.hot_pixels(regions, region_size, beam, gain) & ~given
+        fano = defects.pooled_fano(squares, pairs, plain & ~hot)
+        dead = defects.dead_pixels(total, positions, gain) & ~given & ~undefined
+        counts = defects.looks_like_counts(fano, source_dtype, int(negative.sum()))
+        mask = HOT * hot + DEAD * dead + GIVEN * given + NOT_FINITE * undefined
+        used = mask == 0
+        # Hot pixels are known only now: what they added to each pattern is taken off again.
+        hot_candidates = hot[self.candidates[:, 0], self.candidates[:, 1]]
+        hot_candidates &= ~given[self.candidates[:, 0], self.candidates[:, 1]]
+        total_map = self.total - self.candidate_values[..., hot_candidates].sum(axis=-1)
+
+        ds = variables.dataset(
+            {
+                variables.scan_virtual_bright_field: self.bright_field,
+                variables.scan_total_intensity: total_map.astype(np.float32),
+                variables.detector_mean: (total / positions).astype(np.float32),
+                variables.detector_maximum: self.sums.maximum.astype(np.float32),
+                variables.detector_fano: defects.fano_factor(squares, pairs),
+                variables.detector_mask: mask.astype(np.uint8),
+                variables.detector_negative: negative,
+                variables.detector_not_finite: not_finite,
+                variables.detector_saturated: saturated,
+                block_checksum: np.array(self.checksums, dtype=np.int64),
+                block_patterns: np.array([b.positions for b in self.blocks], dtype=np.int64),
+                block_corner: np.array([[b.y0, b.y1, b.x0, b.x1] for b in self.blocks]),
+            }
+        )
+        ds.attrs.update(
+            n_saturated=int(saturated.sum()),
+            n_negative=int(negative.sum()),
+            n_not_finite=int(not_finite.sum()),
+            n_hot=int(hot.sum()),
+            n_dead=int(dead.sum()),
+            n_masked=int(np.count_nonzero(~used)),
+            saturation_value=saturation,
+            counts_like=counts,
+            fano=fano.dim,
+            zero_fraction=self.sums.zeros / (positions * shape[0] * shape[1]),
+            mean_intensity=float(total[used].mean() / positions) if used.any() else 0.0,
+            beam_centre=[beam.y, beam.x],
+            beam_radius_px=beam.radius,
+        )
+        ds.attrs["notes"] = self._notes(ds.attrs, source_dtype, fano)
+        return ds
+
+    def _notes(self, found: dict, dtype: np.dtype, fano: defects.Fano) -> list[str]:
+        """Say in plain words what was found and what was done about it."""
+        notes = []
+        if found["n_hot"]:
+            notes.append(f"{found['n_hot']} hot pixels masked: alone, bright and the same all over")
+        if found["n_dead"]:
+            notes.append(f"{found['n_dead']} dead pixels masked: nothing where all around counts")
+        small = min(self.detector_shape) < defects.SMALLEST_PATTERN_PX
+        if small or np.prod(self.scan_shape) < defects.FEWEST_POSITIONS:
+            notes.append("hot and dead pixels not looked for: too few positions or pixels to tell")
+        if found["n_negative"]:
+            notes.append(
+                f"{found['n_negative']} negative values kept, counted as 0 in the analysis"
+            )
+        if found["n_not_finite"]:
+            notes.append(f"{found['n_not_finite']} values are not finite, counted as 0")
+        if found["saturation_value"] is not None:
+            notes.append(
+                f"{found['n_saturated']} values are saturated at {found['saturation_value']}; kept"
+            )
+        if dtype.kind in "iu" and fano.dim is None:
+            notes.append("too little to tell whether the values are counts: treated as not counts")
+        elif dtype.kind in "iu" and not found["counts_like"]:
+            notes.append(
+                f"the values are no counts of electrons (variance {fano.dim:.3g} times the mean "
+                f"in the dim part, at least {fano.lowest:.3g} elsewhere)"
+            )
+        return notes

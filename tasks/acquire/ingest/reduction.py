@@ -1,0 +1,181 @@
+"""Cut, bin and mask patterns: what is taken of an acquisition, and as what kind of number."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from orimap.tasks.errors import InputError
+from orimap.tasks.store.cleaning import clean
+
+Region = tuple[int, int, int, int]
+
+
+def stored_dtype(dtype: np.dtype, bin: int = 1) -> np.dtype:
+    """Return the kind of number that patterns are stored as.
+
+    Integers up to 32 bits stay what they are, 64-bit ones become int32 (checked block by block),
+    true and false become uint8, floating point becomes float32. Sums of ``bin`` × ``bin`` pixels
+    get the next larger integer that can hold them, at most 32 bits (then checked).
+    """
+    if dtype.kind == "f":
+        return np.dtype(np.float32)
+    if dtype.kind == "b":
+        dtype = np.dtype(np.uint8)
+        largest = bin * bin
+    else:
+        if dtype.itemsize == 8:
+            return np.dtype(np.int32)
+        largest = int(np.iinfo(dtype).max) * bin * bin
+    for size in (1, 2, 4):
+        candidate = np.dtype(f"{dtype.kind}{size}")
+        if size >= dtype.itemsize and np.iinfo(candidate).max >= largest:
+            return candidate
+    return np.dtype(f"{dtype.kind}4")
+
+
+def reduce_patterns(patterns: np.ndarray, bin: int, dtype: np.dtype) -> np.ndarray:
+    """Bin patterns by summing, and give them the kind of number they are stored as.
+
+    Parameters
+    ----------
+    patterns : (scan_y, scan_x, detector_y, detector_x) array
+    bin : int
+        With more than 1, pixels left over at the far edges are cut off, and values that are
+        negative or not finite count as 0 in the sums.
+    dtype : numpy.dtype
+        From `stored_dtype`.
+
+    Raises
+    ------
+    InputError
+        If an integer does not fit.
+    """
+    if bin > 1:
+        rows, columns = (length // bin for length in patterns.shape[2:])
+        cut = clean(patterns[:, :, : rows * bin, : columns * bin])
+        parts = cut.reshape(*cut.shape[:2], rows, bin, columns, bin)
+        wide = np.float64 if cut.dtype.kind == "f" else np.int64
+        patterns = parts.sum(axis=(3, 5), dtype=wide)
+    if dtype.kind in "iu" and patterns.dtype.itemsize > dtype.itemsize and patterns.size:
+        low, high = int(patterns.min()), int(patterns.max())
+        limits = np.iinfo(dtype)
+        if low < limits.min or high > limits.max:
+            raise InputError(
+                f"values that fit into {dtype} ({limits.min:,} to {limits.max:,})",
+                f"values from {low:,} to {high:,}",
+                "store the data as float32, or bin less with --bin",
+            )
+    return np.ascontiguousarray(patterns, dtype=dtype)
+
+
+def whole_or_part(region: Region | None, shape: tuple[int, int], option: str, what: str) -> Region:
+    """Return first and last row and column of a region, the whole where none is asked for.
+
+    Raises
+    ------
+    InputError
+        If it is empty or reaches beyond ``shape``.
+    """
+    if region is None:
+        return 0, shape[0], 0, shape[1]
+    y0, y1, x0, x1 = region
+    if not (0 <= y0 < y1 <= shape[0] and 0 <= x0 < x1 <= shape[1]):
+        raise InputError(
+            f"a region within {shape[0]}×{shape[1]} {what}",
+            f"{option} {y0}:{y1},{x0}:{x1}",
+            f"give {option} Y0:Y1,X0:X1 with 0 <= Y0 < Y1 <= {shape[0]} and "
+            f"0 <= X0 < X1 <= {shape[1]}",
+        )
+    return y0, y1, x0, x1
+
+
+def bin_counts(counts: np.ndarray | None, bin: int, shape: tuple[int, int]) -> np.ndarray:
+    """Add up counts a detector pixel over the pixels that are binned into one."""
+    if counts is None:
+        return np.zeros(shape, dtype=np.int64)
+    cut = counts[: shape[0] * bin, : shape[1] * bin]
+    return cut.reshape(shape[0], bin, shape[1], bin).sum(axis=(1, 3))
+
+
+def read_mask(
+    path: Path | None, detector_shape: tuple[int, int], crop: Region, bin: int
+) -> np.ndarray:
+    """Read an image of pixels to leave out, and bring it to the stored patterns' shape.
+
+    Parameters
+    ----------
+    path : Path or None
+        ``.npy``, ``.png``, ``.tif`` or ``.bmp``; not zero where a pixel is to be left out.
+    detector_shape : (int, int)
+        Of the whole detector.
+    crop, bin
+        A binned pixel is left out when any of those it sums is.
+
+    Returns
+    -------
+    (detector_y, detector_x) bool array
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or its shape is neither the detector's nor the crop's.
+    """
+    y0, y1, x0, x1 = crop
+    shape = ((y1 - y0) // bin, (x1 - x0) // bin)
+    if path is None:
+        return np.zeros(shape, dtype=bool)
+    if not path.exists():
+        raise InputError("an image of the detector as mask", f"there is no {path}", "check --mask")
+    try:
+        if path.suffix.lower() == ".npy":
+            image = np.load(path, allow_pickle=False)
+        else:
+            from orimap.tasks.acquire.formats.image_folder import read_grey
+
+            image = read_grey(path)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            "a mask as .npy, .png, .tif or .bmp",
+            f"{path.name} cannot be read ({error})",
+            "save it as one of these",
+        ) from error
+    mask = np.asarray(image) != 0
+    if mask.shape == tuple(detector_shape):
+        mask = mask[y0:y1, x0:x1]
+    if mask.shape != (y1 - y0, x1 - x0):
+        raise InputError(
+            f"a mask of {detector_shape[0]}×{detector_shape[1]} pixels, or of the "
+            f"{y1 - y0}×{x1 - x0} that --crop leaves",
+            f"{path.name} has {'×'.join(map(str, mask.shape))}",
+            "make it the size of the detector",
+        )
+    if mask.all():
+        raise InputError(
+            "a mask that leaves some pixels",
+            f"{path.name} is nowhere zero",
+            "turn it round: pixels that are not zero are left out",
+        )
+    return bin_counts(mask.astype(np.int64), bin, shape) > 0
+
+
+def describe_reduction(
+    scan_shape: tuple[int, int],
+    detector_shape: tuple[int, int],
+    roi: Region,
+    crop: Region,
+    bin: int,
+) -> list[str]:
+    """Say in plain words what of an acquisition is not taken as it is."""
+    notes = []
+    if math.prod((roi[1] - roi[0], roi[3] - roi[2])) < math.prod(scan_shape):
+        notes.append(f"only scan rows {roi[0]}:{roi[1]} and columns {roi[2]}:{roi[3]} are taken")
+    rows, columns = crop[1] - crop[0], crop[3] - crop[2]
+    if rows * columns < math.prod(detector_shape):
+        notes.append(f"detector cut to rows {crop[0]}:{crop[1]} and columns {crop[2]}:{crop[3]}")
+    if bin > 1:
+        text = f"{bin}×{bin} detector pixels summed into one"
+        if rows % bin or columns % bin:
+            text += f"; {rows % bin} rows and {columns % bin} columns left over are cut off"
+        notes.append(text + "; negative values and those that are not finite count as 0 in it")
+    return notes

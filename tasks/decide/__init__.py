@@ -1,0 +1,1 @@
+"""Decide how many distinct patterns there are."""

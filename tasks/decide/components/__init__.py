@@ -1,0 +1,1 @@
+"""Compare the components of one fit: which are one crystal, which are background."""

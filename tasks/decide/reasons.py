@@ -1,0 +1,157 @@
+"""The decision in words: what every criterion says, who doubts, and what would settle it."""
+
+import numpy as np
+
+from orimap.tasks.decide.candidates import PLATEAU, Candidate, clear_drops
+from orimap.tasks.decide.decision import knee_sentence
+from orimap.tasks.decide.evidence.evidence import Evidence
+
+# Names of the criteria, in the results and in the report.
+DISTINCT, HELD_OUT, SPECTRUM = "distinct patterns", "held-out counts", "spectrum"
+REDUNDANCY, STABILITY, KNEE = "redundancy", "stability", "knee of the loss"
+CROSS_VALIDATION = "cross-validation"
+
+
+def reasons_of(
+    evidence: Evidence,
+    best: Candidate,
+    votes: dict[str, int | None],
+    confidence: str,
+    other: Candidate | None,
+) -> list[str]:
+    """Explain the decision in plain words, the weightiest first."""
+    reasons = [
+        _settling_sentence(evidence, best),
+        merging_sentence(evidence, best.fit),
+        *_held_out_sentences(evidence, best, votes),
+    ]
+    spectrum = evidence.spectrum
+    if spectrum and spectrum.rank > 1:
+        reasons.append(
+            f"Spectrum of the counts: {'at least ' if spectrum.capped else ''}{spectrum.rank} "
+            f"directions stand out from counting noise; the largest step down, by a factor of "
+            f"{spectrum.gap[1]:.2g}, comes after {spectrum.gap[0]}."
+        )
+    if votes.get(REDUNDANCY) is not None:
+        reasons.append(
+            "Redundancy: without components that repeat another in pattern and in map, most fits "
+            f"hold {votes[REDUNDANCY]}."
+        )
+    if evidence.stability:
+        listed = ", ".join(f"{v:.2f} at k = {k}" for k, v in sorted(evidence.stability.items()))
+        reasons.append(f"Stability: the smallest silhouette over resampled fits is {listed}.")
+    reasons.append(knee_sentence(evidence.interest.knee))
+    reasons += [
+        f"{name[0].upper()}{name[1:]} {'were' if name == HELD_OUT else 'was'} left out: {why}."
+        for name, why in evidence.skipped.items()
+    ]
+    if confidence != "high":
+        reasons.append(_doubt_sentence(evidence, best, other))
+    return reasons
+
+
+def _settling_sentence(evidence: Evidence, best: Candidate) -> str:
+    """Say where the number of distinct patterns settles, and how well."""
+    number, first = best.distinct, int(evidence.ks[best.first])
+    last = int(evidence.ks[-1])
+    word = "pattern" if number == 1 else "patterns"
+    if first == last:
+        size = _counted(first, "component", "components")
+        return f"The fit with {size}, the largest, holds {number} distinct {word}."
+    of = len(evidence.ks) - best.first
+    how = f"all {of}" if best.fits == of else f"{best.fits} of the {of}"
+    return (
+        f"The number of distinct patterns settles at {number}: {how} fits with {first} to {last} "
+        "components hold it."
+    )
+
+
+def merging_sentence(evidence: Evidence, i: int) -> str:
+    """Say what became of the components of one fit."""
+    merged, k = evidence.components[i].merged, int(evidence.ks[i])
+    joined = k - merged.background - merged.left_over - merged.distinct
+    split = joined - merged.moved - merged.faded
+    parts = [
+        _counted(merged.background, "is background", "are background"),
+        _counted(
+            merged.left_over, "is left-over noise or a mixture", "are left-over noise or mixtures"
+        ),
+        _counted(merged.faded, "shows a grain that bends", "show grains that bend"),
+        _counted(merged.moved, "shows a pattern that drifts", "show patterns that drift"),
+        _counted(split, "repeats another", "repeat others"),
+    ]
+    said = ", ".join(part for part in parts if part)
+    held = f"{merged.distinct} distinct pattern{'' if merged.distinct == 1 else 's'}"
+    start = f"The fit used has {k} component{'' if k == 1 else 's'}"
+    if not merged.has_reflections:
+        start += ", none with reflections, so that background could not be told apart"
+    return f"{start}: {said + '; ' if said else ''}{held}."
+
+
+def _counted(count: int, one: str, more: str) -> str:
+    """Write a number with what it counts, or nothing."""
+    return f"{count} {one if count == 1 else more}" if count else ""
+
+
+def _percent(share: float) -> str:
+    """Write a share in percent, to two digits where they say something."""
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
+
+
+def _held_out_sentences(
+    evidence: Evidence, best: Candidate, votes: dict[str, int | None]
+) -> list[str]:
+    """Say what held-out counts, or blocks, speak for and how clearly."""
+    if evidence.held_out is None:
+        return []
+    counts = evidence.deviance is not None
+    vote = votes[HELD_OUT if counts else CROSS_VALIDATION]
+    drop, clear = evidence.held_out_drops()[0], clear_drops(evidence)
+    what = "Held-out counts" if counts else "Cross-validation"
+    largest = np.nanmax(drop, initial=0.0)
+    if not clear.any():
+        return [f"{what}: no further component predicts what the fits did not see any better."]
+    measure, plural = "deviance" if counts else "error", "" if vote == 1 else "s"
+    known = f"{what} speak{'' if counts else 's'} for {vote} pattern{plural}"
+    first, at = drop[best.first], int(evidence.ks[best.first])
+    if best.first > 0 and largest > 0:
+        beyond = max(float(np.max(drop[best.first + 1 :], initial=0.0)), 0.0)
+        known += (
+            f"; component {at} lowers the {measure} by "
+            f"{_percent(max(first, 0.0) / largest)} of the largest step, further ones by at most "
+            f"{_percent(beyond / largest)}"
+        )
+    more = int(np.count_nonzero(clear[best.first + 1 :]))
+    rest = []
+    if more:
+        rest = [
+            f"{more} component{'s' if more > 1 else ''} beyond lower{'' if more > 1 else 's'} the "
+            f"{measure} clearly without being a new pattern: grains bend, or patterns drift over "
+            "the scan."
+        ]
+    return [known + ".", *rest]
+
+
+def _doubt_sentence(evidence: Evidence, best: Candidate, other: Candidate | None) -> str:
+    """Name the runner-up and what would settle it."""
+    last = int(evidence.ks[-1])
+    if other is None:
+        return (
+            f"No other number came into question; a wider range of k (now {evidence.ks[0]} to "
+            f"{last}) would confirm or refute it."
+        )
+    k = int(evidence.ks[other.fit])
+    if best.first > len(evidence.ks) - PLATEAU:
+        settle = f"fits with more than {last} components (--k)"
+    elif np.count_nonzero(clear_drops(evidence)[best.first + 1 :]) >= PLATEAU:
+        settle = (
+            "a look at the borders on the map: where patterns fade into each other a grain bends, "
+            "where they end there are two"
+        )
+    else:
+        settle = "more electrons a pattern, or summing detector pixels (--bin 2)"
+    return (
+        f"Runner-up: {_counted(other.distinct, 'distinct pattern', 'distinct patterns')} "
+        f"(--decided-k {k} shows {'it' if other.distinct == 1 else 'them'}). "
+        f"It would be settled by {settle}."
+    )

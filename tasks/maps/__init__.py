@@ -1,0 +1,1 @@
+"""Maps of clusters, overlaps and uncertainty, and the patterns of each cluster."""

@@ -1,0 +1,82 @@
+"""What a plain analysis would show beside ours: k-means on the sketch, and a scree."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from orimap.tasks.store import variables
+
+if TYPE_CHECKING:
+    import dask.array as da
+
+# Positions a chunk of the projected patterns holds: a few megabytes.
+CHUNK_POSITIONS = 50_000
+
+
+def baseline(store: Path, label: np.ndarray, clusters: int, *, seed: int) -> xr.Dataset:
+    """Cluster the projected patterns by k-means and take their singular values by tsqr.
+
+    Runs on the Dask workers of the current client where the scan is large, else in this process.
+
+    Parameters
+    ----------
+    store : Path
+        ``analysis.zarr`` with the group /sketch.
+    label : (scan_y, scan_x) array of int
+        Our map, to compare with.
+    clusters : int
+        Number of k-means clusters: as many as we found.
+    seed : int
+
+    Returns
+    -------
+    xarray.Dataset
+        The group /baseline; attribute ``agreement``: adjusted Rand index with ``label``.
+    """
+    import dask
+    import dask.array as da
+    from sklearn.metrics import adjusted_rand_score
+
+    array = da.from_zarr(store, component="sketch/scan_basis")
+    rank = array.shape[-1]
+    flat = array.reshape((-1, rank)).rechunk((max(CHUNK_POSITIONS, rank), rank))
+    # One chunk is nothing to spread, and workers take seconds to load dask-ml.
+    where = {"scheduler": "synchronous"} if flat.npartitions == 1 else {}
+    with dask.config.set(where):
+        found, scree = _clustered(flat, clusters, seed)
+    found = found.reshape(label.shape)
+    return variables.dataset(
+        {
+            variables.kmeans_label: found,
+            variables.scree_value: scree,
+        },
+        agreement=float(adjusted_rand_score(label.ravel(), found.ravel())),
+    )
+
+
+def _clustered(flat: "da.Array", clusters: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the cluster of every position, and the singular values."""
+    import dask.array as da
+    from dask_ml.cluster import KMeans
+    from dask_ml.decomposition import TruncatedSVD
+
+    rank = flat.shape[1]
+    # That it starts from fewer centres than asked for, on tiny scans, shows in its map.
+    logging.getLogger("dask_ml.cluster.k_means").setLevel(logging.ERROR)
+    # Patterns of one grain lie on a ray from the origin: their direction counts, not their length.
+    length = da.sqrt((flat**2).sum(axis=1, keepdims=True))
+    direction = (flat / da.where(length > 0, length, 1.0)).persist()
+    # Where every direction is a centre already, its choice of centres divides nothing by nothing.
+    with np.errstate(invalid="ignore"):
+        means = KMeans(n_clusters=max(1, clusters), random_state=seed).fit(direction)
+    found = np.asarray(means.labels_).astype(np.int16)
+    # One column is its own singular vector, and too few for the estimator.
+    scree = (
+        TruncatedSVD(n_components=rank - 1, algorithm="tsqr").fit(flat).singular_values_
+        if rank > 1
+        else da.linalg.norm(flat, axis=0).compute()
+    )
+    return found, np.asarray(scree)

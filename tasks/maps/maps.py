@@ -1,0 +1,257 @@
+"""Where each distinct pattern is, and where patterns overlap."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from orimap.tasks.maps.connected import split_unconnected, spread_to_pieces
+from orimap.tasks.maps.regularity import regularise
+from orimap.tasks.maps.uncertainty import CountingNoise, ratio_error
+
+# A position filled by one cluster alone has its 90th percentile weight: above lies noise, below
+# lie borders (Cao et al. compare raw weights; grains differ several-fold in how they scatter).
+FULL_PERCENTILE = 90
+# Below this share of a full position nothing is there.
+LEAST_SHARE = 0.1
+# A second pattern counts where its share is this many standard errors above nothing: the largest of
+# several shares that are all noise is often two above, hardly ever three.
+CERTAIN = 3.0
+OVERLAP_LEVELS = (75, 80, 85, 90, 95)
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Clusters over the scan.
+
+    Parameters
+    ----------
+    component_cluster : (component,) array of int16
+        Renumbered: clusters that own no position are gone. Where clusters were split into pieces,
+        that of the largest piece.
+    parent : (cluster,) array of int16
+        The cluster whose components this one has: itself, but for further pieces of a split one.
+    label : (scan_y, scan_x) array of int16
+        Cluster with the largest share (or what regularity made of it), -1 where there is none.
+    share, share_error : (scan_y, scan_x, cluster) arrays of float32
+        With the standard error from counting noise, NaN where the noise is not known.
+    size : (cluster,) array of int
+    overlap_ratio, ratio_error : (scan_y, scan_x) arrays of float32
+        Of the label and the strongest other cluster, the smaller share over the larger.
+    second_label : (scan_y, scan_x) array of int16
+    overlap_level : (scan_y, scan_x) array of int16
+    without_position : int
+        Clusters that were dropped because they are strongest nowhere.
+    within_error : int
+        Positions whose second share is large enough, but within its error of nothing.
+    moved : int
+        Positions that regularity gave to another cluster.
+    """
+
+    component_cluster: np.ndarray
+    parent: np.ndarray
+    label: np.ndarray
+    share: np.ndarray
+    share_error: np.ndarray
+    size: np.ndarray
+    overlap_ratio: np.ndarray
+    ratio_error: np.ndarray
+    second_label: np.ndarray
+    overlap_level: np.ndarray
+    without_position: int
+    within_error: int = 0
+    moved: int = 0
+
+
+def cluster_weights(weights: np.ndarray, component_cluster: np.ndarray) -> np.ndarray:
+    """Add up component weights (..., component) to cluster weights (..., cluster)."""
+    count = int(component_cluster.max(initial=-1)) + 1
+    members = component_cluster[:, None] == np.arange(count)
+    return weights @ members.astype(weights.dtype)
+
+
+def renumbered(groups: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Number groups without those that are not kept, without gaps; -1 for the others.
+
+    Parameters
+    ----------
+    groups : (component,) array of int
+        -1 for none.
+    kept : (group,) array of bool
+    """
+    number = np.full(len(kept) + 1, -1)
+    number[np.flatnonzero(kept)] = np.arange(np.count_nonzero(kept))
+    return number[groups]
+
+
+def full_weights(weights: np.ndarray) -> np.ndarray:
+    """Return the weight of a position that one cluster fills alone.
+
+    Parameters
+    ----------
+    weights : (positions, cluster) array, electrons
+
+    Returns
+    -------
+    (cluster,) array
+        90th percentile where the cluster has the largest share; inf where it has none. Whether a
+        share is the largest depends on the scale: the answer is found by repetition.
+    """
+    # From the strongest position of each: started from bare weights, what a strong cluster leaks
+    # would outshine a weak one everywhere, and that would be lost for good.
+    full = np.where(weights.max(axis=0, initial=0) > 0, weights.max(axis=0, initial=0), np.inf)
+    for _ in range(3):
+        label = (weights / full).argmax(axis=1)
+        # Empty positions belong to nobody.
+        owned = [weights[(label == c) & (weights[:, c] > 0), c] for c in range(weights.shape[1])]
+        full = np.array([np.percentile(w, FULL_PERCENTILE) if len(w) else np.inf for w in owned])
+    return full
+
+
+def map_clusters(
+    weights: np.ndarray,
+    component_cluster: np.ndarray,
+    *,
+    noise: CountingNoise | None = None,
+    regularity: float = 0.0,
+    split: bool = False,
+) -> Maps:
+    """Label every position with the cluster that fills most of it.
+
+    Parameters
+    ----------
+    weights : (scan_y, scan_x, component) array, electrons
+        For component patterns of unit sum.
+    component_cluster : (component,) array of int
+        -1 for background, which takes no part.
+    noise : CountingNoise, optional
+        Gives shares their standard errors; without it no overlap is doubted.
+    regularity : float
+        How much neighbouring positions have a say (``regularity.regularise``).
+    split : bool
+        Whether parts of a cluster that are not connected become clusters of their own.
+    """
+    scan_shape = weights.shape[:2]
+    every = weights.reshape(-1, weights.shape[-1])
+    members, flat, full = _clusters_with_positions(every, component_cluster)
+    share = flat / full if flat.shape[1] else flat
+    strongest = _largest(share).reshape(scan_shape)
+    label = regularise(strongest, share.reshape(*scan_shape, -1), regularity)
+    moved = int(np.count_nonzero(label != strongest))
+    parent = np.arange(len(full), dtype=np.int16)
+    owner = None
+    if split:
+        owner, parent = split_unconnected(label, len(full))
+    first, second, other = _label_and_strongest_other(share, label.ravel())
+    weaker, stronger = np.minimum(first, second), np.maximum(first, second)
+    numbers = np.stack([np.maximum(label.ravel(), 0), np.maximum(other, 0)])
+    numbers = np.where(first < second, numbers, numbers[::-1])  # the weaker one, the stronger one
+    error, of_weaker, of_ratio = _errors(every, members, full, noise, numbers, (weaker, stronger))
+    # A second pattern below the least share is as absent as a first one would be.
+    there = weaker >= LEAST_SHARE
+    # Where the noise is not known its error is NaN, and nothing is doubted.
+    certain = there & ~(weaker < CERTAIN * of_weaker)
+    ratio = np.divide(weaker, stronger, out=np.zeros_like(stronger), where=certain)
+    level = np.zeros(len(ratio), np.int16)
+    for threshold in OVERLAP_LEVELS:
+        level[ratio >= threshold / 100] = threshold
+    share, error = (values.reshape(*scan_shape, -1) for values in (share, error))
+    other = np.where(ratio > 0, other, -1).reshape(scan_shape)
+    if owner is not None:
+        share, error = (spread_to_pieces(values, owner, len(parent)) for values in (share, error))
+        label, other = _piece_of(label, owner), _piece_of(other, owner)
+    return Maps(
+        members,
+        parent,
+        label.astype(np.int16),
+        share.astype(np.float32),
+        error.astype(np.float32),
+        np.bincount(label[label >= 0], minlength=len(parent)),
+        ratio.reshape(scan_shape).astype(np.float32),
+        of_ratio.reshape(scan_shape).astype(np.float32),
+        other.astype(np.int16),
+        level.reshape(scan_shape),
+        int(component_cluster.max(initial=-1)) + 1 - len(full),
+        int(np.count_nonzero(there & ~certain)),
+        moved,
+    )
+
+
+def _clusters_with_positions(
+    weights: np.ndarray, component_cluster: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Drop clusters that are strongest nowhere; return members, cluster weights, full weights."""
+    flat = cluster_weights(weights.astype(float), component_cluster)
+    members = component_cluster.astype(np.int16).copy()
+    while True:
+        full = full_weights(flat) if flat.shape[1] else np.zeros(0)
+        label = _largest(flat / full if flat.shape[1] else flat)
+        size = np.bincount(label[label >= 0], minlength=flat.shape[1])
+        if np.all(size > 0):
+            return members, flat, full
+        members = renumbered(members, size > 0).astype(np.int16)
+        flat = flat[:, size > 0]
+
+
+def _errors(
+    weights: np.ndarray,
+    members: np.ndarray,
+    full: np.ndarray,
+    noise: CountingNoise | None,
+    pair: np.ndarray,
+    shares: tuple[np.ndarray, np.ndarray],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the errors of all shares, of the weaker share of a pair, and of the pair's ratio.
+
+    ``pair`` (2, positions) holds the numbers of the weaker and of the stronger cluster, ``shares``
+    their shares. All are NaN where the noise is not known.
+    """
+    count = len(weights)
+    error = np.full((count, len(full)), np.nan, np.float32)
+    of_weaker, of_ratio = np.full(count, np.nan), np.full(count, np.nan)
+    if noise is None or not len(full):
+        return error, of_weaker, of_ratio
+    for part, covariance in noise.blocks(weights, members):
+        covariance = covariance / full[:, None] / full
+        variance = np.maximum(np.einsum("nii->ni", covariance), 0)
+        error[part] = np.sqrt(variance)
+        at, (weaker, stronger) = np.arange(len(variance)), pair[:, part]
+        of_weaker[part] = np.sqrt(variance[at, weaker])
+        of_ratio[part] = ratio_error(
+            shares[1][part],
+            shares[0][part],
+            variance[at, stronger],
+            variance[at, weaker],
+            covariance[at, stronger, weaker],
+        )
+    return error, of_weaker, of_ratio
+
+
+def _largest(share: np.ndarray) -> np.ndarray:
+    """Return the number of the largest share (positions,), -1 where none is large enough."""
+    if share.shape[1] == 0:
+        return np.full(len(share), -1, np.int16)
+    return np.where(share.max(axis=1) >= LEAST_SHARE, share.argmax(axis=1), -1).astype(np.int16)
+
+
+def _label_and_strongest_other(
+    share: np.ndarray, label: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the share of the label, the largest of the other shares, and whose that is."""
+    nothing = np.zeros(len(share))
+    if share.shape[1] == 0:
+        return nothing, nothing, np.full(len(share), -1)
+    own = np.maximum(label, 0)[:, None]
+    first = np.where(label >= 0, np.take_along_axis(share, own, axis=1)[:, 0], 0)
+    if share.shape[1] == 1:
+        return first, nothing, np.full(len(share), -1)
+    rest = share.copy()
+    np.put_along_axis(rest, own, -np.inf, axis=1)
+    other = rest.argmax(axis=1)
+    second = np.where(label >= 0, np.take_along_axis(rest, other[:, None], axis=1)[:, 0], 0)
+    return first, second, other
+
+
+def _piece_of(label: np.ndarray, owner: np.ndarray) -> np.ndarray:
+    """Return the piece that each label stands for; -1 stays."""
+    piece = np.take_along_axis(owner, np.maximum(label, 0)[..., None].astype(np.intp), axis=2)
+    return np.where(label >= 0, piece[..., 0], -1)

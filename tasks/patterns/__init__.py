@@ -1,0 +1,1 @@
+"""Read stored patterns as they are analysed: filtered, centred, thinned."""

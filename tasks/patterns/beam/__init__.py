@@ -1,0 +1,1 @@
+"""Find the direct beam and follow it over the scan."""

@@ -1,0 +1,1 @@
+"""Register reflections (ePattern), store them as lists, draw patterns from them."""

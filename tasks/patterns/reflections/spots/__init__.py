@@ -1,0 +1,1 @@
+"""Find and measure the reflections of a single pattern."""

@@ -1,0 +1,82 @@
+"""Split the counts of patterns in two independent halves, keyed by scan position.
+
+Chunks and workers therefore change nothing: every position has random bits of its own.
+"""
+
+import numba
+import numpy as np
+import scipy.sparse as sp
+
+from orimap.tasks.patterns.rows import Rows
+
+
+def thin(counts: Rows, positions: np.ndarray, seed: int) -> Rows:
+    """Keep every electron with probability one half (binomial thinning of Poisson counts).
+
+    Parameters
+    ----------
+    counts : (positions, pixels) rows, electrons
+        Whole numbers.
+    positions : (positions,) array of int
+        Running number of each position: the draw is keyed by it and by ``seed``.
+    seed : int
+
+    Returns
+    -------
+    (positions, pixels) rows
+        Independent of ``counts - returned``, with the same mean, where counts are Poisson.
+
+    References
+    ----------
+    Neufeld et al. (2023), arXiv:2301.07276.
+    """
+    numbers = np.asarray(positions, np.uint64)
+    if sp.issparse(counts):
+        data = np.empty_like(counts.data)
+        halve(counts.indptr, counts.data, numbers, _key(seed), data)
+        return sp.csr_matrix((data, counts.indices, counts.indptr), shape=counts.shape)
+    # Zeros draw nothing: a dense row and a sparse one consume the same numbers.
+    flat = np.ascontiguousarray(counts)
+    indptr = np.arange(len(flat) + 1) * flat.shape[1]
+    kept = np.empty_like(flat)
+    halve(indptr, flat.ravel(), numbers, _key(seed), kept.ravel())
+    return kept
+
+
+def _key(seed: int) -> np.uint64:
+    """Return 64 well mixed bits of a seed."""
+    return np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]
+
+
+@numba.njit(cache=True, nogil=True)
+def mix(state):  # noqa: ANN001, ANN201
+    """Scramble 64 bits: SplitMix64 (Steele, Lea & Flood 2014, doi:10.1145/2660193.2660195)."""
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))
+
+
+@numba.njit(cache=True, nogil=True)
+def halve(indptr, data, numbers, key, kept):  # noqa: ANN001, ANN201
+    """Toss a coin for every electron; write how many of each entry stay.
+
+    Each row has a stream of random bits of its own, made from ``key`` and the row's number; of an
+    entry of n electrons stay as many as are set among the next n bits.
+    """
+    one, golden = np.uint64(1), np.uint64(0x9E3779B97F4A7C15)
+    for row in range(len(indptr) - 1):
+        state = mix(key + mix(numbers[row] + one) * golden)
+        bits, left = np.uint64(0), 0
+        for entry in range(np.uintp(indptr[row]), np.uintp(indptr[row + 1])):
+            electrons, stay = np.int64(data[entry]), 0
+            while electrons > 0:
+                if left == 0:
+                    state += golden
+                    bits, left = mix(state), 64
+                drawn = min(electrons, left)
+                for _ in range(drawn):
+                    stay += np.int64(bits & one)
+                    bits >>= one
+                left -= drawn
+                electrons -= drawn
+            kept[entry] = stay

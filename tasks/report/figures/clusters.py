@@ -1,0 +1,362 @@
+"""Draw the maps of a scan and the patterns of its clusters.
+
+One function a figure: arrays in, a matplotlib ``Figure`` out, never shown on a screen. Panels are
+placed in inches, which is several times faster than letting matplotlib find a layout.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
+from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
+
+from orimap.tasks.report.figures.images import (
+    ScanGrid,
+    label_anchors,
+    label_image,
+    length_text,
+    match_labels,
+    pattern_levels,
+    scale_bar_length,
+)
+from orimap.tasks.report.figures.palette import cluster_colours, rgb, text_colour
+from orimap.tasks.report.sentences import score_text
+
+INK = "#20242b"
+QUIET = "#6b7280"
+DARK = "#23272f"
+MASKED = "#ff8c1a"
+
+NARROWEST = 2.6  # inches: what the title of a panel takes, however narrow its map
+
+# Cao et al. (2025), Fig. 5, names these colours for the five levels; the shades are ours, chosen
+# as far apart as they can be for colour-blind readers too (CIEDE2000 of 11 or more).
+LEVEL_COLOURS = {
+    75: "#b3001b",
+    80: "#ffa22b",
+    85: "#fff68f",
+    90: "#5f9016",
+    95: "#3b82f6",
+}
+
+
+def place_axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Add axes to a figure by the place of their upper left corner and their size, in inches."""
+    full_width, full_height = figure.get_size_inches()
+    return figure.add_axes(
+        (
+            left / full_width,
+            1 - (top + height) / full_height,
+            width / full_width,
+            height / full_height,
+        )
+    )
+
+
+def bare(axes: Axes, colour: str = "#c4c8cf", width: float = 0.8) -> None:
+    """Leave only the frame of some axes."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set(color=colour, linewidth=width)
+
+
+def write_title(axes: Axes, text: str) -> None:
+    """Write above the left end of some axes what they show."""
+    axes.set_title(text, loc="left", fontsize=9, color=INK, pad=4)
+
+
+def draw_colour_bar(image: ScalarMappable, place: Axes, orientation: str = "vertical") -> Colorbar:
+    """Draw the scale of an image's colours in axes of their own."""
+    bar = place.figure.colorbar(image, cax=place, orientation=orientation)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize=8, length=2)
+    return bar
+
+
+def show_map(axes: Axes, values: np.ndarray, title: str = "", **shown: object) -> AxesImage:
+    """Show a map; the box of the axes already has its proportions."""
+    bare(axes)
+    write_title(axes, title)
+    return axes.imshow(values, interpolation="nearest", aspect="auto", **shown)
+
+
+def draw_scale_bar(axes: Axes, shape: tuple[int, int], scan: ScanGrid) -> None:
+    """Draw the scale bar below a map, where it hides nothing."""
+    smallest = 1.0 if scan.units == "px" else 0.0
+    length = scale_bar_length(scan.extent(shape)[1], smallest=smallest)
+    fraction = length / scan.extent(shape)[1]
+    inch = 1 / (axes.get_position().height * axes.figure.get_size_inches()[1])
+    below = axes.transAxes
+    axes.plot(
+        [0, fraction], [-0.11 * inch] * 2, color=INK, lw=3, transform=below, clip_on=False,
+        solid_capstyle="butt",
+    )  # fmt: skip
+    text = length_text(length, scan.units)
+    axes.text(0, -0.17 * inch, text, transform=below, va="top", fontsize=10, color=INK)
+
+
+def number_clusters(axes: Axes, labels: np.ndarray, colours: Sequence[str]) -> None:
+    """Write each cluster's number where it is widest, if there is room."""
+    box = axes.get_position()
+    inches = box.width * axes.figure.get_size_inches()[0] / labels.shape[1]
+    for label, (row, column, distance) in label_anchors(labels).items():
+        if distance * inches < 0.09:
+            continue
+        ink = text_colour(colours[label])
+        halo = "#ffffff" if ink == "#000000" else "#000000"
+        axes.text(
+            column, row, str(label), ha="center", va="center", color=ink,
+            fontsize=9 if distance * inches < 0.2 else 11, fontweight="bold",
+            path_effects=[withStroke(linewidth=1.5, foreground=halo, alpha=0.35)],
+        )  # fmt: skip
+
+
+def cluster_map_figure(labels: np.ndarray, count: int, scan: ScanGrid) -> Figure:
+    """Draw the map of clusters with their numbers and a scale bar."""
+    width, height = scan.box(labels.shape, 4.6, 5.4)
+    figure = Figure(figsize=(max(width, 1.2) + 0.1, height + 0.5))
+    axes = place_axes(figure, 0.05, 0.05, width, height)
+    show_map(axes, label_image(labels, cluster_colours(count)))
+    number_clusters(axes, labels, cluster_colours(count))
+    draw_scale_bar(axes, labels.shape, scan)
+    return figure
+
+
+def clusters_figure(
+    labels: np.ndarray,
+    patterns: np.ndarray,
+    scan: ScanGrid,
+    *,
+    mask: np.ndarray | None = None,
+) -> Figure:
+    """Draw the map of clusters and beside it the pattern of each, framed in its colour.
+
+    Parameters
+    ----------
+    labels : (scan_y, scan_x) array of int
+        -1 for no cluster.
+    patterns : (cluster, dy, dx) array
+    mask : (dy, dx) array, optional
+        Pixels to leave out of the patterns.
+    """
+    count = len(patterns)
+    colours = cluster_colours(count)
+    map_width, map_height = scan.box(labels.shape, 5.2, 5.6)
+    room, caption, gap = max(map_height, 3.2), 0.22, 0.12
+    sizes = [
+        min(1.9, 6.4 / columns - gap, room / -(-count // columns) - caption - gap)
+        for columns in range(1, count + 1)
+    ]
+    columns = int(np.argmax(np.round(sizes, 6))) + 1
+    size = max(sizes[columns - 1], 0.35)
+    rows = -(-count // columns)
+    left = max(map_width, 1.0) + 0.35
+    height = max(map_height + 0.5, rows * (size + caption + gap) + 0.1)
+    figure = Figure(figsize=(left + columns * (size + gap) + 0.05, height))
+    axes = place_axes(figure, 0.05, 0.05, map_width, map_height)
+    show_map(axes, label_image(labels, colours))
+    number_clusters(axes, labels, colours)
+    draw_scale_bar(axes, labels.shape, scan)
+    for cluster, pattern in enumerate(patterns):
+        row, column = divmod(cluster, columns)
+        top = 0.07 + row * (size + caption + gap)
+        tile = place_axes(figure, left + column * (size + gap), top, size, size)
+        tile.imshow(pattern_levels(pattern, mask), cmap="gray", vmin=0, vmax=1)
+        bare(tile, colours[cluster], 3)
+        share = 100 * np.count_nonzero(labels == cluster) / labels.size
+        tile.set_xlabel(f"{cluster}   {share:.1f} %", fontsize=8, color=INK, labelpad=4)
+    return figure
+
+
+def show_overlapping(
+    axes: Axes, labels: np.ndarray, ratio: np.ndarray, colours: Sequence[str], scan: ScanGrid
+) -> None:
+    """Show clusters, darker the more of a second pattern there is, with a scale bar."""
+    share = np.nan_to_num(np.clip(ratio, 0, 1))
+    darkened = label_image(labels, colours) * (1 - 0.85 * share)[..., None]
+    show_map(axes, darkened, "cluster; darker = more of a second")
+    draw_scale_bar(axes, labels.shape, scan)
+
+
+def overlap_figure(
+    labels: np.ndarray,
+    ratio: np.ndarray,
+    level: np.ndarray,
+    count: int,
+    scan: ScanGrid,
+) -> Figure:
+    """Draw where a second pattern is present: beside the clusters, as a ratio and by levels.
+
+    Parameters
+    ----------
+    labels, ratio, level : (scan_y, scan_x) arrays
+        Cluster; second share over first, 0..1; highest of 75, 80, 85, 90, 95 reached, else 0.
+    """
+    width, height = scan.box(labels.shape, 3.7, 4.2)
+    top, pitch = 0.3, max(width, NARROWEST) + 0.3
+    figure = Figure(figsize=(3 * pitch, height + top + 0.55))
+    first, second, third = (
+        place_axes(figure, 0.05 + i * pitch, top, width, height) for i in range(3)
+    )
+    show_overlapping(first, labels, ratio, cluster_colours(count), scan)
+    share = np.nan_to_num(np.clip(ratio, 0, 1))
+    image = show_map(second, share, "second share over first", cmap="cividis", vmin=0, vmax=1)
+    place = place_axes(figure, 0.05 + pitch, top + height + 0.1, max(width, 1.5), 0.1)
+    draw_colour_bar(image, place, "horizontal")
+    bounds = [-1, *(value - 1 for value in LEVEL_COLOURS), 101]
+    table = ListedColormap([DARK, *LEVEL_COLOURS.values()])
+    show_map(third, level, "levels of overlap", cmap=table, norm=BoundaryNorm(bounds, table.N))
+    figure.legend(
+        handles=[Patch(color=c, label=f"≥ {v} %") for v, c in LEVEL_COLOURS.items()],
+        loc="upper left", ncols=5, fontsize=7, frameon=False, borderaxespad=0, borderpad=0,
+        bbox_to_anchor=(
+            (0.05 + 2 * pitch) / figure.get_figwidth(),
+            0.45 / figure.get_figheight(),
+        ),
+        handlelength=0.8, handletextpad=0.3, columnspacing=0.7,
+    )  # fmt: skip
+    return figure
+
+
+def share_figure(shares: np.ndarray, scan: ScanGrid) -> Figure:
+    """Draw the share of every cluster at every position; (scan_y, scan_x, cluster), 1 = alone."""
+    count = shares.shape[2]
+    columns = min(count, 5)
+    width, height = scan.box(shares.shape[:2], 1.8, 2.4)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(columns * (width + 0.15) + 0.65, rows * (height + 0.3) + 0.3))
+    colours = cluster_colours(count)
+    image = None
+    for cluster in range(count):
+        row, column = divmod(cluster, columns)
+        axes = place_axes(
+            figure, 0.05 + column * (width + 0.15), 0.25 + row * (height + 0.3), width, height
+        )
+        image = show_map(axes, shares[..., cluster], str(cluster), cmap="cividis", vmin=0, vmax=1)
+        bare(axes, colours[cluster], 2.5)
+    draw_scale_bar(figure.axes[0], shares.shape[:2], scan) if rows == 1 else None
+    bar_left = 0.05 + columns * (width + 0.15)
+    draw_colour_bar(image, place_axes(figure, bar_left, 0.25, 0.1, height))
+    return figure
+
+
+def baseline_figure(
+    labels: np.ndarray, other: np.ndarray, scan: ScanGrid, agreement: float | None
+) -> Figure:
+    """Draw our map beside k-means, whose clusters take the colours of ours that they match."""
+    matched = match_labels(labels, other)
+    count = max(int(labels.max()), int(matched.max())) + 1
+    width, height = scan.box(labels.shape, 3.9, 4.4)
+    pitch = max(width, NARROWEST) + 0.3
+    figure = Figure(figsize=(2 * pitch, height + 0.75))
+    note = "" if agreement is None else f"; adjusted Rand index {agreement:.2f}"
+    for i, (values, title) in enumerate([(labels, "orimap"), (matched, f"k-means{note}")]):
+        axes = place_axes(figure, 0.05 + i * pitch, 0.25, width, height)
+        show_map(axes, label_image(values, cluster_colours(count)), title)
+    draw_scale_bar(figure.axes[0], labels.shape, scan)
+    return figure
+
+
+def fidelity_figure(
+    means: np.ndarray,
+    representatives: np.ndarray,
+    scores: Mapping[str, np.ndarray],
+    *,
+    mask: np.ndarray | None = None,
+) -> Figure:
+    """Draw each cluster's mean raw pattern above its representative, with the metrics below.
+
+    Parameters
+    ----------
+    means, representatives : (cluster, dy, dx) arrays
+    scores : mapping of name to (cluster,) array
+        Written below each pair; NaN is left out.
+    """
+    count = len(means)
+    columns = min(count, 6)
+    rows = -(-count // columns)
+    size, text = 1.5, 0.16 * len(scores) + 0.15
+    block = 2 * size + text + 0.4
+    figure = Figure(figsize=(columns * (size + 0.12) + 0.5, rows * block + 0.05))
+    colours = cluster_colours(count)
+    for cluster in range(count):
+        row, column = divmod(cluster, columns)
+        left, top = 0.4 + column * (size + 0.12), 0.28 + row * block
+        for i, pattern in enumerate((means[cluster], representatives[cluster])):
+            axes = place_axes(figure, left, top + i * (size + 0.05), size, size)
+            axes.imshow(pattern_levels(pattern, mask), cmap="gray", vmin=0, vmax=1)
+            bare(axes, colours[cluster], 2.5)
+            if column == 0:
+                axes.set_ylabel(("mean raw", "representative")[i], fontsize=8, color=QUIET)
+            if i == 0:
+                write_title(axes, str(cluster))
+        lines = [
+            f"{name} {score_text(name, values[cluster])}"
+            for name, values in scores.items()
+            if np.isfinite(values[cluster])
+        ]
+        axes.text(
+            0, -0.05, "\n".join(lines), transform=axes.transAxes, va="top", fontsize=8, color=INK
+        )
+    return figure
+
+
+def acquisition_figure(
+    bright_field: np.ndarray | None,
+    means: Mapping[str, tuple[np.ndarray, np.ndarray | None]],
+    scan: ScanGrid,
+) -> Figure:
+    """Draw the virtual bright field and mean patterns, masked pixels circled or tinted.
+
+    Parameters
+    ----------
+    bright_field : (scan_y, scan_x) array, optional
+    means : mapping of title to ((dy, dx) array, (dy, dx) array or None)
+        A mean pattern and its mask, 0 where a pixel is used.
+    scan : ScanGrid
+    """
+    count = len(means) + (bright_field is not None)
+    side = 4.0 if count <= 2 else 3.0
+    boxes = [] if bright_field is None else [scan.box(bright_field.shape, side, side)]
+    for mean, _ in means.values():
+        ratio = mean.shape[0] / mean.shape[1]
+        boxes.append((min(side, side / ratio), min(side, side * ratio)))
+    pitches = [max(width, NARROWEST) + 0.3 for width, _ in boxes]
+    figure = Figure(figsize=(sum(pitches), max(height for _, height in boxes) + 0.75))
+    lefts = 0.05 + np.cumsum([0, *pitches[:-1]])
+    panels = [place_axes(figure, left, 0.25, *box) for left, box in zip(lefts, boxes, strict=True)]
+    if bright_field is not None:
+        axes = panels.pop(0)
+        low, high = np.nanpercentile(bright_field, [0.5, 99.5])
+        show_map(axes, bright_field, "virtual bright field", cmap="gray", vmin=low, vmax=high)
+        draw_scale_bar(axes, bright_field.shape, scan)
+    for axes, (title, (mean, mask)) in zip(panels, means.items(), strict=True):
+        show_map(axes, pattern_levels(mean, mask), title, cmap="gray", vmin=0, vmax=1)
+        if mask is not None and np.any(mask):
+            _mark_pixels(axes, np.asarray(mask) != 0)
+    return figure
+
+
+def _mark_pixels(axes: Axes, mask: np.ndarray) -> None:
+    """Circle single masked pixels; tint areas, where circles would hide the pattern."""
+    from scipy import ndimage
+
+    areas, count = ndimage.label(mask)
+    sizes = np.bincount(areas.ravel(), minlength=count + 1)
+    large = (sizes > 4) & (np.arange(count + 1) > 0)
+    tint = np.zeros((*mask.shape, 4))
+    tint[large[areas]] = (*rgb([MASKED])[0], 0.75)
+    axes.imshow(tint, interpolation="nearest", aspect="auto")
+    small = mask & ~large[areas]
+    rows, columns = np.nonzero(small)
+    axes.scatter(columns, rows, s=45, facecolors="none", edgecolors=MASKED, linewidths=1.1)
+    axes.set_xlabel(f"{np.count_nonzero(mask)} masked pixels in orange", fontsize=8, color=QUIET)
+    axes.set_xlim(-0.5, mask.shape[1] - 0.5)
+    axes.set_ylim(mask.shape[0] - 0.5, -0.5)

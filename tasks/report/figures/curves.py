@@ -1,0 +1,278 @@
+"""Draw the evidence for the number of patterns: what changes as k grows, and which pairs agree."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from orimap.tasks.report.figures.clusters import (
+    INK,
+    QUIET,
+    draw_colour_bar,
+    place_axes,
+    write_title,
+)
+from orimap.tasks.report.figures.palette import NO_CLUSTER, cluster_colours
+
+BLUE, ORANGE, SHADE = *cluster_colours(2), "#e8eef8"
+SIZE = (5.4, 3.7)
+
+
+def curve_axes(up: str, along: str = "number of components k") -> tuple[Figure, Axes]:
+    """Return a figure with one plain pair of axes, and what they are called."""
+    figure = Figure(figsize=SIZE, layout="constrained")
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(QUIET)
+    axes.tick_params(colors=INK, labelsize=9, color=QUIET)
+    axes.grid(axis="y", color="#e5e7eb", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.set_xlabel(along, color=INK)
+    axes.set_ylabel(up, color=INK)
+    return figure, axes
+
+
+def _mark(axes: Axes, decided: int | None, fitted: int | None) -> None:
+    """Mark the decided k, and the fitted one where it differs."""
+    if decided is not None:
+        axes.axvline(decided, color=ORANGE, lw=1.8, label=f"decided: {decided}", zorder=1.5)
+    if fitted is not None and fitted != decided:
+        axes.axvline(
+            fitted, color=ORANGE, lw=1.2, ls=(0, (2, 2)), label=f"fitted: {fitted}", zorder=1.5
+        )
+
+
+def draw_legend(axes: Axes) -> None:
+    """Put the legend above the axes, where it hides no point."""
+    axes.figure.legend(
+        loc="outside upper left", ncols=3, fontsize=8.5, frameon=False, labelcolor=INK,
+        columnspacing=1.2, handlelength=1.6,
+    )  # fmt: skip
+
+
+def loss_figure(
+    k: np.ndarray,
+    loss: np.ndarray,
+    *,
+    relative: np.ndarray | None = None,
+    error: np.ndarray | None = None,
+    knee: int | None = None,
+    interest: tuple[int, int] | None = None,
+    decided: int | None = None,
+    fitted: int | None = None,
+    units: str = "electron",
+) -> Figure:
+    """Draw the K-component loss with its knee and the range of interest.
+
+    Parameters
+    ----------
+    k, loss : (k,) arrays
+        Mean absolute error over all entries, in ``units``.
+    relative : (k,) array, optional
+        The same divided by the mean intensity: drawn as a second scale.
+    error : (k,) array, optional
+        Standard error of the loss, 0 where it is exact.
+    knee, decided, fitted : int, optional
+    interest : (lowest, highest) k, optional
+    """
+    figure, axes = curve_axes(f"mean absolute error ({units})")
+    if interest is not None:
+        label = f"range of interest: {interest[0]} to {interest[1]}"
+        axes.axvspan(interest[0] - 0.5, interest[1] + 0.5, color=SHADE, lw=0, label=label, zorder=0)
+    _mark(axes, decided, fitted)
+    bars = error if error is not None and np.nanmax(error, initial=0) > 0 else None
+    axes.errorbar(k, loss, yerr=bars, color=BLUE, marker="o", ms=4.5, lw=1.6, label="loss")
+    if knee is not None and knee in k:
+        at = float(loss[np.flatnonzero(np.asarray(k) == knee)[0]])
+        axes.plot(
+            [knee], [at], marker="D", ms=10, mfc="none", mec=INK, mew=1.5, ls="",
+            label=f"knee: {knee}",
+        )  # fmt: skip
+    if relative is not None:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            factors = np.asarray(relative, float) / loss
+        factors = factors[np.isfinite(factors) & (factors > 0)]
+        if factors.size:
+            factor = float(np.median(factors))
+            scale = axes.secondary_yaxis(
+                "right", functions=(lambda v: v * factor, lambda v: v / factor)
+            )
+            scale.set_ylabel("… over the mean intensity", color=INK)
+            scale.tick_params(labelsize=9, color=QUIET)
+            scale.spines["right"].set_color(QUIET)
+    draw_legend(axes)
+    return figure
+
+
+def held_out_figure(
+    k: np.ndarray,
+    drop: np.ndarray,
+    error: np.ndarray,
+    *,
+    threshold: float | None = None,
+    decided: int | None = None,
+    fitted: int | None = None,
+) -> Figure:
+    """Draw how much the held-out half is described better by each further component.
+
+    Parameters
+    ----------
+    k, drop, error : (k,) arrays
+        Held-out deviance of k - 1 less that of k, with its standard error. NaN is left out.
+        Drops of 0 or less have no logarithm and are drawn as open triangles at the bottom.
+    threshold : float, optional
+        Below this a drop counts as none.
+    """
+    figure, axes = curve_axes("drop in held-out deviance per pattern")
+    k, drop, error = (np.asarray(values, float) for values in (k, drop, error))
+    gains = np.isfinite(drop) & (drop > 0)
+    lows = [drop[gains].min()] if gains.any() else [1.0]
+    lows += [threshold] if threshold is not None and threshold > 0 else []
+    bottom, top = min(lows) / 3, max([*drop[gains], *lows]) * 2
+    _mark(axes, decided, fitted)
+    bars = np.nan_to_num(error[gains])
+    lower = np.minimum(bars, drop[gains] - bottom)
+    axes.errorbar(
+        k[gains], drop[gains], yerr=[np.maximum(lower, 0), bars], color=BLUE, marker="o", ms=4.5,
+        lw=1.6, capsize=2.5, label="drop from k − 1 to k",
+    )  # fmt: skip
+    losses = np.isfinite(drop) & ~gains
+    if losses.any():
+        axes.plot(
+            k[losses], np.full(losses.sum(), bottom * 1.15), ls="", marker="v", mfc="none",
+            mec=QUIET, ms=7, label="no gain (0 or below)", clip_on=False,
+        )  # fmt: skip
+    if threshold is not None and threshold > 0:
+        axes.axhline(threshold, color=INK, lw=1, ls="--", label="threshold")
+    axes.set_yscale("log")
+    axes.set_ylim(bottom, top)
+    draw_legend(axes)
+    return figure
+
+
+def distinct_figure(
+    k: np.ndarray,
+    distinct: np.ndarray,
+    *,
+    background: np.ndarray | None = None,
+    decided: int | None = None,
+    fitted: int | None = None,
+) -> Figure:
+    """Draw how many patterns stay distinct after merging, against how many were fitted.
+
+    Parameters
+    ----------
+    k, distinct, background : (k,) arrays
+        Counts; below 0 where there is none.
+    """
+    figure, axes = curve_axes("distinct patterns", "number of components fitted")
+    k, distinct = np.asarray(k), np.asarray(distinct)
+    axes.plot(k, k, color=QUIET, lw=1, ls=":", label="every component distinct")
+    if decided is not None:
+        axes.axhline(decided, color=ORANGE, lw=1.8, label=f"decided: {decided}", zorder=1.5)
+    if fitted is not None:
+        axes.axvline(
+            fitted, color=ORANGE, lw=1.2, ls=(0, (2, 2)), label=f"fitted: {fitted}", zorder=1.5
+        )
+    known = distinct >= 0
+    axes.plot(
+        k[known], distinct[known], color=BLUE, marker="o", ms=4.5, lw=1.6, label="after merging"
+    )
+    if background is not None and np.any(np.asarray(background) > 0):
+        axes.bar(k, np.maximum(background, 0), width=0.5, color="#c9ced6", label="background")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.set_ylim(bottom=0)
+    draw_legend(axes)
+    return figure
+
+
+def scree_figure(
+    spectra: Mapping[str, np.ndarray], *, decided: int | None = None, fitted: int | None = None
+) -> Figure:
+    """Draw singular values on a logarithmic scale; each spectrum relative to its first value."""
+    figure, axes = curve_axes("singular value over the first", "direction")
+    for (name, values), colour, marker in zip(
+        spectra.items(), (BLUE, INK), ("o", "s"), strict=False
+    ):
+        values = np.asarray(values, float)
+        values = values[np.isfinite(values) & (values > 0)]
+        if values.size:
+            axes.plot(
+                np.arange(1, len(values) + 1), values / values[0], color=colour, marker=marker,
+                ms=3.5, lw=1.4, label=name,
+            )  # fmt: skip
+    _mark(axes, decided, fitted)
+    axes.set_yscale("log")
+    draw_legend(axes)
+    return figure
+
+
+def pairs_figure(
+    matrices: Mapping[str, np.ndarray],
+    component_cluster: Sequence[int],
+    *,
+    alike_is_low: Sequence[str] = ("GMSD", "MDSI"),
+) -> Figure:
+    """Draw how alike the fitted components are, pair by pair; brighter is more alike.
+
+    Parameters
+    ----------
+    matrices : mapping of name to (component, component) array
+        The diagonal, a component against itself, is left out.
+    component_cluster : sequence of int
+        Cluster of each component, -1 for background. Components are sorted by it, so that those
+        of one cluster stand side by side.
+    alike_is_low : sequence of str
+        The metrics for which 0 means identical.
+    """
+    clusters = np.asarray(component_cluster)
+    order = np.lexsort((np.arange(len(clusters)), np.where(clusters < 0, 10**6, clusters)))
+    colours = cluster_colours(max(int(clusters.max(initial=-1)) + 1, 1))
+    squares = [NO_CLUSTER if clusters[i] < 0 else colours[clusters[i]] for i in order]
+    columns = min(3, len(matrices))
+    rows = -(-len(matrices) // columns)
+    count, known = len(order), sorted({int(c) for c in clusters})
+    side, across, down = 2.5, 3.35, 3.0
+    spare = len(matrices) < rows * columns
+    figure = Figure(figsize=(columns * across, rows * down + (0.0 if spare else 0.5)))
+    for i, (name, matrix) in enumerate(matrices.items()):
+        row, column = divmod(i, columns)
+        left, top = 0.25 + column * across, 0.25 + row * down
+        axes = place_axes(figure, left, top, side, side)
+        values = np.array(matrix, dtype=float)[np.ix_(order, order)]
+        np.fill_diagonal(values, np.nan)
+        colour_map = "cividis_r" if name in alike_is_low else "cividis"
+        image = axes.imshow(values, cmap=colour_map, interpolation="nearest", aspect="auto")
+        best = "0 = identical" if name in alike_is_low else "higher = more alike"
+        write_title(axes, f"{name}, {best}")
+        axes.set_xticks([])
+        axes.set_yticks(range(count), [str(c) for c in order], fontsize=8 if count <= 14 else 5.5)
+        axes.tick_params(length=0, pad=2)
+        axes.spines[:].set_visible(False)
+        # A strip of cluster colours below the columns ties components to the map.
+        axes.scatter(
+            range(count), np.full(count, -0.045), marker="s", s=min(60, 900 / count), c=squares,
+            edgecolors="none", clip_on=False, transform=axes.get_xaxis_transform(),
+        )  # fmt: skip
+        axes.set_xlim(-0.5, count - 0.5)
+        draw_colour_bar(image, place_axes(figure, left + side + 0.06, top, 0.09, side))
+    handles = [
+        Line2D([], [], ls="", marker="s", ms=8, color=NO_CLUSTER if c < 0 else colours[c],
+               label="background" if c < 0 else f"cluster {c}")
+        for c in known
+    ]  # fmt: skip
+    width, height = figure.get_size_inches()
+    looks = {"fontsize": 8.5, "frameon": False, "labelcolor": INK, "borderaxespad": 0}
+    if spare:
+        corner = (((columns - 1) * across + 0.25) / width, (down - 0.25) / height)
+        figure.legend(
+            handles=handles, loc="upper left", bbox_to_anchor=corner, ncols=-(-len(known) // 12),
+            **looks,
+        )  # fmt: skip
+    else:
+        figure.legend(handles=handles, loc="lower left", ncols=max(2, int(width / 1.1)), **looks)
+    return figure

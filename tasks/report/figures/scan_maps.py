@@ -1,0 +1,178 @@
+"""Draw maps of numbers over a scan: what registered reflections add up to, where the beam went."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from orimap.tasks.report.figures.clusters import (
+    INK,
+    NARROWEST,
+    QUIET,
+    bare,
+    draw_colour_bar,
+    draw_scale_bar,
+    place_axes,
+    show_map,
+)
+from orimap.tasks.report.figures.images import ScanGrid
+from orimap.tasks.report.figures.palette import NO_CLUSTER, cluster_colours, text_colour
+from orimap.tasks.report.sentences import figure_text
+
+# Single positions far out of line would leave the rest of a map without contrast.
+SHOWN_PERCENTILES = (0.5, 99.5)
+# A beam that hardly moves must not look as if it did.
+SMALLEST_SHIFT_SCALE_PX = 0.5
+NARROWEST_BAR = 1.5  # inches: three numbers below a colour bar
+
+
+@dataclass(frozen=True)
+class MapPanel:
+    """One map of a scan, grey where it has no value.
+
+    Parameters
+    ----------
+    title : str
+    values : (scan_y, scan_x) array
+    units : str
+        "1" for a plain number.
+    colours : str
+        A matplotlib colour map.
+    limits : (lowest, highest), optional
+        The values drawn darkest and brightest; most of the map's own range if not given.
+    """
+
+    title: str
+    values: np.ndarray
+    units: str
+    colours: str = "gray"
+    limits: tuple[float, float] | None = None
+
+
+def scan_maps_figure(panels: Sequence[MapPanel], scan: ScanGrid) -> Figure:
+    """Draw maps three in a row, each with a colour bar of its own; one scale bar for all."""
+    shape = panels[0].values.shape
+    columns = min(len(panels), 3)
+    rows = -(-len(panels) // columns)
+    width, height = scan.box(shape, 3.0, 3.4)
+    pitch, top, bar = max(width, NARROWEST) + 0.35, 0.27, 0.5
+    block = top + height + bar
+    figure = Figure(figsize=(columns * pitch, rows * block + 0.55))
+    for i, panel in enumerate(panels):
+        row, column = divmod(i, columns)
+        left, above = 0.08 + column * pitch, top + row * block
+        axes = place_axes(figure, left, above, width, height)
+        low, high = panel.limits or shown_range(panel.values)
+        unit = _unit(panel.units)
+        title = f"{panel.title} ({unit})" if unit else panel.title
+        axes.set_facecolor(NO_CLUSTER)
+        image = show_map(axes, panel.values, title, cmap=panel.colours, vmin=low, vmax=high)
+        place = place_axes(figure, left, above + height + 0.07, max(width, NARROWEST_BAR), 0.09)
+        drawn = draw_colour_bar(image, place, "horizontal")
+        drawn.locator = _few_ticks(max(width, NARROWEST_BAR))
+    _corner_scale_bar(figure, shape, scan, rows * block + 0.02, width)
+    return figure
+
+
+def beam_shift_figure(shift: np.ndarray, scan: ScanGrid) -> Figure:
+    """Draw where the direct beam lies in each pattern; (scan_y, scan_x, 2), pixels, NaN: none."""
+    limit = beam_shift_limit(shift)
+    return scan_maps_figure(
+        [
+            MapPanel(f"direct beam along {axis}", shift[..., i], "px", "RdBu_r", (-limit, limit))
+            for i, axis in enumerate("yx")
+        ],
+        scan,
+    )
+
+
+def beam_shift_limit(shift: np.ndarray) -> float:
+    """Return the largest shift drawn, pixels; some positions may be out of line."""
+    size = np.abs(shift[np.isfinite(shift)])
+    largest = float(np.percentile(size, SHOWN_PERCENTILES[1])) if size.size else 0.0
+    return max(largest, SMALLEST_SHIFT_SCALE_PX)
+
+
+def shown_range(values: np.ndarray) -> tuple[float, float]:
+    """Return the values drawn darkest and brightest; equal where all values are."""
+    some = values[np.isfinite(values)]
+    if not some.size:
+        return 0.0, 0.0
+    low, high = np.percentile(some, SHOWN_PERCENTILES)
+    if not low < high:  # a few positions alone differ
+        low, high = some.min(), some.max()
+    return float(low), float(high)
+
+
+def _unit(units: str) -> str:
+    """Return a unit as it is written beside numbers; nothing for a plain number."""
+    return "" if units == "1" else units
+
+
+def _few_ticks(width: float) -> object:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(nbins=max(2, int(width / 0.6)))
+
+
+def _corner_scale_bar(
+    figure: Figure, shape: tuple[int, int], scan: ScanGrid, top: float, width: float
+) -> None:
+    """Draw one scale bar for all maps below them, where no colour bar is in its way."""
+    axes = place_axes(figure, 0.08, top, width, 0.01)
+    axes.axis("off")
+    draw_scale_bar(axes, shape, scan)
+
+
+def dark_fields_figure(
+    fields: np.ndarray, scan: ScanGrid, *, units: str, places: np.ndarray
+) -> Figure:
+    """Draw the virtual dark field of every cluster, framed in its colour.
+
+    Parameters
+    ----------
+    fields : (scan_y, scan_x, cluster) array
+    scan : ScanGrid
+    units : str
+        Of the fields. Each is drawn from 0 to its own largest value, which is written above it:
+        grains differ several-fold in how strongly they scatter.
+    places : (cluster,) array of int
+        How many places on the detector each field collects.
+    """
+    count = fields.shape[2]
+    colours = cluster_colours(count)
+    rows = -(-count // 5)
+    columns = -(-count // rows)
+    width, height = scan.box(fields.shape[:2], 1.95, 2.5)
+    pitch, block = max(width, 1.5) + 0.15, height + 0.5
+    figure = Figure(figsize=(max(columns * pitch, 2.2) + 0.05, rows * block + 0.5))
+    for cluster in range(count):
+        row, column = divmod(cluster, columns)
+        axes = place_axes(figure, 0.07 + column * pitch, 0.25 + row * block, width, height)
+        _, high = shown_range(fields[..., cluster])
+        show_map(axes, fields[..., cluster], cmap="gray", vmin=0, vmax=high or 1)
+        bare(axes, colours[cluster], 2.5)
+        write_number(axes, cluster, colours[cluster])
+        places_here = int(places[cluster])
+        said = f"to {figure_text(high)} {_unit(units)}" if places_here else "no place of its own"
+        axes.annotate(
+            said, (0, 1), (19, 6), xycoords="axes fraction", textcoords="offset points",
+            fontsize=8, color=INK,
+        )  # fmt: skip
+        axes.set_xlabel(
+            f"{places_here} place" + ("" if places_here == 1 else "s"),
+            fontsize=8, color=QUIET, labelpad=3, loc="left",
+        )  # fmt: skip
+    _corner_scale_bar(figure, fields.shape[:2], scan, 0.02 + rows * block, width)
+    return figure
+
+
+def write_number(axes: Axes, cluster: int, colour: str) -> None:
+    """Write a cluster's number above its map, on its colour."""
+    axes.annotate(
+        str(cluster), (0, 1), (7, 6), xycoords="axes fraction", textcoords="offset points",
+        fontsize=9, fontweight="bold", color=text_colour(colour), ha="center",
+        bbox={"boxstyle": "round,pad=0.25", "facecolor": colour, "edgecolor": "none"},
+    )  # fmt: skip

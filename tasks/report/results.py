@@ -1,0 +1,181 @@
+"""Open what the report shows from ``analysis.zarr``; any part of it may be absent."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from orimap.tasks.errors import InputError
+from orimap.tasks.report import sentences as text
+from orimap.tasks.report.figures.images import ScanGrid
+from orimap.tasks.store.run_folder import open_group
+
+GROUPS = (
+    *("acquisition", "analysed", "sketch", "decision", "clusters", "overlap", "baseline"),
+    *("reflection_maps", "decomposition", "line"),
+)
+METRICS = {"SSIM": "ssim", "GMSD": "gmsd", "MDSI": "mdsi", "PSNR": "psnr"}
+PAIR_METRICS = {**METRICS, "cosine": "cosine"}
+NOISE_KINDS = ("whole", "corner", "robust")
+# Maps drawn from registered reflections: what they are called, and matplotlib's colours for them.
+REFLECTION_MAPS = {
+    "scan_direct_intensity": ("bright field", "gray"),
+    "scan_intensity_sum": ("sum of intensities", "gray"),
+    "scan_prominence_sum": ("sum of prominences", "gray"),
+    "scan_reflection_count": ("number of reflections", "cividis"),
+    "scan_noise": ("noise", "cividis"),
+    "scan_prominence_threshold": ("prominence needed", "cividis"),
+    "scan_virtual_dark_field": ("dark field of {region}", "gray"),
+}
+
+
+@dataclass(frozen=True)
+class Results:
+    """What of ``analysis.zarr`` is there; groups that are not are empty data sets."""
+
+    attrs: Mapping[str, Any]
+    groups: Mapping[str, xr.Dataset]
+    fits: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+
+    def attr(self, group: str) -> Mapping[str, Any]:
+        """Return the attributes of one group."""
+        return self.groups[group].attrs
+
+    @property
+    def intensity_units(self) -> str:
+        """The unit of the intensities, electrons where nothing else is known."""
+        return str(self.groups["acquisition"].attrs.get("intensity_units", "electron"))
+
+    def values(self, group: str, name: str) -> np.ndarray | None:
+        """Return an array, or None where it is absent or holds no number."""
+        if name not in self.groups[group]:
+            return None
+        values = self.groups[group][name].values
+        if values.size == 0 or (values.dtype.kind == "f" and not np.isfinite(values).any()):
+            return None
+        return values
+
+
+def read_results(store: Path) -> Results:
+    """Open the groups of ``analysis.zarr`` that are there.
+
+    Raises
+    ------
+    InputError
+        If there is no store, or it holds neither a decision nor clusters.
+    """
+
+    def group(name: str) -> xr.Dataset:
+        try:
+            return open_group(store, name)
+        except (FileNotFoundError, KeyError):
+            return xr.Dataset()
+
+    groups = {name: group(name) for name in GROUPS}
+    if not groups["decision"].variables and not groups["clusters"].variables:
+        raise InputError(
+            "results of a run (analysis.zarr with a decision or clusters)",
+            f"{store} holds neither" if store.exists() else f"{store} is not there",
+            "run the analysis first: orimap run FILE --output DIR",
+        )
+    fits = {
+        int(folder.name[1:]): group(f"fits/{folder.name}").attrs
+        for folder in sorted((store / "fits").glob("k[0-9]*"))
+    }
+    return Results(group("/").attrs, groups, fits)
+
+
+def stored_k(results: Results, name: str) -> int | None:
+    """Return decided_k or fitted_k from the decision, else from the root."""
+    return text.whole(results.attr("decision").get(name, results.attrs.get(name)))
+
+
+def source_name(facts: Mapping[str, Any]) -> str | None:
+    """Return the name of the acquisition's file, without its folder."""
+    source = facts.get("source_file", facts.get("source"))
+    return None if source is None else Path(str(source)).name
+
+
+def measured_sentence(results: Results) -> str:
+    """Say what was measured: positions, steps, pixels, beam energy."""
+    labels = results.values("clusters", "cluster_label")
+    mean = results.values("acquisition", "detector_mean")
+    return text.acquisition_sentence(
+        None if labels is None else labels.shape,
+        None if mean is None else mean.shape,
+        results.attr("acquisition"),
+    )
+
+
+def mean_patterns(results: Results) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
+    """Return the mean pattern and its mask by title; as analysed, too, where that is another."""
+    acquired, analysed = (
+        (results.values(group, "detector_mean"), results.values(group, "detector_mask"))
+        for group in ("acquisition", "analysed")
+    )
+    if acquired[0] is None:
+        return {}
+    if analysed[0] is None or all(map(np.array_equal, acquired, analysed)):
+        return {"mean pattern": acquired}
+    return {"mean pattern as acquired": acquired, "mean pattern as analysed": analysed}
+
+
+def analysed_mask(results: Results) -> np.ndarray | None:
+    """Return the pixels left out of the patterns of clusters: after centring, where it was done."""
+    mask = results.values("analysed", "detector_mask")
+    return results.values("acquisition", "detector_mask") if mask is None else mask
+
+
+def uniform_value(values: np.ndarray) -> float | None:
+    """Return the value that a map has everywhere, or None where it has several, or none."""
+    some = values[np.isfinite(values)]
+    return float(some[0]) if some.size and np.all(some == some[0]) else None
+
+
+def reflection_map_titles(results: Results) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the titles of the stored maps: of those to draw, and of those of one value."""
+    region = text.region_text(results.attr("reflection_maps").get("dark_field_region"))
+    varied, uniform = {}, {}
+    for name, (title, _) in REFLECTION_MAPS.items():
+        values = results.values("reflection_maps", name)
+        if values is not None:
+            which = varied if uniform_value(values) is None else uniform
+            which[name] = title.format(region=region)
+    return varied, uniform
+
+
+def noise_table(results: Results) -> dict[str, np.ndarray]:
+    """Return the kinds of noise standard deviation that are there, one value a cluster."""
+    found = {kind: results.values("clusters", f"cluster_nsd_{kind}") for kind in NOISE_KINDS}
+    return {kind: values for kind, values in found.items() if values is not None}
+
+
+def scan_grid(facts: Mapping[str, Any]) -> ScanGrid:
+    """Return the grid of the scan; in positions where it is not calibrated."""
+    step, units = text.decoded(facts.get("scan_step")), facts.get("scan_units", "px")
+    if step is None or units == "px" or not all((text.number(v) or 0) > 0 for v in step):
+        return ScanGrid()
+    return ScanGrid(float(step[0]), float(step[1]), str(units))
+
+
+def fidelity_scores(results: Results) -> dict[str, np.ndarray]:
+    """Return the fidelity metrics that are there."""
+    found = {name: results.values("clusters", f"cluster_{key}") for name, key in METRICS.items()}
+    return {name: values for name, values in found.items() if values is not None}
+
+
+def pair_matrices(results: Results, fitted: int | None) -> dict[str, np.ndarray]:
+    """Return the pairwise matrices of the fit used; empty where there is nothing to compare."""
+    k = results.values("decision", "k")
+    if fitted is None or fitted < 2 or k is None or fitted not in k:
+        return {}
+    at, found = int(np.flatnonzero(k == fitted)[0]), {}
+    for name, key in PAIR_METRICS.items():
+        if f"pair_{key}" in results.groups["decision"]:
+            matrix = results.groups["decision"][f"pair_{key}"][at, :fitted, :fitted].values
+            if np.isfinite(matrix[~np.eye(len(matrix), dtype=bool)]).any():
+                found[name] = matrix
+    return found

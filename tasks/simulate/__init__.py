@@ -1,0 +1,1 @@
+"""Simulate scans whose truth is known."""

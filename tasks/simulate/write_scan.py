@@ -1,0 +1,252 @@
+"""Write a simulated scan, and its truth beside it, in formats that acquisitions come in."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from orimap.tasks.errors import InputError
+from orimap.tasks.simulate import crystal
+from orimap.tasks.simulate.grains import VOLTAGE_KV
+from orimap.tasks.simulate.recipe import ScanRecipe
+from orimap.tasks.simulate.scan import SCAN_STEP_NM, SimulatedScan, plan_scan
+from orimap.tasks.store import variables
+from orimap.tasks.stream.blocks import silent
+
+# .hspy and .blo are written from memory.
+WHOLE_FILE_LIMIT_BYTES = 4 * 2**30
+# Rows are made and written in parts of about this size.
+CHUNK_BYTES = 32 * 2**20
+# .blo gives lengths on the camera, so it needs a camera length; this one is usual for ASTAR.
+BLO_CAMERA_LENGTH_CM = 20.0
+
+
+def write_scan(
+    recipe: ScanRecipe, out: Path, progress: Callable[[int, int], None] = silent
+) -> SimulatedScan:
+    """Simulate a scan into a file, with its truth beside it.
+
+    Parameters
+    ----------
+    recipe : ScanRecipe
+    out : Path
+        The ending decides: ``.zarr`` (variable ``pattern_intensity``, calibrated, in chunks of
+        whole patterns), ``.npy`` (the bare array), ``.hspy`` (calibrated), ``.blo`` (square
+        detectors only). The first two are written a few rows at a time; the other two need the
+        whole scan in memory and are refused above 4 GiB. ``.blo`` holds 8-bit grey levels: counts
+        as they are where none exceeds 255, otherwise scaled so that the brightest pixel is 255,
+        rounded; the truth says how many counts a grey level is.
+    progress : callable, optional
+        Called with the rows done and the rows in all.
+
+    Returns
+    -------
+    SimulatedScan
+        The truth is also in ``STEM.npz`` beside ``out``: ``labels``, ``weights``, ``patterns``
+        (noiseless, one a grain), ``misorientation_deg``, ``descan``, ``hot_mask``, ``dead_mask``,
+        ``rotations``, ``bend_deg``, ``spots_per_grain``, ``counts_per_grey_level``.
+
+    Raises
+    ------
+    InputError
+        If the ending is another, the folder cannot be written, the scan is too large for the
+        format, or the grains cannot be laid out. Nothing is left half-written: an old file stays
+        until the new one is whole.
+    """
+    out = Path(out)
+    writers = {".zarr": _write_zarr, ".npy": _write_npy, ".hspy": _write_hspy, ".blo": _write_blo}
+    if out.suffix not in writers:
+        raise InputError(
+            "a file name that ends in " + ", ".join(writers),
+            f"{out.name!r}",
+            "choose one of these endings",
+        )
+    if not (out.parent.is_dir() and os.access(out.parent, os.W_OK)):
+        raise InputError(
+            "a folder that can be written",
+            f"{out.parent} is {'not writable' if out.parent.exists() else 'not there'}",
+            "create it, or write elsewhere",
+        )
+    size = 2 * int(np.prod(recipe.scan)) * int(np.prod(recipe.detector))
+    if out.suffix in (".hspy", ".blo") and size > WHOLE_FILE_LIMIT_BYTES:
+        raise InputError(
+            f"a scan of at most {WHOLE_FILE_LIMIT_BYTES / 2**30:g} GiB for {out.suffix}",
+            f"{size / 2**30:.1f} GiB",
+            "write .zarr, which needs a few rows in memory only",
+        )
+    if out.suffix == ".blo" and recipe.detector[0] != recipe.detector[1]:
+        raise InputError(
+            "a square detector for .blo",
+            f"{recipe.detector[0]} x {recipe.detector[1]} pixels",
+            "choose a square detector or another format",
+        )
+    scan = plan_scan(recipe)
+    unfinished = out.with_name(f".unfinished-{os.getpid()}-{out.name}")
+    truth = out.with_suffix(".npz")
+    unfinished_truth = truth.with_name(f".unfinished-{os.getpid()}-{truth.name}")
+    try:
+        counts_per_grey_level = writers[out.suffix](scan, unfinished, progress)
+        np.savez_compressed(
+            unfinished_truth,
+            labels=scan.labels,
+            weights=scan.weights.astype(np.float32),
+            patterns=scan.component_patterns.astype(np.float32),
+            misorientation_deg=scan.misorientation_deg,
+            descan=scan.descan.astype(np.float32),
+            hot_mask=scan.hot_mask,
+            dead_mask=scan.dead_mask,
+            rotations=np.array([grain.rotation for grain in scan.grains]),
+            bend_deg=scan.bend_deg.astype(np.float32),
+            spots_per_grain=scan.spot_counts,
+            counts_per_grey_level=counts_per_grey_level,
+        )
+        if out.is_dir():  # a folder cannot be replaced in one step
+            old = out.with_name(f".old-{os.getpid()}-{out.name}")
+            out.rename(old)
+            unfinished.rename(out)
+            shutil.rmtree(old)
+        else:
+            unfinished.replace(out)
+        unfinished_truth.replace(truth)
+    finally:
+        if unfinished.is_dir():
+            shutil.rmtree(unfinished)
+        unfinished.unlink(missing_ok=True)
+        unfinished_truth.unlink(missing_ok=True)
+    return scan
+
+
+def _write_zarr(scan: SimulatedScan, path: Path, progress: Callable[[int, int], None]) -> float:
+    """Write the patterns chunk row by chunk row; returns counts per stored unit, 1."""
+    import dask.array as da
+    from zarr.codecs import BloscCodec
+
+    recipe = scan.recipe
+    patterns = max(1, CHUNK_BYTES // (2 * int(np.prod(recipe.detector))))
+    rows_at_once = max(1, min(recipe.scan[0], patterns // recipe.scan[1]))
+    chunk = (rows_at_once, min(recipe.scan[1], patterns))
+    shape = (*recipe.scan, *recipe.detector)
+    empty = da.zeros(shape, chunks=(*chunk, *recipe.detector), dtype=np.uint16)
+    template = variables.pattern_intensity.array(empty).to_dataset()
+    for axis, size in zip(template.pattern_intensity.dims, shape, strict=True):
+        of_scan = axis in variables.SCAN
+        step = SCAN_STEP_NM if of_scan else recipe.detector_step_inv_angstrom
+        origin = 0 if of_scan else (size - 1) / 2
+        units = {"units": "nm" if of_scan else "1/Å"}
+        template = template.assign_coords({axis: (axis, (np.arange(size) - origin) * step, units)})
+    codec = BloscCodec(cname="zstd", shuffle="bitshuffle", typesize=2)
+    template.to_zarr(
+        path,
+        compute=False,
+        consolidated=False,
+        zarr_format=3,
+        encoding={"pattern_intensity": {"compressors": [codec], "_FillValue": None}},
+    )
+    for rows, counts in scan.rows(rows_at_once):
+        part = variables.pattern_intensity.array(counts).to_dataset()
+        region = {"scan_y": rows, "scan_x": slice(None)}
+        region |= dict.fromkeys(variables.DETECTOR, slice(None))
+        part.to_zarr(path, region=region, consolidated=False)
+        progress(rows.stop, recipe.scan[0])
+    return 1.0
+
+
+def _write_npy(scan: SimulatedScan, path: Path, progress: Callable[[int, int], None]) -> float:
+    """Write the bare array through a memory map; returns counts per stored unit, 1."""
+    shape = (*scan.recipe.scan, *scan.recipe.detector)
+    stored = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint16, shape=shape)
+    for rows, counts in scan.rows(1):
+        stored[rows] = counts
+        progress(rows.stop, shape[0])
+    stored.flush()
+    return 1.0
+
+
+def _write_hspy(scan: SimulatedScan, path: Path, progress: Callable[[int, int], None]) -> float:
+    """Write HyperSpy's HDF5; returns counts per stored unit, 1."""
+    from rsciio.hspy import file_writer
+
+    step = scan.recipe.detector_step_inv_angstrom
+    signal = _signal(scan, _all_counts(scan, progress), step, "1/Å")
+    file_writer(path, signal, show_progressbar=False)
+    return 1.0
+
+
+def _write_blo(scan: SimulatedScan, path: Path, progress: Callable[[int, int], None]) -> float:
+    """Write NanoMEGAS' blockfile of grey levels; returns counts per grey level."""
+    from rsciio.blockfile import file_writer
+
+    counts = _all_counts(scan, progress)
+    counts_per_level = max(1.0, counts.max() / 255)
+    levels = np.empty(counts.shape, np.uint8)
+    for row, patterns in enumerate(counts):
+        levels[row] = np.rint(patterns / counts_per_level)
+    # A reflection at q falls wavelength x camera length x q beside the beam.
+    step_cm = (
+        crystal.electron_wavelength_angstrom(VOLTAGE_KV)
+        * BLO_CAMERA_LENGTH_CM
+        * scan.recipe.detector_step_inv_angstrom
+    )
+    signal = _signal(scan, levels, step_cm, "cm")
+    signal["original_metadata"]["blockfile_header"] = {
+        "Note": "simulated",
+        "Beam_energy": int(1e3 * VOLTAGE_KV),
+        "Camera_length": int(100 * BLO_CAMERA_LENGTH_CM),  # tenths of a millimetre
+    }
+    # The image that goes with the patterns: the direct beam, as on the microscope.
+    near = [slice(side // 2 - side // 16, side // 2 + side // 16 + 1) for side in levels.shape[2:]]
+    bright_field = levels[:, :, near[0], near[1]].mean(axis=(2, 3))
+    bright_field *= 255 / max(bright_field.max(), 1)
+    file_writer(path, signal, navigator=bright_field, show_progressbar=False)
+    return counts_per_level
+
+
+def _all_counts(scan: SimulatedScan, progress: Callable[[int, int], None]) -> np.ndarray:
+    """Make the whole scan in memory."""
+    counts = np.empty((*scan.recipe.scan, *scan.recipe.detector), np.uint16)
+    for rows, part in scan.rows(1):
+        counts[rows] = part
+        progress(rows.stop, scan.recipe.scan[0])
+    return counts
+
+
+def _signal(scan: SimulatedScan, data: np.ndarray, detector_step: float, units: str) -> dict:
+    """Describe an array of patterns the way rosettasciio's writers want it."""
+    height, width = scan.recipe.detector
+    axes = [
+        ("y", SCAN_STEP_NM, 0.0, "nm", True),
+        ("x", SCAN_STEP_NM, 0.0, "nm", True),
+        ("ky", detector_step, -detector_step * (height - 1) / 2, units, False),
+        ("kx", detector_step, -detector_step * (width - 1) / 2, units, False),
+    ]
+    return {
+        "data": data,
+        "axes": [
+            {
+                "_type": "UniformDataAxis",
+                "name": name,
+                "size": size,
+                "scale": step,
+                "offset": offset,
+                "units": unit,
+                "navigate": navigate,
+                "is_binned": False,
+            }
+            for (name, step, offset, unit, navigate), size in zip(axes, data.shape, strict=True)
+        ],
+        "metadata": {
+            "General": {"title": "simulated scan"},
+            "Signal": {"signal_type": "", "quantity": "Intensity (electrons)"},
+        },
+        "original_metadata": {},
+        "attributes": {"_lazy": False, "ragged": False},
+        "tmp_parameters": {},
+        "learning_results": {},
+        "models": {},
+        "package_info": {"package": "orimap", "package_version": version("orimap")},
+    }

@@ -1,0 +1,1 @@
+"""Zarr stores: variables, groups and their fingerprints, locks, sparse patterns."""

@@ -1,0 +1,1 @@
+"""Walk over the patterns block by block, within known memory and time."""

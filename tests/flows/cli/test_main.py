@@ -1,0 +1,332 @@
+import contextlib
+import dataclasses
+import inspect
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from typer.testing import CliRunner
+
+from orimap.flows.cli import main
+from orimap.flows.request.request import Request
+from orimap.tasks.simulate.recipe import ScanRecipe
+from orimap.tasks.simulate.write_scan import write_scan
+
+ORIMAP = Path(sys.executable).with_name("orimap")
+
+
+pytestmark = pytest.mark.usefixtures("no_prefect")
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory):
+    """A scan of 9×12 patterns of 48×48 pixels with two grains, as .blo."""
+    path = tmp_path_factory.mktemp("scan") / "two grains.blo"
+    write_scan(ScanRecipe(scan=(9, 12), detector=(48, 48), grains=2, dose=3000, seed=4), path)
+    return path
+
+
+def _call(*arguments):
+    return CliRunner().invoke(main.app, [str(argument) for argument in arguments])
+
+
+def test_help_shows_examples_and_every_command():
+    answer = _call("--help")
+    assert answer.exit_code == 0
+    assert "orimap run scan.blo --output results" in answer.stdout
+    assert all(name in answer.stdout for name in ("demo", "simulate", "info", "run", "report"))
+
+
+def test_version():
+    assert _call("--version").stdout.split() == ["orimap", "0.1.0"]
+
+
+def test_run_takes_every_field_of_a_request():
+    parameters = inspect.signature(main.run).parameters
+    own = {"config", "dry_run", "quiet", "debug"}
+    assert set(parameters) == set(Request.model_fields) | own
+    answer = _call("run", "--help").stdout
+    for name, field in Request.model_fields.items():
+        assert name == "file" or "--" + name.replace("_", "-") in answer
+        assert field.description.split()[0] in answer
+
+
+def test_simulate_takes_every_field_of_a_recipe_with_its_default():
+    parameters = inspect.signature(main.simulate).parameters
+    defaults = {field.name: field.default for field in dataclasses.fields(ScanRecipe)}
+    taken = {name: p.default for name, p in parameters.items()}
+    assert set(defaults) == set(taken) - {"out", "quiet", "debug"}
+    for name, default in defaults.items():
+        text = "x".join(map(str, default)) if isinstance(default, tuple) else default
+        assert taken[name] == text
+
+
+def test_from_simulation_to_report(tmp_path, client):
+    scan, results = tmp_path / "scan.zarr", tmp_path / "results"
+    answer = _call(
+        *("simulate", scan, "--scan", "9x12", "--detector", "48x48"),
+        *("--grains", 2, "--dose", 3000, "--seed", 4),
+    )
+    assert answer.exit_code == 0
+    assert answer.stdout.splitlines() == [str(scan), str(scan.with_suffix(".npz"))]
+    assert "simulate a scan: done in" in answer.stderr
+
+    answer = _call("info", scan)
+    assert answer.exit_code == 0
+    assert "9 × 12 positions" in answer.stdout
+    assert "48 × 48 pixels, uint16" in answer.stdout
+    assert "at most" in answer.stdout
+
+    request = (
+        "run",
+        scan,
+        "--output",
+        results,
+        "--k",
+        "1:4",
+        "--cluster",
+        client.scheduler.address,
+    )
+    answer = _call(*request, "--quiet")
+    assert answer.exit_code == 0, answer.stderr
+    assert answer.stdout.startswith("2 distinct patterns")
+    assert answer.stdout.splitlines()[-1] == f"report: {results / 'report.html'}"
+    assert answer.stderr == ""
+    assert json.loads((results / "run.json").read_text())["request"]["k"] == [1, 4]
+
+    (results / "report.html").unlink()
+    answer = _call("report", results)
+    assert answer.stdout.strip() == str(results / "report.html")
+    assert (results / "report.html").stat().st_size > 10_000
+
+
+def test_the_command_line_comes_before_the_config_file(scan, tmp_path):
+    config = tmp_path / "run.yaml"
+    config.write_text(f"file: {scan}\noutput: {tmp_path / 'out'}\nk: 1:20\nseed: 3\n")
+    answer = _call("run", "--config", config, "--k", "1:5", "--dry-run")
+    assert answer.exit_code == 0, answer.stderr
+    assert "k [1, 5], seed 3" in answer.stdout
+    assert "1 to 5" in answer.stdout
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(scan, tmp_path):
+    answer = _call("run", scan, "--output", tmp_path / "out", "--dry-run")
+    assert answer.exit_code == 0, answer.stderr
+    assert "Blockfile" in answer.stdout
+    assert "would be computed" in answer.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_demo_compares_with_the_truth_and_takes_nothing_of_another_seed(
+    tmp_path, monkeypatch, client
+):
+    from orimap.tasks.simulate import recipe
+
+    same_workers = contextlib.nullcontext(client)
+    monkeypatch.setattr("orimap.cluster.client.open_client", lambda *_, **__: same_workers)
+    small = partial(ScanRecipe, scan=(9, 12), detector=(48, 48), grains=2, dose=3000)
+    monkeypatch.setattr(recipe, "ScanRecipe", small)
+    truths = []
+    for seed in (4, 5):
+        answer = _call("demo", "--output", tmp_path / "demo", "--seed", seed, "--quiet")
+        assert answer.exit_code == 0, answer.stderr
+        assert "truth: 2 grains; decided: " in answer.stdout
+        assert "adjusted Rand index" in answer.stdout
+        recorded = json.loads((tmp_path / "demo" / "results" / "run.json").read_text())
+        assert not any(step["reused"] for step in recorded["steps"])
+        truths.append(np.load(tmp_path / "demo" / "scan.npz")["labels"])
+    assert (truths[0] != truths[1]).any()
+
+
+def _truncated(path, source):
+    path.write_bytes(source.read_bytes()[: -(source.stat().st_size // 3)])
+    return path
+
+
+@pytest.fixture
+def bad_input(scan, tmp_path):
+    """Arguments of ``orimap run`` that are at fault, and a word of what was found."""
+    text = tmp_path / "text.blo"
+    text.write_text("not a blockfile\n" * 100)
+    file = tmp_path / "file"
+    file.write_text("")
+    return {
+        "missing file": ((tmp_path / "absent.blo",), "absent.blo"),
+        "text": ((text,), "text.blo"),
+        "truncated": ((_truncated(tmp_path / "cut.blo", scan),), "cut.blo"),
+        "k from 0": ((scan, "--k", "0:3"), "smallest number of components is 1"),
+        "k above positions": ((scan, "--k", "1:109"), "--k 1:109"),
+        "k as a word": ((scan, "--k", "many"), "must be FIRST:LAST"),
+        "decided k": ((scan, "--decided-k", "50"), "--decided-k 50"),
+        "filter": ((scan, "--filter", "blur"), "--filter blur"),
+        "lengths": ((scan, "--epattern-lengths", "long"), "'long'"),
+        "strategy": ((scan, "--strategy", "guess"), "guess"),
+        "scan shape": ((scan, "--scan-shape", "5x5"), "9×12"),
+        "roi": ((scan, "--roi", "0:4,50:60"), "--roi"),
+        "mask": ((scan, "--mask", tmp_path / "absent.png"), "absent.png"),
+        "cluster": ((scan, "--cluster", "slurm"), "slurm"),
+        "output": ((scan, "--output", file / "results"), "results"),
+        "no file": ((), "no FILE"),
+    }
+
+
+CASES = (
+    *("missing file", "text", "truncated", "k from 0", "k above positions", "k as a word"),
+    *("decided k", "filter", "lengths", "strategy", "scan shape", "roi", "mask", "cluster"),
+    *("output", "no file"),
+)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_is_reported_and_leaves_nothing_behind(bad_input, tmp_path, case):
+    assert set(bad_input) == set(CASES)
+    arguments, found = bad_input[case]
+    output = () if "--output" in arguments else ("--output", tmp_path / "out")
+    before = sorted(tmp_path.rglob("*"))
+    answer = _call("run", *arguments, *output)
+    _is_told(answer.stdout, answer.stderr, answer.exit_code, found)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def _is_told(stdout, stderr, code, found):
+    assert code == 2
+    assert stdout == ""
+    needed, met, remedy = stderr.strip().splitlines()
+    assert needed.startswith("needed: ")
+    assert met.startswith("found: ")
+    assert remedy.startswith("what to do: ")
+    assert found in stderr
+
+
+def test_a_dry_run_finds_an_output_that_cannot_be_written(scan, tmp_path):
+    (tmp_path / "file").write_text("")
+    answer = _call("run", scan, "--output", tmp_path / "file" / "results", "--dry-run")
+    _is_told(answer.stdout, answer.stderr, answer.exit_code, "is a file")
+
+
+def test_a_truncated_mib_is_reported(shared_data, tmp_path):
+    cut = _truncated(tmp_path / "cut.mib", shared_data / "formats" / "001_4x2_6bit.mib")
+    (tmp_path / "cut.hdr").write_bytes((shared_data / "formats" / "001_4x2_6bit.hdr").read_bytes())
+    for command in (("info", cut), ("run", cut, "--output", tmp_path / "out")):
+        answer = _call(*command)
+        _is_told(answer.stdout, answer.stderr, answer.exit_code, "cut.mib")
+    assert not (tmp_path / "out").exists()
+
+
+def test_debug_shows_where_an_error_comes_from(tmp_path):
+    answer = _call("run", tmp_path / "absent.blo", "--output", tmp_path / "out", "--debug")
+    assert answer.exit_code == 2
+    assert answer.stderr.startswith("Traceback")
+    assert answer.stderr.splitlines()[-1].startswith("what to do: ")
+
+
+def test_what_is_not_the_users_fault_is_one_line_and_exit_1(scan, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("first line\nsecond line")
+
+    monkeypatch.setattr("orimap.tasks.acquire.acquisition.describe", fail)
+    answer = _call("info", scan)
+    assert answer.exit_code == 1
+    assert answer.stderr == "failed: RuntimeError: first line (--debug shows where)\n"
+
+
+def test_report_asks_for_the_folder_of_a_run(tmp_path):
+    answer = _call("report", tmp_path)
+    _is_told(answer.stdout, answer.stderr, answer.exit_code, "has none")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_simulate_refuses_what_it_cannot_simulate(tmp_path):
+    for arguments in (
+        ("scan.zarr", "--scan", "64"),
+        ("scan.zarr", "--grains", "0"),
+        ("scan.png",),
+        ("scan.zarr", "--material", "cheese"),
+    ):
+        answer = _call("simulate", tmp_path / arguments[0], *arguments[1:], "--quiet")
+        _is_told(answer.stdout, answer.stderr, answer.exit_code, "found: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_itself_exits_with_2_and_three_lines(tmp_path):
+    done = subprocess.run(
+        [ORIMAP, "run", tmp_path / "absent.blo", "--output", tmp_path / "out"],
+        capture_output=True,
+        text=True,
+    )
+    _is_told(done.stdout, done.stderr, done.returncode, "absent.blo")
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_ends_in_order_and_can_go_on(scan, tmp_path, sent, code):
+    process = subprocess.Popen(
+        [ORIMAP, "run", scan, "--output", tmp_path / "out"],
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        said = process.stderr.readline()  # the workers are there
+        assert said.startswith("Dask dashboard"), said + process.stderr.read()
+        # A terminal interrupts all processes; who ends a run from outside, its first one.
+        (os.killpg if sent == signal.SIGINT else os.kill)(process.pid, sent)
+        said, words = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == code
+    assert said == ""
+    assert "Traceback" not in words
+    if sent == signal.SIGINT:
+        assert words.splitlines()[-2:] == [
+            "the same command goes on where this one stopped",
+            "interrupted",
+        ]
+    _no_process_left_of(process.pid)
+
+
+SWALLOWED = """
+import signal, sys, time
+from orimap.flows import cli
+
+class Swallows:
+    def __del__(self):
+        signal.raise_signal({sent})
+        time.sleep(0)
+
+def work():
+    Swallows()
+    time.sleep(20)
+
+cli.app = work
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, -2), (signal.SIGTERM, 143)])
+def test_an_interrupt_is_not_lost_in_a_callback(sent, code):
+    script = SWALLOWED.format(sent=int(sent))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=15)
+    assert done.returncode == code
+
+
+def _no_process_left_of(session):
+    for _ in range(50):
+        left = [pid for pid in psutil.pids() if _session_of(pid) == session]
+        if not left:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"processes left: {left}")
+
+
+def _session_of(pid):
+    with contextlib.suppress(OSError):
+        return os.getsid(pid)

@@ -1,0 +1,212 @@
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from orimap.flows.cli import main
+from orimap.flows.watch.journal import Journal
+from orimap.flows.watch.one_watcher import only_watcher, watcher_process
+from orimap.tasks.simulate.recipe import ScanRecipe
+from orimap.tasks.simulate.write_scan import write_scan
+
+pytestmark = pytest.mark.usefixtures("no_prefect")
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory):
+    """A scan of 9×12 patterns of 48×48 pixels with two grains, as .blo."""
+    path = tmp_path_factory.mktemp("scan") / "two grains.blo"
+    write_scan(ScanRecipe(scan=(9, 12), detector=(48, 48), grains=2, dose=3000, seed=4), path)
+    return path
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A folder to watch, one for results, and options."""
+    (tmp_path / "watched").mkdir()
+    (tmp_path / "run.yaml").write_text("k: 1:4\nworkers: 1\n")
+    return tmp_path
+
+
+def _call(*arguments):
+    return CliRunner().invoke(main.app, [str(argument) for argument in arguments])
+
+
+@contextlib.contextmanager
+def _watch(site, *options):
+    """A watcher of its own; ended in the end, whatever the test says."""
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "orimap.flows", "watch", str(site / "watched")),
+            *("--results", str(site / "results"), "--config", str(site / "run.yaml")),
+            *("--settle", "0.3", "--poll", "0.3", "--embedded", *options),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _entries(site):
+    path = site / "results" / ".orimap" / "journal.sqlite"
+    if not path.exists():
+        return []
+    with Journal(path, make=False) as journal:
+        return journal.entries()
+
+
+def _wait(condition, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def _status(site):
+    answer = _call("status", "--results", site / "results", "--json")
+    assert answer.exit_code == 0
+    return json.loads(answer.stdout)
+
+
+def test_a_killed_watcher_goes_on_and_each_acquisition_is_analysed_once(site, scan):
+    results = site / "results" / "two grains.blo"
+    shutil.copy(scan, site / "watched")
+    with _watch(site) as watcher:
+        _wait(lambda: (results / ".unfinished" / "analysis.zarr" / "sketch").exists())
+        assert watcher_process(site / "results" / ".orimap") == watcher.pid
+        watcher.send_signal(signal.SIGKILL)
+    lock = next((site / "results" / ".orimap" / "jobs").glob("*.lock"))
+    _wait(lambda: subprocess.run(["flock", "-n", str(lock), "true"]).returncode == 0)
+    assert not (results / "outcome.json").exists()
+    with _watch(site, "--once") as watcher:
+        log = watcher.communicate(timeout=300)[1]
+    assert watcher.returncode == 0, log
+    assert f"two grains.blo: 2 distinct patterns, high confidence; report {results}" in log
+    outcome = json.loads((results / "outcome.json").read_text())
+    assert (outcome["state"], outcome["decided_k"]) == ("done", 2)
+    steps = {
+        s["name"]: s["reused"] for s in json.loads((results / "run.json").read_text())["steps"]
+    }
+    assert steps["ingest"], steps
+    (found,) = _status(site)["acquisitions"]
+    assert (found["state"], found["decided_k"], found["revision"]) == ("done", 2, 1)
+    taken = sorted(p.name for p in (site / "results" / ".orimap" / "jobs" / "over").iterdir())
+    assert taken == [f"{outcome['key']}.json"]
+
+    told = ("replay", found["id"][:6], "--results", site / "results", "--decided-k", "3")
+    plan = _call(*told, "--dry-run").stdout
+    assert "decided_k 3" in plan
+    assert "nothing was changed" in plan
+    assert _status(site)["acquisitions"] == [found]
+    assert "start orimap watch" in _call(*told).stdout
+    assert _call(*told).exit_code == 2  # it waits already
+    with _watch(site, "--once") as watcher:
+        log = watcher.communicate(timeout=300)[1]
+    assert f"report {results}" in log
+    again = json.loads((results / "run.json").read_text())
+    assert again["request"]["decided_k"] == 3
+    assert all(step["reused"] for step in again["steps"] if step["name"] in ("ingest", "fit"))
+    assert json.loads((results / "outcome.json").read_text())["acquisition"] == f"{found['id']}-2"
+    table = _call("status", "--results", site / "results").stdout
+    assert "nobody watches" in table
+    assert f"{found['id']}  two grains.blo  1    done" in table
+
+
+def test_ctrl_c_ends_the_analysis_and_the_watcher_cleanly(site, scan):
+    shutil.copy(scan, site / "watched")
+    with _watch(site) as watcher:
+        _wait(lambda: any(entry.state == "running" for entry in _entries(site)))
+        watcher.send_signal(signal.SIGINT)
+        log = watcher.communicate(timeout=60)[1]
+    assert watcher.returncode == 0
+    assert log.splitlines()[-1] == "stopped; the next start goes on"
+    lock = next((site / "results" / ".orimap" / "jobs").glob("*.lock"))
+    assert subprocess.run(["flock", "-n", str(lock), "true"]).returncode == 0
+
+
+def test_a_dry_run_says_what_is_there_and_writes_nothing(site, scan):
+    shutil.copy(scan, site / "watched" / "whole.blo")
+    (site / "watched" / "half.blo").write_bytes(scan.read_bytes()[:100_000])
+    (site / "watched" / "a.mib").write_bytes(b"MQ1,")
+    np.save(site / "watched" / "row.npy", np.ones((20, 6, 7)))
+    (site / "watched" / "row.orimap.yaml").write_text("scan-shape: 4x5\n")
+    answer = _call(
+        "watch", site / "watched", "--results", site / "results", "--dry-run", "--settle", "0.1"
+    )
+    assert answer.exit_code == 0
+    lines = {line.split()[0]: line for line in answer.stdout.splitlines()}
+    assert f"would be analysed into {site / 'results' / 'whole.blo'}" in lines["whole.blo"]
+    assert "would be analysed" in lines["row.npy"]
+    assert "growing  100,000 of 253,696 bytes" in lines["half.blo"]
+    assert "waiting for companion a.hdr" in lines["a.mib"]
+    assert not (site / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("nothing-there", "--results", "out"), "a folder to watch"),
+        ((".", "--results", "."), "only read"),
+        ((".", "--results", "out", "--disk-floor", "much"), "--disk-floor"),
+        ((".", "--results", "out", "--submit-to", "nobody"), "embedded, prefect, batch"),
+        ((".", "--results", "out", "--submit-to", "batch"), "profile"),
+        ((".", "--results", "out", "--submit-to", "prefect"), "PREFECT_API_URL"),
+        ((".", "--results", "out", "--embedded", "--submit-to", "batch"), "one of them"),
+        ((".", "--results", "out", "--config", "out.yaml"), "decides output"),
+        ((".", "--results", "out", "--config", "wrong.yaml"), "--bin"),
+    ],
+)
+def test_what_is_at_fault_is_told_at_once(tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out.yaml").write_text("output: here\n")
+    (tmp_path / "wrong.yaml").write_text("bin: many\n")
+    answer = _call("watch", *arguments)
+    assert answer.exit_code == 2
+    assert said in answer.stderr
+
+
+def test_results_of_one_folder_are_not_those_of_another(site, tmp_path):
+    for name in ("watched", "other"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        answer = _call("watch", tmp_path / name, "--results", site / "results", "--once",
+                       "--embedded", "--poll", "0.1")  # fmt: skip
+    assert answer.exit_code == 2
+    assert f"is that of {tmp_path / 'watched'}" in answer.stderr
+
+
+def test_a_second_watcher_leaves_the_work_to_the_first(site):
+    state = site / "results" / ".orimap"
+    state.mkdir(parents=True)
+    with only_watcher(state):
+        answer = _call("watch", site / "watched", "--results", site / "results", "--embedded")
+    assert answer.exit_code == 2
+    assert f"process {os.getpid()}" in answer.stderr
+
+
+def test_status_tells_why_nothing_is_handed_over_and_hides_what_is_no_scan(site):
+    state = site / "results" / ".orimap"
+    with Journal(state / "journal.sqlite") as journal:
+        journal.set_meta("folder", str(site / "watched"))
+        journal.set_meta("held", "less than 20 GB free")
+        entry = journal.see("overview.npy", "being written", size=1, written=0.0)
+        journal.move(entry, "not a scan", "overview.npy holds no scan of patterns")
+    answer = _call("status", "--results", site / "results")
+    assert "held: less than 20 GB free" in answer.stdout
+    assert "1 more hold no scan of patterns" in answer.stdout
+    assert "overview.npy  1" not in answer.stdout
+    assert "overview.npy" in _call("status", "--results", site / "results", "--all").stdout
+    with only_watcher(state):
+        assert f"process {os.getpid()}" in _call("status", "--results", site / "results").stdout
+    assert _call("status", "--results", site / "nowhere").exit_code == 2

@@ -1,0 +1,248 @@
+"""Everything that `orimap up` brings up, for real: one server, worker and watcher for all tests."""
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+import pytest
+
+from orimap.flows.jobs.job import Job
+from orimap.flows.jobs.outcome import read_outcome
+from orimap.flows.prefect.events import completed, emit, event_id
+from orimap.flows.request.request import Request
+from orimap.tasks.acquire.acquisition import describe, open_acquisition
+from orimap.tasks.simulate.recipe import ScanRecipe
+from orimap.tasks.simulate.write_scan import write_scan
+
+GRAINS = 2
+OPTIONS = "k: 1:4\n"
+PIECES = 6
+SECONDS = 300  # for what takes ten on a machine that has nothing else to do
+
+
+class Up:
+    """What is up, and its API."""
+
+    def __init__(self, folder, port):
+        self.folder, self.watched, self.results = folder, folder / "watched", folder / "results"
+        self.scan = folder / "scan.hspy"
+        self.port = port
+        self.command = [sys.executable, "-m", "orimap.flows"]
+        self.said = folder / "said"
+
+    def orimap(self, *arguments):
+        return [*self.command, *arguments, "--results", str(self.results)]
+
+    def start(self):
+        with self.said.open("w") as said:
+            self.process = psutil.Process(
+                subprocess.Popen(
+                    [*self.orimap("up", "--watch", str(self.watched), "--port", str(self.port)),
+                     "--", "--poll", "1", "--settle", "1"],
+                    stderr=said,
+                ).pid
+            )  # fmt: skip
+        until(lambda: "up: " in self.said.read_text() or not self.process.is_running())
+        assert f"up: http://127.0.0.1:{self.port}" in self.said.read_text()
+
+    def ask(self, path, body=None):
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/api{path}",
+            None if body is None else json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)
+
+    def runs(self, key):
+        found = self.ask("/flow_runs/filter", {"sort": "START_TIME_DESC"})
+        return [run for run in found if run["parameters"].get("key") == key]
+
+
+def until(true, seconds=SECONDS):
+    """Wait for something; fail when it does not come."""
+    last = time.monotonic() + seconds
+    while not (found := true()):
+        assert time.monotonic() < last, f"not within {seconds} s"
+        time.sleep(0.2)
+    return found
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("up").resolve()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [each for each in os.environ if each.startswith(("PREFECT", "ORIMAP_ROOTS"))]:
+            patch.delenv(name)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        up = Up(folder, port)
+        for each in (up.watched, up.results):
+            each.mkdir()
+        recipe = ScanRecipe(scan=(9, 12), detector=(48, 48), grains=GRAINS, dose=3000, seed=4)
+        write_scan(recipe, up.scan)
+        up.start()
+        try:
+            yield up
+        finally:
+            everything = [up.process, *up.process.children(recursive=True)]
+            subprocess.run(up.orimap("down"), check=True, timeout=60)
+            _, left = psutil.wait_procs(everything, timeout=5)
+            assert left == []
+            assert up.said.read_text().rstrip().endswith("stopping")
+
+
+@pytest.fixture
+def submitter(up, monkeypatch):
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from orimap.flows.prefect.submitter import PrefectSubmitter
+
+    address = f"http://127.0.0.1:{up.port}/api"
+    monkeypatch.setenv("PREFECT_API_URL", address)
+    with temporary_settings(updates={PREFECT_API_URL: address}):
+        yield PrefectSubmitter()
+
+
+def _age(moment, since):
+    return (datetime.fromisoformat(moment) - since).total_seconds()
+
+
+def test_a_file_that_is_copied_slowly_is_decided_with_nobody_there(up, record_property):
+    target = up.watched / "day 1" / "scan.hspy"
+    target.parent.mkdir()
+    target.with_name("scan.hspy.orimap.yaml").write_text(OPTIONS)
+    data = up.scan.read_bytes()
+    with target.open("wb") as file:
+        for piece in range(PIECES):
+            file.write(data[piece * len(data) // PIECES : (piece + 1) * len(data) // PIECES])
+            file.flush()
+            time.sleep(0.3)
+    complete = datetime.now(UTC)
+    output = up.results / "day 1" / "scan.hspy"
+    outcome = until(lambda: read_outcome(output))
+    assert (outcome.state, outcome.checked, outcome.decided_k) == ("done", True, GRAINS)
+    (run,) = until(lambda: [r for r in up.runs(outcome.key) if r["state_type"] == "COMPLETED"])
+    assert run["name"] == "scan.hspy"
+    assert run["state"]["message"].startswith(f"{GRAINS} clusters")
+    given = run["parameters"]
+    assert (given["path"], given["results"]) == (str(target), str(output))
+    assert (given["scan_rows"], given["detector_columns"], given["size"]) == (9, 48, len(data))
+    assert given["options"] == {"k": [1, 4]}
+    assert target.read_bytes() == data
+    asked = {"filter": {"id": {"id": [str(event_id(outcome.key))]}}}
+    (event,) = until(lambda: up.ask("/events/filter", asked)["events"])
+    parts = {
+        "complete to event": event["occurred"],
+        "complete to run record": run["created"],
+        "complete to first line": run["start_time"],
+        "complete to decision": outcome.ended,
+    }
+    for name, moment in parts.items():
+        record_property(name, round(_age(moment, complete), 1))
+        print(f"{name}: {_age(moment, complete):.1f} s")
+
+
+def test_an_acquisition_that_is_announced_twice_is_analysed_once(up, submitter):
+    (done,) = [r for r in up.ask("/flow_runs/filter", {}) if r["state_type"] == "COMPLETED"]
+    given = done["parameters"]
+    request = Request.read(file=given["path"], output=given["results"], **given["options"])
+    job = Job(acquisition=given["fingerprint"], request=request)
+    assert job.key == given["key"]
+    assert submitter.find(job) == job.key
+    assert submitter.standing(job.key).state == "done"
+    emit(submitter.api, completed(job, describe(open_acquisition(request.file))))
+    # A first event of another one comes after the second of this one: by then it was dealt with.
+    other = Job(acquisition="other", request=request.model_copy(update={"file": up.scan}))
+    emit(submitter.api, completed(other, describe(open_acquisition(request.file))))
+    (refused,) = until(lambda: [r for r in up.runs(other.key) if r["state_type"] == "FAILED"])
+    assert "InputError" in refused["state"]["message"]
+    assert f"{str(up.scan)!r}" in refused["state"]["message"]  # outside the roots
+    assert len(up.runs(job.key)) == 1
+    aside = Path(given["results"]).with_name("aside")
+    Path(given["results"]).rename(aside)
+    try:
+        assert submitter.standing(job.key).state == "lost"  # a success without its results
+    finally:
+        aside.rename(given["results"])
+
+
+def test_a_killed_run_goes_on_from_its_last_step_and_a_cancelled_one_leaves_nothing(up, submitter):
+    file = up.results / "by hand.hspy"
+    shutil.copy(up.scan, file)
+    request = Request.read(file=file, output=up.results / "by hand", k="1:4", seed=1)
+    job = Job(acquisition="by hand", request=request)
+    assert submitter.find(job) is None
+    assert submitter.submit(job) == job.key
+    log, mark = job.output / "run.log", job.output / ".unfinished/patterns.zarr/raw/zarr.json"
+
+    def at_work(times):
+        until(lambda: log.exists() and log.read_text().count("sketch: done") == times)
+        run = psutil.Process(int((job.output / ".lock").read_text()))
+        assert submitter.standing(job.key).state == "running"
+        return [run, *run.children(recursive=True)]
+
+    first = at_work(times=1)
+    ingested = mark.stat().st_mtime_ns
+    assert len(first) > 1
+    first[0].kill()
+    until(lambda: submitter.standing(job.key).state == "lost")
+    assert "SIGKILL" in submitter.standing(job.key).reason
+    assert psutil.wait_procs(first, timeout=30)[1] == []
+    assert submitter.find(job) is None
+    submitter.submit(job)
+    submitter.submit(job)  # asked twice before it has begun, it is the same run
+    assert len(up.runs(job.key)) == 2
+    second = at_work(times=2)
+    assert mark.stat().st_mtime_ns == ingested
+    submitter.cancel(job.key)
+    until(lambda: submitter.standing(job.key).state == "failed")
+    assert "cancelled" in submitter.standing(job.key).reason
+    assert psutil.wait_procs(second, timeout=30)[1] == []
+
+
+def test_the_canary_is_due(up):
+    """The server's scheduler works with the libraries that are installed."""
+    runs = until(lambda: [r for r in up.ask("/flow_runs/filter", {}) if r["auto_scheduled"]], 60)
+    assert {run["state_type"] for run in runs} == {"SCHEDULED"}
+
+
+def test_what_dies_is_started_again_and_a_second_up_finds_the_first(up):
+    (watcher,) = _watchers(up)
+    watcher.kill()
+    until(lambda: [each for each in _watchers(up) if each != watcher])
+    again = up.orimap("up", "--watch", str(up.watched))
+    said = subprocess.run(again, check=True, timeout=60, capture_output=True, text=True).stdout
+    assert said.startswith(f"already up: http://127.0.0.1:{up.port}")
+    listening = [
+        each.laddr.ip
+        for process in up.process.children(recursive=True)
+        for each in _connections(process)
+        if each.status == psutil.CONN_LISTEN
+    ]
+    assert set(listening) <= {"127.0.0.1"}
+    assert listening
+
+
+def _watchers(up):
+    found = []
+    for each in up.process.children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # ended meanwhile
+            found += [each] if "watch" in each.cmdline() else []
+    return found
+
+
+def _connections(process):
+    try:
+        return process.net_connections("tcp")
+    except psutil.NoSuchProcess:  # it has ended, and nobody has asked yet how
+        return []

@@ -1,0 +1,118 @@
+import os
+from pathlib import Path
+
+import psutil
+import pytest
+
+from orimap.flows.jobs.job import Job
+from orimap.flows.jobs.outcome import read_outcome
+from orimap.flows.request.request import Request
+from orimap.tasks.errors import InputError
+from orimap.tasks.simulate.recipe import ScanRecipe
+from orimap.tasks.simulate.write_scan import write_scan
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """A root for acquisitions, one for results, and a folder outside."""
+    made = [tmp_path.resolve() / name for name in ("watched", "results", "outside")]
+    for each in made:
+        each.mkdir()
+    monkeypatch.setenv("ORIMAP_ROOTS", f"{made[0]}{os.pathsep}{made[1]}")
+    return made
+
+
+def _announced(folders, *, fingerprint="0123456789ab", **options):
+    """What an event says of scan.hspy."""
+    watched, results, _ = folders
+    request = Request.read(file=watched / "scan.hspy", output=results / "scan", **options)
+    return {
+        "path": request.file,
+        "results": request.output,
+        "key": Job(acquisition=fingerprint, request=request).key,
+        "fingerprint": fingerprint,
+        "options": request.model_dump(mode="json", include=set(options)),
+    }
+
+
+def _job(said, where=None):
+    from orimap.flows.prefect.deployments import announced_job
+
+    return announced_job(**said, where=where or {})
+
+
+def test_what_an_event_says_becomes_the_job_that_was_announced(folders):
+    said = _announced(folders, k="1:4", bin=2)
+    job = _job(said, where={"workers": 1})
+    assert job.key == said["key"]
+    assert job.request == Request.read(
+        file=said["path"], output=said["results"], k="1:4", bin=2, workers=1
+    )
+
+
+@pytest.mark.parametrize("name", ["path", "results"])
+@pytest.mark.parametrize("lead", ["{outside}/a", "{watched}/../outside/a", "relative", "link"])
+def test_a_path_outside_the_roots_is_refused(folders, name, lead):
+    watched, _, outside = folders
+    (watched / "link").symlink_to(outside)
+    path = watched / "link/scan.hspy" if lead == "link" else lead.format_map(vars_of(folders))
+    with pytest.raises(InputError, match="an absolute path under"):
+        _job({**_announced(folders), name: Path(path)})
+
+
+def vars_of(folders):
+    return dict(zip(("watched", "results", "outside"), folders, strict=True))
+
+
+def test_a_mask_outside_the_roots_is_refused(folders):
+    said = _announced(folders)
+    with pytest.raises(InputError, match="an absolute path under"):
+        _job({**said, "options": {"mask": str(folders[2] / "mask.npy")}})
+
+
+@pytest.mark.parametrize(
+    ("options", "needed"),
+    [
+        ({"cluster": "tcp://192.0.2.1:8786"}, "options of the analysis from outside"),
+        ({"restart": True}, "options of the analysis from outside"),
+        ({"output": "/"}, "options of the analysis from outside"),
+        ({"unknown": 1}, "an option that orimap run knows"),
+        ({"bin": 0}, "--bin 0"),
+        ({"bin": 2}, "the job orimap-0123456789ab"),
+    ],
+)
+def test_options_that_are_not_for_an_event_or_not_those_of_its_key_are_refused(
+    folders, options, needed
+):
+    with pytest.raises(InputError, match=needed):
+        _job({**_announced(folders), "options": options})
+
+
+def test_bad_data_ends_the_run_at_once_with_the_reason_in_words(prefect_api, folders):
+    from orimap.flows.prefect.deployments import analyse
+
+    said = _announced(folders)
+    said["path"].write_text("no scan")
+    state = analyse(**said, return_state=True)
+    assert (state.type, state.name) == ("FAILED", "Failed")
+    assert "scan.hspy" in state.message
+    assert "needed:" in state.message
+    outcome = read_outcome(said["results"])
+    assert (outcome.state, outcome.kind, len(outcome.attempts)) == ("failed", "bad data", 1)
+
+
+def test_a_run_that_takes_too_long_ends_with_all_its_workers(prefect_api, folders):
+    from orimap.flows.prefect.deployments import analyse
+
+    recipe = ScanRecipe(scan=(9, 12), detector=(48, 48), grains=2, dose=3000, seed=4)
+    said = _announced(folders)
+    write_scan(recipe, said["path"])
+    before = set(psutil.Process().children(recursive=True))
+    state = analyse(**said, where={"workers": 1}, hours=3 / 3600, return_state=True)
+    assert state.is_failed()
+    assert "took longer than 0.000833333 hours" in state.message
+    outcome = read_outcome(said["results"])
+    assert (outcome.state, outcome.kind, outcome.key) == ("failed", "resources", said["key"])
+    new = set(psutil.Process().children(recursive=True)) - before
+    workers = [p for p in new if "resource_tracker" not in " ".join(p.cmdline())]
+    assert psutil.wait_procs(workers, timeout=10)[1] == []

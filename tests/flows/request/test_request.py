@@ -1,0 +1,111 @@
+from pathlib import Path
+
+import pytest
+
+from orimap.flows.request.config import read_config
+from orimap.flows.request.request import Request
+from orimap.tasks.errors import InputError
+
+
+def _read(**fields):
+    return Request.read(**{"file": "scan.blo", "output": "out", **fields})
+
+
+@pytest.mark.parametrize(
+    ("field", "written", "read"),
+    [
+        ("k", "2:9", (2, 9)),
+        ("k", [2, 9], (2, 9)),
+        ("scan_shape", "40x50", (40, 50)),
+        ("crop", "10:50,20:60", (10, 50, 20, 60)),
+        ("roi", [0, 4, 0, 5], (0, 4, 0, 5)),
+        ("l1", "0.1", (0.1, 0.1)),
+        ("l1", "0.1,0", (0.1, 0.0)),
+        ("l1", 0.2, (0.2, 0.2)),
+        ("decided_k", "9", 9),
+        ("bin", "2", 2),
+        ("mask", "stop.png", Path("stop.png")),
+    ],
+)
+def test_values_are_read_as_they_are_written(field, written, read):
+    assert getattr(_read(**{field: written}), field) == read
+
+
+@pytest.mark.parametrize(
+    ("field", "written", "found"),
+    [
+        ("k", "0:3", "the smallest number of components is 1"),
+        ("k", "9:2", r"the last k \(2\) is below the first \(9\)"),
+        ("k", "9", "must be FIRST:LAST"),
+        ("scan_shape", "40", "must be ROWSxCOLUMNS"),
+        ("crop", "50:10,20:60", "holds nothing"),
+        ("l1", "2", "less than or equal to 1"),
+        ("bin", "0", "greater than or equal to 1"),
+        ("bin", "two", "valid integer"),
+        ("counts", "perhaps", "'auto', 'yes' or 'no'"),
+        ("seed", "-1", "greater than or equal to 0"),
+        ("colour", "red", "not permitted"),
+    ],
+)
+def test_a_wrong_value_is_reported_with_its_option(field, written, found):
+    with pytest.raises(InputError, match=found) as caught:
+        _read(**{field: written})
+    assert "--" + field.replace("_", "-") in str(caught.value)
+
+
+def test_a_request_survives_json():
+    request = _read(k="2:9", l1="0.1,0", scan_shape="4x5")
+    assert Request.model_validate_json(request.model_dump_json()) == request
+
+
+def test_every_field_says_what_it_is():
+    assert all(field.description for field in Request.model_fields.values())
+
+
+CONFIG = """\
+# as on the command line
+file: scan.blo
+output: results
+k: 1:20
+centre: no
+l1: 0.1,0
+crop: [10, 50, 20, 60]
+scan-shape: 4x5
+decided_k: 9
+signal: 1
+mask:
+restart: true
+"""
+
+
+def test_a_config_file_means_what_the_command_line_means(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text(CONFIG)
+    request = Request.read(**read_config(path))
+    assert request.k == (1, 20)  # plain YAML makes 80 of it
+    assert request.centre == "no"  # plain YAML makes False of it
+    assert request.l1 == (0.1, 0)
+    assert request.crop == (10, 50, 20, 60)
+    assert request.scan_shape == (4, 5)
+    assert request.decided_k == 9
+    assert request.signal == "1"
+    assert "mask" not in request.model_fields_set
+    assert request.restart is True
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [("- k: 3", "a list"), ("k: [1", "while parsing"), ("word", "a text")],
+)
+def test_a_config_file_at_fault_is_reported(tmp_path, content, found):
+    path = tmp_path / "run.yaml"
+    path.write_text(content)
+    with pytest.raises(InputError, match=found):
+        read_config(path)
+
+
+def test_a_missing_config_file_is_reported_and_an_empty_one_is_nothing(tmp_path):
+    with pytest.raises(InputError, match="No such file"):
+        read_config(tmp_path / "run.yaml")
+    (tmp_path / "run.yaml").write_text("# nothing\n")
+    assert read_config(tmp_path / "run.yaml") == {}

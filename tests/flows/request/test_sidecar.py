@@ -1,0 +1,70 @@
+import pytest
+
+from orimap.flows.request.sidecar import read_sidecar
+from orimap.tasks.errors import InputError
+
+
+@pytest.fixture
+def scan(tmp_path):
+    path = tmp_path / "scan.mib"
+    path.touch()
+    return path
+
+
+def test_options_beside_an_acquisition_are_typed(scan):
+    scan.with_name("scan.mib.orimap.yaml").write_text(
+        "k: 1:12\nscan-shape: 40x48\nsplit-bent: true\nregularity: 0.2\nfilter: mean\n"
+    )
+    assert read_sidecar(scan) == {
+        "k": (1, 12),
+        "scan_shape": (40, 48),
+        "split_bent": True,
+        "regularity": 0.2,
+        "filter": "mean",
+    }
+
+
+def test_the_suffix_of_the_acquisition_may_be_left_out(scan):
+    scan.with_name("scan.orimap.yaml").write_text("seed: 3\n")
+    assert read_sidecar(scan) == {"seed": 3}
+
+
+def test_none_is_none(scan):
+    assert read_sidecar(scan) == {}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["output", "file", "cluster", "workers", "worker_memory", "profile", "restart", "orchestrate"],
+)
+def test_a_side_car_does_not_say_where_or_by_whom(scan, name):
+    scan.with_name("scan.orimap.yaml").write_text(f"{name}: /etc\n")
+    with pytest.raises(InputError, match=rf"{name} in scan\.orimap\.yaml"):
+        read_sidecar(scan)
+
+
+@pytest.mark.parametrize("line", ["k: 12:1", "grains: 3", "regularity: .inf", "bin: 0"])
+def test_what_is_wrong_in_it_names_the_side_car(scan, line):
+    scan.with_name("scan.orimap.yaml").write_text(line)
+    with pytest.raises(InputError, match=r"scan\.orimap\.yaml: --"):
+        read_sidecar(scan)
+
+
+def test_a_mask_lies_beside_the_acquisition(scan, tmp_path):
+    scan.with_name("scan.orimap.yaml").write_text("mask: mask.npy\n")
+    assert read_sidecar(scan) == {"mask": tmp_path / "mask.npy"}
+
+
+def test_a_mask_elsewhere_is_refused(scan):
+    scan.with_name("scan.orimap.yaml").write_text("mask: ../mask.npy\n")
+    with pytest.raises(InputError, match="under"):
+        read_sidecar(scan)
+
+
+def test_a_side_car_that_is_a_link_out_is_refused(tmp_path):
+    inside = tmp_path / "watched"
+    inside.mkdir()
+    (tmp_path / "elsewhere.yaml").write_text("seed: 1\n")
+    (inside / "scan.orimap.yaml").symlink_to(tmp_path / "elsewhere.yaml")
+    with pytest.raises(InputError, match="which leads to"):
+        read_sidecar(inside / "scan.mib")

@@ -1,0 +1,101 @@
+import pytest
+
+from orimap.tasks.acquire.formats.calibration import (
+    Axis,
+    detector_calibration,
+    electron_wavelength,
+    plain_unit,
+    scan_calibration,
+)
+
+
+def both(scale, units):
+    return Axis("y", 4, scale, units), Axis("x", 5, scale, units)
+
+
+@pytest.mark.parametrize(
+    ("energy_kev", "wavelength"),
+    [(80, 0.041757), (100, 0.037014), (200, 0.025079), (300, 0.019687)],
+)
+def test_electron_wavelengths_are_those_of_the_textbooks(energy_kev, wavelength):
+    # Williams & Carter, Transmission Electron Microscopy, table 1.2 (in Å here).
+    assert electron_wavelength(energy_kev) == pytest.approx(wavelength, abs=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("$A^{-1}$", "1/Å"), ("1 / nm", "1/nm"), ("1/Å", "1/Å"), ("Å^-1", "1/Å"), ("nm⁻¹", "1/nm"),
+        ("A", "Å"), (r"$\AA^{-1}$", "1/Å"), ("um", "µm"), ("μm", "µm"), ("<undefined>", ""),
+        (None, ""), ("", ""), ("1", ""), ("px", ""), ("cm", "cm"), (b"nm", "nm"),
+    ],
+)  # fmt: skip
+def test_one_unit_has_one_spelling(text, unit):
+    assert plain_unit(text) == unit
+
+
+@pytest.mark.parametrize(
+    ("scale", "units", "step_nm"), [(2, "nm", 2), (20, "Å", 2), (0.002, "µm", 2), (2e-9, "m", 2)]
+)
+def test_scan_steps_become_nanometres(scale, units, step_nm):
+    found = scan_calibration(*both(scale, units))
+    assert found.step == pytest.approx((step_nm, step_nm))
+    assert (found.units, found.notes) == ("nm", ())
+
+
+@pytest.mark.parametrize(
+    ("scale", "units"), [(0.1, "1 / nm"), (0.01, "$A^{-1}$"), (1e8, "1/m"), (100, "1/µm")]
+)
+def test_detector_steps_become_inverse_angstroms(scale, units):
+    found = detector_calibration(*both(scale, units))
+    assert found.step == pytest.approx((0.01, 0.01))
+    assert (found.units, found.notes) == ("1/Å", ())
+
+
+def test_angles_need_the_beam_energy():
+    # 1 mrad at 200 keV: 0.001 / 0.025079 Å
+    found = detector_calibration(*both(1, "mrad"), 200)
+    assert found.step == pytest.approx((0.039874, 0.039874), rel=1e-4)
+    without = detector_calibration(*both(1, "mrad"), None)
+    assert without.units == "px"
+    assert "beam energy" in without.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("scale", "units", "word"),
+    [
+        (0.016, "cm", "not a reciprocal length"),
+        (1.7e17, "nm", "not a reciprocal length"),
+        (1.7e17, "1/nm", "cannot be right"),
+        (float("nan"), "1/nm", "nan"),
+        (0, "1/nm", "0.0"),
+    ],
+)
+def test_a_detector_calibration_without_sense_is_dropped_and_named(scale, units, word):
+    found = detector_calibration(*both(scale, units))
+    assert (found.step, found.units) == ((1.0, 1.0), "px")
+    assert word in found.notes[0]
+
+
+def test_a_negative_step_is_repaired_and_named():
+    found = scan_calibration(Axis("y", 5, -1.87, "nm"), Axis("x", 5, 1.87, "nm"))
+    assert found.step == (1.87, 1.87)
+    assert "axis y: negative step" in found.notes[0]
+
+
+def test_one_bad_axis_drops_both():
+    found = scan_calibration(Axis("y", 5, 1.0, ""), Axis("x", 5, 1.87, "nm"))
+    assert (found.step, found.units) == ((1.0, 1.0), "px")
+    very_unequal = scan_calibration(Axis("y", 5, 100.0, "nm"), Axis("x", 5, 1.0, "nm"))
+    assert "differ 100-fold" in very_unequal.notes[0]
+
+
+def test_pixels_of_unequal_sides_are_kept_and_named():
+    found = scan_calibration(Axis("y", 5, 2.0, "nm"), Axis("x", 5, 1.0, "nm"))
+    assert found.step == (2.0, 1.0)
+    assert "differ between y (2) and x (1)" in found.notes[0]
+
+
+def test_no_units_at_all_mean_pixels():
+    found = detector_calibration(*both(1.0, ""))
+    assert (found.step, found.units) == ((1.0, 1.0), "px")

@@ -1,0 +1,248 @@
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+from google_crc32c import value as crc32c
+
+from orimap.tasks.acquire.acquisition import open_acquisition
+from orimap.tasks.acquire.ingest import ingest, reduction
+from orimap.tasks.acquire.ingest.ingest import ingest_acquisition
+from orimap.tasks.errors import InputError
+from orimap.tasks.store import run_folder
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """Save an array as an acquisition and open it."""
+
+    def save(scan):
+        np.save(tmp_path / "scan.npy", scan)
+        return open_acquisition(tmp_path / "scan.npy")
+
+    return save
+
+
+def stored(store):
+    return run_folder.open_group(store, "raw")["pattern_intensity"].load()
+
+
+# One pattern, two patterns, a row and a half, two rows, everything.
+@pytest.mark.parametrize("chunk_bytes", [1, 200, 700, 900, 10**6])
+def test_everything_arrives_whatever_the_chunks(client, opened, tmp_path, small_scan, chunk_bytes):
+    store = tmp_path / "patterns.zarr"
+    steps = []
+    ds = ingest_acquisition(
+        client, opened(small_scan), store, "m", chunk_bytes=chunk_bytes,
+        progress=lambda done, total: steps.append((done, total)),
+    )  # fmt: skip
+    raw = stored(store)
+    np.testing.assert_array_equal(raw, small_scan)
+    assert raw.dims == ("scan_y", "scan_x", "detector_y", "detector_x")
+    assert (raw.dtype, raw.attrs["units"]) == (np.dtype("u2"), "electron")
+    assert run_folder.complete_mark(store, "raw") == "m"
+    assert steps[-1] == (ds.sizes["block"],) * 2
+    total = small_scan.sum(axis=(2, 3))
+    np.testing.assert_array_equal(ds["scan_total_intensity"], total)
+    np.testing.assert_allclose(ds["detector_mean"], small_scan.mean(axis=(0, 1)), rtol=1e-6)
+    np.testing.assert_array_equal(ds["detector_maximum"], small_scan.max(axis=(0, 1)))
+    assert ds.attrs["zero_fraction"] == np.mean(small_scan == 0)
+    assert ds.attrs["mean_intensity"] == pytest.approx(small_scan.mean())
+    assert ds["block_patterns"].sum() == 20
+    for corner, checksum in zip(
+        ds["block_corner"].values, ds["block_checksum"].values, strict=True
+    ):
+        y0, y1, x0, x1 = corner
+        assert crc32c(small_scan[y0:y1, x0:x1].tobytes()) == checksum
+
+
+def test_fano_factors_are_those_of_neighbours_in_a_row(client, opened, tmp_path, small_scan):
+    ds = ingest_acquisition(client, opened(small_scan), tmp_path / "p.zarr", "m")
+    a, b = small_scan[:, :-1].astype(float), small_scan[:, 1:].astype(float)
+    expected = ((a - b) ** 2).sum(axis=(0, 1)) / (a + b).sum(axis=(0, 1))
+    np.testing.assert_allclose(ds["detector_fano"], expected, rtol=1e-6)
+
+
+def test_a_column_of_patterns_has_neighbours_too(client, opened, tmp_path, small_scan):
+    column = small_scan.reshape(20, 1, 6, 7)
+    ds = ingest_acquisition(client, opened(column), tmp_path / "p.zarr", "m")
+    a, b = column[:-1].astype(float), column[1:].astype(float)
+    expected = ((a - b) ** 2).sum(axis=(0, 1)) / (a + b).sum(axis=(0, 1))
+    np.testing.assert_allclose(ds["detector_fano"], expected, rtol=1e-6)
+
+
+def test_the_virtual_bright_field_is_the_sum_within_the_disc(client, opened, tmp_path):
+    rng = np.random.default_rng(0)
+    y, x = np.ogrid[:32, :33]
+    beam = 50 * np.exp(-((y - 15) ** 2 + (x - 17) ** 2) / 4)
+    scan = rng.poisson(beam * rng.uniform(0.5, 1, (4, 5, 1, 1))).astype(np.uint16)
+    ds = ingest_acquisition(client, opened(scan), tmp_path / "p.zarr", "m", chunk_bytes=5000)
+    (cy, cx), radius = ds.attrs["beam_centre"], ds.attrs["beam_radius_px"]
+    assert (cy, cx) == pytest.approx((15, 17), abs=0.3)
+    inside = (y - cy) ** 2 + (x - cx) ** 2 <= radius**2
+    np.testing.assert_array_equal(ds["scan_virtual_bright_field"], scan[..., inside].sum(axis=-1))
+
+
+def test_regions_bins_and_masks(client, opened, tmp_path, small_scan):
+    mask = np.zeros((6, 7), np.uint8)
+    mask[2, 3] = 1
+    np.save(tmp_path / "mask.npy", mask)
+    store = tmp_path / "p.zarr"
+    ds = ingest_acquisition(
+        client, opened(small_scan), store, "m", roi=(1, 4, 0, 3), crop=(1, 6, 1, 6), bin=2,
+        mask=tmp_path / "mask.npy", chunk_bytes=60,
+    )  # fmt: skip
+    cut = small_scan[1:4, 0:3, 1:5, 1:5].reshape(3, 3, 2, 2, 2, 2).sum(axis=(3, 5))
+    raw = stored(store)
+    np.testing.assert_array_equal(raw, cut)
+    assert raw.dtype == np.uint32  # four times 65535 is more than 16 bits
+    # Row 2 of the file is row 1 after the crop, and in the first binned row.
+    np.testing.assert_array_equal(ds["detector_mask"], [[0, 4], [0, 0]])
+    np.testing.assert_array_equal(
+        ds["scan_total_intensity"], cut.sum(axis=(2, 3)) - cut[:, :, 0, 1]
+    )
+    np.testing.assert_array_equal(raw["scan_y"], [1, 2, 3])
+    # Pixels 1 and 2 of six, whose middle is pixel 3: the first bin lies at 1.5 - 3.
+    np.testing.assert_array_equal(raw["detector_y"], [-1.5, 0.5])
+    notes = " ".join(ds.attrs["notes"])
+    assert "rows 1:4" in notes
+    assert "1 rows and 1 columns left over" in notes
+
+
+def test_values_that_are_no_intensities_are_kept_and_counted(client, opened, tmp_path):
+    scan = np.ones((4, 5, 6, 7), np.float64)
+    scan[0, 0, 1, 2], scan[1, 1, 1, 2], scan[2, 2, 3, 3] = np.nan, np.inf, -4
+    store = tmp_path / "p.zarr"
+    ds = ingest_acquisition(client, opened(scan), store, "m", chunk_bytes=400)
+    np.testing.assert_array_equal(stored(store), scan.astype(np.float32))
+    assert ds["detector_not_finite"].values[1, 2] == 2
+    assert (ds.attrs["n_not_finite"], ds.attrs["n_negative"]) == (2, 1)
+    assert ds["detector_negative"].values[3, 3] == 1
+    assert ds["scan_total_intensity"].values[2, 2] == 41
+    assert not ds.attrs["counts_like"]
+
+
+def test_a_pixel_that_is_mostly_not_finite_is_masked(client, opened, tmp_path):
+    scan = np.ones((4, 5, 6, 7), np.float32)
+    scan[:, 1:, 2, 2] = np.nan
+    ds = ingest_acquisition(client, opened(scan), tmp_path / "p.zarr", "m")
+    assert ds["detector_mask"].values[2, 2] == 8
+
+
+def test_saturation_is_counted_across_blocks(client, opened, tmp_path, small_scan):
+    scan = small_scan.copy()
+    scan[0, 0, 3, 3], scan[3, 4, 3, 3], scan[3, 3, 2, 2] = 65535, 65535, 65534
+    ds = ingest_acquisition(client, opened(scan), tmp_path / "p.zarr", "m", chunk_bytes=100)
+    assert ds.attrs["saturation_value"] == 65535
+    assert ds.attrs["n_saturated"] == ds["detector_saturated"].values[3, 3] == 2
+
+
+def test_hot_pixels_are_left_out_of_the_total(client, opened, tmp_path):
+    rng = np.random.default_rng(0)
+    scan = rng.poisson(1.0, (6, 7, 20, 21)).astype(np.uint16)
+    scan[:, :, 2, 3] = 400
+    ds = ingest_acquisition(client, opened(scan), tmp_path / "p.zarr", "m", chunk_bytes=9000)
+    assert (ds.attrs["n_hot"], ds["detector_mask"].values[2, 3]) == (1, 1)
+    np.testing.assert_array_equal(ds["scan_total_intensity"], scan.sum(axis=(2, 3)) - 400)
+    assert ds.attrs["counts_like"]
+
+
+def test_the_kind_of_number_that_is_stored():
+    kinds = {"?": "u1", "u1": "u1", ">u2": "u2", "i2": "i2", "u4": "u4", "i8": "i4", "f8": "f4"}
+    for source, kept in kinds.items():
+        assert reduction.stored_dtype(np.dtype(source)) == np.dtype(kept)
+    binned = {"?": "u1", "u1": "u2", "u2": "u4", "i2": "i4", "u4": "u4", "f4": "f4"}
+    for source, kept in binned.items():
+        assert reduction.stored_dtype(np.dtype(source), 4) == np.dtype(kept)
+
+
+def test_integers_that_do_not_fit_are_refused_and_leave_nothing_complete(client, opened, tmp_path):
+    scan = np.ones((4, 5, 6, 7), np.int64)
+    store = tmp_path / "p.zarr"
+    ingest_acquisition(client, opened(scan), store, "m")
+    assert stored(store).dtype == np.int32
+    scan[3, 3, 3, 3] = 2**40
+    with pytest.raises(InputError, match="1,099,511,627,776"):
+        ingest_acquisition(client, opened(scan), store, "m")
+    assert run_folder.complete_mark(store, "raw") is None
+
+
+@pytest.mark.parametrize("broken", ["pattern_intensity", "entry_pixel", "entry_value"])
+def test_a_chunk_that_reads_back_differently_is_an_error(
+    opened, tmp_path, small_scan, monkeypatch, broken
+):
+    store = tmp_path / "p.zarr"
+    write = zarr.Array.__setitem__
+
+    class Here:
+        """Run what a cluster would, in this process."""
+
+        def submit(self, work, *arguments, **_):
+            return work(*arguments)
+
+    def map_here(_client, work, blocks, plan, **_):
+        return (work(block, plan) for block in blocks)
+
+    def write_something_else(array, place, values):
+        other = array.store_path.store.root.name == broken
+        write(array, place, values + 1 if other else values)
+
+    monkeypatch.setattr(ingest, "map_blocks", map_here)
+    monkeypatch.setattr(zarr.Array, "__setitem__", write_something_else)
+    mostly_zero = np.where(small_scan > 5, small_scan, 0)
+    with pytest.raises(OSError, match="reads back differently"):
+        ingest_acquisition(Here(), opened(mostly_zero), store, "m")
+    assert run_folder.complete_mark(store, "raw") is None
+
+
+# Blocks at the edges of the scan fill their chunks only in part.
+@pytest.mark.parametrize("dtype", ["u1", "u2", "i2", "u4", "f4"])
+@pytest.mark.parametrize("chunk_bytes", [500, 1500, 10**6])
+def test_mostly_zero_or_not_the_findings_are_the_same(
+    client, opened, tmp_path, monkeypatch, dtype, chunk_bytes
+):
+    rng = np.random.default_rng(0)
+    scan = rng.integers(-3 if np.dtype(dtype).kind in "if" else 0, 9, (5, 7, 16, 17))
+    scan = np.where(rng.random(scan.shape) < 0.1, scan, 0).astype(dtype)
+    found = {}
+    for below in (0, 0.25):
+        monkeypatch.setattr(ingest, "SPARSE_BELOW", below)
+        store = tmp_path / f"{below}.zarr"
+        acquisition = opened(scan)
+        found[below] = ingest_acquisition(client, acquisition, store, "m", chunk_bytes=chunk_bytes)
+        np.testing.assert_array_equal(stored(store), scan)
+        assert (store / "sparse").exists() == (below > 0 and dtype != "f4")
+    assert found[0.25].attrs == found[0].attrs
+    xr.testing.assert_identical(found[0.25], found[0])
+
+
+@pytest.mark.parametrize("options", [{"roi": (0, 5, 0, 5)}, {"crop": (3, 3, 0, 2)}, {"bin": 4}])
+def test_regions_that_do_not_fit_are_refused(client, opened, tmp_path, small_scan, options):
+    with pytest.raises(InputError):
+        ingest_acquisition(client, opened(small_scan), tmp_path / "p.zarr", "m", **options)
+
+
+def test_masks_that_do_not_fit_are_refused(client, opened, tmp_path, small_scan):
+    np.save(tmp_path / "mask.npy", np.zeros((5, 5)))
+    with pytest.raises(InputError, match="5×5"):
+        ingest_acquisition(
+            client, opened(small_scan), tmp_path / "p.zarr", "m", mask=tmp_path / "mask.npy"
+        )
+
+
+def test_patterns_of_nothing_but_zeros_are_written_too(client, opened, tmp_path, small_scan):
+    store = tmp_path / "p.zarr"
+    ds = ingest_acquisition(client, opened(small_scan * 0), store, "m", chunk_bytes=200)
+    assert zarr.open_array(store, path="raw/pattern_intensity").nchunks_initialized == 10
+    assert ds.attrs["zero_fraction"] == 1
+    assert ds.attrs["mean_intensity"] == 0
+
+
+def test_microscope_files_arrive_whole(client, shared_data, tmp_path):
+    acquisition = open_acquisition(shared_data / "formats" / "sped_2x3.blo")
+    store = tmp_path / "p.zarr"
+    ds = ingest_acquisition(client, acquisition, store, "m", chunk_bytes=50_000)
+    raw = stored(store)
+    np.testing.assert_array_equal(raw, acquisition.read(slice(None), slice(None)))
+    assert raw.attrs["units"] == "grey level"
+    assert not ds.attrs["counts_like"]
+    assert ds.attrs["saturation_value"] == 255

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+from orimap.tasks.decide.choose_k import STRATEGIES, choose_k
+from orimap.tasks.errors import InputError
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("first", [1, 5, 15])
+@pytest.mark.parametrize("counts", [True, False])
+def test_a_single_k_is_chosen_by_every_strategy(make_evidence, strategy, first, counts):
+    found = make_evidence([min(first, 3)], [] if counts else None, first=first)
+    decision = choose_k(found, strategy)
+    assert decision.fitted_k == first
+    assert decision.reasons
+    assert decision.confidence in ("high", "moderate", "low")
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("first", [1, 4, 13])
+def test_every_strategy_chooses_among_what_was_fitted(make_evidence, strategy, first):
+    found = make_evidence(np.arange(first, first + 8), [50, 30, 1, 0.2, 0.1, 0.1, 0.1], first=first)
+    assert first <= choose_k(found, strategy).fitted_k <= first + 7
+
+
+SETTLED = [1, 2, 3, 4, 4, 4, 4]
+
+
+def test_a_forced_number_keeps_what_the_evidence_says(make_evidence):
+    found = make_evidence(SETTLED, [50, 30, 10, -0.1, -0.2, -0.1], redundancy=SETTLED)
+    decision = choose_k(found, "evidence", forced=2)
+    assert (decision.strategy, decision.fitted_k) == ("forced", 2)
+    assert decision.runner_up == 4
+    assert decision.confidence == "low"
+    assert "the evidence speaks for 4" in decision.reasons[0]
+    by_evidence = choose_k(found, "evidence")
+    assert decision.reasons[1:] == by_evidence.reasons
+    assert choose_k(found, "evidence", forced=4).confidence == by_evidence.confidence == "high"
+
+
+def test_a_forced_number_must_have_been_fitted(make_evidence):
+    with pytest.raises(InputError, match="--decided-k 9"):
+        choose_k(make_evidence([1, 2, 3]), "evidence", forced=9)
+
+
+def test_an_unknown_strategy_is_named_with_those_there_are(make_evidence):
+    with pytest.raises(InputError, match="evidence, knee, elbow, silhouette, published"):
+        choose_k(make_evidence([1, 2, 3]), "coin")

@@ -1,0 +1,217 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from orimap.tasks.decide.candidates import PLATEAU, settled_candidates
+from orimap.tasks.decide.components.merge import Merged
+from orimap.tasks.decide.evidence.spectrum import BiWhitened
+from orimap.tasks.decide.reasons import (
+    CROSS_VALIDATION,
+    HELD_OUT,
+    REDUNDANCY,
+    merging_sentence,
+    reasons_of,
+)
+
+HELD = [1, 2, 3, 4, 4, 4, 4, 4]
+
+
+def reasons(found, number, votes=None, confidence="high", other=None):
+    """What is said of a number, and of a runner-up."""
+    by_number = {c.distinct: c for c in settled_candidates(found)}
+    return reasons_of(
+        found, by_number[number], votes or {}, confidence, by_number[other] if other else None
+    )
+
+
+def starting(sentences, start):
+    """The one sentence that starts so."""
+    (sentence,) = [s for s in sentences if s.startswith(start)]
+    return sentence
+
+
+def test_it_begins_with_where_the_number_settles(make_evidence):
+    said = reasons(make_evidence(HELD), 4)
+    assert said[0] == (
+        "The number of distinct patterns settles at 4: all 5 fits with 4 to 8 components hold it."
+    )
+    said = reasons(make_evidence([1, 2, 3, 3, 4, 3, 3]), 3)
+    assert said[0] == (
+        "The number of distinct patterns settles at 3: 4 of the 5 fits with 3 to 7 components "
+        "hold it."
+    )
+
+
+@pytest.mark.parametrize(("number", "word"), [(1, "pattern"), (3, "patterns")])
+def test_a_number_that_only_the_largest_fit_holds_settles_nowhere(make_evidence, number, word):
+    said = reasons(make_evidence([number], first=number), number)
+    assert said[0] == (
+        f"The fit with {number} component{'s' if number > 1 else ''}, the largest, holds {number} "
+        f"distinct {word}."
+    )
+
+
+def merged_into(make_evidence, member, background, *, moved=0, faded=0, reflections=True):
+    """The sentence on one fit whose components were merged so."""
+    k = len(member)
+    found = make_evidence([1], first=k)
+    merged = Merged(
+        np.array(member), np.eye(k), np.ones(k), reflections, np.array(background), moved, faded
+    )
+    components = [dataclasses.replace(found.components[0], merged=merged)]
+    return merging_sentence(dataclasses.replace(found, components=components), 0)
+
+
+def test_what_became_of_every_component_is_counted(make_evidence):
+    # One background, two left over, two distinct patterns; five joined: two moved, one faded.
+    member = [-1, -1, -1, 0, 0, 0, 1, 1, 1, 1]
+    said = merged_into(make_evidence, member, [True] + 9 * [False], moved=2, faded=1)
+    assert said == (
+        "The fit used has 10 components: 1 is background, 2 are left-over noise or mixtures, "
+        "1 shows a grain that bends, 2 show patterns that drift, 2 repeat others; "
+        "2 distinct patterns."
+    )
+
+
+def test_one_of_each_is_said_in_the_singular(make_evidence):
+    member = [-1, -1, -1, 0, 0, 0, 0]
+    said = merged_into(make_evidence, member, [True, True] + 5 * [False], moved=1, faded=1)
+    assert said == (
+        "The fit used has 7 components: 2 are background, 1 is left-over noise or a mixture, "
+        "1 shows a grain that bends, 1 shows a pattern that drifts, 1 repeats another; "
+        "1 distinct pattern."
+    )
+    assert merged_into(make_evidence, [0], [False]) == (
+        "The fit used has 1 component: 1 distinct pattern."
+    )
+    bent = merged_into(make_evidence, [0, 0, 0], 3 * [False], faded=2)
+    assert "2 show grains that bend;" in bent
+
+
+def test_a_fit_without_reflections_is_said_to_be_one(make_evidence):
+    said = merged_into(make_evidence, [0, 1], 2 * [False], reflections=False)
+    assert said == (
+        "The fit used has 2 components, none with reflections, so that background could not be "
+        "told apart: 2 distinct patterns."
+    )
+
+
+def held_out(found, number, vote):
+    name = HELD_OUT if found.deviance is not None else CROSS_VALIDATION
+    return [
+        s
+        for s in reasons(found, number, {name: vote})
+        if s.startswith(("Held-out", "Cross-val")) or " beyond " in s
+    ]
+
+
+def test_held_out_counts_say_how_clear_their_vote_is(make_evidence):
+    found = make_evidence(HELD, [50, 30, 10, 0.1, 0.2, -0.1, 0.1], spread=0.0)
+    assert held_out(found, 4, 4) == [
+        "Held-out counts speak for 4 patterns; component 4 lowers the deviance by 20 % of the "
+        "largest step, further ones by at most 0.4 %."
+    ]
+
+
+def test_cross_validation_speaks_for_itself(make_evidence):
+    found = make_evidence([1, 2, 2, 2], [50, -1, -1], counts=False)
+    assert held_out(found, 2, 2) == [
+        "Cross-validation speaks for 2 patterns; component 2 lowers the error by 100 % of the "
+        "largest step, further ones by at most 0 %."
+    ]
+
+
+def test_clear_drops_beyond_are_said_to_be_bending_or_drift(make_evidence):
+    one = held_out(make_evidence([1, 2, 2, 2], [50, 10, -1]), 2, 2)
+    assert one[1] == (
+        "1 component beyond lowers the deviance clearly without being a new pattern: grains bend, "
+        "or patterns drift over the scan."
+    )
+    single = held_out(make_evidence([1, 1, 1, 1], [50, 10, -1], counts=False), 1, 1)
+    assert single == [
+        "Cross-validation speaks for 1 pattern.",
+        "2 components beyond lower the error clearly without being a new pattern: grains bend, or "
+        "patterns drift over the scan.",
+    ]
+
+
+def test_a_number_that_raises_the_deviance_lowers_it_by_nothing(make_evidence):
+    found = make_evidence(HELD, [50, 30, -10, -20, -5, -5, -5])
+    assert "component 4 lowers the deviance by 0 % of" in held_out(found, 4, 3)[0]
+
+
+def test_held_out_counts_that_nothing_predicts_better_say_so(make_evidence):
+    assert held_out(make_evidence([1, 1, 1], [-0.5, -0.3]), 1, 1) == [
+        "Held-out counts: no further component predicts what the fits did not see any better."
+    ]
+    assert held_out(make_evidence(HELD), 4, None) == []
+
+
+def test_the_other_evidence_is_said_where_it_is_known(make_evidence):
+    values = np.array([100.0, 8, 8, 2, 2])
+    found = make_evidence(
+        HELD,
+        redundancy=HELD,
+        spectrum=BiWhitened(5, values, 1.0, False, 400, 100),
+        stability={4: 0.912, 3: 0.35},
+    )
+    said = reasons(found, 4, {REDUNDANCY: 4})
+    assert starting(said, "Spectrum") == (
+        "Spectrum of the counts: 5 directions stand out from counting noise; the largest step "
+        "down, by a factor of 4, comes after 3."
+    )
+    assert starting(said, "Redundancy").endswith("most fits hold 4.")
+    assert starting(said, "Stability").endswith("is 0.35 at k = 3, 0.91 at k = 4.")
+    capped = dataclasses.replace(found, spectrum=BiWhitened(5, values, 1.0, True, 400, 100))
+    assert ": at least 5 directions" in starting(reasons(capped, 4), "Spectrum")
+    bare = reasons(make_evidence(HELD), 4)
+    assert not any(s.startswith(("Spectrum", "Redundancy", "Stability")) for s in bare)
+    # A single direction has no step down.
+    single = BiWhitened(1, np.array([9.0, 0.5]), 1.0, False, 400, 100)
+    assert not any(
+        s.startswith("Spectrum") for s in reasons(make_evidence([1], spectrum=single), 1)
+    )
+
+
+def test_what_the_data_did_not_allow_is_named_with_its_reason(make_evidence):
+    skipped = {"spectrum": "it needs raw counts", "held-out counts": "the values are not counts"}
+    said = reasons(make_evidence(HELD, skipped=skipped), 4)
+    assert "Spectrum was left out: it needs raw counts." in said
+    assert "Held-out counts were left out: the values are not counts." in said
+
+
+def test_the_runner_up_and_what_would_settle_it_are_said_unless_all_is_clear(make_evidence):
+    found = make_evidence([1, 1, 1, 2, 2, 2, 2, 2])
+    doubt = reasons(found, 2, confidence="moderate", other=1)[-1]
+    assert doubt == (
+        "Runner-up: 1 distinct pattern (--decided-k 1 shows it). It would be settled by more "
+        "electrons a pattern, or summing detector pixels (--bin 2)."
+    )
+    assert not any("Runner-up" in s for s in reasons(found, 2, other=1))
+    low = reasons(found, 1, confidence="low", other=2)[-1]
+    assert low.startswith("Runner-up: 2 distinct patterns (--decided-k 4 shows them).")
+
+
+def test_near_the_end_of_the_range_more_components_would_settle_it(make_evidence):
+    held = list(range(1, 9 - PLATEAU + 1)) + [9 - PLATEAU + 1] * (PLATEAU - 1)
+    found = make_evidence(held)
+    settling = "settled by fits with more than 8 components (--k)."
+    near = reasons(found, held[-1], confidence="low", other=1)[-1]
+    assert near.endswith(settling)
+    assert not reasons(found, 2, confidence="low", other=1)[-1].endswith(settling)
+
+
+def test_a_single_number_is_doubted_by_a_wider_range(make_evidence):
+    said = reasons(make_evidence([2, 2, 2], first=2), 2, confidence="low")[-1]
+    assert said == (
+        "No other number came into question; a wider range of k (now 2 to 4) would confirm or "
+        "refute it."
+    )
+
+
+def test_where_grains_bend_the_borders_would_settle_it(make_evidence):
+    found = make_evidence([1, 2, 3, 3, 3, 4, 4, 4], [50, 30, 9, 8, 8, 7, 6])
+    doubt = reasons(found, 3, {HELD_OUT: 4}, confidence="low", other=4)[-1]
+    assert "the borders on the map" in doubt
+    assert "--bin" not in doubt

@@ -1,0 +1,217 @@
+import numpy as np
+import pytest
+
+from orimap.tasks.decide.candidates import LEAST_DROP_SHARE, PLATEAU, leading_candidates
+from orimap.tasks.decide.evidence.spectrum import BiWhitened
+from orimap.tasks.decide.reasons import (
+    CROSS_VALIDATION,
+    DISTINCT,
+    HELD_OUT,
+    KNEE,
+    REDUNDANCY,
+    SPECTRUM,
+    STABILITY,
+)
+from orimap.tasks.decide.weigh_evidence import SETTLED_SHARE, WEIGHTS, ByEvidence, score_candidates
+
+# From 4 on every fit holds 4 patterns; held-out counts speak for them, or for 2.
+HELD = [1, 2, 3, 4, 4, 4, 4, 4]
+FOR_FOUR, FOR_TWO = [50, 30, 10, 0.1, 0.1, 0.1, 0.1], [50, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]
+# The number goes on growing.
+UNSETTLED = [1, 2, 3, 4, 4, 5, 6, 7]
+
+
+def spectrum(steps_down_after):
+    """Values of which the largest step down comes after so many."""
+    values = np.array([100.0, *[8] * (steps_down_after - 1), 2, 2])
+    return BiWhitened(len(values), values, 1.0, False, 400, 100)
+
+
+def decide(found):
+    return ByEvidence().decide(found)
+
+
+def votes(decision):
+    return {criterion.name: criterion.vote for criterion in decision.criteria}
+
+
+def test_the_plateau_decides(make_evidence):
+    decision = decide(make_evidence(HELD))
+    assert (decision.strategy, decision.fitted_k, decision.settled_k) == ("evidence", 4, 4)
+    assert decision.preference[4] == max(decision.preference.values())
+    assert decision.runner_up in decision.preference
+    assert votes(decision)[DISTINCT] == 4
+
+
+def test_the_fit_that_is_used_has_all_components_that_a_bent_grain_needs(make_evidence):
+    decision = decide(make_evidence(HELD, [50, 30, 10, 9, 8, 0.1, 0.1]))
+    assert (decision.fitted_k, decision.settled_k) == (6, 4)
+    assert any("bend" in reason for reason in decision.reasons)
+
+
+def test_held_out_counts_tip_the_balance_between_numbers_that_settle_alike(make_evidence):
+    held = [1, 2, 2, 2, 3, 3, 3, 4]
+    two = decide(make_evidence(held, [50, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]))
+    three = decide(make_evidence(held, [50, 0.1, 0.1, 30, 0.1, 0.1, 0.1]))
+    assert votes(two)[HELD_OUT] == 2
+    assert votes(three)[HELD_OUT] == 3
+    assert two.preference[2] > three.preference[2]
+    assert three.preference[3] > two.preference[3]
+
+
+def test_every_candidate_is_scored_by_every_criterion(make_evidence):
+    loss = [100, 80, 60, 40, 20, 10, 9.9, 9.8]
+    found = make_evidence(
+        [1, 2, 3, 3, 4, 4, 4, 4],
+        [50, 30, 0.1, 0.1, 0.1, 0.1, 0.1],
+        loss=loss,
+        redundancy=[1, 2, 3, 3, 3, 4, 4, 4],
+        spectrum=spectrum(5),
+        stability={3: 0.6, 5: 0.9},
+    )
+    candidates = [c for c in leading_candidates(found) if c.distinct in (3, 4)]
+    assert [(c.distinct, c.first) for c in candidates] == [(4, 4), (3, 2)]
+    scores = {s.name: s.values for s in score_candidates(found, candidates)}
+    assert scores.keys() == WEIGHTS.keys() - {CROSS_VALIDATION}
+    np.testing.assert_allclose(scores[DISTINCT], [1, 2 / 6 * min(1, 2 / PLATEAU)])
+    np.testing.assert_array_equal(scores[HELD_OUT], [-1, 0])
+    np.testing.assert_array_equal(scores[SPECTRUM], [-1, -2])
+    # Of the four fits from the first with 4 patterns on, and of the six from that with 3.
+    np.testing.assert_allclose(scores[REDUNDANCY], [3 / 4, 3 / 6])
+    np.testing.assert_array_equal(scores[STABILITY], [0.9, 0.6])
+    assert found.interest.knee == 5
+    np.testing.assert_array_equal(scores[KNEE], [-1, -2])
+    assert all(s.larger_is_better for s in score_candidates(found, candidates))
+
+
+def test_missing_evidence_has_no_say(make_evidence):
+    skipped = {SPECTRUM: "it needs raw counts", CROSS_VALIDATION: "the filter shares noise"}
+    # Without a knee, anything held out, or a second number whose stability was looked at.
+    found = make_evidence(HELD, loss=np.ones(8), stability={4: 0.9}, skipped=skipped)
+    scores = {s.name: s.values for s in score_candidates(found, leading_candidates(found))}
+    for name in (CROSS_VALIDATION, SPECTRUM, REDUNDANCY, STABILITY, KNEE):
+        assert np.isnan(scores[name]).any(), name
+    decision = decide(found)
+    assert decision.fitted_k == 4
+    by_name = {c.name: c for c in decision.criteria}
+    assert [name for name, c in by_name.items() if c.used] == [DISTINCT]
+    assert (by_name[SPECTRUM].vote, by_name[SPECTRUM].why) == (None, "it needs raw counts")
+    assert by_name[CROSS_VALIDATION].why == "the filter shares noise"
+    assert by_name[REDUNDANCY].why == "not known"
+    assert HELD_OUT not in by_name
+
+
+def test_what_could_not_be_held_out_is_named_beside_what_took_its_place(make_evidence):
+    found = make_evidence(HELD, FOR_FOUR, counts=False, skipped={HELD_OUT: "no counts"})
+    by_name = {c.name: c for c in decide(found).criteria}
+    assert by_name[CROSS_VALIDATION].used
+    assert by_name[CROSS_VALIDATION].vote == 4
+    held_out = by_name[HELD_OUT]
+    assert (held_out.vote, held_out.used, held_out.why) == (None, False, "no counts")
+
+
+def test_every_criterion_is_named_once_with_vote_and_margin(make_evidence):
+    found = make_evidence(HELD, FOR_FOUR, redundancy=HELD, spectrum=spectrum(7))
+    decision = decide(found)
+    names = [c.name for c in decision.criteria]
+    assert len(set(names)) == len(names)
+    by_name = {c.name: c for c in decision.criteria}
+    # A criterion may speak for a number that no fit came close to.
+    assert 7 not in decision.preference
+    assert by_name[SPECTRUM].vote == 7
+    assert by_name[REDUNDANCY].vote == by_name[HELD_OUT].vote == 4
+    # Five fits of five against one of six, were there no others.
+    second = sorted(c.settled for c in leading_candidates(found))[-2]
+    assert by_name[DISTINCT].margin == pytest.approx(1 - second)
+    assert by_name[HELD_OUT].margin == 1
+
+
+def test_a_single_number_has_no_runner_up(make_evidence):
+    decision = decide(make_evidence([1, 1, 1, 1], [-0.5, -0.3, -0.4]))
+    assert (decision.fitted_k, decision.runner_up) == (1, None)
+    assert list(decision.preference) == [1]
+    assert votes(decision)[DISTINCT] == 1
+    assert decision.drop_threshold == 0
+
+
+def test_the_threshold_of_drops_is_told(make_evidence):
+    threshold = decide(make_evidence(HELD, FOR_FOUR)).drop_threshold
+    assert threshold == pytest.approx(LEAST_DROP_SHARE * 50)
+    assert decide(make_evidence(HELD)).drop_threshold is None
+
+
+def confidence(found):
+    return decide(found).confidence
+
+
+def test_settled_and_confirmed_twice_is_high(make_evidence):
+    assert confidence(make_evidence(HELD, FOR_FOUR, redundancy=HELD)) == "high"
+    assert confidence(make_evidence(HELD, FOR_FOUR, spectrum=spectrum(4))) == "high"
+    assert confidence(make_evidence(HELD, redundancy=HELD, spectrum=spectrum(4))) == "high"
+    assert confidence(make_evidence(HELD, FOR_FOUR, counts=False, redundancy=HELD)) == "high"
+
+
+def test_settled_but_confirmed_once_is_moderate_and_unconfirmed_is_low(make_evidence):
+    assert confidence(make_evidence(HELD, FOR_FOUR)) == "moderate"
+    assert confidence(make_evidence(HELD)) == "low"
+    doubted = make_evidence(HELD, FOR_TWO, redundancy=HELD, spectrum=spectrum(3))
+    assert decide(doubted).settled_k == 4
+    assert confidence(doubted) == "moderate"
+
+
+def test_one_doubt_is_heard_where_the_number_has_settled_poorly(make_evidence):
+    poorly = [1, 2, 3, 4, 4, 4, 5, 4]  # four of five
+    agreed = {"redundancy": HELD, "spectrum": spectrum(4)}
+    assert confidence(make_evidence(poorly, FOR_FOUR, **agreed)) == "high"
+    agreed["spectrum"] = spectrum(3)
+    assert confidence(make_evidence(poorly, FOR_FOUR, **agreed)) == "moderate"
+    assert confidence(make_evidence(HELD, FOR_FOUR, **agreed)) == "high"
+
+
+def test_a_number_that_goes_on_changing_is_moderate_if_confirmed_and_low_if_not(make_evidence):
+    twice = [1, 2, 3, 4, 4, 4, 4, 4]
+    found = make_evidence(UNSETTLED, FOR_FOUR, redundancy=twice, spectrum=spectrum(4))
+    best = decide(found)
+    assert (best.settled_k, best.confidence) == (4, "moderate")
+    assert confidence(make_evidence(UNSETTLED, loss=np.ones(8))) == "low"
+    assert confidence(make_evidence(UNSETTLED, FOR_FOUR, loss=np.ones(8))) == "low"
+
+
+def test_a_number_reached_at_the_end_of_the_range_is_not_high(make_evidence):
+    growing = list(range(1, 9))
+    found = make_evidence(growing, [50, 40, 30, 20, 10, 9, 8], redundancy=growing)
+    assert confidence(found) != "high"
+
+
+def test_a_plateau_needs_enough_fits_and_most_of_them(make_evidence):
+    def of(held):
+        # Everything else speaks for 2.
+        drops = [50] + [0.1] * (len(held) - 2)
+        found = make_evidence(
+            held, drops, first=2, redundancy=[2] * len(held), spectrum=spectrum(2)
+        )
+        decision = decide(found)
+        assert decision.settled_k == 2
+        return decision.confidence
+
+    assert of([2] * PLATEAU) == "high"
+    assert of([2] * (PLATEAU - 1)) == "moderate"
+    most = int(np.ceil(SETTLED_SHARE * 20))
+    others = [3, 4, 5, 6] * 5
+    assert of([2] * most + others[: 20 - most]) == "high"
+    fewer = int(np.ceil(SETTLED_SHARE * 20)) - 1
+    assert of([2] * fewer + others[: 20 - fewer]) == "moderate"
+
+
+def test_metrics_vote_for_the_k_whose_components_are_least_alike(make_evidence):
+    # All grow with k: SSIM is smallest at the first k with a pair, GMSD largest at the last.
+    decision = decide(make_evidence([1, 2, 2, 2, 2], loss=np.ones(5)))
+    by_name = {c.name: c for c in decision.criteria}
+    assert (by_name["SSIM"].vote, by_name["GMSD"].vote) == (2, 5)
+    assert by_name["SSIM"].margin == pytest.approx(0.01)
+    assert not by_name["SSIM"].used
+
+
+def test_one_pair_of_components_has_no_margin(make_evidence):
+    decision = decide(make_evidence([1, 2], loss=[2, 1]))
+    assert {c.name: c.margin for c in decision.criteria}["SSIM"] is None

@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+import zarr
+
+from orimap.tasks.maps.baseline import baseline
+
+
+def write_basis(store, values):
+    zarr.open_group(store, mode="a").create_array("sketch/scan_basis", data=values)
+    return store
+
+
+def test_separate_rays_are_told_apart_whatever_their_length(client, tmp_path):
+    rng = np.random.default_rng(0)
+    label = np.arange(60).reshape(6, 10) // 20
+    rays = np.eye(5)[:3] + 0.01
+    values = rays[label] * rng.uniform(0.2, 5, (6, 10, 1)) + rng.normal(0, 1e-3, (6, 10, 5))
+    ds = baseline(write_basis(tmp_path / "a.zarr", values), label, 3, seed=0)
+    assert ds.attrs["agreement"] == pytest.approx(1)
+    assert len(np.unique(ds["kmeans_label"])) == 3
+    expected = np.linalg.svd(values.reshape(60, 5), compute_uv=False)
+    np.testing.assert_allclose(ds["scree_value"], expected[:4], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("shape", "rank"), [((1, 1), 1), ((2, 2), 1), ((2, 2), 3), ((1, 7), 5)])
+def test_tiny_scans_have_a_baseline_too(client, tmp_path, shape, rank):
+    values = np.random.default_rng(0).random((*shape, rank))
+    ds = baseline(write_basis(tmp_path / "a.zarr", values), np.zeros(shape, int), 1, seed=0)
+    np.testing.assert_array_equal(ds["kmeans_label"], 0)
+    flat = values.reshape(-1, rank)
+    expected = np.linalg.svd(flat, compute_uv=False)[: max(1, rank - 1)]
+    np.testing.assert_allclose(ds["scree_value"], expected, rtol=1e-6)
+
+
+def test_empty_positions_do_no_harm(client, tmp_path):
+    values = np.zeros((3, 4, 2))
+    values[1:, :, 0] = 1
+    ds = baseline(write_basis(tmp_path / "a.zarr", values), np.zeros((3, 4), int), 1, seed=0)
+    assert np.isfinite(ds["scree_value"]).all()

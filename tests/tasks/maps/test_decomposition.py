@@ -1,0 +1,159 @@
+import numpy as np
+import pytest
+
+from orimap.tasks.errors import InputError
+from orimap.tasks.factorise import stored_fits
+from orimap.tasks.maps.clusters import overlap_dataset
+from orimap.tasks.maps.decomposition import (
+    along_line,
+    decompose,
+    line_through,
+    source_attrs,
+    strongest_overlap,
+)
+from orimap.tasks.maps.maps import map_clusters
+from orimap.tasks.maps.uncertainty import CountingNoise
+from orimap.tasks.patterns.source import PatternSource
+from orimap.tasks.store import variables
+from orimap.tasks.store.run_folder import write_group
+
+SCAN, DETECTOR = (9, 12), (6, 7)
+MEMBERS = np.array([0, 1, -1, 0])
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run of two clusters (one of two components, in two places) and a background."""
+    import zarr
+
+    rng = np.random.default_rng(0)
+    images = rng.random((4, *DETECTOR))
+    valid = np.ones(DETECTOR, bool)
+    valid[2, 3] = False
+    images *= valid
+    images /= images.sum(axis=(1, 2), keepdims=True)
+    weights = np.zeros((*SCAN, 4))
+    weights[:, :4, 0] = weights[:, 8:, 3] = 300
+    weights[:, 4:8, 1] = 500
+    weights[..., 2] = 40
+    weights[4, 4] = [150, 250, 40, 20]
+    counts = rng.poisson(np.tensordot(weights, images, axes=1)).astype(np.uint16)
+    counts[..., 2, 3] = 999  # a hot pixel
+    group = zarr.open_group(tmp_path / "patterns.zarr", path="raw", mode="w")
+    group.create_array(
+        "pattern_intensity",
+        data=counts,
+        chunks=(4, 5, *DETECTOR),
+        dimension_names=variables.pattern_intensity.dims,
+    )
+    source = PatternSource.open(tmp_path / "patterns.zarr", "raw")
+    noise = CountingNoise.of(images[:, valid], np.ones(valid.sum()))
+    maps = map_clusters(weights, MEMBERS, noise=noise, split=True)
+    v, store = variables, tmp_path / "analysis.zarr"
+    groups = {
+        stored_fits.fit_group(4): v.dataset({v.component_pattern: images, v.scan_weight: weights}),
+        "sketch": v.dataset({v.detector_valid: valid}),
+        "decision": v.dataset({}, fitted_k=4),
+        "overlap": overlap_dataset(maps),
+        "clusters": v.dataset(
+            {
+                v.cluster_label: maps.label,
+                v.component_cluster: maps.component_cluster,
+                v.cluster_parent: maps.parent,
+                v.cluster_share: maps.share,
+                v.cluster_share_error: maps.share_error,
+            },
+            **source_attrs(source),
+        ),
+    }
+    for name, ds in groups.items():
+        write_group(store, name, ds, "m")
+    return tmp_path, images, weights, np.where(valid, counts, 0), maps
+
+
+@pytest.mark.parametrize("position", [(4, 4), (0, 0), (8, 11), (3, 6)])
+def test_a_pattern_is_the_sum_of_its_parts_and_the_residual(run, position):
+    folder, images, weights, counts, _ = run
+    ds = decompose(folder, position)
+    np.testing.assert_array_equal(ds["decomposed_pattern"], counts[position])
+    total = ds["decomposed_contribution"].sum("cluster") + ds["decomposed_background"]
+    np.testing.assert_allclose(
+        total + ds["decomposed_residual"], ds["decomposed_pattern"], atol=1e-3
+    )
+    np.testing.assert_allclose(
+        total, np.tensordot(weights[position], images, axes=1), rtol=1e-5, atol=1e-6
+    )
+    np.testing.assert_allclose(ds["decomposed_background"].sum(), 40, rtol=1e-5)
+
+
+def test_contributions_shares_and_errors_are_those_of_the_clusters(run):
+    folder, images, _, _, maps = run
+    ds = decompose(folder, (4, 4))
+    # Cluster 0 and its piece 2 have the same components: the nearer one has the share here.
+    np.testing.assert_allclose(
+        ds["decomposed_contribution"][0], 150 * images[0] + 20 * images[3], rtol=1e-5
+    )
+    np.testing.assert_allclose(ds["decomposed_intensity"], [170, 250, 0], rtol=1e-5)
+    np.testing.assert_allclose(ds["decomposed_share"], [170 / 300, 0.5, 0], rtol=1e-5)
+    np.testing.assert_array_equal(ds["decomposed_share_error"], maps.share_error[4, 4])
+    assert (ds.attrs["position"], ds.attrs["label"], ds.attrs["second_label"]) == ([4, 4], 0, 1)
+    assert ds.attrs["overlap_ratio"] == pytest.approx(0.5 / (170 / 300))
+    right = decompose(folder, (0, 11))
+    np.testing.assert_allclose(right["decomposed_intensity"], [0, 0, 300], rtol=1e-5)
+    for name, array in ds.data_vars.items():
+        assert getattr(variables, name).read(ds).attrs["units"], array
+
+
+def test_patterns_along_a_line_are_those_of_its_positions(run):
+    folder, _, _, counts, maps = run
+    ds = along_line(folder, (2, 0), (6, 8), 5)
+    np.testing.assert_array_equal(ds["line_position"], [[2, 0], [3, 2], [4, 4], [5, 6], [6, 8]])
+    np.testing.assert_allclose(ds["line_distance"], np.sqrt(5) * np.arange(5))
+    rows, columns = ds["line_position"].values.T
+    np.testing.assert_array_equal(ds["line_pattern"], counts[rows, columns])
+    np.testing.assert_array_equal(ds["line_share"], maps.share[rows, columns])
+    np.testing.assert_array_equal(ds["line_share_error"], maps.share_error[rows, columns])
+
+
+@pytest.mark.parametrize("position", [(9, 0), (0, 12), (-1, 3)])
+def test_a_position_outside_the_scan_is_refused(run, position):
+    with pytest.raises(InputError, match="9 x 12"):
+        decompose(run[0], position)
+
+
+@pytest.mark.parametrize("line", [((0, 0), (9, 0), 5), ((-1, 0), (3, 3), 5), ((0, 0), (3, 3), 1)])
+def test_a_line_that_leaves_the_scan_or_has_one_point_is_refused(run, line):
+    with pytest.raises(InputError, match="rows 0 to 8, columns 0 to 11"):
+        along_line(run[0], *line)
+
+
+def test_a_folder_without_results_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"without analysis\.zarr"):
+        decompose(tmp_path, (0, 0))
+
+
+def test_the_strongest_overlap_is_the_surest_one_with_room_around_it():
+    ratio, second = np.zeros((12, 12)), np.full((12, 12), -1)
+    error = np.full((12, 12), 0.01)
+    assert strongest_overlap(ratio, error, second) is None
+    for place, value in {(1, 1): 0.99, (5, 5): 0.8, (6, 6): 0.9}.items():
+        ratio[place], second[place] = value, 1
+    error[6, 6] = 0.3
+    assert strongest_overlap(ratio, error, second) == (5, 5)
+    second[4:8, 4:8] = -1
+    assert strongest_overlap(ratio, np.full((12, 12), np.nan), second) == (1, 1)
+
+
+def test_a_line_runs_from_one_pattern_to_the_other():
+    first = np.zeros((20, 20))
+    first[:, :10] = 1
+    first[:, 9:11] = 0.5
+    (y0, x0), (y1, x1) = line_through((10, 10), first, 1 - first)
+    assert x0 < 9
+    assert x1 > 10
+    assert max(abs(y1 - y0), abs(x1 - x0)) == 8
+    # A wide border needs a longer line; a scan without room has none.
+    wide = np.clip((np.arange(40) - 12) / 16, 0, 1) * np.ones((40, 1))
+    (_, x0), (_, x1) = line_through((20, 20), 1 - wide, wide)
+    assert (x0, x1) == (12, 28)
+    assert line_through((1, 1), first[:4, :4], first[:4, :4]) is None

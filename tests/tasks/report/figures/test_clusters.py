@@ -1,0 +1,156 @@
+import io
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from PIL import Image
+
+from orimap.tasks.report.figures import clusters
+from orimap.tasks.report.figures.images import ScanGrid, label_image, pattern_levels
+from orimap.tasks.report.figures.palette import VISION, cluster_colours, smallest_difference
+
+RNG = np.random.default_rng(3)
+LABELS = np.repeat(np.repeat(np.array([[0, 1, 2], [2, 2, -1]]), 8, 0), 10, 1)
+NM = ScanGrid(2.0, 2.0, "nm")
+
+
+def images(figure):
+    return [axes.images[0].get_array() for axes in figure.axes if axes.images]
+
+
+def words(figure):
+    texts = [t for axes in figure.axes for t in axes.texts]
+    return [t.get_text() for t in texts]
+
+
+def rendered(figure):
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=60)
+    return Image.open(buffer)
+
+
+def test_cluster_map_has_the_palette_s_colours_numbers_and_scale_bar():
+    figure = clusters.cluster_map_figure(LABELS, 3, NM)
+    np.testing.assert_array_equal(images(figure)[0], label_image(LABELS, cluster_colours(3)))
+    assert set(words(figure)) == {"0", "1", "2", "20 nm"}
+    bar = figure.axes[0].lines[0].get_xdata()
+    assert bar[1] - bar[0] == pytest.approx(20 / 60)
+
+
+def test_drawn_pixels_have_the_cluster_s_colour():
+    picture = np.array(rendered(clusters.cluster_map_figure(LABELS, 3, NM)).convert("RGB"))
+    found = {tuple(pixel) for pixel in picture.reshape(-1, 3)}
+    for colour in cluster_colours(3):
+        assert tuple(bytes.fromhex(colour[1:])) in found
+
+
+@pytest.mark.parametrize("count", [1, 5, 8, 20, 33])
+def test_each_cluster_s_pattern_is_framed_in_its_colour(count):
+    labels = np.arange(count * 6).reshape(count, 6) % count
+    patterns = RNG.random((count, 5, 7))
+    figure = clusters.clusters_figure(labels, patterns, NM)
+    tiles = figure.axes[1:]
+    assert len(tiles) == count
+    for tile, pattern, colour in zip(tiles, patterns, cluster_colours(count), strict=True):
+        np.testing.assert_array_equal(tile.images[0].get_array(), pattern_levels(pattern))
+        assert to_hex(tile.spines["left"].get_edgecolor()) == colour
+    assert tiles[0].get_xlabel() == f"0   {100 / count:.1f} %"
+
+
+@pytest.mark.parametrize("count", [1, 6, 20, 33])
+def test_tiles_lie_inside_the_figure_and_apart(count):
+    figure = clusters.clusters_figure(LABELS % count, RNG.random((count, 6, 6)), NM)
+    boxes = [axes.get_position() for axes in figure.axes]
+    assert all(b.x0 >= 0 and b.x1 <= 1 and b.y0 >= 0 and b.y1 <= 1 for b in boxes)
+    for i, a in enumerate(boxes):
+        assert not any(a.overlaps(b) for b in boxes[i + 1 :])
+
+
+def test_overlap_darkens_the_cluster_and_draws_ratio_and_levels():
+    ratio = np.zeros(LABELS.shape)
+    ratio[0, 0], ratio[0, 1] = 1.0, 0.5
+    level = np.zeros(LABELS.shape, int)
+    level[0, :6] = [0, 75, 80, 85, 90, 95]
+    figure = clusters.overlap_figure(LABELS, ratio, level, 3, NM)
+    colours, ratios, levels = images(figure)
+    plain = label_image(LABELS, cluster_colours(3))
+    np.testing.assert_allclose(colours[0, 0], 0.15 * plain[0, 0])
+    np.testing.assert_array_equal(colours[1], plain[1])
+    np.testing.assert_array_equal(ratios, ratio)
+    titled = {axes.get_title(loc="left"): axes for axes in figure.axes}
+    drawn = titled["levels of overlap"].images[0]
+    shown = [to_hex(colour) for colour in drawn.to_rgba(levels)[0, :6]]
+    assert shown == [clusters.DARK, *clusters.LEVEL_COLOURS.values()]
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_levels_of_overlap_differ_for_every_kind_of_vision(vision):
+    assert smallest_difference([clusters.DARK, *clusters.LEVEL_COLOURS.values()], vision) > 11
+
+
+def test_shares_are_drawn_one_map_a_cluster():
+    shares = RNG.random((6, 8, 7))
+    drawn = images(clusters.share_figure(shares, NM))
+    for cluster in range(7):
+        np.testing.assert_array_equal(drawn[cluster], shares[..., cluster])
+
+
+def test_k_means_takes_the_colours_of_the_clusters_it_matches():
+    other = np.where(LABELS < 0, 0, (LABELS + 1) % 3)
+    ours, theirs = images(clusters.baseline_figure(LABELS, other, NM, 0.93))
+    np.testing.assert_array_equal(theirs[LABELS >= 0], ours[LABELS >= 0])
+    titles = [axes.get_title(loc="left") for axes in clusters.baseline_figure(
+        LABELS, other, NM, 0.93).axes]  # fmt: skip
+    assert titles == ["orimap", "k-means; adjusted Rand index 0.93"]
+
+
+def test_fidelity_shows_both_patterns_and_the_metrics():
+    means, fits = RNG.random((2, 3, 6, 6))
+    scores = {"SSIM": np.array([0.98, np.nan, 0.9]), "PSNR": np.array([41.26, 40.0, 39.0])}
+    figure = clusters.fidelity_figure(means, fits, scores)
+    drawn = images(figure)
+    assert len(drawn) == 6
+    np.testing.assert_array_equal(drawn[1], pattern_levels(fits[0]))
+    assert words(figure)[:2] == ["SSIM 0.980\nPSNR 41.3 dB", "PSNR 40.0 dB"]
+
+
+def test_single_masked_pixels_are_circled_and_areas_tinted():
+    mask = np.zeros((20, 24), np.uint8)
+    mask[2, 3] = mask[15, 20] = 1
+    mask[8:12, 8:12] = 4
+    means = {"mean pattern": (RNG.random(mask.shape), mask)}
+    figure = clusters.acquisition_figure(RNG.random((6, 8)), means, NM)
+    pattern = figure.axes[1]
+    circles = pattern.collections[0].get_offsets()
+    np.testing.assert_array_equal(circles, [[3, 2], [20, 15]])
+    tint = pattern.images[1].get_array()[..., 3]
+    np.testing.assert_array_equal(tint > 0, mask == 4)
+    assert pattern.get_xlabel() == "18 masked pixels in orange"
+
+
+@pytest.mark.parametrize("missing", ["bright field", "mean"])
+def test_acquisition_is_drawn_with_one_part_missing(missing):
+    field = None if missing == "bright field" else RNG.random((6, 8))
+    means = {} if missing == "mean" else {"mean pattern": (RNG.random((10, 9)), None)}
+    figure = clusters.acquisition_figure(field, means, NM)
+    assert len(figure.axes) == 1
+    assert len(rendered(figure).getbands()) == 4
+
+
+def test_mean_patterns_are_drawn_side_by_side_each_with_its_own_mask():
+    masks = np.zeros((2, 10, 9), np.uint8)
+    masks[0, 2, 3] = masks[1, 5, 5] = masks[1, 7, 7] = 1
+    means = RNG.random((2, 10, 9))
+    titles = ("as acquired", "as analysed")
+    pairs = zip(means, masks, strict=True)
+    figure = clusters.acquisition_figure(
+        RNG.random((6, 8)), dict(zip(titles, pairs, strict=True)), NM
+    )
+    boxes = [axes.get_position() for axes in figure.axes]
+    assert boxes[0].x1 < boxes[1].x0
+    assert boxes[1].x1 < boxes[2].x0
+    assert boxes[2].x1 <= 1
+    for axes, title, mean, mask in zip(figure.axes[1:], titles, means, masks, strict=True):
+        assert axes.get_title(loc="left") == title
+        np.testing.assert_array_equal(axes.images[0].get_array(), pattern_levels(mean, mask))
+        assert axes.get_xlabel().startswith(f"{mask.sum()} masked")

@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+
+from orimap.tasks.report.figures import scan_maps as figures
+from orimap.tasks.report.figures.images import ScanGrid
+from orimap.tasks.report.figures.palette import NO_CLUSTER, cluster_colours
+
+NM = ScanGrid(2.0, 2.0, "nm")
+RNG = np.random.default_rng(3)
+
+
+def words(figure):
+    texts = [t.get_text() for axes in figure.axes for t in axes.texts]
+    return [*texts, *(axes.get_title("left") for axes in figure.axes)]
+
+
+def panel(title, values, units="electron"):
+    return figures.MapPanel(title, values, units)
+
+
+def test_every_map_has_its_values_its_unit_and_a_colour_bar():
+    maps = [RNG.random((12, 15)) * 10**i for i in range(4)]
+    figure = figures.scan_maps_figure(
+        [panel("a", maps[0]), panel("b", maps[1], "1"), panel("c", maps[2]), panel("d", maps[3])],
+        NM,
+    )
+    figure.savefig("/dev/null", format="png", dpi=30)
+    drawn = [axes.images[0] for axes in figure.axes if axes.images]
+    for image, values in zip(drawn, maps, strict=True):
+        np.testing.assert_array_equal(image.get_array(), values)
+        assert image.colorbar is not None
+        assert image.get_clim() == pytest.approx(tuple(np.percentile(values, (0.5, 99.5))))
+    assert {"a (electron)", "b", "c (electron)", "d (electron)", "10 nm"} <= set(words(figure))
+
+
+def test_positions_without_a_value_are_grey_whatever_the_colours():
+    values = np.array([[np.nan, 1.0], [2.0, 3.0]])
+    axes = figures.scan_maps_figure([panel("a", values)], NM).axes[0]
+    assert to_hex(axes.get_facecolor()) == NO_CLUSTER
+    assert axes.images[0].to_rgba(values)[0, 0, 3] == 0  # what is behind shows
+
+
+def test_a_map_of_one_value_is_drawn():
+    figure = figures.scan_maps_figure([panel("threshold", np.full((4, 5), 3.8), "1")], NM)
+    figure.savefig("/dev/null", format="png", dpi=30)
+
+
+def test_the_beam_s_shifts_have_equal_limits_about_zero():
+    shift = RNG.uniform(-3, 3, (30, 40, 2))
+    shift[..., 1] /= 10
+    shift[2, 3] = 80.0  # one pattern out of line
+    shift[4, 5] = np.nan
+    figure = figures.beam_shift_figure(shift, NM)
+    figure.savefig("/dev/null", format="png", dpi=30)
+    along_y, along_x = (axes.images[0] for axes in figure.axes if axes.images)
+    np.testing.assert_array_equal(along_y.get_array(), shift[..., 0])
+    np.testing.assert_array_equal(along_x.get_array(), shift[..., 1])
+    low, high = along_y.get_clim()
+    assert along_x.get_clim() == (low, high) == (-high, high)
+    assert 2.9 < high < 3
+    middle = along_y.to_rgba(np.array([0.0]))[0, :3]
+    np.testing.assert_allclose(middle, middle[0], atol=0.01)  # neither blue nor red
+    assert {"direct beam along y (px)", "direct beam along x (px)", "20 nm"} <= set(words(figure))
+
+
+@pytest.mark.parametrize("size", [0.0, 0.01, np.nan])
+def test_a_beam_that_stays_is_drawn_within_half_a_pixel(size):
+    figure = figures.beam_shift_figure(np.full((5, 6, 2), size), NM)
+    assert figure.axes[0].images[0].get_clim() == (-0.5, 0.5)
+
+
+def test_a_few_positions_out_of_line_do_not_darken_the_rest():
+    values = RNG.uniform(0, 1, (40, 40))
+    values[3, 4] = 1000
+    assert figures.shown_range(values)[1] <= 1
+
+
+def test_few_positions_that_differ_are_shown():
+    values = np.zeros((40, 40))
+    values[3, 4] = 7
+    assert figures.shown_range(values) == (0, 7)
+    assert figures.shown_range(np.full((2, 2), np.nan)) == (0, 0)
+
+
+@pytest.mark.parametrize("count", [1, 4, 6, 11])
+def test_each_dark_field_has_the_colour_and_number_of_its_cluster(count):
+    fields = RNG.random((12, 15, count)) * 50
+    figure = figures.dark_fields_figure(fields, NM, units="electron", places=np.arange(count))
+    figure.savefig("/dev/null", format="png", dpi=30)
+    shown = [axes for axes in figure.axes if axes.images]
+    assert len(shown) == count
+    for cluster, (axes, colour) in enumerate(zip(shown, cluster_colours(count), strict=True)):
+        np.testing.assert_array_equal(axes.images[0].get_array(), fields[..., cluster])
+        assert axes.images[0].get_clim()[0] == 0
+        assert to_hex(axes.spines["left"].get_edgecolor()) == colour
+        assert str(cluster) in [t.get_text() for t in axes.texts]
+    assert "no place of its own" in words(figure)  # cluster 0 has none
+    assert shown[0].get_xlabel() == "0 places"
+
+
+@pytest.mark.parametrize("shape", [(60, 4), (1, 40), (1, 1)])
+def test_unusual_scans_are_drawn(shape):
+    maps = [panel(str(i), RNG.random(shape)) for i in range(6)]
+    figures.scan_maps_figure(maps, ScanGrid()).savefig("/dev/null", format="png", dpi=30)
+    fields = RNG.random((*shape, 3))
+    drawn = figures.dark_fields_figure(fields, ScanGrid(), units="1", places=np.ones(3, int))
+    drawn.savefig("/dev/null", format="png", dpi=30)

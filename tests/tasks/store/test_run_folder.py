@@ -1,0 +1,262 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+from orimap.tasks.errors import InputError
+from orimap.tasks.store.run_folder import (
+    RunFolder,
+    complete_mark,
+    fingerprint,
+    mark_complete,
+    only_writer,
+    open_group,
+    remove_group,
+    write_group,
+)
+
+
+def numbers(value, name="scan_value"):
+    return xr.Dataset({name: (("scan_y", "scan_x"), np.full((2, 3), value))})
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = RunFolder(tmp_path / "out")
+    folder.prepare()
+    return folder
+
+
+def test_a_fingerprint_depends_on_facts_and_not_on_their_order():
+    first = fingerprint(k=3, store=Path("a") / "b", l1=(0.0, 0.1), nested={"x": 1, "y": 2})
+    assert first == fingerprint(nested={"y": 2, "x": 1}, l1=[0.0, 0.1], store="a/b", k=3)
+    assert first != fingerprint(k=4, store=Path("a") / "b", l1=(0.0, 0.1), nested={"x": 1, "y": 2})
+    # Written down, since a change would make every stored result useless.
+    assert fingerprint(k=1) == "f253ae55d5b513c6"
+
+
+def test_a_group_is_read_back_with_plain_integers(tmp_path):
+    label = np.array([[-1, 0, 1], [2, 3, 4]], np.int16)
+    ds = xr.Dataset({"label": (("scan_y", "scan_x"), label), "ok": ("k", [True, False])})
+    ds.attrs["reason"] = "because"
+    write_group(tmp_path / "a.zarr", "deep/er", ds, "m")
+    found = open_group(tmp_path / "a.zarr", "deep/er")
+    assert found["label"].dtype == np.int16
+    np.testing.assert_array_equal(found["label"], label)
+    assert found["ok"].dtype == bool
+    assert found.attrs["reason"] == "because"
+    tree = xr.open_datatree(tmp_path / "a.zarr", engine="zarr", consolidated=False)
+    np.testing.assert_array_equal(tree["deep/er/label"], label)
+
+
+def test_a_half_written_group_is_not_complete(tmp_path):
+    store = tmp_path / "a.zarr"
+    assert complete_mark(store, "g") is None
+    write_group(store, "g", numbers(1.0), None)
+    assert complete_mark(store, "g") is None
+    assert complete_mark(store, "other") is None
+    mark_complete(store, "g", "m")
+    assert complete_mark(store, "g") == "m"
+
+
+def test_a_new_group_takes_all_of_the_place_of_the_old(tmp_path):
+    store = tmp_path / "a.zarr"
+    write_group(store, "g", numbers(1.0), "old")
+    write_group(store, "h", numbers(3.0), "kept")
+    write_group(store, "g", numbers(2.0, "scan_other"), None)
+    assert list(open_group(store, "g")) == ["scan_other"]
+    assert complete_mark(store, "g") is None
+    assert complete_mark(store, "h") == "kept"
+
+
+def test_a_group_whose_removal_was_cut_short_is_not_complete(tmp_path, monkeypatch):
+    store = tmp_path / "a.zarr"
+    write_group(store, "g", numbers(1.0), "m")
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
+    remove_group(store, "g")
+    assert (store / "g" / "scan_value").exists()
+    assert complete_mark(store, "g") is None
+
+
+def test_a_complete_group_is_copied_for_the_next_run(folder):
+    folder.write("fits/k02", numbers(1.0), "m2")
+    folder.write("decision", numbers(5.0), "d")
+    folder.publish()
+    folder = RunFolder(folder.root)
+    folder.prepare()
+    assert not folder.reuse("fits/k02", "other")
+    assert not folder.reuse("fits/k03", "m2")
+    assert not (folder.analysis / "fits").exists()
+    assert folder.reuse("fits/k02", "m2")
+    assert folder.reuse("fits/k02", "m2")
+    np.testing.assert_array_equal(folder.read("fits/k02")["scan_value"], 1.0)
+    # A copy: the complete results stay where they are.
+    assert complete_mark(folder.published_analysis, "fits/k02") == "m2"
+    folder.write("fits/k02", numbers(9.0), "m3")
+    np.testing.assert_array_equal(
+        open_group(folder.published_analysis, "fits/k02")["scan_value"], 1.0
+    )
+    assert isinstance(zarr.open_group(folder.analysis, mode="r")["fits"], zarr.Group)
+
+
+def test_results_are_replaced_only_when_the_new_ones_are_published(folder):
+    folder.write("decision", numbers(1.0), "first")
+    (folder.unfinished / "report.html").write_text("first")
+    folder.publish()
+    assert not folder.unfinished.exists()
+    folder.prepare()
+    folder.write("decision", numbers(2.0), "second")
+    (folder.unfinished / "report.html").write_text("second")
+    assert complete_mark(folder.published_analysis, "decision") == "first"
+    assert (folder.root / "report.html").read_text() == "first"
+    folder.publish()
+    assert complete_mark(folder.published_analysis, "decision") == "second"
+    assert (folder.root / "report.html").read_text() == "second"
+    assert sorted(path.name for path in folder.root.iterdir()) == ["analysis.zarr", "report.html"]
+
+
+@pytest.mark.parametrize("renames", range(5))
+def test_a_publication_that_was_killed_is_finished_by_the_next_run(folder, monkeypatch, renames):
+    folder.write("decision", numbers(1.0), "first")
+    (folder.unfinished / "report.html").write_text("first")
+    folder.publish()
+    folder.prepare()
+    folder.write("decision", numbers(2.0), "second")
+    (folder.unfinished / "report.html").write_text("second")
+    done = 0
+    rename = Path.rename
+
+    def killed(self, target):
+        nonlocal done
+        if done == renames:
+            raise KeyboardInterrupt
+        done += 1
+        return rename(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", killed)
+        if renames < 4:
+            with pytest.raises(KeyboardInterrupt):
+                folder.publish()
+        else:
+            folder.publish()
+    folder = RunFolder(folder.root)
+    folder.recover()
+    assert complete_mark(folder.published_analysis, "decision") == "second"
+    assert (folder.root / "report.html").read_text() == "second"
+    assert not (folder.root / ".replaced").exists()
+    folder.prepare()
+    assert folder.unfinished.is_dir()
+
+
+def test_what_a_killed_run_has_completed_serves_the_next(folder):
+    folder.write("sketch", numbers(1.0), "s")
+    write_group(folder.analysis, "decision", numbers(2.0), None)
+    again = RunFolder(folder.root)
+    again.prepare()
+    assert again.reuse("sketch", "s")
+    assert not again.reuse("decision", "d")
+    again.discard()
+    again.prepare()
+    assert not again.reuse("sketch", "s")
+
+
+def test_patterns_are_taken_from_the_complete_results_where_they_serve(folder):
+    new = folder.unfinished / "patterns.zarr"
+    assert folder.patterns("p") == new
+    write_group(new, "raw", numbers(1.0), "p")
+    folder.publish()
+    folder.prepare()
+    assert folder.patterns("p") == folder.root / "patterns.zarr"
+    assert folder.patterns("q") == new
+    write_group(new, "raw", numbers(1.0), "q")
+    assert folder.patterns("q") == new
+    assert folder.patterns("p") == folder.root / "patterns.zarr"
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from orimap.tasks.stores import only_writer
+with only_writer(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_two_runs_cannot_write_one_folder_and_the_lock_ends_with_its_holder(tmp_path):
+    root = tmp_path / "out"
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(root)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(InputError, match=f"process {other.pid}"), only_writer(root):
+            pass
+    finally:
+        other.kill()
+        other.communicate()
+    with only_writer(root):
+        pass
+    with only_writer(root):
+        pass
+
+
+def test_the_lock_is_freed_by_an_error(tmp_path):
+    with pytest.raises(ArithmeticError), only_writer(tmp_path / "out"):
+        raise ArithmeticError
+    with only_writer(tmp_path / "out"):
+        pass
+
+
+@pytest.mark.parametrize("below", ["", "deeper/still"])
+def test_a_folder_that_cannot_be_made_is_the_users_to_mend(tmp_path, below):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError) as caught, only_writer(tmp_path / "file" / below):
+        pass
+    assert str(tmp_path / "file") in caught.value.needed
+    assert "--output" in caught.value.remedy
+
+
+def test_an_unfinished_run_writes_beside_the_published_patterns_and_shares_them(tmp_path):
+    folder = RunFolder(tmp_path)
+    published = tmp_path / "patterns.zarr"
+    for group, mark in (("raw", "m"), ("mean", "n"), ("epattern", "o")):
+        made = zarr.open_group(published, path=group, mode="w")
+        made.create_array("values", data=np.arange(6.0))
+        mark_complete(published, group, mark)
+    folder.prepare()
+    assert folder.patterns("m") == published
+    folder.separate_patterns("m", keep=("raw", "mean", "beam"))
+    own = folder.unfinished / "patterns.zarr"
+    assert folder.patterns("m") == own
+    assert [complete_mark(own, g) for g in ("raw", "mean", "beam", "epattern")] == [
+        "m", "n", None, None,
+    ]  # fmt: skip
+    kept = next(p for p in (published / "raw" / "values").rglob("*") if p.is_file())
+    assert kept.stat().st_ino == (own / kept.relative_to(published)).stat().st_ino
+    # What is replaced in the one stays in the other.
+    remove_group(own, "mean")
+    np.testing.assert_array_equal(zarr.open_group(published, mode="r")["mean/values"], range(6))
+    folder.separate_patterns("m", keep=())
+    assert complete_mark(own, "raw") == "m"
+
+
+def test_arrays_are_added_to_a_complete_group_once(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.prepare()
+    folder.write("acquisition", xr.Dataset({"a": ("x", [1.0])}, attrs={"fact": 1}), "m")
+    folder.add("acquisition", xr.Dataset({"b": ("x", [2.0], {"units": "pixel"})}))
+    folder.add("acquisition", xr.Dataset({"b": ("x", [3.0])}))
+    read = folder.read("acquisition")
+    assert (read["a"].values, read["b"].values) == ([1.0], [2.0])
+    assert read["b"].attrs["units"] == "pixel"
+    assert (read.attrs["fact"], read.attrs["complete"]) == (1, "m")
