@@ -1,5 +1,8 @@
 """The errors for a request or an input at fault: needed, found, what to do."""
 
+# Exit codes of the command line.
+FAILED, INPUT_AT_FAULT, INTERRUPTED = 1, 2, 130
+
 
 class InputError(ValueError):
     """The request or the input is at fault; the command line prints it and exits with 2.

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orimap.cluster.batch.profiles import Profile, jobqueue_keywords
-from orimap.cluster.batch.settings import load_jobqueue
-from orimap.cluster.batch.workers import CLASSES, worker_settings
+from orimap.cluster.batch.settings import CLASSES, load_jobqueue, worker_settings
 from orimap.tasks.errors import InputError
 
 if TYPE_CHECKING:

@@ -3,10 +3,8 @@
 import logging
 import os
 import re
-import shlex
 import shutil
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,11 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orimap.cluster.batch import credentials
-from orimap.cluster.batch.profiles import Profile, jobqueue_keywords
-from orimap.cluster.batch.settings import load_jobqueue
-from orimap.cluster.batch.walltime import lifetime_options
+from orimap.cluster.batch.profiles import Profile
+from orimap.cluster.batch.settings import CLASSES, LOGS, _configured, load_jobqueue, worker_settings
 from orimap.cluster.batch.watch import JobWatch
-from orimap.cluster.environment import WORKER_ENVIRONMENT
 from orimap.cluster.queue.ledger import JobLedger
 from orimap.tasks.errors import InputError
 
@@ -26,23 +22,9 @@ if TYPE_CHECKING:
     from dask_jobqueue import JobQueueCluster
     from distributed import Client
 
-# Where neither a profile nor Dask's jobqueue settings say: a worker of one thread, with room for
-# a few blocks of patterns and the fits of one number of components.
-CORES, MEMORY, DISK = 1, "4 GiB", "4 GiB"
 # Into job scripts without quotes by way of dask-jobqueue; "$" and "%" mean something there.
 PLAIN_PATH = re.compile(r"[\w./@+=,:-]+")
-# Of workers as of scheduler: pages that anybody can read stay on their own machine.
-OWN_MACHINE = "127.0.0.1:0"
 CLOSE_SECONDS = 30  # workers are cancelled by then; a batch system allows little more before a kill
-LOGS = "logs"
-CLASSES = {
-    "slurm": "SLURMCluster",
-    "pbs": "PBSCluster",
-    "lsf": "LSFCluster",
-    "sge": "SGECluster",
-    "oar": "OARCluster",
-    "htcondor": "HTCondorCluster",
-}
 
 
 @contextmanager
@@ -129,91 +111,6 @@ def batch_client(
                 raise
     shutil.rmtree(folder / LOGS, ignore_errors=True)
     _tidy(folder)
-
-
-def worker_settings(
-    system: str,
-    profile: Profile | None,
-    *,
-    name: str,
-    folder: Path,
-    private: Path,
-    memory_limit: str | int | None = None,
-) -> dict[str, Any]:
-    """Return what a cluster class of dask-jobqueue is given.
-
-    Dask's own ``jobqueue:`` settings, a profile laid over them, and over both what no site
-    decides: encryption, pages on their own machine alone, one thread a process, leaving in time.
-
-    Parameters
-    ----------
-    system : str
-    profile : Profile, optional
-    name : str
-        Of the jobs.
-    folder : Path
-        For logs, where no other folder is named for them.
-    private : Path
-        Where the credentials are.
-    memory_limit : str or int, optional
-        Of each worker process.
-    """
-    from dask.utils import parse_bytes
-
-    said = jobqueue_keywords(profile) if profile is not None else {}
-
-    def setting(key: str, default: Any = None) -> Any:
-        return said.get(key) or _configured(system, key) or default
-
-    cores = int(setting("cores", CORES))
-    processes = int(setting("processes", cores))
-    memory = setting("memory", MEMORY)
-    if memory_limit is not None:
-        memory = f"{processes * parse_bytes(memory_limit)} B"
-    dashboard = ["--dashboard-address", OWN_MACHINE]
-    extra = list(setting("worker_extra_args", []))
-    # HTCondor is told of a walltime in a way of its own.
-    walltime = setting("walltime") or (profile.walltime if profile is not None else None)
-    lifetime = [] if "--lifetime" in extra else lifetime_options(system, walltime)
-    own = {
-        "cores": cores,
-        "memory": memory,
-        "processes": processes,
-        # -P: a file tasks.py or random.py in the folder where a job starts is not imported.
-        "python": f"{setting('python', shlex.quote(sys.executable))} -P",
-        "log_directory": setting("log_directory", str(folder / LOGS)),
-        "protocol": "tls://",
-        "worker_extra_args": [
-            *extra, *dashboard, *lifetime, *credentials.worker_options(private),
-        ],
-        "job_script_prologue": [
-            *(f"export {name}={value}" for name, value in WORKER_ENVIRONMENT.items()),
-            *setting("job_script_prologue", []),
-        ],
-        "scheduler_options": {
-            **setting("scheduler_options", {}), "dashboard_address": OWN_MACHINE,
-        },
-    }  # fmt: skip
-    if system == "htcondor":
-        own["disk"] = setting("disk", DISK)
-    return {**said, **own, "job_name": name}
-
-
-def process_memory_bytes(system: str, profile: Profile | None) -> int:
-    """Return the memory of each worker process where nobody asks for another."""
-    from dask.utils import parse_bytes
-
-    nowhere = Path("/")
-    asked = worker_settings(system, profile, name="", folder=nowhere, private=nowhere)
-    return parse_bytes(asked["memory"]) // asked["processes"]
-
-
-def _configured(system: str, name: str) -> Any:
-    """Return a setting of Dask's own for a batch system."""
-    import dask
-
-    load_jobqueue()  # brings the defaults
-    return dask.config.get(f"jobqueue.{system}.{name.replace('_', '-')}", None)
 
 
 def _cluster_class(

@@ -2,19 +2,18 @@
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import FAILED, INPUT_AT_FAULT, INTERRUPTED, InputError
 
 if TYPE_CHECKING:
     from orimap.flows.pipeline.runtime.runner import Display
     from orimap.flows.request.request import Request
 
-FAILED, INPUT_AT_FAULT, INTERRUPTED = 1, 2, 130
 
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress, only the result")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show where an error comes from")]
@@ -71,7 +70,7 @@ def print_result(output: Path) -> None:
     """Print what was decided and where the report is."""
     import zarr
 
-    from orimap.tasks.report.sentences import headline
+    from orimap.tasks.report.words import headline
 
     results = zarr.open_group(output / "analysis.zarr", mode="r")
     clusters = int(results.attrs["decided_k"])
@@ -91,3 +90,15 @@ def print_lines(lines: list[tuple[str, str]]) -> None:
     for name, words in lines:
         if words:
             print(f"{name:<{width}}  {words}")
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a head and rows of words; the last column may be as long as it likes."""
+    if not rows:
+        print("nothing is there")
+        return
+    table = [head, *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(len(head))]
+    for row in table:
+        words = [f"{word:<{width}}" for word, width in zip(row, widths, strict=True)]
+        print("  ".join(words).rstrip())

@@ -1,24 +1,18 @@
-"""``orimap submit``: the whole run as a batch job, where login nodes are not to compute."""
+"""The commands that hand over a whole run as one job: submit, and perform inside the job."""
 
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
+from pydantic import ValidationError
 
-from orimap.flows.cli.answers import (
-    FAILED,
-    INPUT_AT_FAULT,
-    Debug,
-    answers,
-    print_lines,
-    print_result,
-)
+from orimap.flows.cli.answers import Debug, analyse, answers, print_lines, print_result
 from orimap.flows.cli.options import Config, read_request, with_request_options
 from orimap.flows.jobs.job import Job, Standing
 from orimap.flows.request.request import Request
-from orimap.tasks.errors import InputError, UnavailableError
+from orimap.tasks.errors import FAILED, INPUT_AT_FAULT, InputError, UnavailableError
 
 if TYPE_CHECKING:
     from orimap.cluster.batch.profiles import Profile
@@ -119,7 +113,8 @@ def _profile(asked: Request) -> "Profile":
 def _job(request: Request) -> Job | None:
     """Check all that a run checks before long work; None where its results are there already."""
     from orimap.flows.pipeline.pipeline import check, is_complete, run_mark
-    from orimap.tasks.store.run_folder import RunFolder, fingerprint
+    from orimap.tasks.store.groups import fingerprint
+    from orimap.tasks.store.run_folder import RunFolder
 
     acquisition = check(request)
     mark = run_mark(request, acquisition)
@@ -182,3 +177,54 @@ def _end(submitter: "BatchSubmitter", reference: str, standing: Standing, output
 def _words(standing: Standing) -> str:
     """Say how a job stands."""
     return f"{standing.state}: {standing.reason}" if standing.reason else standing.state
+
+
+@answers
+def perform(
+    file: Annotated[Path, typer.Argument(metavar="JOB", help="The job, as JSON")],
+    debug: Debug = False,
+) -> None:
+    """Perform one job: again where that helps, with its log and its outcome in its folder."""
+    from orimap.flows.jobs.notify import perform_and_tell
+    from orimap.flows.jobs.perform import run_log
+    from orimap.flows.pipeline.runtime.runner import Lines
+
+    job = read_job(file)
+    with run_log(job.output) as log:
+        display = Lines(_Both(sys.stderr, log))
+        perform_and_tell(job, lambda request: analyse(request, display, debug=debug), display.note)
+    print_result(job.output)
+
+
+def read_job(file: Path) -> Job:
+    """Return the job that a file holds.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or no job in it.
+    """
+    try:
+        return Job.model_validate_json(file.read_text(encoding="utf-8"))
+    except (OSError, ValidationError) as error:
+        raise InputError(
+            f"a job as orimap writes it ({file})",
+            " ".join(str(error).split()),
+            "leave jobs to orimap watch and orimap submit",
+        ) from error
+
+
+class _Both:
+    """Writes into two text files."""
+
+    def __init__(self, first: TextIO, second: TextIO) -> None:
+        self.files = first, second
+
+    def write(self, text: str) -> int:
+        for file in self.files:
+            file.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        for file in self.files:
+            file.flush()

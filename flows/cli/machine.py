@@ -1,17 +1,36 @@
-"""``orimap up`` and ``orimap down``: everything on one machine."""
+"""The commands for one machine: up, down, doctor, cluster check."""
 
 import os
 import signal
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orimap.flows.cli.answers import Debug, answers
 from orimap.flows.cli.watch import STATE
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import FAILED, InputError
+
+if TYPE_CHECKING:
+    from orimap.cluster.batch.profiles import Profile
+    from orimap.cluster.check import Finding
+
+# Of the folder that is tried: a worker's own files, gone afterwards.
+CHECK_FOLDER = ".orimap-check-"
+cluster = typer.Typer(
+    help="The workers that runs are computed on.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+PREFECT_PORT = 4200
 
 PORT = 4200
 DOWN_SECONDS = 30
@@ -78,3 +97,127 @@ def down(*, results: Results, state: State = None, debug: Debug = False) -> None
             )
         time.sleep(0.2)
     print("down")
+
+
+@answers
+def doctor(
+    watch: Annotated[Path | None, typer.Option(help="Folder that acquisitions arrive in")] = None,
+    results: Annotated[Path | None, typer.Option(help="Folder of all results")] = None,
+    state: Annotated[
+        Path | None, typer.Option(help="Folder of journal and server [RESULTS/.orimap]")
+    ] = None,
+    port: Annotated[int, typer.Option(help="Of the Prefect server of orimap up")] = PREFECT_PORT,
+    debug: Debug = False,
+) -> None:
+    """Check versions, folders, rights, disk, clocks and ports; say what is wrong and what to do.
+
+    Exit code 1 if something is wrong. Workers are tried by orimap cluster check.
+    """
+    from orimap.flows.machine.doctor import examine
+
+    if state is None and results is not None:
+        state = results / ".orimap"
+    wrong = 0
+    for finding in examine(watch=watch, results=results, state=state, port=port):
+        print(f"{finding.state:<6} {finding.what:<16} {finding.found}")
+        if finding.state != "ok":
+            print(f"{'':<23} what to do: {finding.remedy}")
+        wrong += finding.state == "wrong"
+    if wrong:
+        raise typer.Exit(FAILED)
+
+
+@cluster.callback()
+def _cluster() -> None:
+    pass
+
+
+@cluster.command()
+@answers
+def check(
+    system: Annotated[
+        str,
+        typer.Option("--cluster", metavar="local|ADDRESS|SYSTEM", help="As for orimap run"),
+    ] = "local",
+    profile: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="Site profile, as for orimap run")
+    ] = None,
+    folder: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where results are to go, seen by all machines")
+    ] = Path(),
+    file: Annotated[
+        Path | None, typer.Option(help="An acquisition that workers are to read")
+    ] = None,
+    first_worker_minutes: Annotated[
+        float, typer.Option(help="How long the batch system may take for the worker")
+    ] = 10.0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print the job script of a worker")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Start one worker and try versions, folders, memory, network and clock.
+
+    Exit code 1 if something is wrong.
+    """
+    from orimap.cluster.client import check_cluster
+
+    site = check_cluster(system, workers=1, profile=profile)
+    if not folder.is_dir():
+        raise InputError("a folder for results", f"no folder {folder}", "make it, or name another")
+    if dry_run:
+        _print_script(site, folder)
+        return
+    wrong = 0
+    for finding in _findings(system, profile, site, folder, file, first_worker_minutes):
+        print(f"{'ok' if finding.ok else 'wrong':<6} {finding.what:<9} {finding.found}")
+        if not finding.ok:
+            print(f"{'':<16} what to do: {finding.remedy}")
+        wrong += not finding.ok
+    if wrong:
+        raise typer.Exit(FAILED)
+
+
+def _print_script(site: "Profile | None", folder: Path) -> None:
+    """Print what the batch system would get for a worker."""
+    from orimap.cluster.batch.scripts import worker_script
+
+    if site is None:
+        raise InputError("a site profile with --dry-run", "none", "add --profile NAME")
+    with tempfile.TemporaryDirectory(prefix=CHECK_FOLDER, dir=folder) as own:
+        print(worker_script(site, name="orimap-worker", folder=Path(own).absolute()), end="")
+
+
+def _findings(
+    system: str,
+    profile: str | None,
+    site: "Profile | None",
+    folder: Path,
+    file: Path | None,
+    first_worker_minutes: float,
+) -> Iterator["Finding"]:
+    """Open one worker and look at it; a worker that does not come is a finding as well."""
+    from orimap.cluster.batch.profiles import memory_of_a_process
+    from orimap.cluster.check import Finding, check_worker
+    from orimap.cluster.client import open_client
+
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory(
+        prefix=CHECK_FOLDER, dir=folder, ignore_cleanup_errors=True
+    ) as own:
+        opened = open_client(
+            system,
+            workers=1,
+            profile=profile,
+            folder=Path(own).absolute(),
+            first_worker_minutes=first_worker_minutes,
+            note=lambda text: print(text, file=sys.stderr, flush=True),
+        )
+        try:
+            with opened as client:
+                started = f"started within {time.monotonic() - begun:.0f} s"
+                yield Finding("start", True, started)
+                asked = memory_of_a_process(site) if site is not None else None
+                yield from check_worker(client, folder, file=file, memory_bytes=asked)
+        except InputError as error:
+            yield Finding("start", False, f"{error.found}; needed: {error.needed}", error.remedy)

@@ -1,4 +1,4 @@
-"""The command that decides anew over the fits of a finished run."""
+"""The commands on the results of a finished run: decide, report."""
 
 from functools import partial
 from pathlib import Path
@@ -8,6 +8,7 @@ import typer
 
 from orimap.flows.cli.answers import Debug, Quiet, answers, print_lines
 from orimap.flows.cli.options import with_request_options
+from orimap.tasks.errors import InputError
 
 if TYPE_CHECKING:
     from orimap.flows.pipeline.redecide import Answer
@@ -41,7 +42,7 @@ def decide(
     """
     from orimap.flows.pipeline.redecide import redecide
     from orimap.flows.pipeline.runtime.runner import PlainRunner, choose_display
-    from orimap.tasks.report.sentences import headline
+    from orimap.tasks.report.words import headline
 
     changes = {name: value for name, value in options.items() if value is not None}
     before, after = redecide(
@@ -67,3 +68,26 @@ def _in_short(answer: "Answer") -> str:
         f"{answer.patterns} patterns from the fit of {answer.components} components "
         f"({answer.strategy}, confidence {answer.confidence})"
     )
+
+
+@answers
+def report(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a finished run")],
+    debug: Debug = False,
+) -> None:
+    """Write the report anew from the stored results."""
+    import json
+
+    from orimap.tasks.report.report import write_report
+    from orimap.tasks.store.run_folder import only_writer
+
+    results, facts = directory / "analysis.zarr", directory / "run.json"
+    if not results.is_dir():
+        raise InputError(
+            "the folder of a finished run, with analysis.zarr in it",
+            f"{directory} has none" if directory.is_dir() else f"there is no folder {directory}",
+            "name the folder that was given to orimap run as --output",
+        )
+    with only_writer(directory):
+        run_facts = json.loads(facts.read_text()) if facts.is_file() else {}
+        print(write_report(results, directory, run=run_facts))

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orimap.flows.cli.answers import FAILED, Debug, answers
+from orimap.flows.cli.answers import Debug, answers
 from orimap.flows.cli.options import Config, with_request_options
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import FAILED, InputError
 
 if TYPE_CHECKING:
     from orimap.flows.jobs.job import Submitter
@@ -284,7 +284,7 @@ def _tell_what_would_be_done(watching: "Watching") -> None:
     """Look twice, as far apart as a file takes to settle, and print what was found."""
     import time
 
-    from orimap.flows.cli.table import print_table
+    from orimap.flows.cli.answers import print_table
     from orimap.flows.watch.intake import open_as_asked
     from orimap.flows.watch.journal import JOURNAL, Journal
     from orimap.tasks.acquire.arrivals.finished import Finishing
@@ -333,7 +333,7 @@ def status(
     """List the acquisitions of a watched folder, and how each stands."""
     import json
 
-    from orimap.flows.cli.table import print_table
+    from orimap.flows.cli.answers import print_table
     from orimap.flows.watch.journal import JOURNAL, Journal
     from orimap.flows.watch.one_watcher import watcher_process
 

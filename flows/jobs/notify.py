@@ -77,7 +77,7 @@ def message_about(job: Job, outcome: Outcome) -> Message:
 def _success(name: str, output: Path, outcome: Outcome) -> Message:
     import zarr
 
-    from orimap.tasks.report.sentences import headline
+    from orimap.tasks.report.words import headline
 
     notes = zarr.open_group(output / "analysis.zarr", mode="r").attrs.get("notes", [])
     found = headline(outcome.decided_k, outcome.confidence)

@@ -139,7 +139,7 @@ def with_more_memory(request: Request) -> Request | None:
     site = check_workers(request)
     system = site.system if site is not None else request.cluster
     if system in BATCH_SYSTEMS:
-        from orimap.cluster.batch.workers import process_memory_bytes
+        from orimap.cluster.batch.settings import process_memory_bytes
 
         given = request.worker_memory
         now = parse_bytes(given) if given else process_memory_bytes(system, site)

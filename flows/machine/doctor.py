@@ -107,7 +107,7 @@ def _memory() -> Finding:
     import psutil
 
     from orimap.cluster.local import available_cores
-    from orimap.tasks.report.sentences import bytes_text
+    from orimap.tasks.report.words import bytes_text
 
     total = psutil.virtual_memory().total
     found = f"{bytes_text(total)}, {available_cores()} cores"
@@ -153,7 +153,7 @@ def _writable(folder: Path) -> Iterator[Finding]:
 
 
 def _disk(folder: Path) -> Iterator[Finding]:
-    from orimap.tasks.report.sentences import bytes_text
+    from orimap.tasks.report.words import bytes_text
 
     with contextlib.suppress(OSError):
         free = shutil.disk_usage(_existing(folder)).free

@@ -23,10 +23,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from orimap.flows.cli.answers import INPUT_AT_FAULT
 from orimap.flows.machine.warm_run import SOCKET_VARIABLE
 from orimap.flows.request.allowed import ROOTS_VARIABLE
-from orimap.tasks.errors import InputError, UnavailableError
+from orimap.tasks.errors import INPUT_AT_FAULT, InputError, UnavailableError
 from orimap.tasks.store.locks import HeldError, held, holder
 
 LOOPBACK = "127.0.0.1"

@@ -20,13 +20,8 @@ from orimap.tasks.patterns.filters import FILTERS
 from orimap.tasks.report.comparison import Filtered, SeedRun, scores_of, seed_run
 from orimap.tasks.report.results import read_results
 from orimap.tasks.simulate.truth import Truth, find_truth, read_truth
-from orimap.tasks.store.run_folder import (
-    RunFolder,
-    complete_mark,
-    fingerprint,
-    link_group,
-    only_writer,
-)
+from orimap.tasks.store.groups import complete_mark, fingerprint, link_group
+from orimap.tasks.store.run_folder import RunFolder, only_writer
 from orimap.tasks.stream.blocks import Progress
 
 # What of the patterns does not depend on the filter, and what not on the seed either.

@@ -10,8 +10,8 @@ from typing import Any
 
 import zarr
 
+from orimap.flows.pipeline.estimate import load_that_fits
 from orimap.flows.pipeline.extent import predicted_steps, range_of_k, reduced_shapes, workload
-from orimap.flows.pipeline.room import load_that_fits
 from orimap.flows.pipeline.runtime.measure import Measurement, machine, versions
 from orimap.flows.pipeline.runtime.run import Run
 from orimap.flows.pipeline.runtime.runner import StepRunner
@@ -24,14 +24,8 @@ from orimap.tasks.decide.choose_k import Decision, find_strategy
 from orimap.tasks.decide.evidence.published import check_size
 from orimap.tasks.errors import InputError, UnavailableError
 from orimap.tasks.patterns.filters import check_filter
-from orimap.tasks.store.run_folder import (
-    SCHEMA_VERSION,
-    RunFolder,
-    complete_mark,
-    fingerprint,
-    mark_complete,
-    only_writer,
-)
+from orimap.tasks.store.groups import SCHEMA_VERSION, complete_mark, fingerprint, mark_complete
+from orimap.tasks.store.run_folder import RunFolder, only_writer
 from orimap.tasks.store.variables import SCAN
 from orimap.tasks.stream.blocks import Progress
 

@@ -29,13 +29,8 @@ from orimap.tasks.decide.choose_k import find_strategy
 from orimap.tasks.decide.evidence.published import check_size
 from orimap.tasks.errors import InputError
 from orimap.tasks.factorise import stored_fits
-from orimap.tasks.store.run_folder import (
-    RunFolder,
-    complete_mark,
-    fingerprint,
-    only_writer,
-    open_group,
-)
+from orimap.tasks.store.groups import complete_mark, fingerprint, open_group
+from orimap.tasks.store.run_folder import RunFolder, only_writer
 from orimap.tasks.stream.blocks import Progress
 
 # How the fits were computed has no say in how the decision is.

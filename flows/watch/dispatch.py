@@ -17,7 +17,7 @@ from orimap.flows.watch.journal import Entry, Journal
 from orimap.flows.watch.watched_folder import Told, Watching
 from orimap.tasks.acquire.arrivals.find_arrivals import Arrival
 from orimap.tasks.errors import InputError
-from orimap.tasks.report.sentences import bytes_text, headline
+from orimap.tasks.report.words import bytes_text, headline
 
 T = TypeVar("T")
 

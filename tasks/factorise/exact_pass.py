@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from orimap.tasks.factorise.kernels.least_squares import solve_weights
 from orimap.tasks.factorise.kernels.predictions import Stack, absolute_errors, poisson_deviances
 from orimap.tasks.factorise.kernels.products import products, sum_of_squares
-from orimap.tasks.factorise.sketch import Weighting
+from orimap.tasks.factorise.weighting import Weighting
 from orimap.tasks.patterns.rows import Rows
 from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.stream.blocks import Block, Progress, broadcast, map_blocks, silent

@@ -9,7 +9,8 @@ import numpy as np
 
 from orimap.tasks.factorise.kernels.least_squares import solve_weights
 from orimap.tasks.factorise.nmf import Factors, LowRank, factorise
-from orimap.tasks.factorise.sketch import Sketch, Weighting
+from orimap.tasks.factorise.sketch import Sketch
+from orimap.tasks.factorise.weighting import Weighting
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ import zarr
 from orimap.tasks.factorise.exact_pass import ExactPass
 from orimap.tasks.factorise.fit_k import Fit, ReadySketch
 from orimap.tasks.factorise.kernels.predictions import Stack
-from orimap.tasks.factorise.sketch import Sketch, Weighting
+from orimap.tasks.factorise.sketch import Sketch
+from orimap.tasks.factorise.weighting import Weighting
 from orimap.tasks.store import variables
-from orimap.tasks.store.run_folder import open_group, write_arrays
+from orimap.tasks.store.groups import open_group, write_arrays
 
 
 def write_sketch(

@@ -14,7 +14,7 @@ from orimap.tasks.errors import InputError
 from orimap.tasks.factorise import stored_fits
 from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.store import variables
-from orimap.tasks.store.run_folder import open_group
+from orimap.tasks.store.groups import open_group
 from orimap.tasks.stream.blocks import Block
 
 # Half-lengths of a line through an overlap, steps: the shortest that shows both patterns alone.

@@ -61,7 +61,7 @@ def fit_silhouette(store: Path, group: str, seed: int) -> float:
     """
     from orimap.tasks.maps.maps import map_clusters
     from orimap.tasks.store import variables
-    from orimap.tasks.store.run_folder import open_group
+    from orimap.tasks.store.groups import open_group
 
     weights = variables.scan_weight.read(open_group(store, group)).values
     labels = map_clusters(weights, np.arange(weights.shape[-1])).label.ravel()

@@ -22,7 +22,7 @@ from orimap.tasks.patterns.rows import Rows, as_rows, move_rows, moved, rows_of_
 from orimap.tasks.patterns.thinning import thin
 from orimap.tasks.store import sparse_patterns
 from orimap.tasks.store.cleaning import clean
-from orimap.tasks.store.run_folder import complete_mark
+from orimap.tasks.store.groups import complete_mark
 from orimap.tasks.stream.blocks import Block, in_groups, plan_blocks
 from orimap.tasks.stream.sizes import BATCH_BYTES, SPARSE_ENTRIES, SPARSE_PATTERNS
 

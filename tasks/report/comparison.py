@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from orimap.tasks.report import sentences as text
+from orimap.tasks.report import words
 from orimap.tasks.report.results import Results, stored_k
 from orimap.tasks.simulate.truth import Truth
 
@@ -97,7 +97,7 @@ class Filtered:
     @property
     def runner_up(self) -> int | None:
         """The next best number of distinct patterns."""
-        return text.whole(self.results.attr("decision").get("runner_up"))
+        return words.whole(self.results.attr("decision").get("runner_up"))
 
     def along_k(self, name: str) -> tuple[np.ndarray, np.ndarray] | None:
         """Return k and an array along it, None where it is not there."""
@@ -116,8 +116,10 @@ class Filtered:
 
     def cost(self) -> tuple[float, float]:
         """Return seconds and peak bytes of the filter's own steps."""
-        seconds = sum(text.number(step.get("seconds")) or 0 for step in self.own_steps)
-        peak = max((text.number(step.get("peak_bytes")) or 0 for step in self.own_steps), default=0)
+        seconds = sum(words.number(step.get("seconds")) or 0 for step in self.own_steps)
+        peak = max(
+            (words.number(step.get("peak_bytes")) or 0 for step in self.own_steps), default=0
+        )
         return seconds, peak
 
 
@@ -258,7 +260,7 @@ def _most_evidence(
     """Return the filters for which most evidence speaks, and say so."""
     ks = {f.decided_k for f in filters}
     if len(ks) == 1 and min(agreements.values(), default=1.0) >= SAME_MAP:
-        patterns = text.count_text(ks.pop(), "distinct pattern")
+        patterns = words.count_text(ks.pop(), "distinct pattern")
         return tuple(f.name for f in filters), f"The filters agree: {patterns}, the same map"
     confirmed = {
         f.name: round(np.mean([v for pair, v in agreements.items() if f.name in pair]), 2)
@@ -281,7 +283,7 @@ def _most_evidence(
     names = tuple(f.name for f in favoured)
     if len(favoured) > 1:
         return names, f"The evidence does not tell {_listed(favoured)} apart"
-    return names, f"The evidence favours {_listed(favoured)}: " + text.count_text(
+    return names, f"The evidence favours {_listed(favoured)}: " + words.count_text(
         favoured[0].decided_k, "distinct pattern"
     )
 
@@ -296,16 +298,16 @@ def _reasons(
     decided = [f"{f.title} {f.decided_k} with {f.confidence} confidence" for f in filters]
     said = [f"Distinct patterns decided: {', '.join(decided)}."]
     if truth is not None:
-        near = [f"{f.title} {text.figure_text(f.scores['ari'])}" for f in filters]
+        near = [f"{f.title} {words.figure_text(f.scores['ari'])}" for f in filters]
         said.append(
             f"Against the truth of {truth.grains} grains, the adjusted Rand index of the map (1 = "
             f"every position right) is: {', '.join(near)}."
         )
-        found = [f"{f.title} {text.figure_text(f.scores['overlap_f1'])}" for f in filters]
+        found = [f"{f.title} {words.figure_text(f.scores['overlap_f1'])}" for f in filters]
         said.append(f"Overlaps are found with an F1 of: {', '.join(found)}.")
     if agreements:
         pairs = [
-            f"{TITLES.get(a, a)} and {TITLES.get(b, b)} {text.figure_text(value)}"
+            f"{TITLES.get(a, a)} and {TITLES.get(b, b)} {words.figure_text(value)}"
             for (a, b), value in agreements.items()
         ]
         said.append("The maps agree with each other to an index of: " + ", ".join(pairs) + ".")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from orimap.tasks.report import sentences as text
+from orimap.tasks.report import words
 from orimap.tasks.report.comparison import (
     Filtered,
     Verdict,
@@ -184,7 +184,7 @@ def _numbers(
     """Return what comparison.json holds; numbers that there are not are null."""
 
     def plain(values: np.ndarray | None) -> list | None:
-        return None if values is None else [text.number(value) for value in values]
+        return None if values is None else [words.number(value) for value in values]
 
     def of(filtered: Filtered, number: np.ndarray) -> dict[str, Any]:
         seconds, peak = filtered.cost()
@@ -237,7 +237,7 @@ def _page(
         "truth": truth
         and {
             "name": truth.source.name,
-            "grains": text.count_text(truth.grains, "grain"),
+            "grains": words.count_text(truth.grains, "grain"),
             "found": truth_found,
         },
         "seeds": max(len(f.seeds) for f in filters),
@@ -247,7 +247,7 @@ def _page(
             for number, colour in enumerate(cluster_colours(_common(numbers)))
         ],
         "not_shared": [
-            {"filter": f.title, "count": text.count_text(missing, "cluster")}
+            {"filter": f.title, "count": words.count_text(missing, "cluster")}
             for f, n in zip(filters, numbers, strict=True)
             if (missing := _common(numbers) - len(n))
         ],
@@ -267,11 +267,11 @@ def _row(filtered: Filtered, favoured: bool) -> dict[str, Any]:
         "fitted": stored_k(filtered.results, "fitted_k"),
         "runner_up": "–" if filtered.runner_up is None else filtered.runner_up,
         "confidence": filtered.confidence,
-        "ari": text.figure_text(filtered.scores.get("ari")),
-        "overlap_f1": text.figure_text(filtered.scores.get("overlap_f1")),
+        "ari": words.figure_text(filtered.scores.get("ari")),
+        "overlap_f1": words.figure_text(filtered.scores.get("overlap_f1")),
         "seeds": ", ".join(map(str, ks)),
-        "seconds": text.seconds_text(seconds),
+        "seconds": words.seconds_text(seconds),
         # Of a run that went on after a break, only the rest was timed.
         "in_part": any(step.get("reused") for step in filtered.own_steps),
-        "peak": text.bytes_text(peak),
+        "peak": words.bytes_text(peak),
     }

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from orimap.tasks.report import sentences as text
+from orimap.tasks.report import words
 from orimap.tasks.report.figures import clusters, curves, overlap, scan_maps
 from orimap.tasks.report.figures.images import ScanGrid
 from orimap.tasks.report.page import Drawing
@@ -66,7 +66,7 @@ def map_drawings(results: Results) -> list[Drawing]:
             )
         other = results.values("baseline", "kmeans_label")
         if other is not None:
-            agreement = text.number(results.attr("baseline").get("agreement"))
+            agreement = words.number(results.attr("baseline").get("agreement"))
             made.append(
                 Drawing(
                     "baseline",
@@ -186,10 +186,10 @@ def evidence_drawings(results: Results) -> list[Drawing]:
     k = results.values("decision", "k")
     loss = results.values("decision", "k_component_loss")
     if loss is not None:
-        errors = [text.number(results.fits.get(int(n), {}).get("loss_error")) or 0.0 for n in k]
-        low, high = text.whole(facts.get("range_low")), text.whole(facts.get("range_high"))
+        errors = [words.number(results.fits.get(int(n), {}).get("loss_error")) or 0.0 for n in k]
+        low, high = words.whole(facts.get("range_low")), words.whole(facts.get("range_high"))
         interest = None if low is None or high is None else (low, high)
-        knee = text.whole(facts.get("knee"))
+        knee = words.whole(facts.get("knee"))
         units = results.groups["decision"]["k_component_loss"].attrs.get("units", "electron")
         made.append(
             Drawing(
@@ -219,7 +219,7 @@ def evidence_drawings(results: Results) -> list[Drawing]:
                     k,
                     drop,
                     np.zeros(len(drop)) if error is None else error,
-                    threshold=text.number(facts.get("drop_threshold")),
+                    threshold=words.number(facts.get("drop_threshold")),
                     **marks,
                 ),
             )

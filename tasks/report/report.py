@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from orimap.tasks.report import sentences as text
+from orimap.tasks.report import words
 from orimap.tasks.report.figures.images import pattern_levels
 from orimap.tasks.report.figures.palette import cluster_colours, text_colour
 from orimap.tasks.report.page import data_address, render, write_figures, write_whole
@@ -72,8 +73,8 @@ def _cluster_cards(results: Results) -> list[dict]:
                 "cluster": cluster,
                 "colour": colour,
                 "ink": text_colour(colour),
-                "positions": text.count_text(size, "position"),
-                "share": text.percent_text(size / labels.size),
+                "positions": words.count_text(size, "position"),
+                "share": words.percent_text(size / labels.size),
                 "components": []
                 if owners is None
                 else [
@@ -87,7 +88,7 @@ def _cluster_cards(results: Results) -> list[dict]:
                 if representatives is None
                 else _tile(representatives[cluster], mask),
                 "scores": {
-                    name: text.score_text(name, values[cluster]) for name, values in scores.items()
+                    name: words.score_text(name, values[cluster]) for name, values in scores.items()
                 },
             }
         )
@@ -97,13 +98,13 @@ def _cluster_cards(results: Results) -> list[dict]:
 def _criteria_rows(results: Results) -> list[dict]:
     """Return every criterion's vote."""
     rows = []
-    for criterion in text.decoded(results.attr("decision").get("criteria")) or []:
-        criterion = text.decoded(criterion)
+    for criterion in words.decoded(results.attr("decision").get("criteria")) or []:
+        criterion = words.decoded(criterion)
         rows.append(
             {
                 "name": str(criterion.get("name", "?")),
-                "vote": text.figure_text(criterion.get("vote")),
-                "margin": text.figure_text(criterion.get("margin"), 2),
+                "vote": words.figure_text(criterion.get("vote")),
+                "margin": words.figure_text(criterion.get("margin"), 2),
                 "used": bool(criterion.get("used")),
                 "why": str(criterion.get("why") or ""),
             }
@@ -132,7 +133,7 @@ def _k_table(results: Results) -> dict[str, list]:
         + [
             ("yes" if ds[name].values[i] else "no")
             if ds[name].dtype.kind == "b"
-            else text.figure_text(ds[name].values[i], 4)
+            else words.figure_text(ds[name].values[i], 4)
             for name in columns
         ]
         for i, k in enumerate(ds["k"].values if columns else [])
@@ -150,7 +151,7 @@ def _noise(results: Results) -> dict[str, Any]:
         "kinds": list(table),
         "units": units,
         "rows": [
-            [text.figure_text(value, 2) for value in values]
+            [words.figure_text(value, 2) for value in values]
             for values in zip(*table.values(), strict=True)
         ],
     }
@@ -187,20 +188,20 @@ def _page(results: Results, run: Mapping[str, Any], images: Mapping[str, dict]) 
     overlapping = None
     if labels is not None and ratio is not None and level is not None:
         overlapping = text.overlap_rows(labels, ratio, level)
-    request = run.get("request") or text.decoded(results.attrs.get("request")) or {}
+    request = run.get("request") or words.decoded(results.attrs.get("request")) or {}
     confidence = decision.get("confidence")
     return {
-        "title": text.headline(decided, confidence, clusters),
+        "title": words.headline(decided, confidence, clusters),
         "confidence": confidence,
         "source": source_name(facts),
         "measured": measured_sentence(results),
         "decided": decided,
-        "runner_up": text.whole(decision.get("runner_up")),
+        "runner_up": words.whole(decision.get("runner_up")),
         "fitted": numbers["fitted_k"],
         "strategy": decision.get("strategy"),
         "none_share": None
         if labels is None or (labels >= 0).all()
-        else text.percent_text(np.count_nonzero(labels < 0) / labels.size),
+        else words.percent_text(np.count_nonzero(labels < 0) / labels.size),
         "clusters": _cluster_cards(results),
         "pixels_left_out": left_out is not None and bool(left_out.any()),
         "images": images,
@@ -208,7 +209,7 @@ def _page(results: Results, run: Mapping[str, Any], images: Mapping[str, dict]) 
             {**decision, **numbers},
             0 if owners is None else int(np.count_nonzero(owners < 0)),
         ),
-        "knee": text.whole(decision.get("knee")),
+        "knee": words.whole(decision.get("knee")),
         "criteria": _criteria_rows(results),
         "k_table": _k_table(results),
         "overlap": overlapping,
@@ -235,11 +236,11 @@ def _page(results: Results, run: Mapping[str, Any], images: Mapping[str, dict]) 
         "counts_like": facts.get("counts_like"),
         "reader": facts.get("reader"),
         "signal": facts.get("signal"),
-        "agreement": text.figure_text(results.attr("baseline").get("agreement"), 2),
+        "agreement": words.figure_text(results.attr("baseline").get("agreement"), 2),
         "steps": text.step_rows(run.get("steps") or []),
-        "seconds": text.seconds_text(run.get("seconds")),
-        "peak": text.bytes_text(run.get("peak_bytes")),
-        "predicted": text.bytes_text(run.get("predicted_peak_bytes")),
+        "seconds": words.seconds_text(run.get("seconds")),
+        "peak": words.bytes_text(run.get("peak_bytes")),
+        "predicted": words.bytes_text(run.get("predicted_peak_bytes")),
         "machine": text.machine_rows(run.get("machine") or {}),
         "request": json.dumps(request, indent=2, default=str, ensure_ascii=False),
         "versions": run.get("versions") or {"orimap": results.attrs.get("orimap_version", "–")},

@@ -10,8 +10,9 @@ import xarray as xr
 
 from orimap.tasks.errors import InputError
 from orimap.tasks.report import sentences as text
+from orimap.tasks.report import words
 from orimap.tasks.report.figures.images import ScanGrid
-from orimap.tasks.store.run_folder import open_group
+from orimap.tasks.store.groups import open_group
 
 GROUPS = (
     *("acquisition", "analysed", "sketch", "decision", "clusters", "overlap", "baseline"),
@@ -90,7 +91,7 @@ def read_results(store: Path) -> Results:
 
 def stored_k(results: Results, name: str) -> int | None:
     """Return decided_k or fitted_k from the decision, else from the root."""
-    return text.whole(results.attr("decision").get(name, results.attrs.get(name)))
+    return words.whole(results.attr("decision").get(name, results.attrs.get(name)))
 
 
 def source_name(facts: Mapping[str, Any]) -> str | None:
@@ -137,7 +138,7 @@ def uniform_value(values: np.ndarray) -> float | None:
 
 def reflection_map_titles(results: Results) -> tuple[dict[str, str], dict[str, str]]:
     """Return the titles of the stored maps: of those to draw, and of those of one value."""
-    region = text.region_text(results.attr("reflection_maps").get("dark_field_region"))
+    region = words.region_text(results.attr("reflection_maps").get("dark_field_region"))
     varied, uniform = {}, {}
     for name, (title, _) in REFLECTION_MAPS.items():
         values = results.values("reflection_maps", name)
@@ -155,8 +156,8 @@ def noise_table(results: Results) -> dict[str, np.ndarray]:
 
 def scan_grid(facts: Mapping[str, Any]) -> ScanGrid:
     """Return the grid of the scan; in positions where it is not calibrated."""
-    step, units = text.decoded(facts.get("scan_step")), facts.get("scan_units", "px")
-    if step is None or units == "px" or not all((text.number(v) or 0) > 0 for v in step):
+    step, units = words.decoded(facts.get("scan_step")), facts.get("scan_units", "px")
+    if step is None or units == "px" or not all((words.number(v) or 0) > 0 for v in step):
         return ScanGrid()
     return ScanGrid(float(step[0]), float(step[1]), str(units))
 

@@ -1,109 +1,26 @@
 """Put the results of a run into words and numbers that a microscopist reads."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from orimap.tasks.report.words import (
+    bytes_text,
+    count_text,
+    decoded,
+    figure_text,
+    number,
+    percent_text,
+    seconds_text,
+    sentence,
+    times_text,
+    whole,
+)
+from orimap.tasks.store.variables import OVERLAP_RATIO
+
 LEVELS = (75, 80, 85, 90, 95)
-OVERLAP_RATIO = 0.5  # the second share is at least half of the first: plain to the eye in a map
-
-
-def decoded(value: Any) -> Any:
-    """Return an attribute that may have been stored as JSON text."""
-    if isinstance(value, str) and value[:1] in "[{":
-        try:
-            return json.loads(value)
-        except json.JSONDecodeError:
-            return value
-    return value
-
-
-def number(value: Any) -> float | None:
-    """Return a finite number, or None for anything else."""
-    try:
-        result = float(value)
-    except (TypeError, ValueError):
-        return None
-    return result if math.isfinite(result) else None
-
-
-def whole(value: Any) -> int | None:
-    """Return a finite number as an integer, or None for anything else."""
-    result = number(value)
-    return None if result is None else round(result)
-
-
-def count_text(count: int, one: str, many: str | None = None) -> str:
-    """Return ``1 pattern``, ``12 345 patterns``."""
-    return f"{count:,} ".replace(",", "\u202f") + (one if count == 1 else many or one + "s")
-
-
-def figure_text(value: Any, digits: int = 3) -> str:
-    """Return a number with so many significant digits, a dash where there is none."""
-    known = number(value)
-    if known is None:
-        return "–"
-    if known != 0 and not 1e-3 <= abs(known) < 10**6:
-        mantissa, exponent = f"{known:.{digits - 1}e}".split("e")
-        raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-        return f"{mantissa} × 10{raised}".replace("-", "−")
-    return f"{known:.{digits}g}".replace("-", "−") if abs(known) < 1000 else f"{known:.0f}"
-
-
-def score_text(name: str, value: Any) -> str:
-    """Return an image-quality metric as papers print it: 0.987, 42.3 dB."""
-    known = number(value)
-    if known is None:
-        return "–"
-    return f"{known:.1f} dB" if name == "PSNR" else f"{known:.3f}"
-
-
-def percent_text(share: float) -> str:
-    """Return a share (0..1) in per cent: 0 %, < 0.1 %, 3.2 %, 41 %."""
-    percent = 100 * share
-    if 0 < percent < 0.1:
-        return "< 0.1 %"
-    return f"{percent:.1f} %" if 0 < percent < 9.95 else f"{percent:.0f} %"
-
-
-def seconds_text(seconds: Any) -> str:
-    """Return a time: 0.42 s, 8.3 s, 1 min 14 s, 2 h 5 min."""
-    known = number(seconds)
-    if known is None:
-        return "–"
-    if known < 59.5:
-        return (
-            f"{known:.2f} s" if known < 1 else f"{known:.1f} s" if known < 10 else f"{known:.0f} s"
-        )
-    minutes, rest = divmod(round(known), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
-
-
-def bytes_text(size: Any) -> str:
-    """Return an amount of memory in powers of 1000: 740 kB, 1.2 GB."""
-    known = number(size)
-    if known is None:
-        return "–"
-    for unit in ("B", "kB", "MB", "GB"):
-        if known < 999.5:
-            return f"{known:.{1 if known < 9.95 and unit != 'B' else 0}f} {unit}"
-        known /= 1000
-    return f"{known:.1f} TB"
-
-
-def headline(decided: int | None, confidence: str | None, connected: int | None = None) -> str:
-    """Return the answer in one sentence; ``connected`` clusters where patterns were split."""
-    if decided is None:
-        return "The number of distinct patterns is not decided"
-    answer = count_text(decided, "distinct pattern")
-    if connected is not None and connected != decided:
-        answer += f" in {count_text(connected, 'connected cluster')}"
-    return f"{answer}, {confidence} confidence" if confidence else answer
 
 
 def acquisition_sentence(
@@ -196,14 +113,6 @@ def repairs(
     return [sentence(str(note)) for note in found]
 
 
-def sentence(note: str) -> str:
-    """Return a note with a capital at its beginning and a full stop at its end."""
-    first = note.split(" ", 1)[0]
-    if first.islower():  # a name such as ePattern stays as it is
-        note = note[0].upper() + note[1:]
-    return note if note.endswith((".", "!", "?")) else note + "."
-
-
 def beam_shift_sentence(shift: np.ndarray | None) -> str:
     """Say how far the direct beam lies from its reference; (scan_y, scan_x, 2), pixels."""
     if shift is None:
@@ -236,20 +145,6 @@ def intensity_sentence(facts: Mapping[str, Any]) -> str:
         parts.append(f"the values {how} as electron counts{measured}")
     text = "; ".join(parts)
     return text[:1].upper() + text[1:] + "." if text else ""
-
-
-def times_text(ratio: float) -> str:
-    """Return a ratio: 2.4 times, 18 times, 1100 times."""
-    return f"{ratio:.{1 if ratio < 9.95 else 0}f} times"
-
-
-def region_text(region: Any) -> str:
-    """Return a region (y0, y1, x0, x1) as it is given on the command line: 10:20,30:40."""
-    known = decoded(region)
-    if known is None or len(known) != 4:
-        return "a region"
-    y0, y1, x0, x1 = (int(edge) for edge in known)
-    return f"{y0}:{y1},{x0}:{x1}"
 
 
 def uniform_sentence(title: str, value: float, units: str) -> str:

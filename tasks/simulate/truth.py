@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from orimap.tasks.errors import InputError
-from orimap.tasks.report.sentences import OVERLAP_RATIO
+from orimap.tasks.store.variables import OVERLAP_RATIO
 
 
 @dataclass(frozen=True)

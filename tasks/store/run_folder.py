@@ -5,103 +5,23 @@ rerun never destroys the last complete result before the new one is complete. Ea
 groups; a group is marked complete, last, with the fingerprint of its inputs and options.
 """
 
-import hashlib
-import json
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import numpy as np
 import xarray as xr
 import zarr
 
 from orimap.tasks.errors import InputError, UnavailableError
+from orimap.tasks.store.groups import (
+    complete_mark,
+    link_group,
+    open_group,
+    remove_group,
+    write_group,
+)
 from orimap.tasks.store.locks import HeldError, held
-from orimap.tasks.store.variables import Variable
-
-SCHEMA_VERSION = 1
-
-
-def fingerprint(**facts: object) -> str:
-    """Return a short digest of the inputs and options that a group depends on."""
-    text = json.dumps({"schema": SCHEMA_VERSION, **facts}, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def write_group(store: Path, group: str, ds: xr.Dataset, mark: str | None) -> None:
-    """Replace one group of a Zarr v3 store; mark it complete last, with ``mark``."""
-    # Masked integers come back as floats: plain values only, no fill value in the encoding.
-    encoding = {name: {"_FillValue": None} for name in ds.variables}
-    remove_group(store, group)
-    ds.to_zarr(store, group=group, mode="a", consolidated=False, zarr_format=3, encoding=encoding)
-    if mark is not None:
-        mark_complete(store, group, mark)
-
-
-def write_arrays(
-    store: Path, group: str, arrays: dict[Variable, np.ndarray], mark: str, **attrs: object
-) -> None:
-    """Replace one group as ``write_group`` does, in a third of the time; nothing is compressed.
-
-    For factors: noise in floating point hardly compresses, a third of the space for as long as it
-    takes to fit some ten components.
-    """
-    remove_group(store, group)
-    made = zarr.open_group(store, path=group, mode="w", attributes=attrs)
-    for variable, values in arrays.items():
-        made.create_array(
-            variable.name,
-            data=values,
-            compressors=(),
-            dimension_names=variable.dims,
-            attributes=variable.attrs,
-        )
-    made.attrs["complete"] = mark
-
-
-def remove_group(store: Path, group: str) -> None:
-    """Remove a group, its mark first: what is left by a kill must not pass for the whole."""
-    (store / group / "zarr.json").unlink(missing_ok=True)
-    shutil.rmtree(store / group, ignore_errors=True)
-
-
-def mark_complete(store: Path, group: str, mark: str) -> None:
-    """Mark a group of a store as whole."""
-    zarr.open_group(store, path=group, mode="r+").attrs["complete"] = mark
-
-
-def link_group(source: Path, target: Path, group: str) -> None:
-    """Put a group of one store into another without copying what it holds, where that can be.
-
-    Groups are replaced as a whole and never changed, so that a link is as good as a copy.
-    """
-
-    def link(original: str, linked: str) -> None:
-        try:
-            os.link(original, linked)
-        except OSError:  # another file system, or one without links
-            shutil.copy2(original, linked)
-
-    # Under another name until it is whole: its mark may come before its chunks.
-    partial = target / f".{group}"
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(source / group, partial, copy_function=link)
-    partial.rename(target / group)
-
-
-def complete_mark(store: Path, group: str) -> str | None:
-    """Return the fingerprint with which a group was completed, None where it is not whole."""
-    try:
-        return zarr.open_group(store, path=group, mode="r").attrs.get("complete")
-    except FileNotFoundError:
-        return None
-
-
-def open_group(store: Path, group: str) -> xr.Dataset:
-    """Open one group lazily."""
-    return xr.open_zarr(store, group=group, consolidated=False, chunks=None)
 
 
 class RunFolder:

@@ -14,8 +14,8 @@ import numpy as np
 import zarr
 
 from orimap.tasks.store import variables
+from orimap.tasks.store.groups import mark_complete
 from orimap.tasks.store.pixel_lists import Entries
-from orimap.tasks.store.run_folder import mark_complete
 from orimap.tasks.stream.blocks import Block
 
 GROUP = "sparse"

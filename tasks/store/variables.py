@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+OVERLAP_RATIO = 0.5  # the second share is at least half of the first: plain to the eye in a map
+
 SCAN = ("scan_y", "scan_x")
 DETECTOR = ("detector_y", "detector_x")
 PAIR = ("k", "component", "component_other")

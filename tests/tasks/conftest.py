@@ -8,7 +8,7 @@ from orimap.tasks.decide.components.merge import Merged
 from orimap.tasks.decide.evidence.evidence import METRICS, Components, Evidence
 from orimap.tasks.decide.evidence.published import PublishedFits
 from orimap.tasks.patterns.source import PatternSource
-from orimap.tasks.store.run_folder import mark_complete
+from orimap.tasks.store.groups import mark_complete
 
 
 @pytest.fixture

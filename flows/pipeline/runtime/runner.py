@@ -185,6 +185,6 @@ class Bars:
 
 def _seconds(seconds: float) -> str:
     """Return a time in words."""
-    from orimap.tasks.report.sentences import seconds_text  # loads NumPy
+    from orimap.tasks.report.words import seconds_text
 
     return seconds_text(seconds)

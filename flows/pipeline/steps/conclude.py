@@ -13,7 +13,7 @@ from orimap.tasks.patterns.reflections.stored_list import read_lengths
 from orimap.tasks.patterns.rows import OUTSIDE
 from orimap.tasks.patterns.source import LISTS
 from orimap.tasks.store import variables
-from orimap.tasks.store.run_folder import fingerprint, open_group
+from orimap.tasks.store.groups import fingerprint, open_group
 from orimap.tasks.stream.blocks import Progress
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def remarks(run: Run) -> list[str]:
 
 def _centring(run: Run) -> str:
     """Say whether patterns were centred, and why."""
-    from orimap.tasks.report.sentences import percent_text
+    from orimap.tasks.report.words import percent_text
 
     facts = open_group(run.store, "beam").attrs
     asked = run.request.centre

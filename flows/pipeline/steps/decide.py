@@ -9,7 +9,7 @@ from orimap.flows.pipeline.steps.gather_evidence import gather_evidence
 from orimap.tasks.decide.candidates import PLATEAU
 from orimap.tasks.decide.choose_k import Decision, choose_k
 from orimap.tasks.factorise import stored_fits
-from orimap.tasks.store.run_folder import fingerprint
+from orimap.tasks.store.groups import fingerprint
 from orimap.tasks.stream.blocks import Progress
 
 # How far k is widened when the best one touches an edge of the range.

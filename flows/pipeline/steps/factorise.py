@@ -8,14 +8,15 @@ from orimap.flows.pipeline.runtime.run import Run
 from orimap.tasks.errors import InputError
 from orimap.tasks.factorise import stored_fits
 from orimap.tasks.store import variables
-from orimap.tasks.store.run_folder import fingerprint
+from orimap.tasks.store.groups import fingerprint
 from orimap.tasks.stream.blocks import Progress, broadcast
 from orimap.tasks.stream.sizes import sketch_rank
 
 
 def sketch(run: Run, progress: Progress) -> None:
     """Make the low-rank basis, of all counts and of the training half."""
-    from orimap.tasks.factorise.sketch import poisson_weighting, sketch_patterns
+    from orimap.tasks.factorise.sketch import sketch_patterns
+    from orimap.tasks.factorise.weighting import poisson_weighting
     from orimap.tasks.patterns.beam.region import direct_beam_region
 
     found, patterns = run.folder.read("analysed"), run.patterns

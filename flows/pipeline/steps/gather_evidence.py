@@ -77,7 +77,7 @@ def _confirming(run: Run, evidence: Evidence) -> Evidence:
 def _spectrum(store: Path, k: int) -> Any:
     """Bi-whiten the sketch by the largest fit, on a worker."""
     from orimap.tasks.decide.evidence.spectrum import bi_whitened_rank
-    from orimap.tasks.store.run_folder import open_group
+    from orimap.tasks.store.groups import open_group
 
     stored, fit = open_group(store, "sketch"), open_group(store, stored_fits.fit_group(k))
     weighting = stored_fits.read_weighting(stored)
@@ -131,7 +131,7 @@ def _stability(run: Run, evidence: Evidence, skipped: dict[str, str]) -> dict[in
 def _stability_of(store: Path, k: int, seed: int) -> float:
     """Return the smallest silhouette over resampled fits, on a worker."""
     from orimap.tasks.decide.evidence.stability import stability
-    from orimap.tasks.store.run_folder import open_group
+    from orimap.tasks.store.groups import open_group
 
     stored = open_group(store, "sketch")
     sketch = stored_fits.read_sketch(stored, stored_fits.read_weighting(stored))

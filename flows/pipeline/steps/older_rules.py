@@ -7,7 +7,7 @@ import numpy as np
 from orimap.flows.pipeline.runtime.run import Run
 from orimap.tasks.factorise import stored_fits
 from orimap.tasks.store import variables
-from orimap.tasks.store.run_folder import fingerprint
+from orimap.tasks.store.groups import fingerprint
 from orimap.tasks.stream.blocks import Progress
 
 

@@ -15,7 +15,7 @@ from orimap.tasks.patterns.reflections.lengths import Lengths
 from orimap.tasks.patterns.rows import mask_after_moves
 from orimap.tasks.patterns.source import LISTS, PatternSource
 from orimap.tasks.store import variables
-from orimap.tasks.store.run_folder import complete_mark, fingerprint, open_group, write_group
+from orimap.tasks.store.groups import complete_mark, fingerprint, open_group, write_group
 from orimap.tasks.stream.blocks import Block, Progress
 from orimap.tasks.stream.memory import chunk_bytes_for
 
@@ -220,7 +220,7 @@ def _register(run: Run, progress: Progress) -> None:
 
 def _lengths(run: Run, valid: np.ndarray, place: np.ndarray, beam: Mapping[str, Any]) -> Lengths:
     """Return ePattern's lengths; the paper's where there is no disc to measure."""
-    from orimap.tasks.patterns.reflection_size import reflection_radius, sample_positions
+    from orimap.tasks.patterns.register import reflection_radius, sample_positions
 
     if run.request.epattern_lengths == "paper" or not beam["found"]:
         return Lengths.of_width(valid.shape[1])
@@ -235,7 +235,7 @@ def _lengths(run: Run, valid: np.ndarray, place: np.ndarray, beam: Mapping[str, 
 
 def _describe(run: Run) -> None:
     """Write /analysed: mean and mask of the patterns as they are analysed."""
-    from orimap.tasks.patterns.analysed import analysed_dataset
+    from orimap.tasks.patterns.filters import analysed_dataset
 
     if run.can_reuse("filter", "analysed", run.marks["filter"]):
         return

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from orimap.tasks.acquire.ingest import defects
-from orimap.tasks.acquire.ingest.defects import BeamDisc
+from orimap.tasks.acquire.ingest.beam_disc import BeamDisc
 from orimap.tasks.acquire.ingest.reduction import bin_counts
 from orimap.tasks.acquire.ingest.sum_block import BlockSums
 from orimap.tasks.acquire.ingest.sums import (

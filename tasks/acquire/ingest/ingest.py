@@ -19,8 +19,8 @@ import xarray as xr
 import zarr
 
 from orimap.tasks.acquire.acquisition import Acquisition
-from orimap.tasks.acquire.ingest import defects
-from orimap.tasks.acquire.ingest.defects import BeamDisc
+from orimap.tasks.acquire.ingest import beam_disc
+from orimap.tasks.acquire.ingest.beam_disc import BeamDisc
 from orimap.tasks.acquire.ingest.gather_blocks import BlockRecord, ScanTotals
 from orimap.tasks.acquire.ingest.reduction import (
     Region,
@@ -34,7 +34,7 @@ from orimap.tasks.acquire.ingest.sum_block import Roles, sum_block
 from orimap.tasks.acquire.ingest.sums import SourceFaults, region_cuts
 from orimap.tasks.acquire.ingest.verified_write import write_verified
 from orimap.tasks.errors import InputError
-from orimap.tasks.store import run_folder, sparse_patterns, variables
+from orimap.tasks.store import groups, sparse_patterns, variables
 from orimap.tasks.store.cleaning import clean
 from orimap.tasks.store.pixel_lists import Entries
 from orimap.tasks.stream.blocks import (
@@ -266,7 +266,7 @@ def ingest_acquisition(
     given = read_mask(mask, acquisition.detector_shape, crop, bin)
     dtype = stored_dtype(acquisition.dtype, bin)
     sample, filled = _sample(acquisition, roi, crop, bin)
-    beam = defects.beam_disc(sample)
+    beam = beam_disc.beam_disc(sample)
     plan = IngestPlan(
         acquisition,
         store,
@@ -305,7 +305,7 @@ def ingest_acquisition(
         )
     if plan.sparse:
         sparse_patterns.finish(store, mark)
-    run_folder.mark_complete(store, "raw", mark)
+    groups.mark_complete(store, "raw", mark)
     return ds
 
 
@@ -349,7 +349,7 @@ def _sample(
 
 def _candidates(sample: np.ndarray) -> np.ndarray:
     """Return rows and columns of the pixels of a mean pattern that stand alone most."""
-    alone = sample - 2 * np.maximum(defects.neighbour_rank(sample, 2), 0)
+    alone = sample - 2 * np.maximum(beam_disc.neighbour_rank(sample, 2), 0)
     order = np.argsort(alone, axis=None)[::-1][:CANDIDATES_AT_MOST]
     chosen = order[alone.ravel()[order] > 0]
     return np.stack(np.unravel_index(chosen, sample.shape), axis=1)
@@ -362,7 +362,7 @@ def _create(plan: IngestPlan, chunk: tuple[int, int]) -> None:
     shutil.rmtree(plan.store / "raw", ignore_errors=True)
     group = zarr.open_group(plan.store, path="raw", mode="w")
     shape = (*plan.scan_shape, *plan.detector_shape)
-    run_folder.remove_group(plan.store, sparse_patterns.GROUP)
+    groups.remove_group(plan.store, sparse_patterns.GROUP)
     if plan.sparse:
         sparse_patterns.create(plan.store, plan.scan_shape, chunk, plan.detector_shape, plan.dtype)
     group.create_array(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from orimap.tasks.acquire.ingest.defects import BeamDisc
+from orimap.tasks.acquire.ingest.beam_disc import BeamDisc
 from orimap.tasks.acquire.ingest.sums import PatternSums
 from orimap.tasks.store.cleaning import clean
 from orimap.tasks.store.pixel_lists import Entries

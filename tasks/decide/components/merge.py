@@ -18,7 +18,7 @@ from orimap.tasks.decide.components.likeness import (
     reflection_images,
     reflection_shares,
 )
-from orimap.tasks.maps.maps import cluster_weights, full_weights, renumbered
+from orimap.tasks.decide.components.shares import cluster_weights, full_weights, renumbered
 
 # Of the intensity of a component, the share that lies in reflections. Crystals have .06 or more
 # where half of the electrons are background and few reach the detector's reflections; vacuum,

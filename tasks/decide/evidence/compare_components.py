@@ -9,7 +9,7 @@ from orimap.tasks.decide.components.metrics import pair_metrics
 from orimap.tasks.decide.components.redundancy import redundant_pairs
 from orimap.tasks.decide.evidence.evidence import Components
 from orimap.tasks.store import variables
-from orimap.tasks.store.run_folder import open_group
+from orimap.tasks.store.groups import open_group
 
 
 def compare_components(

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orimap.tasks.decide.evidence.paired_drops import paired_drops
+from orimap.tasks.decide.evidence.evidence import paired_drops
 from orimap.tasks.errors import InputError
 from orimap.tasks.factorise.kernels.least_squares import solve_weights
 from orimap.tasks.factorise.nmf import LowRank, factorise

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from orimap.tasks.factorise.exact_pass import sampled
-from orimap.tasks.factorise.sketch import Weighting
+from orimap.tasks.factorise.weighting import Weighting
 from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.stream.blocks import Block, broadcast, map_blocks
 

@@ -30,7 +30,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from orimap.tasks.errors import InputError
-from orimap.tasks.factorise.sketch import Sketch, Weighting
+from orimap.tasks.factorise.sketch import Sketch
+from orimap.tasks.factorise.weighting import Weighting
 
 # Positions and pixels that expect fewer counts than this are left out: a few single electrons
 # there are spikes of large variance that reach above the edge (the norm of a sparse random matrix

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orimap.tasks.acquire.ingest.defects import BeamDisc, beam_disc
+from orimap.tasks.acquire.ingest.beam_disc import BeamDisc, beam_disc
 from orimap.tasks.patterns.beam.descan import SmoothFit, fit_smooth
 from orimap.tasks.patterns.beam.position import (
     Probe,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from orimap.tasks.acquire.ingest.defects import BeamDisc, beam_disc
+from orimap.tasks.acquire.ingest.beam_disc import BeamDisc, beam_disc
 from orimap.tasks.patterns.beam.descan import SmoothFit, fit_smooth
 from orimap.tasks.patterns.beam.position import CANDIDATES, Probe, Window, beam_candidates
 from orimap.tasks.patterns.beam.recognise import (

@@ -14,7 +14,7 @@ from orimap.tasks.errors import InputError
 from orimap.tasks.patterns.reflections.lengths import Lengths
 from orimap.tasks.patterns.reflections.reflection_list import PER_ENTRY, Reflections
 from orimap.tasks.store import variables
-from orimap.tasks.store.run_folder import mark_complete, remove_group
+from orimap.tasks.store.groups import mark_complete, remove_group
 
 # A quarter of a megabyte of one number each: the reflections of a few thousand positions, about
 # as many as a block of patterns has.

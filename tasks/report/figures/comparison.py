@@ -7,7 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from orimap.tasks.report.figures.clusters import (
+from orimap.tasks.report.figures.curves import curve_axes, draw_legend
+from orimap.tasks.report.figures.images import ScanGrid, label_image, pattern_levels
+from orimap.tasks.report.figures.palette import NO_CLUSTER, cluster_colours, text_colour
+from orimap.tasks.report.figures.style import (
     INK,
     NARROWEST,
     QUIET,
@@ -18,10 +21,7 @@ from orimap.tasks.report.figures.clusters import (
     show_map,
     write_title,
 )
-from orimap.tasks.report.figures.curves import curve_axes, draw_legend
-from orimap.tasks.report.figures.images import ScanGrid, label_image, pattern_levels
-from orimap.tasks.report.figures.palette import NO_CLUSTER, cluster_colours, text_colour
-from orimap.tasks.report.sentences import figure_text
+from orimap.tasks.report.words import figure_text
 
 WIDTH = 9.6  # inches: the width of the page
 MARKERS = ("o", "s", "^", "D")

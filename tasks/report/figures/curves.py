@@ -8,14 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from orimap.tasks.report.figures.clusters import (
-    INK,
-    QUIET,
-    draw_colour_bar,
-    place_axes,
-    write_title,
-)
 from orimap.tasks.report.figures.palette import NO_CLUSTER, cluster_colours
+from orimap.tasks.report.figures.style import INK, QUIET, draw_colour_bar, place_axes, write_title
 
 BLUE, ORANGE, SHADE = *cluster_colours(2), "#e8eef8"
 SIZE = (5.4, 3.7)

@@ -10,7 +10,11 @@ from matplotlib.colors import FuncNorm
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from orimap.tasks.report.figures.clusters import (
+from orimap.tasks.report.figures.clusters import show_overlapping
+from orimap.tasks.report.figures.images import ScanGrid
+from orimap.tasks.report.figures.palette import cluster_colours
+from orimap.tasks.report.figures.scan_maps import write_number
+from orimap.tasks.report.figures.style import (
     INK,
     MASKED,
     QUIET,
@@ -18,12 +22,8 @@ from orimap.tasks.report.figures.clusters import (
     draw_colour_bar,
     place_axes,
     show_map,
-    show_overlapping,
 )
-from orimap.tasks.report.figures.images import ScanGrid
-from orimap.tasks.report.figures.palette import cluster_colours
-from orimap.tasks.report.figures.scan_maps import write_number
-from orimap.tasks.report.sentences import figure_text
+from orimap.tasks.report.words import figure_text
 
 # A contribution below this share of the pattern's intensity gets no panel of its own.
 SHOWN_SHARE = 0.01

@@ -7,7 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from orimap.tasks.report.figures.clusters import (
+from orimap.tasks.report.figures.images import ScanGrid
+from orimap.tasks.report.figures.palette import NO_CLUSTER, cluster_colours, text_colour
+from orimap.tasks.report.figures.style import (
     INK,
     NARROWEST,
     QUIET,
@@ -17,9 +19,7 @@ from orimap.tasks.report.figures.clusters import (
     place_axes,
     show_map,
 )
-from orimap.tasks.report.figures.images import ScanGrid
-from orimap.tasks.report.figures.palette import NO_CLUSTER, cluster_colours, text_colour
-from orimap.tasks.report.sentences import figure_text
+from orimap.tasks.report.words import figure_text
 
 # Single positions far out of line would leave the rest of a map without contrast.
 SHOWN_PERCENTILES = (0.5, 99.5)

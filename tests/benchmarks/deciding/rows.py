@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from orimap.tasks.report.sentences import OVERLAP_RATIO
 from orimap.tasks.simulate.recipe import ScanRecipe
 from orimap.tasks.simulate.truth import read_truth, true_overlap_ratio
+from orimap.tasks.store.variables import OVERLAP_RATIO
 
 
 @dataclass

@@ -28,12 +28,12 @@ from orimap.cluster.local import local_client
 from orimap.flows.pipeline.runtime.measure import machine, versions
 from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.ingest.ingest import ingest_acquisition
-from orimap.tasks.factorise import exact_pass, sketch
+from orimap.tasks.factorise import exact_pass, sketch, weighting
 from orimap.tasks.factorise.fit_k import ReadySketch, fit_components
 from orimap.tasks.factorise.kernels.predictions import Stack
 from orimap.tasks.factorise.kernels.products import products
 from orimap.tasks.patterns.source import PatternSource
-from orimap.tasks.store.run_folder import open_group, write_group
+from orimap.tasks.store.groups import open_group, write_group
 from orimap.tasks.stream.blocks import map_blocks
 
 # A scan of so many positions shows what it costs that there are many.
@@ -104,7 +104,7 @@ def fits(folder: Path) -> dict:
 
 
 def whole_tasks(
-    source: PatternSource, weighting: sketch.Weighting, stacks: list[Stack], folder: Path
+    source: PatternSource, weighting: weighting.Weighting, stacks: list[Stack], folder: Path
 ) -> dict[str, Seen]:
     """Do every step but the fits; return what is known of all their tasks, by function."""
     client, options = AtOnce(), {"seed": SEED, "held_out": True}

@@ -21,12 +21,14 @@ from orimap.tasks.factorise import stored_fits
 from orimap.tasks.factorise.exact_pass import exact_pass
 from orimap.tasks.factorise.fit_k import fit_on_worker
 from orimap.tasks.factorise.kernels.predictions import Stack
-from orimap.tasks.factorise.sketch import Weighting, poisson_weighting, sketch_patterns
+from orimap.tasks.factorise.sketch import sketch_patterns
+from orimap.tasks.factorise.weighting import Weighting, poisson_weighting
 from orimap.tasks.patterns.beam.region import direct_beam_region
 from orimap.tasks.patterns.rows import Rows
 from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.store import variables
-from orimap.tasks.store.run_folder import RunFolder, open_group
+from orimap.tasks.store.groups import open_group
+from orimap.tasks.store.run_folder import RunFolder
 from orimap.tasks.store.sparse_patterns import opened
 from orimap.tasks.stream.blocks import Block, broadcast, map_blocks, silent
 from orimap.tasks.stream.sizes import sketch_rank

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
-from orimap.flows.cli import main
+from orimap.flows.cli import analyse, main
 from orimap.flows.request.request import Request
 from orimap.tasks.simulate.recipe import ScanRecipe
 from orimap.tasks.simulate.write_scan import write_scan
@@ -50,7 +50,7 @@ def test_version():
 
 
 def test_run_takes_every_field_of_a_request():
-    parameters = inspect.signature(main.run).parameters
+    parameters = inspect.signature(analyse.run).parameters
     own = {"config", "dry_run", "quiet", "debug"}
     assert set(parameters) == set(Request.model_fields) | own
     answer = _call("run", "--help").stdout

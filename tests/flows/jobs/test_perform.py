@@ -9,7 +9,7 @@ import zarr
 from dask.utils import parse_bytes
 
 from orimap.cluster.batch.profiles import read_profile
-from orimap.cluster.batch.workers import worker_settings
+from orimap.cluster.batch.settings import worker_settings
 from orimap.flows.jobs.job import Job
 from orimap.flows.jobs.outcome import decided, read_outcome, what_is_missing
 from orimap.flows.jobs.perform import IncompleteError, log_tail, perform, with_more_memory

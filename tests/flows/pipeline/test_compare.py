@@ -11,6 +11,7 @@ import pytest
 import zarr
 from typer.testing import CliRunner
 
+from orimap.flows.cli import analyse as commands
 from orimap.flows.cli import main
 from orimap.flows.pipeline import compare
 from orimap.flows.pipeline.compare import Named, compare_filters
@@ -203,7 +204,7 @@ def _call(*arguments):
 
 
 def test_the_command_takes_what_run_takes_but_for_what_it_decides_itself():
-    parameters = set(inspect.signature(main.compare).parameters)
+    parameters = set(inspect.signature(commands.compare).parameters)
     own = {"seeds", "truth", "config", "quiet", "debug"}
     assert parameters == set(Request.model_fields) - {"filter", "restart"} | own
     answer = _call("--help").stdout

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from orimap.flows.pipeline.estimate import load_that_fits
 from orimap.flows.pipeline.extent import workload
-from orimap.flows.pipeline.room import load_that_fits
 from orimap.flows.request.request import Request
 from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.errors import InputError

@@ -10,7 +10,7 @@ from scipy.optimize import nnls
 from orimap.tasks.factorise.exact_pass import Prepared, exact_pass, sampled
 from orimap.tasks.factorise.kernels.least_squares import solve_weights
 from orimap.tasks.factorise.kernels.predictions import Stack
-from orimap.tasks.factorise.sketch import poisson_weighting
+from orimap.tasks.factorise.weighting import poisson_weighting
 from orimap.tasks.patterns.filters import write_mean
 from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.stream.blocks import Block

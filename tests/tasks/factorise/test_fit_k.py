@@ -3,7 +3,8 @@ import pytest
 
 from orimap.tasks.factorise.fit_k import ReadySketch, fit_components, fit_on_worker, left_out_pixels
 from orimap.tasks.factorise.nmf import LowRank, factorise
-from orimap.tasks.factorise.sketch import poisson_weighting, sketch_patterns
+from orimap.tasks.factorise.sketch import sketch_patterns
+from orimap.tasks.factorise.weighting import poisson_weighting
 from orimap.tasks.stream.blocks import broadcast
 
 SCAN, DETECTOR = (8, 9), (10, 12)

@@ -19,7 +19,8 @@ from orimap.tasks.factorise.nmf import (
     in_tiles,
     nndsvd,
 )
-from orimap.tasks.factorise.sketch import poisson_weighting, sketch_patterns
+from orimap.tasks.factorise.sketch import sketch_patterns
+from orimap.tasks.factorise.weighting import poisson_weighting
 from orimap.tasks.patterns.beam.region import direct_beam_region
 from orimap.tasks.simulate.recipe import ScanRecipe
 from orimap.tasks.simulate.scan import plan_scan

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from orimap.tasks.factorise.sketch import Weighting, poisson_weighting, sketch_patterns
+from orimap.tasks.factorise.sketch import sketch_patterns
+from orimap.tasks.factorise.weighting import Weighting, poisson_weighting
 from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.stream.sizes import sketch_rank
 

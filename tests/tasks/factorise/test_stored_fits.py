@@ -3,7 +3,7 @@ import pytest
 
 from orimap.tasks.factorise.exact_pass import ExactPass
 from orimap.tasks.factorise.fit_k import Fit, ReadySketch, fit_components
-from orimap.tasks.factorise.sketch import poisson_weighting, sketch_patterns
+from orimap.tasks.factorise.sketch import sketch_patterns
 from orimap.tasks.factorise.stored_fits import (
     basis_fit_group,
     fit_datasets,
@@ -16,8 +16,9 @@ from orimap.tasks.factorise.stored_fits import (
     write_basis_fit,
     write_sketch,
 )
+from orimap.tasks.factorise.weighting import poisson_weighting
 from orimap.tasks.store import variables
-from orimap.tasks.store.run_folder import complete_mark, open_group
+from orimap.tasks.store.groups import complete_mark, open_group
 
 
 @pytest.fixture

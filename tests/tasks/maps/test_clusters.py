@@ -13,7 +13,7 @@ from orimap.tasks.maps.maps import map_clusters
 from orimap.tasks.patterns.noise import Noise
 from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.store import variables
-from orimap.tasks.store.run_folder import write_group
+from orimap.tasks.store.groups import write_group
 
 LABEL = np.array([[0, 0, 1, 1, -1], [0, 2, 2, 1, 1], [0, 0, 2, 1, 0], [-1, 0, 0, 1, 1]], np.int16)
 

@@ -15,7 +15,7 @@ from orimap.tasks.maps.maps import map_clusters
 from orimap.tasks.maps.uncertainty import CountingNoise
 from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.store import variables
-from orimap.tasks.store.run_folder import write_group
+from orimap.tasks.store.groups import write_group
 
 SCAN, DETECTOR = (9, 12), (6, 7)
 MEMBERS = np.array([0, 1, -1, 0])

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from orimap.tasks.maps.maps import cluster_weights, full_weights, map_clusters
+from orimap.tasks.decide.components.shares import cluster_weights, full_weights
+from orimap.tasks.maps.maps import map_clusters
 from orimap.tasks.maps.uncertainty import CountingNoise
 
 

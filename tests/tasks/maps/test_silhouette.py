@@ -3,7 +3,7 @@ import pytest
 
 from orimap.tasks.maps.silhouette import SAMPLE_POSITIONS, fit_silhouette, silhouette
 from orimap.tasks.store import variables
-from orimap.tasks.store.run_folder import write_group
+from orimap.tasks.store.groups import write_group
 
 
 def test_matches_a_case_worked_by_hand():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from orimap.tasks.patterns.analysed import analysed_dataset
+from orimap.tasks.patterns.filters import analysed_dataset
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (3, 2), (1, 1)])

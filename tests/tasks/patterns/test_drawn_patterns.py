@@ -12,7 +12,7 @@ from orimap.tasks.patterns.reflections.lengths import Lengths
 from orimap.tasks.patterns.reflections.reflection_list import Reflections
 from orimap.tasks.patterns.reflections.stored_list import write_reflections
 from orimap.tasks.patterns.source import LISTS
-from orimap.tasks.store.run_folder import complete_mark
+from orimap.tasks.store.groups import complete_mark
 
 SCAN, DETECTOR = (4, 5), (24, 30)
 

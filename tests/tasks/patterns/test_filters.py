@@ -5,7 +5,7 @@ import zarr
 from orimap.tasks.errors import InputError
 from orimap.tasks.patterns.filters import check_filter, mean_of_neighbours, write_mean
 from orimap.tasks.patterns.source import PatternSource
-from orimap.tasks.store.run_folder import complete_mark
+from orimap.tasks.store.groups import complete_mark
 from orimap.tasks.stream.blocks import Block
 
 

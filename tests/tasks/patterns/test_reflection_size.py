@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from orimap.tasks.patterns.reflection_size import reflection_radius, sample_positions
+from orimap.tasks.patterns.register import reflection_radius, sample_positions
 
 SIDE = 96
 

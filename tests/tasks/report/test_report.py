@@ -16,11 +16,11 @@ from orimap.tasks.maps.reflection_maps import reflection_maps
 from orimap.tasks.patterns.reflections.lengths import Lengths
 from orimap.tasks.patterns.reflections.reflection_list import Reflections
 from orimap.tasks.patterns.reflections.stored_list import ListSize
-from orimap.tasks.report import report
+from orimap.tasks.report import report, words
 from orimap.tasks.report import sentences as text
 from orimap.tasks.report.results import analysed_mask, mean_patterns, read_results
 from orimap.tasks.store import variables
-from orimap.tasks.store.run_folder import write_group
+from orimap.tasks.store.groups import write_group
 
 RUN = {
     "request": {"file": "scan.hspy", "k": "1:12", "filter": "raw"},
@@ -603,14 +603,14 @@ def test_importing_the_report_does_not_import_matplotlib():
     [(0.42, "0.42 s"), (8.31, "8.3 s"), (42, "42 s"), (74.2, "1 min 14 s"), (7500, "2 h 5 min")],
 )
 def test_times_read_naturally(seconds, said):
-    assert text.seconds_text(seconds) == said
+    assert words.seconds_text(seconds) == said
 
 
 @pytest.mark.parametrize(
     ("size", "said"), [(512, "512 B"), (740e3, "740 kB"), (1.24e9, "1.2 GB"), (None, "–")]
 )
 def test_memory_reads_naturally(size, said):
-    assert text.bytes_text(size) == said
+    assert words.bytes_text(size) == said
 
 
 @pytest.mark.parametrize(
@@ -618,14 +618,14 @@ def test_memory_reads_naturally(size, said):
     [(0.5, "0.5"), (-2.25e-5, "−2.25 × 10⁻⁵"), (float("nan"), "–"), (12345.6, "12346"), (0, "0")],
 )
 def test_numbers_read_naturally(value, said):
-    assert text.figure_text(value) == said
+    assert words.figure_text(value) == said
 
 
 @pytest.mark.parametrize(
     ("share", "said"), [(0, "0 %"), (0.0004, "< 0.1 %"), (0.032, "3.2 %"), (0.41, "41 %")]
 )
 def test_shares_read_naturally(share, said):
-    assert text.percent_text(share) == said
+    assert words.percent_text(share) == said
 
 
 def test_overlap_counts_are_those_worked_by_hand():
@@ -684,5 +684,5 @@ def test_overlaps_that_are_all_certain_are_said_to_be_so():
 
 
 def test_split_clusters_are_named_beside_the_distinct_patterns():
-    assert text.headline(6, "high", 6) == "6 distinct patterns, high confidence"
-    assert text.headline(6, None, 8) == "6 distinct patterns in 8 connected clusters"
+    assert words.headline(6, "high", 6) == "6 distinct patterns, high confidence"
+    assert words.headline(6, None, 8) == "6 distinct patterns in 8 connected clusters"

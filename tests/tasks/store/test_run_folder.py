@@ -9,16 +9,15 @@ import xarray as xr
 import zarr
 
 from orimap.tasks.errors import InputError
-from orimap.tasks.store.run_folder import (
-    RunFolder,
+from orimap.tasks.store.groups import (
     complete_mark,
     fingerprint,
     mark_complete,
-    only_writer,
     open_group,
     remove_group,
     write_group,
 )
+from orimap.tasks.store.run_folder import RunFolder, only_writer
 
 
 def numbers(value, name="scan_value"):

@@ -7,8 +7,8 @@ import zarr
 
 from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.store import sparse_patterns
+from orimap.tasks.store.groups import mark_complete
 from orimap.tasks.store.pixel_lists import Entries
-from orimap.tasks.store.run_folder import mark_complete
 from orimap.tasks.stream.blocks import Block, plan_blocks
 
 SCAN, DETECTOR = (5, 7), (6, 9)

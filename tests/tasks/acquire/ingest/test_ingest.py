@@ -8,7 +8,7 @@ from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.ingest import ingest, reduction
 from orimap.tasks.acquire.ingest.ingest import ingest_acquisition
 from orimap.tasks.errors import InputError
-from orimap.tasks.store import run_folder
+from orimap.tasks.store import groups
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def opened(tmp_path):
 
 
 def stored(store):
-    return run_folder.open_group(store, "raw")["pattern_intensity"].load()
+    return groups.open_group(store, "raw")["pattern_intensity"].load()
 
 
 # One pattern, two patterns, a row and a half, two rows, everything.
@@ -39,7 +39,7 @@ def test_everything_arrives_whatever_the_chunks(client, opened, tmp_path, small_
     np.testing.assert_array_equal(raw, small_scan)
     assert raw.dims == ("scan_y", "scan_x", "detector_y", "detector_x")
     assert (raw.dtype, raw.attrs["units"]) == (np.dtype("u2"), "electron")
-    assert run_folder.complete_mark(store, "raw") == "m"
+    assert groups.complete_mark(store, "raw") == "m"
     assert steps[-1] == (ds.sizes["block"],) * 2
     total = small_scan.sum(axis=(2, 3))
     np.testing.assert_array_equal(ds["scan_total_intensity"], total)
@@ -163,7 +163,7 @@ def test_integers_that_do_not_fit_are_refused_and_leave_nothing_complete(client,
     scan[3, 3, 3, 3] = 2**40
     with pytest.raises(InputError, match="1,099,511,627,776"):
         ingest_acquisition(client, opened(scan), store, "m")
-    assert run_folder.complete_mark(store, "raw") is None
+    assert groups.complete_mark(store, "raw") is None
 
 
 @pytest.mark.parametrize("broken", ["pattern_intensity", "entry_pixel", "entry_value"])
@@ -191,7 +191,7 @@ def test_a_chunk_that_reads_back_differently_is_an_error(
     mostly_zero = np.where(small_scan > 5, small_scan, 0)
     with pytest.raises(OSError, match="reads back differently"):
         ingest_acquisition(Here(), opened(mostly_zero), store, "m")
-    assert run_folder.complete_mark(store, "raw") is None
+    assert groups.complete_mark(store, "raw") is None
 
 
 # Blocks at the edges of the scan fill their chunks only in part.

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from orimap.tasks.acquire.ingest.defects import BeamDisc
+from orimap.tasks.acquire.ingest.beam_disc import BeamDisc
 from orimap.tasks.acquire.ingest.sum_block import Roles, sum_block
 from orimap.tasks.acquire.ingest.sums import SourceFaults, region_cuts
 from orimap.tasks.store.cleaning import clean

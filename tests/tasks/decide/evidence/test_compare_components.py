@@ -4,7 +4,7 @@ import pytest
 from orimap.tasks.decide.evidence.compare_components import compare_components
 from orimap.tasks.decide.evidence.evidence import METRICS
 from orimap.tasks.store import variables
-from orimap.tasks.store.run_folder import write_group
+from orimap.tasks.store.groups import write_group
 
 SIZE = 64
 

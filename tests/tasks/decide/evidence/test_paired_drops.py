@@ -1,6 +1,6 @@
 import numpy as np
 
-from orimap.tasks.decide.evidence.paired_drops import paired_drops
+from orimap.tasks.decide.evidence.evidence import paired_drops
 
 
 def test_drops_are_against_the_best_of_all_smaller_k_and_paired_by_position():

@@ -5,7 +5,7 @@ import scipy.sparse as sp
 from orimap.tasks.decide.evidence import sample
 from orimap.tasks.decide.evidence.sample import sample_patterns
 from orimap.tasks.factorise.exact_pass import sampled
-from orimap.tasks.factorise.sketch import poisson_weighting
+from orimap.tasks.factorise.weighting import poisson_weighting
 from orimap.tasks.patterns.filters import write_mean
 from orimap.tasks.patterns.source import PatternSource
 

@@ -10,7 +10,8 @@ from orimap.tasks.decide.evidence.spectrum import (
     unit_variance_scales,
 )
 from orimap.tasks.errors import InputError
-from orimap.tasks.factorise.sketch import Sketch, poisson_weighting
+from orimap.tasks.factorise.sketch import Sketch
+from orimap.tasks.factorise.weighting import poisson_weighting
 
 POSITIONS, DETECTOR, RANK = 150, (14, 16), 5
 

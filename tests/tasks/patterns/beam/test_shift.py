@@ -2,7 +2,7 @@ import h5py
 import numpy as np
 import pytest
 
-from orimap.tasks.acquire.ingest.defects import BeamDisc
+from orimap.tasks.acquire.ingest.beam_disc import BeamDisc
 from orimap.tasks.patterns.beam.shift import Descan, measure_descan, sample_places, verdict
 from orimap.tasks.simulate.recipe import ScanRecipe
 from orimap.tasks.simulate.scan import plan_scan

@@ -13,7 +13,7 @@ from orimap.tasks.patterns.reflections.stored_list import (
     read_reflections,
     write_reflections,
 )
-from orimap.tasks.store.run_folder import complete_mark
+from orimap.tasks.store.groups import complete_mark
 
 SCAN = (5, 7)
 

@@ -5,7 +5,7 @@ import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from orimap.tasks.report.figures import clusters
+from orimap.tasks.report.figures import clusters, style
 from orimap.tasks.report.figures.images import ScanGrid, label_image, pattern_levels
 from orimap.tasks.report.figures.palette import VISION, cluster_colours, smallest_difference
 
@@ -80,12 +80,12 @@ def test_overlap_darkens_the_cluster_and_draws_ratio_and_levels():
     titled = {axes.get_title(loc="left"): axes for axes in figure.axes}
     drawn = titled["levels of overlap"].images[0]
     shown = [to_hex(colour) for colour in drawn.to_rgba(levels)[0, :6]]
-    assert shown == [clusters.DARK, *clusters.LEVEL_COLOURS.values()]
+    assert shown == [style.DARK, *clusters.LEVEL_COLOURS.values()]
 
 
 @pytest.mark.parametrize("vision", VISION)
 def test_levels_of_overlap_differ_for_every_kind_of_vision(vision):
-    assert smallest_difference([clusters.DARK, *clusters.LEVEL_COLOURS.values()], vision) > 11
+    assert smallest_difference([style.DARK, *clusters.LEVEL_COLOURS.values()], vision) > 11
 
 
 def test_shares_are_drawn_one_map_a_cluster():
