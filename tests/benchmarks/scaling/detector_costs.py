@@ -13,12 +13,12 @@ from at_once import AtOnce
 from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.ingest.gather_blocks import ScanTotals
 from orimap.tasks.acquire.ingest.ingest import ingest_acquisition, ingest_block
-from orimap.tasks.factorise import exact_pass, sketch, weighting
+from orimap.tasks.factorise import exact_pass, sketch
 from orimap.tasks.factorise.fit_k import ReadySketch
 from orimap.tasks.factorise.kernels.predictions import Stack, absolute_errors, poisson_deviances
 from orimap.tasks.factorise.kernels.products import products
 from orimap.tasks.factorise.nmf import factorise
-from orimap.tasks.factorise.weighting import poisson_weighting
+from orimap.tasks.factorise.weighting import Weighting, poisson_weighting
 from orimap.tasks.patterns.beam.region import direct_beam_region
 from orimap.tasks.patterns.rows import Rows
 from orimap.tasks.patterns.source import PatternSource
@@ -48,7 +48,7 @@ def least(work: Callable[[], Any], *, at_least: int = 2) -> float:
     return min(found)
 
 
-def ingested(side: int, folder: Path) -> tuple[AtOnce, PatternSource, weighting.Weighting]:
+def ingested(side: int, folder: Path) -> tuple[AtOnce, PatternSource, Weighting]:
     """Simulate a scan and ingest it; return what was seen, the patterns and their weighting."""
     counts = plan_scan(ScanRecipe(scan=SCAN, detector=(side, side))).patterns(slice(None))
     # As the large series has them: four bytes a pixel.
@@ -61,7 +61,7 @@ def ingested(side: int, folder: Path) -> tuple[AtOnce, PatternSource, weighting.
     return client, PatternSource.open(store, "raw"), weighting
 
 
-def all_rows(source: PatternSource, weighting: weighting.Weighting) -> tuple[Rows, Rows]:
+def all_rows(source: PatternSource, weighting: Weighting) -> tuple[Rows, Rows]:
     """Return the rows of one batch, and the half of their counts that is held out."""
     batch = next(source.read(source.blocks(), weighting.valid, SEED))
     return batch.rows, batch.test
@@ -110,7 +110,7 @@ def ingest_costs(client: AtOnce, source: PatternSource) -> dict:
     }
 
 
-def pass_costs(source: PatternSource, weighting: weighting.Weighting, entries: int) -> dict:
+def pass_costs(source: PatternSource, weighting: Weighting, entries: int) -> dict:
     """Return seconds of reading and of the passes of the sketch, by entry."""
     blocks, pixels = source.blocks(), len(weighting.pixel)
     directions = np.random.default_rng(0).standard_normal((pixels, RANK)).astype(np.float32)
@@ -133,7 +133,7 @@ def pass_costs(source: PatternSource, weighting: weighting.Weighting, entries: i
     }
 
 
-def score_costs(rows: Rows, test: Rows, weighting: weighting.Weighting) -> dict:
+def score_costs(rows: Rows, test: Rows, weighting: Weighting) -> dict:
     """Return seconds of the exact pass, by entry and column of the table of all components."""
     rng, pixels, entries = np.random.default_rng(0), len(weighting.pixel), rows.nnz
     columns = stack_columns(KS)
@@ -157,7 +157,7 @@ def score_costs(rows: Rows, test: Rows, weighting: weighting.Weighting) -> dict:
     }
 
 
-def fit_costs(source: PatternSource, weighting: weighting.Weighting) -> dict:
+def fit_costs(source: PatternSource, weighting: Weighting) -> dict:
     """Return seconds of an iteration of the largest fit, by number of the sketch and component."""
     (made,) = sketch.sketch_patterns(AtOnce(), source, weighting, RANK, seed=SEED, held_out=False)
     patterns = ReadySketch.of(made, weighting).patterns

@@ -28,7 +28,7 @@ from orimap.cluster.local import local_client
 from orimap.flows.pipeline.runtime.measure import machine, versions
 from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.ingest.ingest import ingest_acquisition
-from orimap.tasks.factorise import exact_pass, sketch, weighting
+from orimap.tasks.factorise import exact_pass, sketch
 from orimap.tasks.factorise.fit_k import ReadySketch, fit_components
 from orimap.tasks.factorise.kernels.predictions import Stack
 from orimap.tasks.factorise.kernels.products import products
@@ -104,7 +104,7 @@ def fits(folder: Path) -> dict:
 
 
 def whole_tasks(
-    source: PatternSource, weighting: weighting.Weighting, stacks: list[Stack], folder: Path
+    source: PatternSource, weighting: Weighting, stacks: list[Stack], folder: Path
 ) -> dict[str, Seen]:
     """Do every step but the fits; return what is known of all their tasks, by function."""
     client, options = AtOnce(), {"seed": SEED, "held_out": True}

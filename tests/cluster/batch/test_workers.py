@@ -140,7 +140,7 @@ import signal, sys, time
 from pathlib import Path
 import dask
 from orimap.cluster.client import open_client
-from orimap.cluster.jobqueue import load_jobqueue
+from orimap.cluster.batch.settings import load_jobqueue
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     load_jobqueue()

@@ -295,7 +295,7 @@ def test_an_interrupted_run_ends_in_order_and_can_go_on(scan, tmp_path, sent, co
 
 SWALLOWED = """
 import signal, sys, time
-from orimap.flows import cli
+from orimap.flows.cli import main
 
 class Swallows:
     def __del__(self):
@@ -306,8 +306,8 @@ def work():
     Swallows()
     time.sleep(20)
 
-cli.app = work
-cli.main()
+main.app = work
+main.main()
 """
 
 

@@ -18,7 +18,7 @@ HEAVY = {
 }
 SCRIPT = """
 import json, sys
-from orimap.flows.cli import main
+from orimap.flows.cli.main import main
 
 sys.argv[0] = "orimap"
 code = 0

@@ -606,17 +606,17 @@ def test_noiseless_patterns_that_span_few_directions_end_at_as_many(same_workers
 KILLED_IN_THE_FITS = """
     import os, signal, sys
     from pathlib import Path
-    from orimap.flows import steps
-    from orimap.flows.pipeline import run_pipeline
-    from orimap.flows.request import Request
-    from orimap.flows.runner import NoDisplay, PlainRunner
+    from orimap.flows.pipeline.pipeline import run_pipeline
+    from orimap.flows.pipeline.runtime.runner import NoDisplay, PlainRunner
+    from orimap.flows.pipeline.steps import factorise
+    from orimap.flows.request.request import Request
 
     def kill(run, progress):
         print("killed", flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
 
     if __name__ == "__main__":
-        steps.score = kill
+        factorise.score = kill
         request = Request.read(file=sys.argv[1], output=sys.argv[2], k="3:3", workers=1)
         run_pipeline(request, PlainRunner(NoDisplay()))
 """

@@ -372,12 +372,12 @@ KILLED_EVERYWHERE = """
 import contextlib, json, os, signal, sys
 from pathlib import Path
 import orimap.tasks.acquire.formats.readers  # once, before anything is forked
-from orimap.flows.jobs import Standing
-from orimap.flows.journal import Journal
-from orimap.flows.outcome import Outcome
-from orimap.flows.watcher import Watcher
-from orimap.flows.watching import Watching
-from orimap.tasks.opening import try_to_open
+from orimap.flows.jobs.job import Standing
+from orimap.flows.watch.journal import Journal
+from orimap.flows.jobs.outcome import Outcome
+from orimap.flows.watch.watcher import Watcher
+from orimap.flows.watch.watched_folder import Watching
+from orimap.tasks.acquire.arrivals.opening_test import try_to_open
 
 root, left = Path(sys.argv[1]), None
 

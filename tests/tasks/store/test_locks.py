@@ -9,7 +9,7 @@ from orimap.tasks.store.locks import HeldError, held, holder
 
 HOLDS = """
 import sys, time
-from orimap.tasks.locks import held
+from orimap.tasks.store.locks import held
 with held(sys.argv[1]):
     print("held", flush=True)
     time.sleep(600)

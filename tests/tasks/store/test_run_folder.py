@@ -181,7 +181,7 @@ def test_patterns_are_taken_from_the_complete_results_where_they_serve(folder):
 HOLD = """
 import sys
 from pathlib import Path
-from orimap.tasks.stores import only_writer
+from orimap.tasks.store.run_folder import only_writer
 with only_writer(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.readline()
