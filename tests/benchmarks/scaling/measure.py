@@ -32,6 +32,7 @@ from orimap.tasks.factorise import exact_pass, sketch
 from orimap.tasks.factorise.fit_k import ReadySketch, fit_components
 from orimap.tasks.factorise.kernels.predictions import Stack
 from orimap.tasks.factorise.kernels.products import products
+from orimap.tasks.factorise.weighting import Weighting
 from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.store.groups import open_group, write_group
 from orimap.tasks.stream.blocks import map_blocks
