@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orimap.cluster.batch.profiles import Profile, read_profile
-from orimap.cluster.local import ADDRESSES, available_cores, local_client, running_client
+from orimap.cluster.local import (
+    ADDRESSES,
+    ON_THIS_MACHINE,
+    available_cores,
+    process_client,
+    running_client,
+    thread_client,
+)
 from orimap.cluster.queue.commands import BATCH_SYSTEMS
 from orimap.cluster.queue.ledger import cancel_orphans
 from orimap.tasks.errors import InputError
@@ -36,6 +43,7 @@ def open_client(
     memory_limit: str | int | None = None,
     folder: Path | None = None,
     shared: Sequence[Path] = (),
+    preload: Sequence[str] = (),
     first_worker_minutes: float = FIRST_WORKER_MINUTES,
     note: Callable[[str], None] = lambda _text: None,
 ) -> AbstractContextManager["Client"]:
@@ -44,9 +52,10 @@ def open_client(
     Parameters
     ----------
     cluster : str
-        "local"; the address of a running scheduler (tcp://HOST:PORT; tls://HOST:PORT with the
-        certificates of Dask's own configuration); or a batch system: slurm, pbs, lsf, sge, oar
-        or htcondor, with the settings of Dask's own ``jobqueue:`` YAML.
+        "local" or "processes", worker processes on this machine; "threads", workers that are
+        threads of this process; the address of a running scheduler (tcp://HOST:PORT;
+        tls://HOST:PORT with the certificates of Dask's own configuration); or a batch system:
+        slurm, pbs, lsf, sge, oar or htcondor, with the settings of Dask's own ``jobqueue:`` YAML.
     workers : int, optional
         Worker processes: on this machine by default one for each core; on a batch system they
         are kept up, a job that is lost is replaced. A running scheduler keeps those it has.
@@ -65,6 +74,8 @@ def open_client(
         a killed run with the same folder has left are cancelled first.
     shared : sequence of Path
         What workers of a batch system must find at the same place.
+    preload : sequence of str
+        Modules that worker processes on this machine will need.
     first_worker_minutes : float
         How long to wait where a batch system gives no worker at all.
     note : callable
@@ -99,9 +110,11 @@ def open_client(
             first_worker_seconds=60 * first_worker_minutes,
             note=note,
         )
-    if system == "local":
+    if system in ON_THIS_MACHINE:
         number = workers or _of_profile(site, adapt) or available_cores()
-        return local_client(number, memory_limit)
+        if system == "threads":
+            return thread_client(number)
+        return process_client(number, memory_limit, preload)
     return running_client(cluster)
 
 
@@ -135,9 +148,10 @@ def check_cluster(
         raise InputError(
             "--adapt with a batch system", f"--cluster {cluster}", "give --workers instead"
         )
-    elif system != "local" and not system.startswith(ADDRESSES):
+    elif system not in ON_THIS_MACHINE and not system.startswith(ADDRESSES):
         raise InputError(
-            "local, the address of a running Dask scheduler (tcp://HOST:PORT or tls://HOST:PORT), "
+            "local, threads, processes, the address of a running Dask scheduler "
+            "(tcp://HOST:PORT or tls://HOST:PORT), "
             f"or a batch system ({', '.join(BATCH_SYSTEMS)})",
             f"--cluster {cluster}",
             "choose one of these",

@@ -1,4 +1,8 @@
-"""What every worker process finds in its environment, wherever it is started."""
+"""What every worker finds in its environment, wherever it is started: one thread for its sums."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # Worker processes of one thread are faster than threads here, and must not start more.
 ONE_THREAD = dict.fromkeys(
@@ -14,3 +18,18 @@ KEEP_SMALL_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(4 * 2**20),
 }
 WORKER_ENVIRONMENT = {**ONE_THREAD, **KEEP_SMALL_MEMORY}
+
+
+@contextmanager
+def one_thread_for_blas() -> Iterator[None]:
+    """Keep linear algebra of this process to one thread, as in worker processes.
+
+    Sums of several threads come in another order: results would depend on the number of cores.
+    Libraries that are loaded already are told at once; those that a step loads later read the
+    environment, which is therefore changed for good: both are of the whole process.
+    """
+    from threadpoolctl import threadpool_limits
+
+    os.environ.update(ONE_THREAD)
+    with threadpool_limits(1, user_api="blas"):
+        yield

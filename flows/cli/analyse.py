@@ -37,6 +37,7 @@ def info(
 ) -> None:
     """Tell what is in a file, and what a run would need."""
     from orimap.flows.pipeline.estimate import estimate
+    from orimap.flows.pipeline.plan import Plan
     from orimap.tasks.acquire.acquisition import describe, open_acquisition
 
     given = {"reader": reader, "signal": signal, "dataset": dataset, "scan_shape": scan_shape}
@@ -45,7 +46,7 @@ def info(
     acquisition = open_acquisition(file, **{name: getattr(request, name) for name in given})
     print_lines(_described(describe(acquisition)))
     print("\na run with nothing else asked for:")
-    print_lines(_needs(estimate(request, acquisition)))
+    print_lines(_needs(estimate(Plan.of(request, acquisition))))
 
 
 def _described(facts: dict[str, Any]) -> list[tuple[str, str]]:
@@ -130,21 +131,22 @@ def _can_go_on() -> Iterator[None]:
 
 def _print_plan(request: Request) -> None:
     """Check all that a run checks before long work, and print what it would do."""
+    from orimap.flows.pipeline.check import check
     from orimap.flows.pipeline.estimate import estimate
-    from orimap.flows.pipeline.pipeline import check, is_complete, run_mark
+    from orimap.flows.pipeline.results import is_complete
     from orimap.tasks.acquire.acquisition import describe
     from orimap.tasks.store.run_folder import RunFolder
 
-    acquisition = check(request)
+    plan = check(request)
     _require_writable(request.output)
-    there = is_complete(RunFolder(request.output), run_mark(request, acquisition))
+    there = is_complete(RunFolder(request.output), plan.fingerprint)
     asked = request.model_dump(mode="json", exclude_unset=True, exclude={"file", "output"})
     print_lines(
         [
-            *_described(describe(acquisition)),
+            *_described(describe(plan.acquisition)),
             ("asked for", ", ".join(f"{name} {value}" for name, value in asked.items())),
             ("results in", str(request.output)),
-            *_needs(estimate(request, acquisition)),
+            *_needs(estimate(plan)),
         ]
     )
     if there and not request.restart:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 from pydantic import ValidationError
 
+from orimap.cluster.local import ON_THIS_MACHINE
 from orimap.flows.cli.answers import Debug, analyse, answers, print_lines, print_result
 from orimap.flows.cli.options import Config, read_request, with_request_options
 from orimap.flows.jobs.job import Job, Standing
@@ -89,7 +90,7 @@ def _inside(asked: Request) -> Request:
         for name in ("file", "output", "mask")
         if getattr(asked, name) is not None
     }
-    if asked.cluster == "local":
+    if asked.cluster in ON_THIS_MACHINE:
         changed["profile"] = None
     return asked.model_copy(update=changed)
 
@@ -112,15 +113,16 @@ def _profile(asked: Request) -> "Profile":
 
 def _job(request: Request) -> Job | None:
     """Check all that a run checks before long work; None where its results are there already."""
-    from orimap.flows.pipeline.pipeline import check, is_complete, run_mark
-    from orimap.tasks.store.groups import fingerprint
+    from orimap.flows.pipeline.check import check
+    from orimap.flows.pipeline.results import is_complete
+    from orimap.tasks.store.fingerprint import fingerprint
     from orimap.tasks.store.run_folder import RunFolder
 
-    acquisition = check(request)
-    mark = run_mark(request, acquisition)
+    plan = check(request)
+    mark = plan.fingerprint
     if not request.restart and is_complete(RunFolder(request.output), mark):
         return None
-    name = fingerprint(acquisition=acquisition.identity, output=str(request.output))[:12]
+    name = fingerprint(acquisition=plan.acquisition.identity, output=str(request.output))[:12]
     return Job(acquisition=name, request=request)
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from orimap.cluster.batch.profiles import Profile, find_profile
 from orimap.cluster.batch.scripts import flow_script
+from orimap.cluster.local import ON_THIS_MACHINE
 from orimap.cluster.queue import systems
 from orimap.flows.jobs.job import Job, Standing
 from orimap.flows.jobs.outcome import OUTCOME, Outcome, read_outcome
@@ -198,7 +199,7 @@ class BatchSubmitter:
 
 def _computes(job: Job) -> bool:
     """Tell whether a job computes itself; others only lead workers that are elsewhere."""
-    return job.request.cluster == "local"
+    return job.request.cluster in ON_THIS_MACHINE
 
 
 def _placed(job: Job, profile: Profile) -> Job:

@@ -27,7 +27,7 @@ class Job(BaseModel):
     @property
     def key(self) -> str:
         """What no two different jobs share: letters, digits and dashes."""
-        from orimap.tasks.store.groups import fingerprint
+        from orimap.tasks.store.fingerprint import fingerprint
 
         asked = self.request.model_dump(mode="json", exclude=NOT_PART_OF_THE_KEY)
         return f"orimap-{self.acquisition}-{fingerprint(**asked)[:8]}"

@@ -144,9 +144,10 @@ def with_more_memory(request: Request) -> Request | None:
         given = request.worker_memory
         now = parse_bytes(given) if given else process_memory_bytes(system, site)
         return request.model_copy(update={"worker_memory": f"{2 * now} B"})
-    if system != "local":
+    from orimap.cluster.local import ON_THIS_MACHINE, available_cores
+
+    if system not in ON_THIS_MACHINE:
         return None
-    from orimap.cluster.local import available_cores
 
     workers = request.workers or (site.workers if site is not None else None) or available_cores()
     return request.model_copy(update={"workers": workers // 2}) if workers > 1 else None

@@ -3,24 +3,26 @@
 import contextlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import zarr
 
-from orimap.flows.pipeline.pipeline import check, ingest_mark, run_mark, run_pipeline
+from orimap.flows.pipeline.check import check
+from orimap.flows.pipeline.pipeline import run_pipeline
+from orimap.flows.pipeline.plan import Plan, ingest_fingerprint, request_fingerprint
+from orimap.flows.pipeline.refusal import tidy_after_refusal
 from orimap.flows.pipeline.runtime.runner import Display, NoDisplay, PlainRunner
-from orimap.flows.pipeline.runtime.workers import at_scheduler, open_workers
+from orimap.flows.pipeline.runtime.workers import open_workers
 from orimap.flows.request.request import Request
 from orimap.tasks.acquire.acquisition import Acquisition
-from orimap.tasks.errors import InputError
 from orimap.tasks.patterns.filters import FILTERS
 from orimap.tasks.report.comparison import Filtered, SeedRun, scores_of, seed_run
 from orimap.tasks.report.results import read_results
 from orimap.tasks.simulate.truth import Truth, find_truth, read_truth
-from orimap.tasks.store.groups import complete_mark, fingerprint, link_group
+from orimap.tasks.store.fingerprint import fingerprint
+from orimap.tasks.store.groups import complete_mark, link_group
 from orimap.tasks.store.run_folder import RunFolder, only_writer
 from orimap.tasks.stream.blocks import Progress
 
@@ -69,19 +71,21 @@ def compare_filters(
         for name in FILTERS
     }
     # What one filter refuses is refused before another has worked for an hour.
-    acquisition, *_ = [check(asked) for asked in requests.values()]
+    plan, *_ = [check(asked) for asked in requests.values()]
+    acquisition = plan.acquisition
     place = acquisition.scan_shape, request.roi
     if truth_file is not None:
         truth = read_truth(truth_file, *place)
     else:
         truth = find_truth(request.file, *place)
-    with only_writer(request.output), _tidy_after_refusal(request.output):
+    parts = [request.output / name for name in FILTERS]
+    with only_writer(request.output), tidy_after_refusal(request.output, *parts):
         first = next(iter(requests.values()))
         for name, asked in requests.items():
             if asked is not first:
                 _share(first, asked, acquisition, FOR_EVERY_FILTER)
             analyse(asked, Named(display, name))
-        further = _further_seeds(requests, acquisition, display, truth, seeds)
+        further = _further_seeds(requests, plan, display, truth, seeds)
         with display.step("compare"):
             page = _write(request, requests, acquisition, truth, truth_file is None, further)
         shutil.rmtree(request.output / SEEDS_FOLDER, ignore_errors=True)
@@ -109,7 +113,7 @@ def _share(source: Request, target: Request, acquisition: Acquisition, groups: t
 
     Whether they serve is for that run to find out, by their fingerprints.
     """
-    mark = ingest_mark(source, acquisition)
+    mark = ingest_fingerprint(source, acquisition)
     giver, taker = RunFolder(source.output), RunFolder(target.output)
     with only_writer(target.output):
         taker.recover()
@@ -128,7 +132,7 @@ def _share(source: Request, target: Request, acquisition: Acquisition, groups: t
 
 def _further_seeds(
     requests: Mapping[str, Request],
-    acquisition: Acquisition,
+    plan: Plan,
     display: Display,
     truth: Truth | None,
     seeds: int,
@@ -143,7 +147,7 @@ def _further_seeds(
     found: dict[str, list[SeedRun]] = {name: [] for name in requests}
     missing = []
     for name, request in asked:
-        mark = _seed_mark(request, acquisition, truth)
+        mark = _seed_mark(request, plan.acquisition, truth)
         if mark in known:
             found[name].append(known[mark])
         else:
@@ -154,12 +158,11 @@ def _further_seeds(
     with (
         display.step("further seeds") as progress,
         # One set of workers for all of them: starting them takes as long as a small scan.
-        open_workers(first, display.note) as client,
+        open_workers(first, display.note, threads=plan.load.threads) as client,
     ):
         for done, (name, request, mark) in enumerate(missing, start=1):
-            _share(requests[name], request, acquisition, FOR_EVERY_SEED)
-            here = at_scheduler(request, client.scheduler.address)
-            folder = run_pipeline(here, PlainRunner(NoDisplay()))
+            _share(requests[name], request, plan.acquisition, FOR_EVERY_SEED)
+            folder = run_pipeline(request, PlainRunner(NoDisplay()), client)
             results = read_results(folder / "analysis.zarr")
             found[name].append(seed_run(results, request.seed, mark, truth))
             progress(done, len(missing))
@@ -180,9 +183,8 @@ def _another_seed(request: Request, name: str, number: int) -> dict[str, Any]:
 
 def _seed_mark(request: Request, acquisition: Acquisition, truth: Truth | None) -> str:
     """Return the fingerprint of what one seed comes to."""
-    return fingerprint(
-        run=run_mark(request, acquisition), truth=truth and truth.labels.tobytes().hex()
-    )
+    run = request_fingerprint(request, ingest_fingerprint(request, acquisition))
+    return fingerprint(run=run, truth=truth and truth.labels.tobytes().hex())
 
 
 def _known(folder: Path) -> dict[str, SeedRun]:
@@ -221,17 +223,3 @@ def _write(
         request=request.model_dump(mode="json", exclude={"filter"}),
         truth_found=truth_found,
     )
-
-
-@contextmanager
-def _tidy_after_refusal(output: Path) -> Iterator[None]:
-    """Leave nothing behind when the input turns out to be at fault."""
-    try:
-        yield
-    except InputError:
-        for folder in (*(output / name for name in FILTERS), output):
-            if folder.is_dir() and {path.name for path in folder.iterdir()} <= {".lock"}:
-                (folder / ".lock").unlink(missing_ok=True)
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
-        raise

@@ -1,20 +1,21 @@
-"""What a run would need, before it starts."""
+"""What a run needs of memory, disk and time, and whether it fits, before any long work."""
 
 from dataclasses import dataclass, replace
 from typing import Any
 
-from orimap.cluster.local import available_cores
-from orimap.flows.pipeline.extent import predicted_bytes, range_of_k, reduced_shapes
+from orimap.cluster.local import available_cores, is_on_this_machine
+from orimap.flows.pipeline.plan import Plan
 from orimap.flows.request.request import Request
-from orimap.tasks.acquire.acquisition import Acquisition
-from orimap.tasks.acquire.ingest.reduction import stored_dtype
 from orimap.tasks.stream.duration import predict_seconds
-from orimap.tasks.stream.memory import Workload, largest_chunk_bytes, predict_disk_bytes
+from orimap.tasks.stream.memory import (
+    Workload,
+    largest_chunk_bytes,
+    predict_disk_bytes,
+    predict_steps,
+)
 
 # A worker stops taking tasks at this share of its limit (Dask's distributed.worker.memory.pause).
 USABLE_SHARE = 0.8
-# Prefix of the addresses of workers on this machine.
-HERE = ("tcp://127.0.0.1", "inproc://")
 
 
 @dataclass(frozen=True)
@@ -41,25 +42,36 @@ class Estimate:
     seconds: float
 
 
-def estimate(request: Request, acquisition: Acquisition) -> Estimate:
+def estimate(plan: Plan) -> Estimate:
     """Return what a run on this machine would need."""
+    request, load = plan.request, plan.load
     workers = request.workers or available_cores()
-    ks = range_of_k(request, acquisition)
-    scan, detector = reduced_shapes(request, acquisition)
-    dtype = stored_dtype(acquisition.dtype, request.bin)
     return Estimate(
-        range_of_k=(ks[0], ks[-1]),
+        range_of_k=(plan.ks[0], plan.ks[-1]),
         workers=workers,
-        memory_bytes=predicted_bytes(request, acquisition, workers),
-        disk_bytes=predict_disk_bytes(scan, detector[0] * detector[1] * dtype.itemsize, ks[-1]),
+        memory_bytes=max(predicted_steps(request, load, workers).values()),
+        disk_bytes=predict_disk_bytes(load.scan_shape, load.pattern_bytes, plan.ks[-1]),
         seconds=predict_seconds(
-            scan,
-            detector,
+            load.scan_shape,
+            load.detector_shape,
             workers=min(workers, available_cores()),
-            registered=request.filter == "epattern",
+            registered=load.registered,
             published=request.strategy == "published",
         ),
     )
+
+
+def predicted_steps(request: Request, load: Workload, workers: int) -> dict[str, int]:
+    """Return about how much memory all processes take in every step, bytes."""
+    steps = {
+        name: step.total(workers, threads=load.threads)
+        for name, step in predict_steps(load).items()
+    }
+    if request.strategy == "published":
+        from orimap.tasks.decide.evidence.published import predict_published_bytes
+
+        steps["published"] = predict_published_bytes(load.scan_shape, workers=workers)
+    return steps
 
 
 def load_that_fits(request: Request, load: Workload, client: Any = None) -> Workload:
@@ -88,7 +100,7 @@ def load_that_fits(request: Request, load: Workload, client: Any = None) -> Work
         workers = len(known)
         limit = min((one["memory_limit"] or free for one in known.values()), default=free)
         # Elsewhere workers have their limits, and the command this machine's memory.
-        elsewhere = not all(address.startswith(HERE) for address in known)
+        elsewhere = not all(map(is_on_this_machine, known))
         total = limit * workers + free if elsewhere else free + _held(known)
     chunk = largest_chunk_bytes(
         load, workers, worker_bytes=int(USABLE_SHARE * limit), total_bytes=total
@@ -107,4 +119,6 @@ def _asked(request: Request, otherwise: int) -> int:
 
 def _held(known: dict[str, Any]) -> int:
     """Return what workers hold already: it is no longer free, but theirs."""
-    return sum(one.get("metrics", {}).get("memory", 0) for one in known.values())
+    # Workers that are threads of one process all report the memory of that process.
+    held = {one.get("pid", address): one.get("metrics", {}) for address, one in known.items()}
+    return sum(metrics.get("memory", 0) for metrics in held.values())

@@ -7,33 +7,34 @@ are in the folder, and so are the fingerprints of its groups.
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import zarr
 
-from orimap.flows.pipeline.pipeline import (
-    complete,
-    decide_number,
-    measured_steps,
-    report,
-    request_mark,
-)
+from orimap.flows.pipeline.pipeline import complete, measured_steps, report
+from orimap.flows.pipeline.plan import request_fingerprint
 from orimap.flows.pipeline.runtime.measure import Measurement
-from orimap.flows.pipeline.runtime.run import Run
+from orimap.flows.pipeline.runtime.run import Fitted, Ingested, Prepared, Run
 from orimap.flows.pipeline.runtime.runner import StepRunner
-from orimap.flows.pipeline.runtime.workers import NOTHING_ASKED
+from orimap.flows.pipeline.runtime.workers import NOTHING_ASKED, are_threads, open_workers
+from orimap.flows.pipeline.steps import older_rules
+from orimap.flows.pipeline.steps.decide import decide
 from orimap.flows.pipeline.steps.prepare import is_centred
 from orimap.flows.request.request import Request
 from orimap.tasks.decide.choose_k import find_strategy
 from orimap.tasks.decide.evidence.published import check_size
 from orimap.tasks.errors import InputError
 from orimap.tasks.factorise import stored_fits
-from orimap.tasks.store.groups import complete_mark, fingerprint, open_group
+from orimap.tasks.store.fingerprint import fingerprint
+from orimap.tasks.store.groups import complete_mark, open_group
 from orimap.tasks.store.run_folder import RunFolder, only_writer
 from orimap.tasks.stream.blocks import Progress
 
-# How the fits were computed has no say in how the decision is.
+# The groups of every k: the fit to the sketch, and its exact weights and losses.
+FITS = (stored_fits.basis_fit_group, stored_fits.fit_group)
+# Where the fits were computed does not matter for the decision: it is made here.
 HERE = {**NOTHING_ASKED, "restart": False}
 
 
@@ -100,13 +101,14 @@ def redecide(
         folder = RunFolder(directory)
         folder.recover()
         root = _root(folder)
-        run = _stored_run(folder, _changed_request(root["request"], changes, directory), runner)
-        _check(run)
+        request = _changed_request(root["request"], changes, directory)
+        fitted = _stored_fits(folder, request)
+        _check(request, fitted, folder)
         before = Answer.of(folder.published_analysis)
         folder.discard()
         folder.prepare()
         try:
-            _decide_anew(run, root["acquisition"], dry_run=dry_run)
+            _decide_anew(request, fitted, folder, runner, root["acquisition"], dry_run=dry_run)
             after = Answer.of(folder.analysis)
         except BaseException:
             folder.discard()
@@ -118,21 +120,34 @@ def redecide(
     return before, after
 
 
-def _decide_anew(run: Run, acquisition: str, *, dry_run: bool) -> None:
+def _decide_anew(
+    request: Request,
+    fitted: Fitted,
+    folder: RunFolder,
+    runner: StepRunner,
+    acquisition: str,
+    *,
+    dry_run: bool,
+) -> None:
     """Call the steps from the decision to the report."""
     measured = Measurement()
-    with measured_steps(run, measured) as step:
-        step("stored fits", _take_fits)
+    raw = zarr.open_array(fitted.prepared.store, path="raw/pattern_intensity", mode="r")
+    workers = open_workers(request, runner.note, threads=are_threads(request, raw.nbytes))
+    with measured_steps(request, folder, runner, workers, measured) as (run, step):
+        step("stored fits", partial(_take_fits, fitted=fitted))
         run.note(
-            f"Decided anew from stored fits of {run.ks[0]} to {run.ks[-1]} components; nothing was "
-            "fitted again."
+            f"Decided anew from stored fits of {fitted.ks[0]} to {fitted.ks[-1]} components; "
+            "nothing was fitted again."
         )
-        decide_number(run, step)
+        if request.strategy == "published":
+            step("published", partial(older_rules.fit_as_published, prepared=fitted.prepared))
+        decided = step("decide", partial(decide, fitted=fitted))
         if dry_run:
             return
-        asked = request_mark(run.request, run.marks["ingest"])
+        asked = request_fingerprint(request, fitted.prepared.ingested.fingerprint)
         # A run that is asked for the same could look at other k: it would not end here.
-        complete(run, fingerprint(asked=asked, ks=run.ks, by="decide"), measured, step, acquisition)
+        mark = fingerprint(asked=asked, ks=fitted.ks, by="decide")
+        complete(run, decided, mark, measured, step, acquisition)
     report(run, measured)
 
 
@@ -170,13 +185,13 @@ def _changed_request(stored: dict[str, Any], changes: Mapping[str, Any], output:
     return Request.read(**fields | dict(changes))
 
 
-def _stored_run(folder: RunFolder, request: Request, runner: StepRunner) -> Run:
-    """Return the run whose results are in a folder, with the fingerprints of its groups.
+def _stored_fits(folder: RunFolder, request: Request) -> Fitted:
+    """Return the fits of finished results, with the fingerprints of what they were made from.
 
     Raises
     ------
     InputError
-        If its patterns or one of its fits are not there any more.
+        If the patterns or one of the fits are not there any more.
     """
     analysis, patterns = folder.published_analysis, folder.root / "patterns.zarr"
     ingest = complete_mark(patterns, "raw")
@@ -187,24 +202,26 @@ def _stored_run(folder: RunFolder, request: Request, runner: StepRunner) -> Run:
             "run orimap run again with the acquisition's file; what still holds is used again",
         )
     ks = [int(k) for k in open_group(analysis, "decision")["k"].values]
-    groups = {"filter": "analysed", "sketch": "sketch"}
-    groups |= {f"fit{k}": stored_fits.basis_fit_group(k) for k in ks}
-    groups |= {f"score{k}": stored_fits.fit_group(k) for k in ks}
-    marks = {name: complete_mark(analysis, group) for name, group in groups.items()}
-    missing = [group for name, group in groups.items() if marks[name] is None]
+    fits = [group_of(k) for k in ks for group_of in FITS]
+    found = {group: complete_mark(analysis, group) for group in ("analysed", "sketch", *fits)}
+    missing = [group for group, mark in found.items() if mark is None]
     if missing:
         raise InputError(
             f"every fit of {ks[0]} to {ks[-1]} components, complete, in {analysis}",
             f"no {', '.join(missing)}",
             "run orimap run again with the acquisition's file: it makes what is missing",
         )
-    run = Run(request, None, folder, ks, runner=runner, marks={"ingest": ingest, **marks})
-    run.counts = complete_mark(analysis, "sketch_training") is not None
-    run.centred = is_centred(request, open_group(patterns, "beam").attrs)
-    return run
+    prepared = Prepared(
+        Ingested(patterns, ingest, complete_mark(analysis, "sketch_training") is not None),
+        is_centred(request, open_group(patterns, "beam").attrs),
+        request.filter,
+        request.epattern_profile,
+        str(found["analysed"]),
+    )
+    return Fitted(prepared, tuple(ks), ks[-1], str(found["sketch"]), request.l1)
 
 
-def _check(run: Run) -> None:
+def _check(request: Request, fitted: Fitted, folder: RunFolder) -> None:
     """Check all that can be known before any work.
 
     Raises
@@ -212,20 +229,20 @@ def _check(run: Run) -> None:
     InputError
         If the strategy or the number asked for cannot be had, or work would be lost.
     """
-    find_strategy(run.request.strategy)
-    forced = run.request.decided_k
-    if forced is not None and forced not in run.ks:
+    find_strategy(request.strategy)
+    forced = request.decided_k
+    if forced is not None and forced not in fitted.ks:
         raise InputError(
-            f"a number of components that was fitted ({run.ks[0]} to {run.ks[-1]})",
+            f"a number of components that was fitted ({fitted.ks[0]} to {fitted.ks[-1]})",
             f"--decided-k {forced}",
             f"choose one of these, or fit it as well: orimap run ... --k with {forced} in it",
         )
-    if run.request.strategy == "published":
-        check_size(run.patterns.scan_shape)
-    if _unfinished_work(run.folder):
+    if request.strategy == "published":
+        check_size(fitted.prepared.patterns.scan_shape)
+    if _unfinished_work(folder):
         raise InputError(
             "a folder in which no run was interrupted",
-            f"the unfinished work of one in {run.folder.unfinished}",
+            f"the unfinished work of one in {folder.unfinished}",
             "finish that run with the same command as before, or remove this folder",
         )
 
@@ -242,12 +259,13 @@ def _unfinished_work(folder: RunFolder) -> bool:
     )
 
 
-def _take_fits(run: Run, progress: Progress) -> None:
+def _take_fits(run: Run, progress: Progress, fitted: Fitted) -> None:
     """Take over what was made before the decision, as it is."""
-    marks = {"acquisition": run.marks["ingest"], "analysed": run.marks["filter"]}
-    marks |= dict.fromkeys(run.sketch_groups, run.marks["sketch"])
-    marks |= {stored_fits.basis_fit_group(k): run.marks[f"fit{k}"] for k in run.ks}
-    marks |= {stored_fits.fit_group(k): run.marks[f"score{k}"] for k in run.ks}
+    prepared, basis_fit, fit = fitted.prepared, *FITS
+    marks = {"acquisition": prepared.ingested.fingerprint, "analysed": prepared.fingerprint}
+    marks |= dict.fromkeys(prepared.sketch_groups, fitted.sketch)
+    marks |= {basis_fit(k): fitted.fit_fingerprint(k) for k in fitted.ks}
+    marks |= {fit(k): fitted.score_fingerprint(k) for k in fitted.ks}
     for done, (group, mark) in enumerate(marks.items(), start=1):
         if not run.folder.reuse(group, mark):
             raise InputError(

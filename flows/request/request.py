@@ -178,12 +178,13 @@ class Request(BaseModel):
         None,
         ge=1,
         le=MOST_WORKERS,
-        description="Worker processes; default: cores of this machine. On a batch system, a job "
+        description="Workers; default: one for each core of this machine. On a batch system, a job "
         "that is lost is replaced",
     )
     cluster: str = Field(
         "local",
-        description="local, the address of a running Dask scheduler (tcp://..., tls://...), or a "
+        description="local (this machine: threads for a small scan, worker processes for others), "
+        "threads, processes, the address of a running Dask scheduler (tcp://..., tls://...), or a "
         "batch system: slurm, pbs, lsf, sge, oar, htcondor",
     )
     adapt: RangeOfWorkers | None = Field(

@@ -1,7 +1,5 @@
 """Groups of a Zarr store: written whole, marked complete, told apart by fingerprints."""
 
-import hashlib
-import json
 import os
 import shutil
 from pathlib import Path
@@ -11,14 +9,6 @@ import xarray as xr
 import zarr
 
 from orimap.tasks.store.variables import Variable
-
-SCHEMA_VERSION = 1
-
-
-def fingerprint(**facts: object) -> str:
-    """Return a short digest of the inputs and options that a group depends on."""
-    text = json.dumps({"schema": SCHEMA_VERSION, **facts}, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def write_group(store: Path, group: str, ds: xr.Dataset, mark: str | None) -> None:

@@ -65,6 +65,8 @@ class Workload:
         What the reader of the file needs beyond the block it reads.
     chunk_bytes : int
         Largest chunk.
+    threads : bool
+        Whether workers are threads of the process that leads the run.
     """
 
     scan_shape: tuple[int, int]
@@ -76,6 +78,7 @@ class Workload:
     registered: bool = False
     read_memory_bytes: int = 0
     chunk_bytes: int = CHUNK_BYTES
+    threads: bool = False
 
     @property
     def positions(self) -> int:
@@ -125,13 +128,21 @@ class StepMemory:
         Of each worker.
     command : int
         Of the process that leads the run.
+    base : int
+        What each worker holds of libraries alone.
     """
 
     worker: int
     command: int
+    base: int = WORKER_BASE_BYTES
 
-    def total(self, workers: int) -> int:
-        """Return the memory of all processes together."""
+    def total(self, workers: int, *, threads: bool = False) -> int:
+        """Return the memory of all processes together.
+
+        Threads of the process that leads the run share its libraries.
+        """
+        if threads:
+            return workers * max(0, self.worker - self.base) + self.command
         return workers * self.worker + self.command
 
 
@@ -202,6 +213,7 @@ def predict_steps(load: Workload) -> dict[str, StepMemory]:
         "decide": StepMemory(
             COMPARING_BASE_BYTES + max(14 * k * image, 3 * (table + left)) + 4 * k * maps,
             command + 3 * k * maps,
+            COMPARING_BASE_BYTES,
         ),
         "clusters": StepMemory(
             COMPARING_BASE_BYTES
@@ -209,9 +221,12 @@ def predict_steps(load: Workload) -> dict[str, StepMemory]:
             + 3 * min(BATCH_BYTES, 8 * load.block * pixels)
             + 3 * k * image,
             command + 8 * k * maps + 4 * k * image,
+            COMPARING_BASE_BYTES,
         ),
-        "baseline": StepMemory(COMPARING_BASE_BYTES, REPORT_BASE_BYTES + 2 * k * maps),
-        "report": StepMemory(0, REPORT_BASE_BYTES + 4 * k * maps + 12 * k * image),
+        "baseline": StepMemory(
+            COMPARING_BASE_BYTES, REPORT_BASE_BYTES + 2 * k * maps, COMPARING_BASE_BYTES
+        ),
+        "report": StepMemory(0, REPORT_BASE_BYTES + 4 * k * maps + 12 * k * image, 0),
     }
     if load.registered:
         # Three lists of four numbers, and once more while they are put together.
@@ -222,7 +237,7 @@ def predict_steps(load: Workload) -> dict[str, StepMemory]:
 
 def predict_peak_bytes(load: Workload, workers: int) -> int:
     """Return the peak memory of a run over all its processes, bytes."""
-    return max(step.total(workers) for step in predict_steps(load).values())
+    return max(step.total(workers, threads=load.threads) for step in predict_steps(load).values())
 
 
 def largest_chunk_bytes(
@@ -250,7 +265,8 @@ def largest_chunk_bytes(
         smaller = Workload(**{**vars(load), "chunk_bytes": chunk})
         steps = predict_steps(smaller)
         if all(
-            step.worker <= worker_bytes and step.total(workers) <= total_bytes
+            (load.threads or step.worker <= worker_bytes)
+            and step.total(workers, threads=load.threads) <= total_bytes
             for step in steps.values()
         ):
             return chunk

@@ -38,7 +38,7 @@ import numpy as np
 import psutil
 import zarr
 
-from orimap.cluster.local import local_client
+from orimap.cluster.local import process_client
 from orimap.tasks.acquire.acquisition import Acquisition, open_acquisition
 from orimap.tasks.acquire.ingest.ingest import COMPRESSION, ingest_acquisition
 from orimap.tasks.stream.blocks import Block, block_shape, broadcast, map_blocks, plan_blocks
@@ -326,7 +326,7 @@ def measure(
     folder.mkdir(parents=True, exist_ok=True)
     files = {kind: make_file(kind, folder, quick=quick) for kind in kinds}
     found: dict[str, Any] = {"load": [psutil.getloadavg()[0]]}
-    with local_client(WORKERS) as client:
+    with process_client(WORKERS) as client:
         for kind, path in files.items():
             found[kind] = measure_file(
                 path, client, folder / "stored", repeats=repeats, peers_python=peers_python

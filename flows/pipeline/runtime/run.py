@@ -1,43 +1,46 @@
-"""One run under way: what was asked, where things are, which numbers of components are tried."""
+"""One run under way, and what its steps hand on to each other.
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+A step takes what the step before has returned: `Prepared` patterns, then their `Fitted` numbers of
+components, then what was `Decided`. None of them changes once it is made.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from orimap.flows.pipeline.runtime.runner import StepRunner
 from orimap.flows.request.request import Request
-from orimap.tasks.acquire.acquisition import Acquisition
 from orimap.tasks.patterns.source import PatternSource
+from orimap.tasks.store.fingerprint import fingerprint
 from orimap.tasks.store.run_folder import RunFolder
-from orimap.tasks.stream.memory import Workload
 
 # No range of k is widened beyond this.
 LARGEST_K = 60
 
 
-@dataclass
+@dataclass(frozen=True)
 class Run:
-    """One run under way: what was asked, where things are, which k are looked at.
+    """One run under way: what was asked, where its results go, and what computes them.
 
-    There is no acquisition where only its stored patterns and fits are looked at again.
+    Parameters
+    ----------
+    request : Request
+    folder : RunFolder
+    runner : StepRunner
+    client : distributed.Client
+    notes : list of str
+        What the report must say; steps add to it.
+    reused : set of str
+        Steps whose groups were there already; steps add to it.
     """
 
     request: Request
-    acquisition: Acquisition | None
     folder: RunFolder
-    ks: list[int]
-    client: Any = None
-    runner: StepRunner | None = None
-    counts: bool = False
-    centred: bool = False
-    marks: dict[str, str] = field(default_factory=dict)
+    runner: StepRunner
+    client: Any
     notes: list[str] = field(default_factory=list)
     reused: set[str] = field(default_factory=set)
-    # More components than the patterns span directions cannot be fitted; the sketch tells.
-    most_k: int = LARGEST_K
-    # How much it will hold; known once there are workers.
-    load: Workload | None = None
 
     def note(self, text: str) -> None:
         """Record something the report must say, and show it."""
@@ -51,31 +54,133 @@ class Run:
             self.reused.add(step)
         return again
 
-    def missing_ks(self, step: str, group_of: Callable[[int], str]) -> list[int]:
+    def missing(
+        self,
+        step: str,
+        ks: Iterable[int],
+        group_of: Callable[[int], str],
+        mark_of: Callable[[int], str],
+    ) -> list[int]:
         """Return the k whose group of this step has to be made."""
-        missing = [
-            k for k in self.ks if not self.can_reuse(step, group_of(k), self.marks[f"{step}{k}"])
-        ]
+        missing = [k for k in ks if not self.can_reuse(step, group_of(k), mark_of(k))]
         if missing:
             self.reused.discard(step)
         return missing
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """Patterns as they were acquired.
+
+    Parameters
+    ----------
+    store : Path
+        The pattern store.
+    fingerprint : str
+        Of its group ``raw``.
+    counts : bool
+        Whether the values are analysed as Poisson counts.
+    """
+
+    store: Path
+    fingerprint: str
+    counts: bool
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Patterns as they are analysed: ingested, centred, filtered.
+
+    Parameters
+    ----------
+    ingested : Ingested
+    centred : bool
+    filter, profile : str
+        What patterns were filtered with; for ePattern, what it draws for a reflection.
+    fingerprint : str
+    """
+
+    ingested: Ingested
+    centred: bool
+    filter: str
+    profile: str
+    fingerprint: str
+
+    @property
+    def counts(self) -> bool:
+        """Whether the values are analysed as Poisson counts."""
+        return self.ingested.counts
+
+    @property
+    def store(self) -> Path:
+        """The pattern store."""
+        return self.ingested.store
+
+    @property
+    def patterns(self) -> PatternSource:
+        """How workers read the patterns."""
+        return PatternSource.open(
+            self.store, self.filter, centred=self.centred, profile=self.profile
+        )
 
     @property
     def sketch_groups(self) -> list[str]:
         """The sketch of all counts and, where the values are counts, of the training half."""
         return ["sketch", "sketch_training"] if self.counts else ["sketch"]
 
-    @property
-    def store(self) -> Path:
-        """The pattern store."""
-        return self.folder.patterns(self.marks["ingest"])
 
-    @property
-    def patterns(self) -> PatternSource:
-        """How workers read the patterns, filtered and centred."""
-        return PatternSource.open(
-            self.store,
-            self.request.filter,
-            centred=self.centred,
-            profile=self.request.epattern_profile,
-        )
+@dataclass(frozen=True)
+class Fitted:
+    """The sketch of the patterns, and the fits of every number of components.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    ks : tuple of int
+        Numbers of components, ascending.
+    most_k : int
+        More components than the patterns span dimensions cannot be fitted.
+    sketch : str
+        Fingerprint of the sketch.
+    l1 : (float, float)
+        Penalties of the fits.
+    """
+
+    prepared: Prepared
+    ks: tuple[int, ...]
+    most_k: int
+    sketch: str
+    l1: tuple[float, float]
+
+    def fit_fingerprint(self, k: int) -> str:
+        """Return the fingerprint of the fit of ``k`` components to the sketch."""
+        return fingerprint(sketch=self.sketch, l1=self.l1, k=k)
+
+    def score_fingerprint(self, k: int) -> str:
+        """Return the fingerprint of the exact weights and losses of that fit."""
+        return fingerprint(fit=self.fit_fingerprint(k), counts=self.prepared.counts)
+
+    def only(self, ks: Iterable[int]) -> "Fitted":
+        """Return the same with other numbers of components."""
+        return replace(self, ks=tuple(ks))
+
+
+@dataclass(frozen=True)
+class Decided:
+    """Which fit is used, and what follows for the range of k.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    fitted_k : int
+        Number of components of the fit that is used.
+    settled_k : int or None
+        From where on the number of distinct patterns no longer changes; not with older
+        strategies.
+    fingerprint : str
+    """
+
+    fitted: Fitted
+    fitted_k: int
+    settled_k: int | None
+    fingerprint: str

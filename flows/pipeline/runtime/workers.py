@@ -15,9 +15,29 @@ if TYPE_CHECKING:
 WORKERS_FOLDER = ".workers"
 # What a request says of workers when it says nothing.
 NOTHING_ASKED = {name: Request.model_fields[name].default for name in WORKERS_FIELDS}
+# Scans of up to this size, as an array, are analysed by threads of this process. Starting worker
+# processes takes longer than they save: measured in tests/benchmarks/start.md.
+SMALL_SCAN_BYTES = 64 * 2**20
 
 
-def open_workers(request: Request, note: Callable[[str], None]) -> AbstractContextManager["Client"]:
+def are_threads(request: Request, scan_bytes: int) -> bool:
+    """Return whether the workers of a run are threads of this process.
+
+    Parameters
+    ----------
+    request : Request
+    scan_bytes : int
+        Size of the patterns that are analysed, as an array.
+    """
+    if request.profile is not None or request.cluster != "local":
+        return request.cluster == "threads"
+    # Only processes can be held to a limit of their own.
+    return request.worker_memory is None and scan_bytes <= SMALL_SCAN_BYTES
+
+
+def open_workers(
+    request: Request, note: Callable[[str], None], *, threads: bool = False
+) -> AbstractContextManager["Client"]:
     """Return a context with a client of the workers that a request asks for.
 
     Parameters
@@ -26,6 +46,8 @@ def open_workers(request: Request, note: Callable[[str], None]) -> AbstractConte
         Its folder is held for this run alone.
     note : callable
         Takes lines about workers that come and go.
+    threads : bool
+        Whether workers on this machine are threads of this process (see `are_threads`).
 
     Raises
     ------
@@ -35,7 +57,7 @@ def open_workers(request: Request, note: Callable[[str], None]) -> AbstractConte
     from orimap.cluster.client import open_client
 
     return open_client(
-        request.cluster,
+        "threads" if threads else request.cluster,
         workers=request.workers,
         adapt=request.adapt,
         profile=request.profile,
@@ -61,8 +83,3 @@ def check_workers(request: Request) -> "Profile | None":
     return check_cluster(
         request.cluster, workers=request.workers, adapt=request.adapt, profile=request.profile
     )
-
-
-def at_scheduler(request: Request, address: str) -> Request:
-    """Return a request for workers that another one has opened."""
-    return request.model_copy(update={**NOTHING_ASKED, "cluster": address})

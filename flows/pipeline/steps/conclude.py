@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from orimap.flows.pipeline.runtime.run import Run
-from orimap.flows.pipeline.steps.decide import fitted_k
+from orimap.flows.pipeline.runtime.run import Decided, Prepared, Run
 from orimap.flows.pipeline.steps.gather_evidence import left_out_pixels
 from orimap.tasks.factorise import stored_fits
 from orimap.tasks.patterns.reflections.stored_list import read_lengths
 from orimap.tasks.patterns.rows import OUTSIDE
 from orimap.tasks.patterns.source import LISTS
 from orimap.tasks.store import variables
-from orimap.tasks.store.groups import fingerprint, open_group
+from orimap.tasks.store.fingerprint import fingerprint
+from orimap.tasks.store.groups import open_group
 from orimap.tasks.stream.blocks import Progress
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ MAPS = ("clusters", "overlap", "decomposition", "line")
 LINE_POINTS = 9
 
 
-def map_clusters(run: Run, progress: Progress) -> None:
+def map_clusters(run: Run, progress: Progress, decided: Decided) -> None:
     """Draw the maps of the decided fit; write /clusters, /overlap and an example of one."""
     from orimap.tasks.decide.components.merge import merge_components
     from orimap.tasks.maps import clusters
@@ -35,25 +35,19 @@ def map_clusters(run: Run, progress: Progress) -> None:
     from orimap.tasks.maps.maps import map_clusters as draw
     from orimap.tasks.patterns.noise import cluster_noise
 
-    request = run.request
-    mark = fingerprint(
-        decision=run.marks["decision"],
-        fitted=fitted_k(run),
-        regularity=request.regularity,
-        split=request.split_unconnected,
-    )
-    run.marks["clusters"] = mark
+    request, prepared = run.request, decided.fitted.prepared
+    mark = clusters_fingerprint(run, decided)
     if all(run.can_reuse("clusters", group, mark) for group in MAPS):
         return
     run.reused.discard("clusters")
-    fitted = run.folder.read(stored_fits.fit_group(fitted_k(run)))
+    fitted = run.folder.read(stored_fits.fit_group(decided.fitted_k))
     pattern = variables.component_pattern.read(fitted).values.astype(float)
     weight = variables.scan_weight.read(fitted).values
     merged = merge_components(pattern, weight, left_out_pixels(run), split_bent=request.split_bent)
     maps = draw(
         weight,
         merged.component_cluster,
-        noise=_counting_noise(run, pattern),
+        noise=_counting_noise(run, prepared, pattern),
         regularity=request.regularity,
         split=request.split_unconnected,
     )
@@ -61,14 +55,14 @@ def map_clusters(run: Run, progress: Progress) -> None:
     count = len(maps.size)
     mean = clusters.mean_patterns(
         run.client,
-        run.patterns,
+        prepared.patterns,
         maps.label,
         count,
         progress=lambda done, of: progress(done, 2 * of),
     )
     noise = cluster_noise(
         run.client,
-        run.patterns,
+        prepared.patterns,
         maps.label,
         count,
         ~mask,
@@ -77,17 +71,27 @@ def map_clusters(run: Run, progress: Progress) -> None:
     ds = clusters.clusters_dataset(
         maps, mean, clusters.representatives(pattern, weight, maps), noise, mask
     )
-    ds.attrs.update(source_attrs(run.patterns))
+    ds.attrs.update(source_attrs(prepared.patterns))
     run.folder.write("clusters", ds, mark)
     run.folder.write("overlap", clusters.overlap_dataset(maps), mark)
-    _take_apart(run, maps, mark)
+    _take_apart(run, prepared, maps, mark)
 
 
-def _take_apart(run: Run, maps: "Maps", mark: str) -> None:
+def clusters_fingerprint(run: Run, decided: Decided) -> str:
+    """Return the fingerprint of the maps of the decided fit."""
+    return fingerprint(
+        decision=decided.fingerprint,
+        fitted=decided.fitted_k,
+        regularity=run.request.regularity,
+        split=run.request.split_unconnected,
+    )
+
+
+def _take_apart(run: Run, prepared: Prepared, maps: "Maps", mark: str) -> None:
     """Write /decomposition of the strongest overlap and /line through it; empty without one."""
     from orimap.tasks.maps import decomposition as d
 
-    analysis, patterns = run.folder.analysis, run.patterns
+    analysis, patterns = run.folder.analysis, prepared.patterns
     example, along = xr.Dataset(), xr.Dataset()
     place = d.strongest_overlap(maps.overlap_ratio, maps.ratio_error, maps.second_label)
     if place is not None:
@@ -100,7 +104,7 @@ def _take_apart(run: Run, maps: "Maps", mark: str) -> None:
     run.folder.write("line", along, mark)
 
 
-def _counting_noise(run: Run, patterns: np.ndarray) -> "CountingNoise | None":
+def _counting_noise(run: Run, prepared: Prepared, patterns: np.ndarray) -> "CountingNoise | None":
     """Return what gives shares their errors; None where the noise of the patterns is not known."""
     from orimap.tasks.maps.regularity import positions_around
     from orimap.tasks.maps.uncertainty import CountingNoise
@@ -109,46 +113,48 @@ def _counting_noise(run: Run, patterns: np.ndarray) -> "CountingNoise | None":
     if filtered == "epattern":
         return None
     facts = run.folder.read("acquisition").attrs
-    dispersion = 1.0 if run.counts else facts["fano"]
+    dispersion = 1.0 if prepared.counts else facts["fano"]
     if dispersion is None or not np.isfinite(dispersion):
         return None
     weighting = stored_fits.read_weighting(run.folder.read("sketch"))
     if filtered == "mean":
-        dispersion = dispersion / positions_around(run.patterns.scan_shape)
+        dispersion = dispersion / positions_around(prepared.patterns.scan_shape)
     return CountingNoise.of(patterns[:, weighting.valid], weighting.pixel, dispersion)
 
 
-def map_reflections(run: Run, _progress: Progress) -> None:
+def map_reflections(run: Run, _progress: Progress, decided: Decided) -> None:
     """Draw the maps that the registered reflections give; write /reflection_maps."""
     from orimap.tasks.maps.reflection_maps import reflection_maps
     from orimap.tasks.patterns.reflections.stored_list import list_size, read_reflections
 
-    region, store = run.request.dark_field, run.store
-    mark = fingerprint(clusters=run.marks["clusters"], region=region)
+    prepared, region = decided.fitted.prepared, run.request.dark_field
+    store = prepared.store
+    mark = fingerprint(clusters=clusters_fingerprint(run, decided), region=region)
     if run.can_reuse("reflections", "reflection_maps", mark):
         return
     beam = open_group(store, "beam")
     ds = reflection_maps(
         read_reflections(store, LISTS[0]),
         variables.cluster_label.read(run.folder.read("clusters")).values,
-        -variables.scan_beam_drift.read(beam).values if run.centred else None,
+        -variables.scan_beam_drift.read(beam).values if prepared.centred else None,
         read_lengths(store, LISTS[0]),
-        run.patterns.detector_shape,
+        prepared.patterns.detector_shape,
         region,
         units=run.folder.read("acquisition").attrs["intensity_units"],
-        threshold_units="1" if run.counts else None,
+        threshold_units="1" if prepared.counts else None,
         size=list_size(store, LISTS[0]),
     )
     run.folder.write("reflection_maps", ds, mark)
 
 
-def remarks(run: Run) -> list[str]:
+def remarks(run: Run, decided: Decided) -> list[str]:
     """Return what was left out, sampled or assumed, for the report and the results."""
-    found, fitted = run.folder.read("acquisition"), fitted_k(run)
-    facts = run.folder.read(stored_fits.fit_group(fitted)).attrs
-    said = [*run.notes, _centring(run)]
+    prepared = decided.fitted.prepared
+    found = run.folder.read("acquisition")
+    facts = run.folder.read(stored_fits.fit_group(decided.fitted_k)).attrs
+    said = [*run.notes, _centring(run, prepared)]
     if run.request.filter == "epattern":
-        lengths = read_lengths(run.store, LISTS[0])
+        lengths = read_lengths(prepared.store, LISTS[0])
         asked = run.request.epattern_lengths
         said.append(
             f"ePattern took its lengths from discs of {lengths.disc_radius:.2f} px"
@@ -161,10 +167,10 @@ def remarks(run: Run) -> list[str]:
         )
     finding = run.folder.read("sketch").attrs["direct_beam"]
     said.append(finding[0].upper() + finding[1:] + ".")
-    if run.request.counts != "auto" and run.counts != found.attrs["counts_like"]:
+    if run.request.counts != "auto" and prepared.counts != found.attrs["counts_like"]:
         said.append(
-            f"The values were taken {'as' if run.counts else 'not as'} counts because of --counts "
-            f"{run.request.counts}; their Fano factor says otherwise."
+            f"The values were taken {'as' if prepared.counts else 'not as'} counts because of "
+            f"--counts {run.request.counts}; their Fano factor says otherwise."
         )
     if facts["loss_error"] > 0:
         said.append(
@@ -190,27 +196,27 @@ def remarks(run: Run) -> list[str]:
     return said
 
 
-def _centring(run: Run) -> str:
+def _centring(run: Run, prepared: Prepared) -> str:
     """Say whether patterns were centred, and why."""
     from orimap.tasks.report.words import percent_text
 
-    facts = open_group(run.store, "beam").attrs
+    facts = open_group(prepared.store, "beam").attrs
     asked = run.request.centre
-    done = "Patterns were centred" if run.centred else "Patterns were not centred"
+    done = "Patterns were centred" if prepared.centred else "Patterns were not centred"
     why = f" (--centre {asked})" if asked != "auto" else ""
     lost = ""
-    if run.centred:
+    if prepared.centred:
         mask = variables.detector_mask.read(run.folder.read("analysed")).values
         share = percent_text((mask & OUTSIDE > 0).mean())
         lost = f" {share} of the pixels leave or enter the detector and are masked."
     return f"{done}{why}: {facts['finding'].rstrip('.')}.{lost}"
 
 
-def compare_baseline(run: Run, _progress: Progress) -> None:
+def compare_baseline(run: Run, _progress: Progress, decided: Decided) -> None:
     """Write /baseline: k-means and scree beside our map."""
     from orimap.tasks.maps.baseline import baseline
 
-    mark = fingerprint(clusters=run.marks["clusters"], kind="baseline")
+    mark = fingerprint(clusters=clusters_fingerprint(run, decided), kind="baseline")
     if run.can_reuse("baseline", "baseline", mark):
         return
     label = variables.cluster_label.read(run.folder.read("clusters")).values

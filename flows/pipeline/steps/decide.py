@@ -3,32 +3,34 @@
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from orimap.flows.pipeline.extent import largest_k, reduced_shapes
-from orimap.flows.pipeline.runtime.run import Run
+from orimap.flows.pipeline.plan import Plan
+from orimap.flows.pipeline.runtime.run import Decided, Fitted, Run
 from orimap.flows.pipeline.steps.gather_evidence import gather_evidence
 from orimap.tasks.decide.candidates import PLATEAU
-from orimap.tasks.decide.choose_k import Decision, choose_k
+from orimap.tasks.decide.choose_k import choose_k
 from orimap.tasks.factorise import stored_fits
-from orimap.tasks.store.groups import fingerprint
+from orimap.tasks.store.fingerprint import fingerprint
 from orimap.tasks.stream.blocks import Progress
 
 # How far k is widened when the best one touches an edge of the range.
 WIDEN_BY = 10
 
 
-def decide(run: Run, progress: Progress) -> Decision:
+def decide(run: Run, progress: Progress, fitted: Fitted) -> Decided:
     """Compare the components of every k and decide; write /decision."""
-    evidence = gather_evidence(run, progress)
+    evidence = gather_evidence(run, progress, fitted)
     decision = choose_k(evidence, run.request.strategy, run.request.decided_k)
-    run.marks["decision"] = fingerprint(
-        scores=[run.marks[f"score{k}"] for k in run.ks],
+    mark = fingerprint(
+        scores=[fitted.score_fingerprint(k) for k in fitted.ks],
         strategy=run.request.strategy,
         forced=run.request.decided_k,
         split_bent=run.request.split_bent,
     )
     ds = evidence.dataset()
     interest = evidence.interest
-    slow = [k for k in run.ks if not run.folder.read(stored_fits.fit_group(k)).attrs["converged"]]
+    slow = [
+        k for k in fitted.ks if not run.folder.read(stored_fits.fit_group(k)).attrs["converged"]
+    ]
     if slow:
         run.note(f"Stopped at the largest number of iterations, not converged: k = {slow}.")
     ds.attrs.update(
@@ -49,29 +51,25 @@ def decide(run: Run, progress: Progress) -> Decision:
         skipped=evidence.skipped,
         not_converged=slow,
     )
-    run.folder.write("decision", ds, run.marks["decision"])
-    return decision
+    run.folder.write("decision", ds, mark)
+    return Decided(fitted, decision.fitted_k, decision.settled_k, mark)
 
 
-def widened(run: Run, decision: Decision) -> list[int] | None:
+def widened(plan: Plan, decided: Decided) -> list[int] | None:
     """Return the k to look at next when the best one touches an edge; None when it does not."""
-    first, last = run.ks[0], run.ks[-1]
-    most = min(run.most_k, largest_k(*reduced_shapes(run.request, run.acquisition)))
-    if first == last or run.request.decided_k is not None:
+    ks = decided.fitted.ks
+    first, last = ks[0], ks[-1]
+    most = min(decided.fitted.most_k, plan.largest_k)
+    if first == last or plan.request.decided_k is not None or plan.request.strategy != "evidence":
         return None
-    if run.request.strategy != "evidence":
+    if decided.settled_k is None:
         return None
-    # A number that has not been seen to stay may still grow.
-    if decision.settled_k > last + 1 - PLATEAU and last < most:
+    # A number that appears only near the end of the range may still grow beyond it.
+    if decided.settled_k > last + 1 - PLATEAU and last < most:
         return list(range(first, min(most, last + WIDEN_BY) + 1))
-    if decision.settled_k == first and first > 1:
+    if decided.settled_k == first and first > 1:
         return list(range(max(1, first - WIDEN_BY), last + 1))
     return None
-
-
-def fitted_k(run: Run) -> int:
-    """Return the number of components of the fit that is used."""
-    return int(run.folder.read("decision").attrs["fitted_k"])
 
 
 def decision_rows(run: Run, ks: Iterable[int]) -> list[dict]:

@@ -1,95 +1,106 @@
 """The steps from patterns to scored fits. Each reads stores and writes its groups."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 
-from orimap.flows.pipeline.runtime.run import Run
+from orimap.flows.pipeline.runtime.run import LARGEST_K, Fitted, Prepared, Run
 from orimap.tasks.errors import InputError
 from orimap.tasks.factorise import stored_fits
 from orimap.tasks.store import variables
-from orimap.tasks.store.groups import fingerprint
+from orimap.tasks.store.fingerprint import fingerprint
 from orimap.tasks.stream.blocks import Progress, broadcast
 from orimap.tasks.stream.sizes import sketch_rank
 
 
-def sketch(run: Run, progress: Progress) -> None:
-    """Make the low-rank basis, of all counts and of the training half."""
-    from orimap.tasks.factorise.sketch import sketch_patterns
-    from orimap.tasks.factorise.weighting import poisson_weighting
-    from orimap.tasks.patterns.beam.region import direct_beam_region
+def sketch(run: Run, progress: Progress, prepared: Prepared, ks: Sequence[int]) -> Fitted:
+    """Make the low-rank basis, of all counts and of the training half; return what can be fitted.
 
-    found, patterns = run.folder.read("analysed"), run.patterns
-    rank = sketch_rank(run.ks[-1], patterns.positions, int(np.prod(patterns.detector_shape)))
-    run.marks["sketch"] = fingerprint(
-        patterns=run.marks["filter"],
+    There are fewer numbers of components than in ``ks`` where the patterns span fewer dimensions.
+    """
+    patterns, groups = prepared.patterns, prepared.sketch_groups
+    rank = sketch_rank(ks[-1], patterns.positions, int(np.prod(patterns.detector_shape)))
+    mark = fingerprint(
+        patterns=prepared.fingerprint,
         weighting=run.request.weighting,
         direct_beam=run.request.direct_beam,
-        counts=run.counts,
+        counts=prepared.counts,
         seed=run.request.seed,
         rank=rank,
     )
-    groups = run.sketch_groups
-    if not all(run.can_reuse("sketch", group, run.marks["sketch"]) for group in groups):
+    if not all(run.can_reuse("sketch", group, mark) for group in groups):
         run.reused.discard("sketch")
-        mean = variables.detector_mean.read(found).values
-        valid = variables.detector_mask.read(found).values == 0
-        beam, finding = np.zeros_like(valid), "the direct beam is fitted like everything else"
-        if run.request.direct_beam == "auto":
-            beam, finding = direct_beam_region(mean, valid)
-        weighting = poisson_weighting(mean, valid, beam, poisson=run.request.weighting == "poisson")
-        if not weighting.fitted.any():
-            raise InputError(
-                "some intensity beside the direct beam and the masked pixels",
-                "none in any pattern",
-                "check --mask and --crop, or keep the direct beam with --direct-beam keep",
-            )
-        made = sketch_patterns(
-            run.client,
-            patterns,
-            weighting,
-            rank,
-            seed=run.request.seed,
-            held_out=run.counts,
-            progress=progress,
-        )
-        for group, part in zip(groups, made, strict=True):
-            stored_fits.write_sketch(
-                run.folder.analysis,
-                group,
-                part,
-                weighting,
-                patterns.scan_shape,
-                run.marks["sketch"],
-                direct_beam=finding,
-            )
-    ranks = [run.folder.read(group).sizes["direction"] for group in groups]
-    if min(ranks) == 0:
+        _write_sketch(run, progress, prepared, rank, mark)
+    least = min(run.folder.read(group).sizes["direction"] for group in groups)
+    if least == 0:
         raise InputError(
             "enough counts to hold half of them out",
             "a half without any beside the direct beam",
             "analyse them all with --counts no",
         )
-    if run.ks[-1] > min(ranks):
-        run.most_k = min(ranks)
-        run.ks = [k for k in run.ks if k <= min(ranks)] or [min(ranks)]
-        run.note(f"The patterns span only {min(ranks)} dimensions: k ends at {run.ks[-1]}.")
+    most_k = LARGEST_K
+    if ks[-1] > least:
+        most_k = least
+        ks = [k for k in ks if k <= least] or [least]
+        run.note(f"The patterns span only {least} dimensions: k ends at {ks[-1]}.")
+    return Fitted(prepared, tuple(ks), most_k, mark, run.request.l1)
 
 
-def fit(run: Run) -> None:
+def _write_sketch(run: Run, progress: Progress, prepared: Prepared, rank: int, mark: str) -> None:
+    """Sketch the patterns, and write what was found."""
+    from orimap.tasks.factorise.sketch import sketch_patterns
+    from orimap.tasks.factorise.weighting import poisson_weighting
+    from orimap.tasks.patterns.beam.region import direct_beam_region
+
+    found, patterns = run.folder.read("analysed"), prepared.patterns
+    mean = variables.detector_mean.read(found).values
+    valid = variables.detector_mask.read(found).values == 0
+    beam, finding = np.zeros_like(valid), "the direct beam is fitted like everything else"
+    if run.request.direct_beam == "auto":
+        beam, finding = direct_beam_region(mean, valid)
+    weighting = poisson_weighting(mean, valid, beam, poisson=run.request.weighting == "poisson")
+    if not weighting.fitted.any():
+        raise InputError(
+            "some intensity beside the direct beam and the masked pixels",
+            "none in any pattern",
+            "check --mask and --crop, or keep the direct beam with --direct-beam keep",
+        )
+    made = sketch_patterns(
+        run.client,
+        patterns,
+        weighting,
+        rank,
+        seed=run.request.seed,
+        held_out=prepared.counts,
+        progress=progress,
+    )
+    for group, part in zip(prepared.sketch_groups, made, strict=True):
+        stored_fits.write_sketch(
+            run.folder.analysis,
+            group,
+            part,
+            weighting,
+            patterns.scan_shape,
+            mark,
+            direct_beam=finding,
+        )
+
+
+def fit(run: Run, fitted: Fitted) -> None:
     """Fit every k, one Dask task each."""
     from orimap.tasks.factorise.fit_k import fit_on_worker
 
-    l1 = run.request.l1
-    for k in run.ks:
-        run.marks[f"fit{k}"] = fingerprint(sketch=run.marks["sketch"], l1=l1, k=k)
-    missing = run.missing_ks("fit", stored_fits.basis_fit_group)
+    missing = run.missing("fit", fitted.ks, stored_fits.basis_fit_group, fitted.fit_fingerprint)
     if not missing:
         return
     weighting = stored_fits.read_weighting(run.folder.read("sketch"))
     shared = [
         run.client.submit(
-            stored_fits.read_sketches, run.folder.analysis, run.sketch_groups, pure=False
+            stored_fits.read_sketches,
+            run.folder.analysis,
+            fitted.prepared.sketch_groups,
+            pure=False,
         ),
         *broadcast(run.client, weighting),
     ]
@@ -99,8 +110,10 @@ def fit(run: Run) -> None:
             run.client,
             *shared,
             k,
-            l1,
-            partial(stored_fits.write_basis_fit, run.folder.analysis, mark=run.marks[f"fit{k}"]),
+            fitted.l1,
+            partial(
+                stored_fits.write_basis_fit, run.folder.analysis, mark=fitted.fit_fingerprint(k)
+            ),
         )
         # Large k take longest: first in, so that no worker ends alone with one.
         for k in sorted(missing, reverse=True)
@@ -108,18 +121,16 @@ def fit(run: Run) -> None:
     run.runner.each("fit", works)
 
 
-def score(run: Run, progress: Progress) -> None:
+def score(run: Run, progress: Progress, fitted: Fitted) -> None:
     """Give every fit exact weights, its loss and its held-out deviance, in one pass."""
     from orimap.tasks.factorise.exact_pass import exact_pass
 
-    for k in run.ks:
-        run.marks[f"score{k}"] = fingerprint(fit=run.marks[f"fit{k}"], counts=run.counts)
-    missing = run.missing_ks("score", stored_fits.fit_group)
+    missing = run.missing("score", fitted.ks, stored_fits.fit_group, fitted.score_fingerprint)
     if not missing:
         return
     found, stored = run.folder.read("analysed"), run.folder.read("sketch")
     weighting = stored_fits.read_weighting(stored)
-    patterns = run.patterns
+    patterns = fitted.prepared.patterns
     entries = patterns.positions * weighting.valid.sum()
     # The 3x3 mean has up to nine times as many pixels that are not zero.
     neighbours = 9 if run.request.filter == "mean" else 1
@@ -131,7 +142,7 @@ def score(run: Run, progress: Progress) -> None:
         weighting,
         partial(stored_fits.read_stack, store=store, ks=missing, valid=weighting.valid),
         missing,
-        held_out=run.counts,
+        held_out=fitted.prepared.counts,
         seed=run.request.seed,
         l1_weights=run.request.l1[1],
         entries=entries * filled,
@@ -152,4 +163,4 @@ def score(run: Run, progress: Progress) -> None:
         float(stored.attrs["squares"]),
     )
     for k, ds in zip(missing, datasets, strict=True):
-        run.folder.write(stored_fits.fit_group(k), ds, run.marks[f"score{k}"])
+        run.folder.write(stored_fits.fit_group(k), ds, fitted.score_fingerprint(k))

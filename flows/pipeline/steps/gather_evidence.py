@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from orimap.flows.pipeline.runtime.run import Run
-from orimap.flows.pipeline.steps.older_rules import legacy_evidence
+from orimap.flows.pipeline.runtime.run import Fitted, Run
+from orimap.flows.pipeline.steps.older_rules import older_evidence
 from orimap.tasks.decide.candidates import leading_candidates
 from orimap.tasks.decide.components.coherence import FEWEST_POSITIONS
 from orimap.tasks.decide.evidence.evidence import Evidence
@@ -17,7 +17,7 @@ from orimap.tasks.store import variables
 from orimap.tasks.stream.blocks import Progress
 
 
-def gather_evidence(run: Run, progress: Progress) -> Evidence:
+def gather_evidence(run: Run, progress: Progress, fitted: Fitted) -> Evidence:
     """Compare the components of every k, one task each, and collect every score."""
     from orimap.tasks.decide.evidence.compare_components import compare_components
 
@@ -31,47 +31,50 @@ def gather_evidence(run: Run, progress: Progress) -> Evidence:
             split_bent=run.request.split_bent,
             pure=False,
         )
-        for k in run.ks
+        for k in fitted.ks
     ]
     components = []
     for done, future in enumerate(futures, start=1):
         components.append(future.result())
         progress(done, len(futures) + 1)
-    fits = [run.folder.read(stored_fits.fit_group(k)) for k in run.ks]
+    fits = [run.folder.read(stored_fits.fit_group(k)) for k in fitted.ks]
     deviance = None
-    if run.counts:
+    if fitted.prepared.counts:
         deviance = np.stack([variables.scan_held_out_deviance.read(f).values.ravel() for f in fits])
     evidence = Evidence(
-        np.array(run.ks),
+        np.array(fitted.ks),
         np.array([f.attrs["loss"] for f in fits]),
         np.array([f.attrs["loss_error"] for f in fits]),
         float(run.folder.read("analysed").attrs["mean_intensity"]),
         np.array([f.attrs["relative_error"] for f in fits]),
         deviance,
         components,
-        **legacy_evidence(run),
+        **older_evidence(run, fitted),
     )
     if run.request.strategy == "evidence":
-        evidence = _confirming(run, evidence)
+        evidence = _confirming(run, fitted, evidence)
     progress(len(futures) + 1, len(futures) + 1)
     return evidence
 
 
-def _confirming(run: Run, evidence: Evidence) -> Evidence:
+def _confirming(run: Run, fitted: Fitted, evidence: Evidence) -> Evidence:
     """Add what confirms or doubts the numbers that come into question."""
     skipped: dict[str, str] = {}
     evidence = replace(evidence, skipped=skipped)
-    if not run.counts:
+    counts = fitted.prepared.counts
+    if not counts:
         skipped[HELD_OUT] = "the values are not counts, of which half could be held out"
-        evidence = replace(evidence, cross_validation=_cross_validation(run, skipped))
+        evidence = replace(evidence, cross_validation=_cross_validation(run, fitted, skipped))
     spectrum = None
-    if run.counts and run.request.filter == "raw":
+    if counts and run.request.filter == "raw":
         spectrum = run.client.submit(
-            _spectrum, run.folder.analysis, run.ks[-1], pure=False
+            _spectrum, run.folder.analysis, fitted.ks[-1], pure=False
         ).result()
     else:
         skipped[SPECTRUM] = "it needs raw counts"
-    return replace(evidence, spectrum=spectrum, stability=_stability(run, evidence, skipped))
+    return replace(
+        evidence, spectrum=spectrum, stability=_stability(run, fitted, evidence, skipped)
+    )
 
 
 def _spectrum(store: Path, k: int) -> Any:
@@ -89,22 +92,22 @@ def _spectrum(store: Path, k: int) -> Any:
     )
 
 
-def _cross_validation(run: Run, skipped: dict[str, str]) -> np.ndarray | None:
+def _cross_validation(run: Run, fitted: Fitted, skipped: dict[str, str]) -> np.ndarray | None:
     """Predict blocks that no fit saw, from a sample of the patterns."""
     from orimap.tasks.decide.evidence.cross_validation import bi_cross_validate
     from orimap.tasks.decide.evidence.sample import sample_patterns
 
-    patterns = run.patterns
+    patterns, ks = fitted.prepared.patterns, fitted.ks
     if run.request.filter != "raw":
         why = "the filter shares noise between positions or pixels"
-    elif patterns.positions < max(FEWEST_POSITIONS, 2 * run.ks[-1]):
+    elif patterns.positions < max(FEWEST_POSITIONS, 2 * ks[-1]):
         why = f"{patterns.positions} scan positions are too few to leave half of them out"
     else:
         weighting = stored_fits.read_weighting(run.folder.read("sketch"))
         rows = sample_patterns(run.client, patterns, weighting, seed=run.request.seed)
-        if min(rows.shape) >= 2 * run.ks[-1]:
+        if min(rows.shape) >= 2 * ks[-1]:
             made = run.client.submit(
-                bi_cross_validate, rows, run.ks, seed=run.request.seed, pure=False
+                bi_cross_validate, rows, [*ks], seed=run.request.seed, pure=False
             )
             return made.result().error
         why = f"{rows.shape[1]} detector pixels are too few to leave half of them out"
@@ -112,14 +115,15 @@ def _cross_validation(run: Run, skipped: dict[str, str]) -> np.ndarray | None:
     return None
 
 
-def _stability(run: Run, evidence: Evidence, skipped: dict[str, str]) -> dict[int, float]:
+def _stability(
+    run: Run, fitted: Fitted, evidence: Evidence, skipped: dict[str, str]
+) -> dict[int, float]:
     """Refit the two or three numbers in question from other positions and other starts."""
     ks = sorted({int(evidence.ks[c.first]) for c in leading_candidates(evidence)})
     found = run.folder.read("sketch")
-    if run.patterns.positions < FEWEST_POSITIONS or ks[-1] > found.sizes["direction"]:
-        skipped[STABILITY] = (
-            f"{run.patterns.positions} scan positions are too few to leave some out"
-        )
+    positions = fitted.prepared.patterns.positions
+    if positions < FEWEST_POSITIONS or ks[-1] > found.sizes["direction"]:
+        skipped[STABILITY] = f"{positions} scan positions are too few to leave some out"
         return {}
     futures = [
         run.client.submit(_stability_of, run.folder.analysis, k, run.request.seed, pure=False)

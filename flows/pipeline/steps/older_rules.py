@@ -4,36 +4,36 @@ from typing import Any
 
 import numpy as np
 
-from orimap.flows.pipeline.runtime.run import Run
+from orimap.flows.pipeline.runtime.run import Fitted, Prepared, Run
 from orimap.tasks.factorise import stored_fits
 from orimap.tasks.store import variables
-from orimap.tasks.store.groups import fingerprint
+from orimap.tasks.store.fingerprint import fingerprint
 from orimap.tasks.stream.blocks import Progress
 
 
-def fit_as_published(run: Run, progress: Progress) -> None:
+def fit_as_published(run: Run, progress: Progress, prepared: Prepared) -> None:
     """Fit as the paper does, all patterns in memory; write /published."""
     from orimap.tasks.decide.evidence.published import published_fits
 
-    mark = published_mark(run)
+    mark = published_fingerprint(run, prepared)
     if run.can_reuse("published", "published", mark):
         return
     mask = variables.detector_mask.read(run.folder.read("analysed")).values
     ds = published_fits(
-        run.client, run.patterns, mask == 0, seed=run.request.seed, progress=progress
+        run.client, prepared.patterns, mask == 0, seed=run.request.seed, progress=progress
     )
     run.folder.write("published", ds, mark)
 
 
-def published_mark(run: Run) -> str:
+def published_fingerprint(run: Run, prepared: Prepared) -> str:
     """Return the fingerprint of the paper's fits."""
-    return fingerprint(filter=run.marks["filter"], seed=run.request.seed, kind="published")
+    return fingerprint(filter=prepared.fingerprint, seed=run.request.seed, kind="published")
 
 
-def legacy_evidence(run: Run) -> dict[str, Any]:
+def older_evidence(run: Run, fitted: Fitted) -> dict[str, Any]:
     """Return what the strategy that was asked for needs beyond the evidence of every run."""
     if run.request.strategy == "silhouette":
-        return {"silhouette": _silhouettes(run)}
+        return {"silhouette": _silhouettes(run, fitted)}
     if run.request.strategy == "published":
         from orimap.tasks.decide.evidence.published import read_published
 
@@ -41,7 +41,7 @@ def legacy_evidence(run: Run) -> dict[str, Any]:
     return {}
 
 
-def _silhouettes(run: Run) -> np.ndarray:
+def _silhouettes(run: Run, fitted: Fitted) -> np.ndarray:
     """Return the silhouette of every k, one task each."""
     from orimap.tasks.maps.silhouette import fit_silhouette
 
@@ -53,6 +53,6 @@ def _silhouettes(run: Run) -> np.ndarray:
             run.request.seed,
             pure=False,
         )
-        for k in run.ks
+        for k in fitted.ks
     ]
     return np.array([future.result() for future in futures])

@@ -24,7 +24,7 @@ from at_once import AtOnce, Seen
 from detector_costs import KS, RANK, SEED, all_rows, detector, ingested, least
 from threadpoolctl import threadpool_limits
 
-from orimap.cluster.local import local_client
+from orimap.cluster.local import process_client
 from orimap.flows.pipeline.runtime.measure import machine, versions
 from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.ingest.ingest import ingest_acquisition
@@ -151,7 +151,7 @@ def command(folder: Path) -> dict:
 
 def scheduler(_folder: Path) -> dict:
     """Measure what scheduler and client need, both in this process: a task, and a byte."""
-    with local_client(1, "1 GiB") as client:
+    with process_client(1, "1 GiB") as client:
         list(map_blocks(client, nothing, range(20)))
         task = least(lambda: list(map_blocks(client, nothing, range(NO_OPS)))) / NO_OPS
         moved = least(lambda: [None for _ in map_blocks(client, array, range(MOVED))])

@@ -21,7 +21,7 @@ from distributed import get_task_stream
 from peers.answers import Answer, Fit, libraries
 from threadpoolctl import threadpool_info
 
-from orimap.cluster.local import available_cores, local_client
+from orimap.cluster.local import available_cores, process_client
 from orimap.flows.pipeline.runtime.measure import versions
 
 
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     workers = available_cores()
-    with local_client(workers) as client:
+    with process_client(workers) as client:
         answer = Answer(arguments.output, start_up_seconds=time.monotonic() - arguments.launched)
         clock = ours.Clock()
         sweep_once(client, arguments.way, ours.prepare(client, *arguments.warm_up, [2, 3]), [2, 3])

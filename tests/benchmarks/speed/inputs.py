@@ -9,7 +9,7 @@ import orimap_sweep as ours
 import scipy.sparse as sp
 from sizes import Size
 
-from orimap.cluster.local import available_cores, local_client
+from orimap.cluster.local import available_cores, process_client
 from orimap.tasks.simulate.truth import read_truth
 from orimap.tasks.simulate.write_scan import write_scan
 
@@ -56,7 +56,7 @@ def make_inputs(size: Size, folder: Path, forms: set[str]) -> tuple[Inputs, ours
     folder.mkdir(parents=True, exist_ok=True)
     if not inputs.scan.with_suffix(".npz").exists():
         write_scan(size.recipe, inputs.scan)
-    with local_client(available_cores()) as client:
+    with process_client(available_cores()) as client:
         prepared = ours.prepare(client, inputs.scan, inputs.ingested, size.ks)
     for form in forms:
         if not inputs.rows(form).exists():

@@ -28,7 +28,7 @@ from inputs import make_inputs
 from sizes import SIZES, WARM_UP, Size, smaller
 from ways import BY_NAME, HELD_OUT, REFERENCE, WAYS, Way
 
-from orimap.cluster.local import available_cores, local_client
+from orimap.cluster.local import available_cores, process_client
 
 # So many k show how seconds depend on it, where fits are only sampled.
 SAMPLED_KS = 4
@@ -179,7 +179,7 @@ class Benchmark:
         """Return the held-out deviance of both ways that fitted the training half."""
         found = {}
         asked = {OURS_HELD_OUT: "training-k*.npz", HELD_OUT.name: "k*.npz"}
-        with local_client(available_cores()) as client:
+        with process_client(available_cores()) as client:
             for name, files in asked.items():
                 patterns = [
                     np.load(file)["patterns"] for file in sorted((folder / name).glob(files))

@@ -9,9 +9,9 @@ import xarray as xr
 import zarr
 
 from orimap.tasks.errors import InputError
+from orimap.tasks.store.fingerprint import fingerprint
 from orimap.tasks.store.groups import (
     complete_mark,
-    fingerprint,
     mark_complete,
     open_group,
     remove_group,

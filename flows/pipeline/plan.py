@@ -1,0 +1,160 @@
+"""What a run will do, all of it known and checked before it starts."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from orimap.flows.pipeline.runtime.workers import are_threads
+from orimap.flows.request.request import WORKERS_FIELDS, Request
+from orimap.tasks.acquire.ingest.reduction import Region, read_mask, stored_dtype, whole_or_part
+from orimap.tasks.errors import InputError
+from orimap.tasks.store.fingerprint import fingerprint
+from orimap.tasks.stream.memory import Workload, chunk_bytes_for
+
+if TYPE_CHECKING:
+    from orimap.tasks.acquire.acquisition import Acquisition
+
+# A run is defined by its request without these: they say how it is computed.
+HOW = {"output", "file", "mask", "orchestrate", "restart", *WORKERS_FIELDS}
+# How full patterns are is estimated from this many, along the diagonal of the scan.
+PATTERNS_TO_LOOK_AT = 4
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run, as it was checked.
+
+    Parameters
+    ----------
+    request : Request
+    acquisition : Acquisition
+    ks : tuple of int
+        Numbers of components to try; the default range is clipped to what a tiny scan allows.
+    largest_k : int
+        The largest number of components that the scan can tell apart at all.
+    load : Workload
+        Shapes after --roi, --crop and --bin, type of the stored patterns, size of chunks.
+    fingerprint : str
+        Of the whole request.
+    ingest_fingerprint : str
+        Of what goes into patterns.zarr.
+    """
+
+    request: Request
+    acquisition: "Acquisition"
+    ks: tuple[int, ...]
+    largest_k: int
+    load: Workload
+    fingerprint: str
+    ingest_fingerprint: str
+
+    @classmethod
+    def of(cls, request: Request, acquisition: "Acquisition") -> "Plan":
+        """Plan the run of a request; looks at a few patterns.
+
+        Raises
+        ------
+        InputError
+            If a region, the mask or the numbers of components do not fit the acquisition.
+        """
+        roi = whole_or_part(request.roi, acquisition.scan_shape, "--roi", "positions")
+        crop = whole_or_part(request.crop, acquisition.detector_shape, "--crop", "detector pixels")
+        read_mask(request.mask, acquisition.detector_shape, crop, request.bin)
+        scan = roi[1] - roi[0], roi[3] - roi[2]
+        detector = (crop[1] - crop[0]) // request.bin, (crop[3] - crop[2]) // request.bin
+        if request.dark_field is not None:
+            _check_dark_field(request, detector)
+        largest_k = max(1, min(math.prod(scan) - 1, math.prod(detector)))
+        ks = _range_of_k(request, scan, detector, largest_k)
+        may_count = acquisition.dtype.kind in "iu" and not acquisition.grey_levels
+        load = Workload(
+            scan,
+            detector,
+            stored_dtype(acquisition.dtype, request.bin),
+            k_max=ks[-1],
+            filled=_filled(acquisition, crop, request.bin),
+            held_out=request.counts == "yes" or (request.counts == "auto" and may_count),
+            registered=request.filter == "epattern",
+            read_memory_bytes=acquisition.read_memory_bytes,
+        )
+        load = replace(load, threads=are_threads(request, load.positions * load.pattern_bytes))
+        ingest = ingest_fingerprint(request, acquisition)
+        return cls(
+            request, acquisition, ks, largest_k, load, request_fingerprint(request, ingest), ingest
+        )
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Most that a chunk of stored patterns takes, uncompressed."""
+        return chunk_bytes_for(self.load.scan_shape, self.load.pattern_bytes, self.load.chunk_bytes)
+
+
+def ingest_fingerprint(request: Request, acquisition: "Acquisition") -> str:
+    """Return the fingerprint of what goes into patterns.zarr."""
+    mask = request.mask.read_bytes().hex() if request.mask else None
+    return fingerprint(
+        acquisition=acquisition.identity,
+        crop=request.crop,
+        roi=request.roi,
+        bin=request.bin,
+        mask=fingerprint(mask=mask),
+    )
+
+
+def request_fingerprint(request: Request, ingest: str) -> str:
+    """Return the fingerprint of a whole request, given that of the patterns it is about."""
+    return fingerprint(ingest=ingest, asked=request.model_dump(mode="json", exclude=HOW))
+
+
+def _check_dark_field(request: Request, detector_shape: tuple[int, int]) -> None:
+    """Check that there are registered reflections, and a region that lies within the patterns."""
+    if request.filter != "epattern":
+        raise InputError(
+            "registered reflections for --dark-field (--filter epattern)",
+            f"--filter {request.filter}",
+            "add --filter epattern, or leave --dark-field out",
+        )
+    whole_or_part(
+        request.dark_field, detector_shape, "--dark-field", "pixels after --crop and --bin"
+    )
+
+
+def _range_of_k(
+    request: Request, scan: tuple[int, int], detector: tuple[int, int], largest_k: int
+) -> tuple[int, ...]:
+    """Return the numbers of components to try; the default range is clipped to a tiny scan."""
+    positions, pixels = math.prod(scan), math.prod(detector)
+    first, last = request.k
+    # A form that fills in the defaults asks for no more than one that leaves them out.
+    if request.k == Request.model_fields["k"].default:
+        last = min(last, largest_k)
+        first = min(first, last)
+    elif last > min(positions, pixels):
+        raise InputError(
+            f"no more components than scan positions ({positions}) and detector pixels",
+            f"--k {first}:{last}",
+            f"give a range that ends at {min(positions, pixels)} or below",
+        )
+    forced = request.decided_k
+    if forced is not None and not first <= forced <= last:
+        raise InputError(
+            f"--decided-k within --k ({first} to {last})",
+            f"--decided-k {forced}",
+            "choose one within, or widen --k",
+        )
+    return tuple(range(first, last + 1))
+
+
+def _filled(acquisition: "Acquisition", crop: Region, bin: int) -> float:
+    """Return the share of pixels that are not zero in a few patterns, as they will be stored."""
+    y0, y1, x0, x1 = crop
+    rows, columns = acquisition.scan_shape
+    shares = []
+    for part in range(1, PATTERNS_TO_LOOK_AT + 1):
+        row, column = (size * part // (PATTERNS_TO_LOOK_AT + 1) for size in (rows, columns))
+        one = acquisition.read(slice(row, row + 1), slice(column, column + 1))
+        shares.append(np.count_nonzero(one[0, 0, y0:y1, x0:x1]) / ((y1 - y0) * (x1 - x0)))
+    # The share of bins of bin² pixels that hold at least one that chance has filled.
+    return float(1 - (1 - np.mean(shares)) ** (bin**2))
