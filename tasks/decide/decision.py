@@ -1,4 +1,4 @@
-"""What a strategy says: which fit to use, how sure that is, and why."""
+"""What a strategy decides: which fit to use, with what confidence, and why."""
 
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -10,7 +10,7 @@ from orimap.tasks.decide.evidence.evidence import METRICS, Evidence
 
 @dataclass(frozen=True)
 class Criterion:
-    """One criterion's say.
+    """What one criterion says.
 
     Parameters
     ----------

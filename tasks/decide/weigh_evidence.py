@@ -41,8 +41,8 @@ WEIGHTS = {
     STABILITY: 0.1,
     KNEE: 0.05,
 }
-# A plateau that so many of the fits beyond its start hold is settled; one that nearly all hold may
-# be doubted by one of the others.
+# A plateau is settled where at least this share of the fits from its start on hold it; where nearly
+# all hold it, criteria that disagree do not rule out high confidence.
 SETTLED_SHARE = 0.6
 WELL_SETTLED_SHARE = 0.9
 
@@ -78,7 +78,7 @@ class ByEvidence:
 
 
 def score_candidates(evidence: Evidence, candidates: list[Candidate]) -> list[Scores]:
-    """Return what every criterion says of every candidate; NaN where it has no say."""
+    """Return every criterion's score for every candidate; NaN where it cannot score them."""
     numbers = np.array([c.distinct for c in candidates])
 
     def near(vote: int | None) -> np.ndarray:

@@ -220,11 +220,6 @@ def predict_steps(load: Workload) -> dict[str, StepMemory]:
     return steps
 
 
-def predict_peak_bytes(load: Workload, workers: int) -> int:
-    """Return the peak memory of a run over all its processes, bytes."""
-    return max(step.total(workers) for step in predict_steps(load).values())
-
-
 def largest_chunk_bytes(
     load: Workload, workers: int, *, worker_bytes: int, total_bytes: int
 ) -> int:

@@ -92,7 +92,9 @@ def recognise(path: Path) -> str:
             "check the spelling and that the disk is mounted",
         )
     if not os.access(path, os.R_OK):
-        raise InputError(f"leave to read {path.name}", "no permission", "change its permissions")
+        raise InputError(
+            f"permission to read {path.name}", "no permission", "change its permissions"
+        )
     if path.is_dir():
         return _recognise_folder(path)
     if path.stat().st_size == 0:

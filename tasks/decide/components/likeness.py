@@ -61,7 +61,7 @@ def reflection_cosines(reflections: np.ndarray, shift_px: int = 0) -> np.ndarray
     reflections : (component, detector_y, detector_x) array
         From ``reflection_images``.
     shift_px : int
-        The largest cosine over all shifts of up to so many pixels along either axis.
+        Take the largest cosine over all shifts of at most this along either axis.
 
     Returns
     -------

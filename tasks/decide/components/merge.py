@@ -212,7 +212,7 @@ def _are_patterns(
 def _keep_patterns(
     groups: np.ndarray, weights: np.ndarray, share: np.ndarray, usual: float | None
 ) -> np.ndarray:
-    """Put to -1 the groups that do not cohere as a whole, are background, or lead nowhere."""
+    """Drop groups (-1) that do not cohere, are background, or are next to nowhere the strongest."""
     groups = renumbered(groups, _are_patterns(groups, weights, share, usual))
     while groups.max(initial=-1) > 0:
         flat = cluster_weights(weights.reshape(-1, weights.shape[-1]), groups)

@@ -1,4 +1,4 @@
-"""What each number of components has to say for itself, from its fit."""
+"""The criteria by which numbers of components are compared, each measured on its fit."""
 
 from dataclasses import dataclass, field
 

@@ -117,6 +117,14 @@ def test_drops_are_against_the_best_of_all_smaller_k_and_paired_by_position():
     np.testing.assert_allclose(error, [np.nan, np.sqrt(0.5) / 2, 0, 0])
 
 
+def test_squared_errors_lower_each_other_as_worked_by_hand():
+    squared = np.array([[4.0, 6.0], [1, 5], [3, 5], [1, 3]])
+    drop, error = paired_drops(squared)
+    # The fourth is compared with the second, the best before it.
+    np.testing.assert_allclose(drop, [np.nan, 2, -1, 1])
+    np.testing.assert_allclose(error, np.array([np.nan, 1, 1, 1]) / np.sqrt(2))
+
+
 def test_a_single_k_lowers_nothing():
     drop, error = paired_drops(np.ones((1, 5)))
     np.testing.assert_array_equal(drop, [np.nan])
