@@ -143,7 +143,7 @@ class Acquisition:
 
     @property
     def _key(self) -> tuple:
-        """What tells one opened array from another."""
+        """The path, data set and identity by which an opened array is found again."""
         return str(self.path), self.signal_number, self.identity
 
     def _array(self) -> Any:

@@ -1,4 +1,4 @@
-"""Which numbers of distinct patterns come into question, and which fit stands for each.
+"""Find the numbers of distinct patterns that come into question, and a fit for each.
 
 With too few components patterns are mixed and their number grows with k; from the true number on,
 further components describe how grains bend, how patterns drift, or noise, and the number of

@@ -26,7 +26,7 @@ SAME = 1e-12
 
 @dataclass(frozen=True)
 class Scores:
-    """What one criterion says of every candidate.
+    """The score that one criterion gives every candidate.
 
     Parameters
     ----------

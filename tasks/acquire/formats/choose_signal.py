@@ -10,12 +10,12 @@ from orimap.tasks.errors import InputError
 
 
 def _candidate(signal: Signal) -> bool:
-    """Tell whether a data set is a scan of patterns, or a stack of patterns or scans."""
+    """Return whether a data set is a scan of patterns, or a stack of patterns or scans."""
     if not holds_patterns(tuple(signal.array.shape), np.dtype(signal.array.dtype)):
         return False
     kinds = [axis.navigate for axis in signal.axes]
     known = [kind for kind in kinds if kind is not None]
-    # Files that do not tell scan from detector axes mark them all alike, or not at all.
+    # Files that do not distinguish scan from detector axes mark them all alike, or not at all.
     if len(set(known)) < 2:
         return True
     return kinds[-2:] == [False, False] and all(kinds[:-2])

@@ -1,7 +1,7 @@
-"""What distinguishes one crystal's pattern from another's: its reflections.
+"""Compare patterns by their reflections, which distinguish one crystal from another.
 
 Component patterns share the direct beam and the smooth inelastic background, which make any two
-look alike. Here both are taken away, and patterns are compared by what is left. A drifting beam
+look alike. Here both are subtracted, and patterns are compared by what is left. A drifting beam
 (descan) shifts whole patterns, so the comparison looks for the best of all small shifts.
 """
 

@@ -1,4 +1,4 @@
-"""Which components are distinct patterns: grains told from background, from noise, and from copies.
+"""Group components into distinct patterns: grains apart from background, noise and copies.
 
 A bent grain, or one whose patterns drift, takes several components with the same reflections,
 neighbours in the scan: it is one distinct pattern. A pattern without reflections, or a pale one
@@ -52,7 +52,7 @@ SMALLEST_DETECTOR_PX = 24
 
 @dataclass(frozen=True)
 class Merged:
-    """Which component belongs to which distinct pattern.
+    """The distinct pattern that each component belongs to.
 
     Parameters
     ----------

@@ -60,7 +60,7 @@ BEYOND = 4
 
 @dataclass(frozen=True)
 class Redundancy:
-    """What the components of one fit repeat.
+    """The components of one fit that repeat each other.
 
     Parameters
     ----------

@@ -98,7 +98,7 @@ class Evidence:
 
     @property
     def held_out(self) -> np.ndarray | None:
-        """What no fit saw, (number of k, positions): deviance of counts, or squared error."""
+        """Held-out deviance of counts, or squared error, (number of k, positions)."""
         return self.cross_validation if self.deviance is None else self.deviance
 
     @property
