@@ -44,8 +44,8 @@ PartitionName=closed Nodes={host} Default=NO MaxTime=INFINITE State=DOWN
 """
 
 
-# Servers, and a run, of which there is one for all tests; everything that uses one of them runs in
-# one process.
+# Servers of which there is one for all tests; everything that uses one runs in one process.
+# A finished run of the pipeline is shared in the same way.
 SERVERS = ("slurm", "prefect_api", "finished_run")
 
 

@@ -121,7 +121,7 @@ def same_results(results):
 
 @pytest.fixture(scope="session")
 def finished_run(client, scan, run, tmp_path_factory):
-    """One finished run with k from 1 to 8; not to be written to. One for all: it takes long."""
+    """A finished run with k from 1 to 8, made once for all tests; not to be written to."""
     from threadpoolctl import threadpool_limits
 
     folder = tmp_path_factory.mktemp("finished") / "results"

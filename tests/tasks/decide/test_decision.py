@@ -55,18 +55,18 @@ def test_every_metric_votes_for_the_components_least_alike_within_the_range(evid
     assert not any(c.used for c in found[1:])
 
 
-def test_a_single_component_has_none_to_be_compared_with(make_evidence):
+def test_a_single_component_has_no_pairs_to_compare(make_evidence):
     assert [c.name for c in level_one_and_two(make_evidence([1]), used=True)] == [
         "knee of the loss"
     ]
 
 
-def test_of_two_fits_of_which_one_has_one_component_the_other_leads_by_no_margin(make_evidence):
+def test_the_only_fit_with_pairs_leads_without_a_margin(make_evidence):
     found = level_one_and_two(make_evidence([1, 2]), used=True)
     assert {(c.vote, c.margin) for c in found[1:]} == {(2, None)}
 
 
-def test_the_knee_is_told_in_words():
+def test_the_knee_is_put_into_words():
     assert knee_sentence(None) == "The K-component loss has no knee."
     assert knee_sentence(7) == "The K-component loss has its knee at 7."
 

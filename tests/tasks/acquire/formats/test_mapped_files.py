@@ -13,15 +13,16 @@ ALL = slice(None)
 HEADER_BYTES = 384
 
 
-def write_merlin(path, pauses, *, frames=None, per_trigger=1, side=4):
-    """Frames a millisecond apart, ``pauses`` longer ones where asked; and the .hdr file."""
-    rng = np.random.default_rng(0)
+def write_merlin(path, pauses, *, patterns=None, frames=None, per_trigger=1):
+    """Frames a millisecond apart, or ten where there is a pause before; and the .hdr file."""
+    if patterns is None:
+        patterns = np.random.default_rng(0).integers(0, 2**16, (len(pauses), 4, 4), dtype=np.uint16)
+    height, width = patterns.shape[1:]
     now = datetime(2024, 1, 1)
-    patterns = rng.integers(0, 2**16, (len(pauses), side, side), dtype=np.uint16)
     with path.open("wb") as file:
         for number, pause in enumerate(pauses):
             now += timedelta(milliseconds=10 if pause else 1)
-            head = f"MQ1,{number + 1:06d},00384,01,{side:04d},{side:04d},U16,   1x1,01,"
+            head = f"MQ1,{number + 1:06d},00384,01,{width:04d},{height:04d},U16,   1x1,01,"
             head += f"{now.isoformat(timespec='microseconds')}000Z,1000000ns,0,0"
             pixels = patterns[number, ::-1].astype(">u2")
             file.write(head.ljust(HEADER_BYTES).encode() + pixels.tobytes())
@@ -173,20 +174,9 @@ def test_a_truncated_blo_says_how_many_bytes_are_missing(signal_of, tmp_path, sm
 
 
 def write_mib(path, data):
-    """Frames of a single Merlin chip, rows stored from the bottom up, and the .hdr file."""
-    height, width = data.shape[2:]
-    with path.open("wb") as file:
-        for number, frame in enumerate(data.reshape(-1, height, width), start=1):
-            time = f"2024-01-01T00:00:00.{number:06d}000Z"
-            head = f"MQ1,{number:06d},00384,01,{width:04d},{height:04d},U16,   1x1,01,{time},"
-            head += "1000000ns,0,0"
-            file.write(head.ljust(384, " ").encode() + frame[::-1].astype(">u2").tobytes())
-    path.with_suffix(".hdr").write_text(
-        "HDR,\n"
-        f"Frames in Acquisition (Number):\t{data.shape[0] * data.shape[1]}\n"
-        f"Frames per Trigger (Number):\t{data.shape[1]}\n"
-        "End\t\n"
-    )
+    """A scan as a Merlin file, a trigger for each of its rows."""
+    frames = data.reshape(-1, *data.shape[2:])
+    write_merlin(path, [False] * len(frames), patterns=frames, per_trigger=data.shape[1])
 
 
 def test_mib_frames_are_turned_upright_and_shaped_by_the_hdr_file(tmp_path, small_scan):

@@ -120,7 +120,7 @@ def test_files_that_belong_together_are_named_together(tmp_path, signal_of, smal
         (MemoryError("full"), MemoryError, "full"),
     ],
 )
-def test_what_a_reader_raises_is_about_the_file_but_for_want_of_memory(
+def test_errors_of_a_reader_blame_the_file_unless_memory_runs_out(
     tmp_path, monkeypatch, raised, expected, message
 ):
     def stumble(*_, **__):

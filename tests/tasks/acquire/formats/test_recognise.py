@@ -118,7 +118,7 @@ def test_a_file_that_names_no_reader_says_what_to_do(tmp_path, name, found, reme
     assert remedy in error.value.remedy
 
 
-def test_a_file_without_permission_is_told_from_one_that_is_not_there(tmp_path, monkeypatch):
+def test_a_file_that_may_not_be_read_asks_for_permission(tmp_path, monkeypatch):
     (tmp_path / "scan.npy").write_bytes(b"\x93NUMPY")
     monkeypatch.setattr("os.access", lambda *_: False)
     with pytest.raises(InputError) as error:

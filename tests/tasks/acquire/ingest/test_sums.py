@@ -60,7 +60,7 @@ def test_faults_are_those_of_numpy(dtype):
     np.testing.assert_array_equal(found.saturated, reached)
 
 
-def test_what_is_not_a_number_is_counted_a_pixel():
+def test_values_that_are_negative_or_not_finite_are_counted_per_pixel():
     patterns = np.ones((2, 3, *DETECTOR), np.float32)
     patterns[0, 1, 4, 5] = np.nan
     patterns[1, :, 4, 5] = np.inf

@@ -49,7 +49,7 @@ def test_the_full_weight_of_one_cluster_follows_its_scale_alone(factor):
     np.testing.assert_allclose(scaled, expected * [1, factor, 1])
 
 
-def test_groups_are_numbered_without_the_gaps_of_those_that_go():
+def test_groups_that_are_kept_are_numbered_without_gaps():
     groups = np.array([0, 2, -1, 1, 2, 3])
     kept = np.array([True, False, True, True])
     np.testing.assert_array_equal(renumbered(groups, kept), [0, 1, -1, -1, 1, 2])

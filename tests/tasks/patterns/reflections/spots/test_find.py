@@ -1,4 +1,4 @@
-"""The measure of what stands out; what is found by it is in tests of encode.py."""
+"""The measure of what stands out; test_encode.py tests what is found by it."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_where_nothing_is_expected_one_electron_has_a_bounded_weight():
 
 
 @pytest.mark.parametrize("expected", [0.5, 3.0, 40.0, 1000.0])
-def test_counts_of_noise_alone_exceed_two_and_three_as_often_as_a_normal_variable(expected):
+def test_noise_exceeds_two_and_three_sigma_as_often_as_a_normal_variable(expected):
     """What the measure is for: one threshold for bright and dim parts of a pattern."""
     totals = np.arange(int(expected + 12 * np.sqrt(expected) + 30))
     rises = np.array([stands_out(float(n), expected, 1.0, True) for n in totals])
