@@ -45,12 +45,13 @@ PartitionName=closed Nodes={host} Default=NO MaxTime=INFINITE State=DOWN
 
 
 # Servers of which there is one for all tests; everything that uses one runs in one process.
-SERVERS = ("slurm", "prefect_api")
+# A finished run of the pipeline is shared in the same way.
+SERVERS = ("slurm", "prefect_api", "finished_run")
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items):
-    """Keep a file together, and what uses a server, where pytest-xdist spreads the tests."""
+    """Keep a file together, and what shares a server or a run, where pytest-xdist spreads tests."""
     for item in items:
         used = [name for name in SERVERS if name in item.fixturenames]
         item.add_marker(pytest.mark.xdist_group(used[0] if used else str(item.path)))

@@ -25,9 +25,9 @@ from orimap.tasks.acquire.formats.recognise import reader_by_name, recognise
 from orimap.tasks.acquire.formats.signals import Signal
 from orimap.tasks.errors import InputError
 
-# So much of the beginning and of the end of every file goes into an acquisition's identity.
+# Bytes at the beginning and at the end of every file that go into an acquisition's identity.
 IDENTITY_BYTES = 64 * 1024
-# Of a folder with more files than this, only so many contents are read, evenly spread.
+# Of a folder with more files than this, only this number are read for it, evenly spread.
 IDENTITY_CONTENTS_AT_MOST = 256
 
 _opened: OrderedDict[tuple, Any] = OrderedDict()
@@ -143,7 +143,7 @@ class Acquisition:
 
     @property
     def _key(self) -> tuple:
-        """What tells one opened array from another."""
+        """The path, data set and identity by which an opened array is found again."""
         return str(self.path), self.signal_number, self.identity
 
     def _array(self) -> Any:
@@ -200,7 +200,8 @@ def open_acquisition(
     notes = list(chosen.notes)
     stack = len(shape) == 3
     if stack:
-        scan = shape_of_stack(path, found, shape, chosen, scan_shape, notes)
+        scan, guessed = shape_of_stack(path, found, shape, chosen, scan_shape)
+        notes += guessed
     else:
         scan = (shape[0], shape[1])
         if scan_shape is not None and tuple(scan_shape) != scan:

@@ -1,4 +1,4 @@
-"""Which numbers of distinct patterns come into question, and which fit stands for each.
+"""Find the numbers of distinct patterns that come into question, and a fit for each.
 
 With too few components patterns are mixed and their number grows with k; from the true number on,
 further components describe how grains bend, how patterns drift, or noise, and the number of
@@ -12,7 +12,7 @@ import numpy as np
 
 from orimap.tasks.decide.evidence.evidence import Evidence
 
-# So many fits that agree are a plateau; fewer are weighed down.
+# This number of fits that agree are a plateau; fewer are weighed down.
 PLATEAU = 3
 # Two or three numbers are looked at closely.
 MOST_CANDIDATES = 3
@@ -32,12 +32,12 @@ class Candidate:
     ----------
     distinct : int
     first : int
-        Index of the first fit that holds so many.
+        Index of the first fit with this number of distinct patterns.
     fit : int
         Index of the fit that stands for it: the last one on the plateau whose components are all
         there, so that a bent grain has the components that it needs.
     fits : int
-        How many fits hold so many.
+        The number of fits that hold it.
     share : float
         Their share among the first one and all that follow.
     """

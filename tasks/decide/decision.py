@@ -1,4 +1,4 @@
-"""What a strategy says: which fit to use, how sure that is, and why."""
+"""The decision of a strategy: the fit to use, the confidence in it, and the reasons."""
 
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -10,7 +10,7 @@ from orimap.tasks.decide.evidence.evidence import METRICS, Evidence
 
 @dataclass(frozen=True)
 class Criterion:
-    """One criterion's say.
+    """The vote of one criterion.
 
     Parameters
     ----------
@@ -18,7 +18,7 @@ class Criterion:
     vote : int or None
         The number of components it speaks for.
     margin : float or None
-        How clearly, in its own measure; larger is clearer.
+        How clear the vote is, in the criterion's own measure; larger is clearer.
     used : bool
         Whether the strategy went by it.
     why : str
@@ -33,7 +33,7 @@ class Criterion:
 
 @dataclass(frozen=True)
 class Decision:
-    """Which fit to use, and why.
+    """The fit to use, and the reasons.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def level_one_and_two(evidence: Evidence, *, used: bool) -> list[Criterion]:
 
 
 def knee_sentence(knee: int | None) -> str:
-    """Say where the knee of the loss is."""
+    """Return a sentence on where the knee of the loss is."""
     if knee is None:
         return "The K-component loss has no knee."
     return f"The K-component loss has its knee at {knee}."

@@ -26,7 +26,7 @@ SAME = 1e-12
 
 @dataclass(frozen=True)
 class Scores:
-    """What one criterion says of every candidate.
+    """The score that one criterion gives every candidate.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class Ranking:
         criterion tells them apart.
     votes : dict
         The candidate that each criterion alone would take (of equals the one that was named
-        first); None where it has no say.
+        first); None where it prefers none of them.
     margin : float
         Preference of the first minus that of the second; 1 for a single candidate.
     skipped : tuple of str

@@ -51,7 +51,7 @@ def reasons_of(
 
 
 def _settling_sentence(evidence: Evidence, best: Candidate) -> str:
-    """Say where the number of distinct patterns settles, and how well."""
+    """Return a sentence on where the number of distinct patterns settles, and how well."""
     number, first = best.distinct, int(evidence.ks[best.first])
     last = int(evidence.ks[-1])
     word = "pattern" if number == 1 else "patterns"
@@ -67,7 +67,7 @@ def _settling_sentence(evidence: Evidence, best: Candidate) -> str:
 
 
 def merging_sentence(evidence: Evidence, i: int) -> str:
-    """Say what became of the components of one fit."""
+    """Return a sentence on what became of the components of one fit."""
     merged, k = evidence.components[i].merged, int(evidence.ks[i])
     joined = k - merged.background - merged.left_over - merged.distinct
     split = joined - merged.moved - merged.faded
@@ -101,7 +101,7 @@ def _percent(share: float) -> str:
 def _held_out_sentences(
     evidence: Evidence, best: Candidate, votes: dict[str, int | None]
 ) -> list[str]:
-    """Say what held-out counts, or blocks, speak for and how clearly."""
+    """Return sentences on the number that held-out counts, or blocks, favour and how clearly."""
     if evidence.held_out is None:
         return []
     counts = evidence.deviance is not None
@@ -133,7 +133,7 @@ def _held_out_sentences(
 
 
 def _doubt_sentence(evidence: Evidence, best: Candidate, other: Candidate | None) -> str:
-    """Name the runner-up and what would settle it."""
+    """Return a sentence that names the runner-up and what would settle the question."""
     last = int(evidence.ks[-1])
     if other is None:
         return (

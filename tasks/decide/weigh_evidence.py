@@ -41,8 +41,8 @@ WEIGHTS = {
     STABILITY: 0.1,
     KNEE: 0.05,
 }
-# A plateau that so many of the fits beyond its start hold is settled; one that nearly all hold may
-# be doubted by one of the others.
+# A plateau is settled where at least this share of the fits from its start on hold it; where nearly
+# all hold it, criteria that disagree do not rule out high confidence.
 SETTLED_SHARE = 0.6
 WELL_SETTLED_SHARE = 0.9
 
@@ -78,7 +78,7 @@ class ByEvidence:
 
 
 def score_candidates(evidence: Evidence, candidates: list[Candidate]) -> list[Scores]:
-    """Return what every criterion says of every candidate; NaN where it has no say."""
+    """Return every criterion's score for every candidate; NaN where it cannot score them."""
     numbers = np.array([c.distinct for c in candidates])
 
     def near(vote: int | None) -> np.ndarray:
@@ -125,13 +125,13 @@ def _votes(evidence: Evidence, scores: list[Scores], ranking: Ranking) -> dict[s
 
 
 def _confidence(evidence: Evidence, best: Candidate, votes: dict[str, int | None]) -> str:
-    """Say how sure the number is: settled or not, and who agrees."""
+    """Return the confidence: whether the number has settled, and how many criteria agree."""
     settled = best.fits >= PLATEAU and best.share >= SETTLED_SHARE
     independent = [HELD_OUT, CROSS_VALIDATION, SPECTRUM, REDUNDANCY]
     others = [votes[name] for name in independent if votes.get(name) is not None]
     agreeing = others.count(best.distinct)
-    # Where grains bend strongly, all that counts components follows the merging: one who doubts a
-    # number that has settled poorly is heard.
+    # Where grains bend strongly, every criterion that counts components follows the merging: a
+    # single one that disagrees counts where the number has settled poorly.
     undoubted = best.share >= WELL_SETTLED_SHARE or agreeing == len(others)
     if settled and agreeing >= 2 and undoubted:
         return "high"

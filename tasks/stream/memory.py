@@ -28,7 +28,7 @@ MB = 2**20
 # above 64 MB a worker's share of a small machine is spent on one chunk.
 CHUNK_BYTES = 32 * MB
 SMALLEST_CHUNK_BYTES = 4 * MB
-# Smaller scans are cut in about so many chunks, so that every core has work.
+# Smaller scans are cut in about this number of chunks, so that every core has work.
 FEWEST_CHUNKS = 8
 # An idle process with the libraries that it needs, after its first task.
 WORKER_BASE_BYTES = 270 * MB
@@ -45,7 +45,7 @@ SINGLE, DOUBLE = 4, 8
 
 @dataclass(frozen=True)
 class Workload:
-    """What a run will work on.
+    """The sizes that decide how much memory a run takes.
 
     Parameters
     ----------
@@ -235,11 +235,6 @@ def predict_steps(load: Workload) -> dict[str, StepMemory]:
     return steps
 
 
-def predict_peak_bytes(load: Workload, workers: int) -> int:
-    """Return the peak memory of a run over all its processes, bytes."""
-    return max(step.total(workers, threads=load.threads) for step in predict_steps(load).values())
-
-
 def largest_chunk_bytes(
     load: Workload, workers: int, *, worker_bytes: int, total_bytes: int
 ) -> int:
@@ -278,7 +273,7 @@ def largest_chunk_bytes(
 def _too_large(
     steps: dict[str, StepMemory], workers: int, worker_bytes: int, total_bytes: int
 ) -> tuple[str, str, str]:
-    """Say what is needed, what there is, and what needs less."""
+    """Return what is needed, what is available, and what needs less."""
 
     def gib(size: int) -> str:
         return f"{size / 2**30:.1f} GiB"

@@ -10,9 +10,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-# A step and its unit to the step in the unit wanted, or why that cannot be.
-Convert = Callable[[float, str], float | str]
-
 NM_PER_UNIT = {"pm": 1e-3, "Å": 0.1, "nm": 1.0, "µm": 1e3, "mm": 1e6, "cm": 1e7, "m": 1e9}
 RADIAN_PER_UNIT = {"rad": 1.0, "mrad": 1e-3, "µrad": 1e-6, "deg": math.pi / 180}
 

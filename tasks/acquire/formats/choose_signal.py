@@ -10,12 +10,12 @@ from orimap.tasks.errors import InputError
 
 
 def _candidate(signal: Signal) -> bool:
-    """Tell whether a data set is a scan of patterns, or a stack of patterns or scans."""
+    """Return whether a data set is a scan of patterns, or a stack of patterns or scans."""
     if not holds_patterns(tuple(signal.array.shape), np.dtype(signal.array.dtype)):
         return False
     kinds = [axis.navigate for axis in signal.axes]
     known = [kind for kind in kinds if kind is not None]
-    # Files that do not tell scan from detector axes mark them all alike, or not at all.
+    # Files that do not distinguish scan from detector axes mark them all alike, or not at all.
     if len(set(known)) < 2:
         return True
     return kinds[-2:] == [False, False] and all(kinds[:-2])
@@ -115,8 +115,7 @@ def shape_of_stack(
     shape: tuple[int, ...],
     chosen: Signal,
     asked: tuple[int, int] | None,
-    notes: list[str],
-) -> tuple[int, int]:
+) -> tuple[tuple[int, int], tuple[str, ...]]:
     """Return rows and columns of patterns that the file holds in one row.
 
     Parameters
@@ -126,13 +125,18 @@ def shape_of_stack(
     shape : (patterns, detector_y, detector_x)
     asked : (int, int) or None
         As given with ``--scan-shape``.
-    notes : list of str
-        Told here when the shape is a guess.
+
+    Returns
+    -------
+    (int, int)
+        Rows and columns of the scan.
+    tuple of str
+        A note where they are a guess.
 
     Raises
     ------
     InputError
-        If it is not given, or does not fit the number of patterns.
+        If the shape is not given, or does not fit the number of patterns.
     """
     count = shape[0]
     held = f"{path.name} holds {count} patterns of {shape[1]}×{shape[2]} in one row"
@@ -143,14 +147,14 @@ def shape_of_stack(
                 held,
                 "give the rows and columns of the scan, as --scan-shape YxX",
             )
-        return asked
+        return asked, ()
     side = math.isqrt(count)
     if reader == "Arina" and side * side == count:
-        notes.append(
+        note = (
             f"the file does not give the scan's shape; {count} patterns are taken as "
             f"{side}×{side} (--scan-shape overrides)"
         )
-        return side, side
+        return (side, side), (note,)
     suggestion = f", for instance --scan-shape {side}x{side}" if side * side == count else ""
     raise InputError(
         "the rows and columns of the scan",

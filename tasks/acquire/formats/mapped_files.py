@@ -23,7 +23,7 @@ BLOCKFILE_HEADER = np.dtype(
     ]
 )  # fmt: skip
 
-# Times of so many frames of a Merlin file are looked at to guess the length of a line.
+# The times of at most this number of frames of a Merlin file serve to guess the length of a line.
 TIMES_AT_MOST = 10_000
 
 

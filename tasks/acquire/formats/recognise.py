@@ -1,4 +1,4 @@
-"""Tell by a file's content which reader it needs, and whether it is whole.
+"""Recognise by a file's content the reader that it needs.
 
 Endings lie: several programs write ``.h5``, and a text file may be called ``.blo``. What a file
 begins with, or what an HDF5 or Zarr file holds, decides; the ending only where content cannot.
@@ -92,7 +92,9 @@ def recognise(path: Path) -> str:
             "check the spelling and that the disk is mounted",
         )
     if not os.access(path, os.R_OK):
-        raise InputError(f"leave to read {path.name}", "no permission", "change its permissions")
+        raise InputError(
+            f"permission to read {path.name}", "no permission", "change its permissions"
+        )
     if path.is_dir():
         return _recognise_folder(path)
     if path.stat().st_size == 0:
@@ -121,7 +123,7 @@ def recognise(path: Path) -> str:
 
 
 def _recognise_folder(path: Path) -> str:
-    """Tell Zarr from a folder of images."""
+    """Return the reader of a folder: Zarr, HyperSpy's Zarr, or images."""
     if any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zarray")):
         return "ZSPY" if path.suffix.lower() == ".zspy" else "Zarr"
     names = os.listdir(path)
@@ -135,7 +137,7 @@ def _recognise_folder(path: Path) -> str:
 
 
 def _recognise_hdf5(path: Path) -> str:
-    """Tell the kinds of HDF5 file apart by the groups they hold."""
+    """Return the reader of an HDF5 file by the groups it holds."""
     import h5py
 
     with h5py.File(path, "r") as file:

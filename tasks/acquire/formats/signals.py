@@ -92,7 +92,7 @@ def unknown_axes(shape: tuple[int, ...]) -> tuple[Axis, ...]:
 
 
 def holds_patterns(shape: tuple[int, ...], dtype: np.dtype) -> bool:
-    """Tell whether an array could be a scan, a stack of patterns or a stack of scans."""
+    """Return whether an array could be a scan, a stack of patterns or a stack of scans."""
     return len(shape) in (3, 4, 5) and dtype.kind in "buif" and min(shape[-2:]) > 1
 
 

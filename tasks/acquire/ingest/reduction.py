@@ -154,7 +154,7 @@ def read_mask(
         raise InputError(
             "a mask that leaves some pixels",
             f"{path.name} is nowhere zero",
-            "turn it round: pixels that are not zero are left out",
+            "invert it: pixels that are not zero are left out",
         )
     return bin_counts(mask.astype(np.int64), bin, shape) > 0
 

@@ -1,7 +1,7 @@
-"""What distinguishes one crystal's pattern from another's: its reflections.
+"""Compare patterns by their reflections, which distinguish one crystal from another.
 
 Component patterns share the direct beam and the smooth inelastic background, which make any two
-look alike. Here both are taken away, and patterns are compared by what is left. A drifting beam
+look alike. Here both are subtracted, and patterns are compared by what is left. A drifting beam
 (descan) shifts whole patterns, so the comparison looks for the best of all small shifts.
 """
 
@@ -61,7 +61,7 @@ def reflection_cosines(reflections: np.ndarray, shift_px: int = 0) -> np.ndarray
     reflections : (component, detector_y, detector_x) array
         From ``reflection_images``.
     shift_px : int
-        The largest cosine over all shifts of up to so many pixels along either axis.
+        Take the largest cosine over all shifts of at most this along either axis.
 
     Returns
     -------

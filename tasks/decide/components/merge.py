@@ -1,4 +1,4 @@
-"""Which components are distinct patterns: grains told from background, from noise, and from copies.
+"""Group components into distinct patterns: grains apart from background, noise and copies.
 
 A bent grain, or one whose patterns drift, takes several components with the same reflections,
 neighbours in the scan: it is one distinct pattern. A pattern without reflections, or a pale one
@@ -52,7 +52,7 @@ SMALLEST_DETECTOR_PX = 24
 
 @dataclass(frozen=True)
 class Merged:
-    """Which component belongs to which distinct pattern.
+    """The distinct pattern that each component belongs to.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ def _are_patterns(
 def _keep_patterns(
     groups: np.ndarray, weights: np.ndarray, share: np.ndarray, usual: float | None
 ) -> np.ndarray:
-    """Put to -1 the groups that do not cohere as a whole, are background, or lead nowhere."""
+    """Drop groups (-1) that do not cohere, are background, or are next to nowhere the strongest."""
     groups = renumbered(groups, _are_patterns(groups, weights, share, usual))
     while groups.max(initial=-1) > 0:
         flat = cluster_weights(weights.reshape(-1, weights.shape[-1]), groups)

@@ -1,4 +1,4 @@
-"""Which components of one fit are one pattern twice, and which lead nowhere.
+"""Find components of one fit that show the same pattern, and those that are strongest nowhere.
 
 A fit with more components than there are patterns cuts a grain in pieces, which look alike and lie
 side by side, or gives what all patterns share (the inelastic background) a component of its own,
@@ -52,34 +52,26 @@ SAME_PLACE = 0.3
 # Share of a component's weight that lies where it is the strongest: background .1 or less, grains
 # .17 or more at the true k.
 LEADS_SOMEWHERE = 0.1
-# Fits with so many components more are asked whether the number has settled: with many more, fits
-# of two or three patterns cut them in pieces that are alike no longer. 3 to 8 give the same within
-# one scan of 40.
+# Fits with up to this many components more show whether the number has settled: with many more,
+# fits of two or three patterns cut them in pieces that are no longer alike. 3 to 8 give the same
+# within one scan of 40.
 BEYOND = 4
 
 
 @dataclass(frozen=True)
 class Redundancy:
-    """What the components of one fit repeat.
+    """The components of one fit that repeat each other.
 
     Parameters
     ----------
     pairs : (number of pairs, 2) array of int
         Redundant components, the smaller number first.
-    alike : (component, component) array of bool
-        Which agree in pattern.
-    map_correlation : (component, component) array
-        Of the blurred maps; 0 for an empty one.
-    leading_share : (component,) array
-        Share of the weight that lies where the component is the strongest.
     group : (component,) array of int
-        Components of one pattern share a number, from 0; -1 where a component leads nowhere.
+        Components of one pattern share a number, from 0; -1 for a component that is strongest
+        nowhere.
     """
 
     pairs: np.ndarray
-    alike: np.ndarray
-    map_correlation: np.ndarray
-    leading_share: np.ndarray
     group: np.ndarray
 
     @property
@@ -138,12 +130,12 @@ def plateau(ks: np.ndarray, counts: np.ndarray) -> Plateau:
 def redundant_pairs(
     cosine: np.ndarray, metrics: Mapping[str, np.ndarray], weights: np.ndarray
 ) -> Redundancy:
-    """Find the components that say the same, and those that lead nowhere.
+    """Find the components that repeat each other, and those that are strongest nowhere.
 
     Parameters
     ----------
     cosine : (component, component) array
-        Of the reflections, see ``reflections.reflection_cosines``; all zero off the diagonal where
+        Of the reflections, see ``likeness.reflection_cosines``; all zero off the diagonal where
         there are none.
     metrics : dict of (component, component) arrays
         "ssim", "gmsd" and "mdsi" of ``metrics.pair_metrics``.
@@ -156,12 +148,10 @@ def redundant_pairs(
         Redundancy is passed on: where a agrees with b and b with c, all three are one pattern.
     """
     alike = alike_in_pattern(cosine, metrics)
-    correlation = map_correlations(weights)
-    leading = leading_shares(weights)
-    redundant = alike & (correlation >= SAME_PLACE)
+    redundant = alike & (map_correlations(weights) >= SAME_PLACE)
     np.fill_diagonal(redundant, False)
-    group = join_inside(redundant, leading >= LEADS_SOMEWHERE)
-    return Redundancy(np.argwhere(np.triu(redundant)), alike, correlation, leading, group)
+    group = join_inside(redundant, leading_shares(weights) >= LEADS_SOMEWHERE)
+    return Redundancy(np.argwhere(np.triu(redundant)), group)
 
 
 def alike_in_pattern(cosine: np.ndarray, metrics: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -184,11 +174,16 @@ def alike_in_pattern(cosine: np.ndarray, metrics: Mapping[str, np.ndarray]) -> n
 
 
 def map_correlations(weights: np.ndarray) -> np.ndarray:
-    """Return how the blurred maps of all pairs correlate over the scan (component, component).
+    """Return how the blurred maps of all pairs correlate over the scan.
 
     Parameters
     ----------
     weights : (scan_y, scan_x, component) array
+
+    Returns
+    -------
+    (component, component) array
+        Pearson's correlation coefficient, -1 to 1; 0 for a map that is empty or even.
     """
     height, width, count = weights.shape
     sigma = BLUR_SHARE * np.sqrt(height * width / count)

@@ -1,4 +1,4 @@
-"""What each number of components says of values that its fit never saw, without a noise model.
+"""How well each number of components predicts values that its fit never saw, without a noise model.
 
 Positions and pixels are each cut in two halves, which makes four blocks. The components are fitted
 to one block; their patterns are taken to the other pixels, their weights to the other positions,
@@ -24,7 +24,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orimap.tasks.decide.evidence.evidence import paired_drops
 from orimap.tasks.errors import InputError
 from orimap.tasks.factorise.kernels.least_squares import solve_weights
 from orimap.tasks.factorise.nmf import LowRank, factorise
@@ -50,21 +49,6 @@ class CrossValidation:
 
     ks: np.ndarray
     error: np.ndarray
-
-    @property
-    def mean(self) -> np.ndarray:
-        """Mean squared error (number of k,) over all positions."""
-        return self.error.mean(axis=1)
-
-    def drops(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return how far each k lowers the smallest error of all smaller k.
-
-        Returns
-        -------
-        drop, error : (number of k,) arrays
-            Mean over positions and its standard error, paired by position. NaN for the first k.
-        """
-        return paired_drops(self.error)
 
 
 def bi_cross_validate(rows: np.ndarray, ks: Sequence[int], *, seed: int) -> CrossValidation:

@@ -1,4 +1,4 @@
-"""What each number of components has to say for itself, from its fit."""
+"""The criteria by which numbers of components are compared, each measured on its fit."""
 
 from dataclasses import dataclass, field
 
@@ -98,7 +98,7 @@ class Evidence:
 
     @property
     def held_out(self) -> np.ndarray | None:
-        """What no fit saw, (number of k, positions): deviance of counts, or squared error."""
+        """Held-out deviance of counts, or squared error, (number of k, positions)."""
         return self.cross_validation if self.deviance is None else self.deviance
 
     @property

@@ -42,7 +42,7 @@ IMAGES_AT_ONCE = 5
 
 @dataclass(frozen=True)
 class PublishedFits:
-    """What the paper's rule looks at.
+    """The fits and metrics that the paper's rule goes by.
 
     Parameters
     ----------

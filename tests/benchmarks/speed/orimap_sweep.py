@@ -3,15 +3,15 @@
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from orimap.flows.pipeline.extent import workload
-from orimap.flows.pipeline.pipeline import check, ingest_mark
+from orimap.flows.pipeline.check import check
+from orimap.flows.pipeline.runtime.run import Prepared as PreparedPatterns
 from orimap.flows.pipeline.runtime.run import Run
 from orimap.flows.pipeline.runtime.runner import NoDisplay, PlainRunner
 from orimap.flows.pipeline.steps import factorise
@@ -44,16 +44,22 @@ class Prepared:
     Parameters
     ----------
     run : Run
-    patterns : PatternSource
+    prepared : PreparedPatterns
+        How the patterns are analysed.
     weighting : Weighting
     filled : float
         Share of the valid pixels that are not 0.
     """
 
     run: Run
-    patterns: PatternSource
+    prepared: PreparedPatterns
     weighting: Weighting
     filled: float
+
+    @property
+    def patterns(self) -> PatternSource:
+        """The patterns."""
+        return self.prepared.patterns
 
     @property
     def filled_entries(self) -> float:
@@ -92,19 +98,18 @@ def prepare(client: Any, scan_file: Path, folder: Path, ks: Sequence[int]) -> Pr
     request = Request.read(
         file=scan_file, output=folder, k=(ks[0], ks[-1]), seed=SEED, orchestrate="never"
     )
-    acquisition = check(request)
-    run = Run(request, acquisition, RunFolder(folder), [*ks], client, PlainRunner(NoDisplay()))
-    run.load = workload(request, acquisition)
-    run.marks["ingest"] = ingest_mark(request, acquisition)
+    plan = check(request)
+    run = Run(request, RunFolder(folder), PlainRunner(NoDisplay()), client)
     run.folder.prepare()
-    for step in (preparation.ingest, preparation.centre, preparation.filter_patterns):
-        step(run, silent)
+    ingested = preparation.ingest(run, silent, plan)
+    centred = preparation.centre(run, silent, ingested)
+    prepared = preparation.filter_patterns(run, silent, ingested, centred)
     found = run.folder.read("analysed")
     mean = variables.detector_mean.read(found).values
     valid = variables.detector_mask.read(found).values == 0
     beam, _ = direct_beam_region(mean, valid)
     filled = 1 - float(found.attrs["zero_fraction"])
-    return Prepared(run, run.patterns, poisson_weighting(mean, valid, beam), filled)
+    return Prepared(run, prepared, poisson_weighting(mean, valid, beam), filled)
 
 
 def sweep(client: Any, prepared: Prepared, ks: Sequence[int], *, held_out: bool = False) -> Sweep:
@@ -159,18 +164,20 @@ def sweep(client: Any, prepared: Prepared, ks: Sequence[int], *, held_out: bool 
 def sweep_as_run(prepared: Prepared) -> Sweep:
     """Do the steps of ``orimap run``: both halves of the counts, everything stored."""
     run = prepared.run
-    run.request = run.request.model_copy(update={"restart": True})
+    run = replace(run, request=run.request.model_copy(update={"restart": True}))
     found, clock = Sweep(), Clock()
-    factorise.sketch(run, silent)
+    fitted = factorise.sketch(
+        run, silent, prepared.prepared, range(run.request.k[0], run.request.k[1] + 1)
+    )
     found.stages["sketch"] = clock.lap()
-    factorise.fit(run)
+    factorise.fit(run, fitted)
     found.stages["fits"] = clock.lap()
-    factorise.score(run, silent)
+    factorise.score(run, silent, fitted)
     found.stages["exact pass"] = clock.lap()
 
     stored = run.folder.read("sketch")
     row_factor = stored_fits.read_sketch(stored, prepared.weighting).row_factor
-    for k in run.ks:
+    for k in fitted.ks:
         fit = run.folder.read(stored_fits.fit_group(k))
         images = variables.component_pattern.read(fit).values[:, prepared.weighting.valid]
         weights = variables.scan_weight.read(fit).values.reshape(-1, k)

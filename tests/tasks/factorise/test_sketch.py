@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from orimap.tasks.factorise.sketch import sketch_patterns
-from orimap.tasks.factorise.weighting import Weighting, poisson_weighting
+from orimap.tasks.factorise.weighting import poisson_weighting
 from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.stream.sizes import sketch_rank
 
@@ -44,36 +44,6 @@ def plain(counts, weighting):
 
 def low_rank(sketch):
     return sketch.left.T @ np.diag(sketch.values) @ sketch.right
-
-
-def test_the_rank_serves_twice_the_components_within_what_there_is():
-    assert sketch_rank(5, 10_000, 10_000) == 48
-    assert sketch_rank(30, 10_000, 10_000) == 68
-    assert sketch_rank(20, 9, 100) == 9
-    assert sketch_rank(20, 100, 8) == 8
-
-
-def test_pixels_of_the_beam_and_those_that_never_count_are_not_fitted():
-    mean = np.array([[4.0, 0.0], [9.0, 1.0]])
-    valid = np.array([[True, True], [True, False]])
-    beam = np.array([[False, False], [True, False]])
-    weighting = poisson_weighting(mean, valid, beam)
-    np.testing.assert_array_equal(weighting.fitted, [True, False, False])
-    np.testing.assert_array_equal(weighting.pixel, [0.5, 0, 0])
-    plain = poisson_weighting(mean, valid, beam, poisson=False)
-    np.testing.assert_array_equal(plain.pixel, [1, 0, 0])
-
-
-def test_rows_are_divided_by_the_root_of_their_mean():
-    valid = np.ones((1, 3), bool)
-    rows = np.array([[2.0, 6.0, 99.0], [0.0, 0.0, 5.0]])
-    fitted = np.array([True, True, False])
-    pixel = np.array([1.0, 0.5, 0.0])
-    poisson = Weighting(valid, fitted, pixel, True)
-    np.testing.assert_array_equal(poisson.row_factor(rows), [0.5, 0])
-    np.testing.assert_array_equal(poisson.apply(rows, np.array([0.5, 0])), [[1, 1.5, 0], [0, 0, 0]])
-    unit = Weighting(valid, fitted, pixel, False)
-    np.testing.assert_array_equal(unit.row_factor(rows), [1, 0])
 
 
 def test_singular_values_and_low_rank_matrix_are_those_of_numpy(

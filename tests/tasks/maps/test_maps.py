@@ -1,23 +1,8 @@
 import numpy as np
 import pytest
 
-from orimap.tasks.decide.components.shares import cluster_weights, full_weights
 from orimap.tasks.maps.maps import map_clusters
 from orimap.tasks.maps.uncertainty import CountingNoise
-
-
-def test_weights_of_a_cluster_are_the_sum_of_its_components_without_background():
-    weights = np.array([[1.0, 2, 4, 8], [0, 1, 0, 3]])
-    np.testing.assert_array_equal(
-        cluster_weights(weights, np.array([0, 1, 0, -1])), [[5, 2], [0, 1]]
-    )
-
-
-def test_a_full_position_has_the_ninetieth_percentile_where_the_cluster_is_strongest():
-    strong, weak = np.arange(1, 12) * 100.0, np.arange(1, 12) * 1.0
-    weights = np.zeros((22, 2))
-    weights[:11, 0], weights[11:, 1] = strong, weak
-    np.testing.assert_allclose(full_weights(weights), [1000, 10])
 
 
 def worked_scan():

@@ -3,7 +3,12 @@ import pytest
 import zarr
 
 from orimap.tasks.errors import InputError
-from orimap.tasks.patterns.filters import check_filter, mean_of_neighbours, write_mean
+from orimap.tasks.patterns.filters import (
+    analysed_dataset,
+    check_filter,
+    mean_of_neighbours,
+    write_mean,
+)
 from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.store.groups import complete_mark
 from orimap.tasks.stream.blocks import Block
@@ -70,3 +75,26 @@ def test_a_scan_of_one_position_is_its_own_mean(one_worker, store_patterns):
     write_mean(one_worker, source.store, "m")
     values = zarr.open_group(source.store, path="mean", mode="r")["pattern_intensity"][:]
     np.testing.assert_array_equal(values.ravel(), range(6))
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (3, 2), (1, 1)])
+def test_mean_and_filling_match_numpy_whatever_the_blocks(
+    one_worker, store_patterns, small_scan, shape
+):
+    mask = np.zeros((6, 7), np.uint8)
+    mask[2, 3], mask[0] = 1, 16
+    ds = analysed_dataset(one_worker, store_patterns(small_scan, shape), mask)
+    used = small_scan[:, :, mask == 0]
+    mean = small_scan.mean(axis=(0, 1))
+    np.testing.assert_allclose(ds["detector_mean"], np.where(mask == 0, mean, 0), rtol=1e-6)
+    np.testing.assert_array_equal(ds["detector_mask"], mask)
+    assert ds.attrs["mean_intensity"] == pytest.approx(used.mean())
+    assert ds.attrs["zero_fraction"] == pytest.approx(np.mean(used == 0))
+
+
+def test_a_detector_that_is_masked_altogether_has_no_intensity(
+    one_worker, store_patterns, small_scan
+):
+    ds = analysed_dataset(one_worker, store_patterns(small_scan), np.ones((6, 7), np.uint8))
+    assert ds.attrs["mean_intensity"] == 0
+    assert not ds["detector_mean"].values.any()

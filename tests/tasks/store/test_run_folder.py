@@ -1,4 +1,3 @@
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +8,6 @@ import xarray as xr
 import zarr
 
 from orimap.tasks.errors import InputError
-from orimap.tasks.store.fingerprint import fingerprint
 from orimap.tasks.store.groups import (
     complete_mark,
     mark_complete,
@@ -29,57 +27,6 @@ def folder(tmp_path):
     folder = RunFolder(tmp_path / "out")
     folder.prepare()
     return folder
-
-
-def test_a_fingerprint_depends_on_facts_and_not_on_their_order():
-    first = fingerprint(k=3, store=Path("a") / "b", l1=(0.0, 0.1), nested={"x": 1, "y": 2})
-    assert first == fingerprint(nested={"y": 2, "x": 1}, l1=[0.0, 0.1], store="a/b", k=3)
-    assert first != fingerprint(k=4, store=Path("a") / "b", l1=(0.0, 0.1), nested={"x": 1, "y": 2})
-    # Written down, since a change would make every stored result useless.
-    assert fingerprint(k=1) == "f253ae55d5b513c6"
-
-
-def test_a_group_is_read_back_with_plain_integers(tmp_path):
-    label = np.array([[-1, 0, 1], [2, 3, 4]], np.int16)
-    ds = xr.Dataset({"label": (("scan_y", "scan_x"), label), "ok": ("k", [True, False])})
-    ds.attrs["reason"] = "because"
-    write_group(tmp_path / "a.zarr", "deep/er", ds, "m")
-    found = open_group(tmp_path / "a.zarr", "deep/er")
-    assert found["label"].dtype == np.int16
-    np.testing.assert_array_equal(found["label"], label)
-    assert found["ok"].dtype == bool
-    assert found.attrs["reason"] == "because"
-    tree = xr.open_datatree(tmp_path / "a.zarr", engine="zarr", consolidated=False)
-    np.testing.assert_array_equal(tree["deep/er/label"], label)
-
-
-def test_a_half_written_group_is_not_complete(tmp_path):
-    store = tmp_path / "a.zarr"
-    assert complete_mark(store, "g") is None
-    write_group(store, "g", numbers(1.0), None)
-    assert complete_mark(store, "g") is None
-    assert complete_mark(store, "other") is None
-    mark_complete(store, "g", "m")
-    assert complete_mark(store, "g") == "m"
-
-
-def test_a_new_group_takes_all_of_the_place_of_the_old(tmp_path):
-    store = tmp_path / "a.zarr"
-    write_group(store, "g", numbers(1.0), "old")
-    write_group(store, "h", numbers(3.0), "kept")
-    write_group(store, "g", numbers(2.0, "scan_other"), None)
-    assert list(open_group(store, "g")) == ["scan_other"]
-    assert complete_mark(store, "g") is None
-    assert complete_mark(store, "h") == "kept"
-
-
-def test_a_group_whose_removal_was_cut_short_is_not_complete(tmp_path, monkeypatch):
-    store = tmp_path / "a.zarr"
-    write_group(store, "g", numbers(1.0), "m")
-    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
-    remove_group(store, "g")
-    assert (store / "g" / "scan_value").exists()
-    assert complete_mark(store, "g") is None
 
 
 def test_a_complete_group_is_copied_for_the_next_run(folder):

@@ -5,21 +5,24 @@ import numpy as np
 import pytest
 from rsciio import blockfile, quantumdetector
 
+from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.formats.mapped_files import open_blockfile, open_merlin
 from orimap.tasks.errors import InputError
 
+ALL = slice(None)
 HEADER_BYTES = 384
 
 
-def write_merlin(path, pauses, *, frames=None, per_trigger=1, side=4):
-    """Frames a millisecond apart, ``pauses`` longer ones where asked; and the .hdr file."""
-    rng = np.random.default_rng(0)
+def write_merlin(path, pauses, *, patterns=None, frames=None, per_trigger=1):
+    """Frames a millisecond apart, or ten where there is a pause before; and the .hdr file."""
+    if patterns is None:
+        patterns = np.random.default_rng(0).integers(0, 2**16, (len(pauses), 4, 4), dtype=np.uint16)
+    height, width = patterns.shape[1:]
     now = datetime(2024, 1, 1)
-    patterns = rng.integers(0, 2**16, (len(pauses), side, side), dtype=np.uint16)
     with path.open("wb") as file:
         for number, pause in enumerate(pauses):
             now += timedelta(milliseconds=10 if pause else 1)
-            head = f"MQ1,{number + 1:06d},00384,01,{side:04d},{side:04d},U16,   1x1,01,"
+            head = f"MQ1,{number + 1:06d},00384,01,{width:04d},{height:04d},U16,   1x1,01,"
             head += f"{now.isoformat(timespec='microseconds')}000Z,1000000ns,0,0"
             pixels = patterns[number, ::-1].astype(">u2")
             file.write(head.ljust(HEADER_BYTES).encode() + pixels.tobytes())
@@ -136,3 +139,73 @@ def test_a_header_that_is_cut_short_is_told(tmp_path):
     (tmp_path / "scan.blo").write_bytes((tmp_path / "scan.blo").read_bytes()[:51])
     with pytest.raises(InputError, match=r"52 bytes in scan\.blo: the header"):
         open_blockfile(tmp_path / "scan.blo")
+
+
+def write_blo(signal_of, path, data):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        blockfile.file_writer(
+            str(path), signal_of(data, detector_units="cm"), show_progressbar=False, navigator=None
+        )
+
+
+def test_blo_patterns_and_the_centimetres_on_its_detector(signal_of, tmp_path, small_scan):
+    square = small_scan[..., :6].astype(np.uint8)
+    write_blo(signal_of, tmp_path / "scan.blo", square)
+    acquisition = open_acquisition(tmp_path / "scan.blo")
+    np.testing.assert_array_equal(acquisition.read(ALL, ALL), square)
+    assert acquisition.grey_levels
+    assert acquisition.scan_step == (2.0, 2.0)
+    assert acquisition.detector_units == "px"
+    assert "'cm' is not a reciprocal length" in " ".join(acquisition.notes)
+
+
+def test_a_truncated_blo_says_how_many_bytes_are_missing(signal_of, tmp_path, small_scan):
+    write_blo(signal_of, tmp_path / "scan.blo", small_scan[..., :6].astype(np.uint8))
+    whole = (tmp_path / "scan.blo").read_bytes()
+    (tmp_path / "scan.blo").write_bytes(whole[:-1])
+    with pytest.raises(InputError) as error:
+        open_acquisition(tmp_path / "scan.blo")
+    assert f"{len(whole):,} bytes" in error.value.needed
+    assert f"{len(whole) - 1:,} bytes" in error.value.found
+    (tmp_path / "scan.blo").write_bytes(whole[:20])
+    with pytest.raises(InputError, match="cut short"):
+        open_acquisition(tmp_path / "scan.blo")
+
+
+def write_mib(path, data):
+    """A scan as a Merlin file, a trigger for each of its rows."""
+    frames = data.reshape(-1, *data.shape[2:])
+    write_merlin(path, [False] * len(frames), patterns=frames, per_trigger=data.shape[1])
+
+
+def test_mib_frames_are_turned_upright_and_shaped_by_the_hdr_file(tmp_path, small_scan):
+    write_mib(tmp_path / "scan.mib", small_scan)
+    acquisition = open_acquisition(tmp_path / "scan.mib")
+    assert acquisition.scan_shape == (4, 5)
+    np.testing.assert_array_equal(acquisition.read(ALL, ALL), small_scan)
+    other = open_acquisition(tmp_path / "scan.mib", scan_shape=(2, 10))
+    np.testing.assert_array_equal(other.read(ALL, ALL), small_scan.reshape(2, 10, 6, 7))
+
+
+@pytest.mark.parametrize("missing", [1, 6 * 7 * 2 + 384])
+def test_a_truncated_mib_is_refused_even_by_a_whole_frame(tmp_path, small_scan, missing):
+    write_mib(tmp_path / "scan.mib", small_scan)
+    whole = (tmp_path / "scan.mib").read_bytes()
+    (tmp_path / "scan.mib").write_bytes(whole[:-missing])
+    with pytest.raises(InputError, match="19 whole frames"):
+        open_acquisition(tmp_path / "scan.mib")
+
+
+def test_a_mib_without_hdr_says_so(tmp_path, small_scan):
+    write_mib(tmp_path / "scan.mib", small_scan)
+    (tmp_path / "scan.hdr").unlink()
+    acquisition = open_acquisition(tmp_path / "scan.mib", scan_shape=(4, 5))
+    assert "scan.hdr is missing" in acquisition.notes[0]
+
+
+def test_a_truncated_npy_is_refused(tmp_path, small_scan):
+    np.save(tmp_path / "scan.npy", small_scan)
+    (tmp_path / "scan.npy").write_bytes((tmp_path / "scan.npy").read_bytes()[:-10])
+    with pytest.raises(InputError):
+        open_acquisition(tmp_path / "scan.npy")

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from orimap.tasks.acquire.acquisition import open_acquisition
-from orimap.tasks.acquire.ingest import beam_disc, defects
-from orimap.tasks.acquire.ingest.beam_disc import BeamDisc
+from orimap.tasks.acquire.ingest import defects
+from orimap.tasks.acquire.ingest.beam_disc import BeamDisc, beam_disc
 from orimap.tasks.acquire.ingest.defects import Fano
 from orimap.tasks.acquire.ingest.sum_block import Roles, sum_block
 from orimap.tasks.acquire.ingest.sums import region_cuts, region_positions
@@ -33,28 +33,6 @@ def look(scan, beam=BEAM):
     dead = defects.dead_pixels(regions.sum(axis=0), scan.shape[0] * scan.shape[1])
     usable = ~hot & ~beam.mask(scan.shape[2:], times=2)
     return hot, dead, defects.pooled_fano(sums.squares, sums.pairs, usable)
-
-
-def test_the_second_largest_of_the_neighbours_is_found():
-    image = np.zeros((3, 4))
-    image[0, 0], image[0, 1], image[1, 2] = 3.0, 5.0, 4.0
-    assert beam_disc.neighbour_rank(image, 1)[1, 1] == 5
-    assert beam_disc.neighbour_rank(image, 2)[1, 1] == 4
-    assert beam_disc.neighbour_rank(image, 2)[0, 0] == 0  # a corner has three neighbours
-
-
-def test_the_direct_beam_is_found_beside_a_brighter_pixel_and_a_reflection():
-    pattern = 100 * spot(14.3, 16.8, sigma_px=1.5) + 120 * spot(3, 3) + 0.5
-    pattern[20, 20] = 1e5
-    beam = beam_disc.beam_disc(pattern)
-    assert (beam.y, beam.x) == pytest.approx((14.3, 16.8), abs=0.3)
-    # Half of a Gaussian's maximum is reached at 1.18 σ = 1.8 px, and a pixel is added.
-    assert beam.radius == pytest.approx(2.8, abs=0.5)
-
-
-def test_an_empty_pattern_has_its_beam_in_the_middle():
-    beam = beam_disc.beam_disc(np.zeros((20, 30)))
-    assert (beam.y, beam.x) == (9.5, 14.5)
 
 
 def test_pixels_that_are_bright_everywhere_are_hot_even_in_pairs():
@@ -172,7 +150,7 @@ def test_what_cannot_be_told_is_not_taken_for_counts():
 def test_scans_with_known_defects(shared_data, name):
     scan = open_acquisition(shared_data / "scans" / f"{name}.hspy").read(slice(None), slice(None))
     truth = np.load(shared_data / "scans" / f"{name}.npz")
-    hot, dead, fano = look(scan, beam_disc.beam_disc(scan.mean(axis=(0, 1))))
+    hot, dead, fano = look(scan, beam_disc(scan.mean(axis=(0, 1))))
     np.testing.assert_array_equal(hot, truth["hot_mask"])
     assert not (dead & ~truth["dead_mask"]).any()
     # Of the dead pixels, those whose neighbours count enough to tell.

@@ -5,7 +5,7 @@ import zarr
 from google_crc32c import value as crc32c
 
 from orimap.tasks.acquire.acquisition import open_acquisition
-from orimap.tasks.acquire.ingest import ingest, reduction
+from orimap.tasks.acquire.ingest import ingest
 from orimap.tasks.acquire.ingest.ingest import ingest_acquisition
 from orimap.tasks.errors import InputError
 from orimap.tasks.store import groups
@@ -144,15 +144,6 @@ def test_hot_pixels_are_left_out_of_the_total(client, opened, tmp_path):
     assert (ds.attrs["n_hot"], ds["detector_mask"].values[2, 3]) == (1, 1)
     np.testing.assert_array_equal(ds["scan_total_intensity"], scan.sum(axis=(2, 3)) - 400)
     assert ds.attrs["counts_like"]
-
-
-def test_the_kind_of_number_that_is_stored():
-    kinds = {"?": "u1", "u1": "u1", ">u2": "u2", "i2": "i2", "u4": "u4", "i8": "i4", "f8": "f4"}
-    for source, kept in kinds.items():
-        assert reduction.stored_dtype(np.dtype(source)) == np.dtype(kept)
-    binned = {"?": "u1", "u1": "u2", "u2": "u4", "i2": "i4", "u4": "u4", "f4": "f4"}
-    for source, kept in binned.items():
-        assert reduction.stored_dtype(np.dtype(source), 4) == np.dtype(kept)
 
 
 def test_integers_that_do_not_fit_are_refused_and_leave_nothing_complete(client, opened, tmp_path):

@@ -3,7 +3,7 @@ import pytest
 
 from orimap.tasks.acquire.ingest.beam_disc import BeamDisc
 from orimap.tasks.acquire.ingest.sum_block import Roles, sum_block
-from orimap.tasks.acquire.ingest.sums import SourceFaults, region_cuts
+from orimap.tasks.acquire.ingest.sums import region_cuts
 from orimap.tasks.store.cleaning import clean
 from orimap.tasks.store.pixel_lists import Entries
 from orimap.tasks.stream.blocks import Block
@@ -77,29 +77,3 @@ def test_neighbours_of_a_scan_of_one_column_lie_above_each_other(lists):
     alone = sum_block(patterns, Block(0, 9, 1, 2), region_cuts((9, 3), DETECTOR), ROLES, entries)
     assert not alone.sums.squares.any()
     assert not alone.sums.pairs.any()
-
-
-@pytest.mark.parametrize("filled", [0, 0.05, 1])
-@pytest.mark.parametrize("dtype", ["u1", "u2", "i2", "u4", "i4", "i8"])
-def test_lists_tell_the_same_faults_as_the_patterns(dtype, filled):
-    whole = drawn("i4" if dtype == "i8" else dtype, filled)
-    for patterns in (whole, np.minimum(whole, 1), np.minimum(whole, 0)):
-        of_all = SourceFaults.of(patterns.astype(dtype))
-        of_lists = SourceFaults.listed(listed(patterns), np.dtype(dtype), DETECTOR)
-        assert of_lists.not_finite is None
-        for name in ("largest", "often", "next_often", "negative", "saturated"):
-            expected, found = getattr(of_all, name), getattr(of_lists, name)
-            assert (found is None) == (expected is None)
-            np.testing.assert_array_equal(found, expected)
-
-
-@pytest.mark.parametrize("dtype", ["u1", "u2", "i4"])
-def test_faults_are_those_of_numpy(dtype):
-    patterns = drawn(dtype, 0.5)
-    patterns[0, :3, 2, 2] = np.iinfo(dtype).max
-    found = SourceFaults.of(patterns)
-    assert found.largest == patterns.max()
-    assert found.often == np.count_nonzero(patterns == found.largest)
-    assert found.next_often == np.count_nonzero(patterns == found.largest - 1)
-    reached = np.count_nonzero(patterns == np.iinfo(dtype).max, axis=(0, 1))
-    np.testing.assert_array_equal(found.saturated, reached)

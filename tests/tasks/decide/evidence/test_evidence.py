@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from orimap.tasks.decide.components.merge import Merged
-from orimap.tasks.decide.evidence.evidence import METRICS, Components, Evidence
+from orimap.tasks.decide.evidence.evidence import METRICS, Components, Evidence, paired_drops
 from orimap.tasks.store import variables
 
 
@@ -107,3 +107,25 @@ def test_the_loss_of_empty_patterns_is_nothing():
     found = evidence(None)
     empty = dataclasses.replace(found, loss=0 * found.loss, mean_intensity=0.0)
     np.testing.assert_array_equal(empty.dataset()["k_relative_loss"], 0)
+
+
+def test_drops_are_against_the_best_of_all_smaller_k_and_paired_by_position():
+    scores = np.array([[10.0, 20, 30, 40], [8, 16, 27, 37], [9, 17, 28, 38], [7, 15, 26, 36]])
+    drop, error = paired_drops(scores)
+    # Gains 2, 4, 3, 3; then -1 each, no better; then 1 each against the second.
+    np.testing.assert_allclose(drop, [np.nan, 3, -1, 1])
+    np.testing.assert_allclose(error, [np.nan, np.sqrt(0.5) / 2, 0, 0])
+
+
+def test_squared_errors_lower_each_other_as_worked_by_hand():
+    squared = np.array([[4.0, 6.0], [1, 5], [3, 5], [1, 3]])
+    drop, error = paired_drops(squared)
+    # The fourth is compared with the second, the best before it.
+    np.testing.assert_allclose(drop, [np.nan, 2, -1, 1])
+    np.testing.assert_allclose(error, np.array([np.nan, 1, 1, 1]) / np.sqrt(2))
+
+
+def test_a_single_k_lowers_nothing():
+    drop, error = paired_drops(np.ones((1, 5)))
+    np.testing.assert_array_equal(drop, [np.nan])
+    np.testing.assert_array_equal(error, [np.nan])

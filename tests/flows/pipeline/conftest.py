@@ -1,0 +1,135 @@
+"""A scan of three grains, a finished run of it, and what the tests of the pipeline do with runs."""
+
+import json
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+from orimap.flows.pipeline.pipeline import run_pipeline
+from orimap.flows.pipeline.runtime.runner import NoDisplay, PlainRunner
+from orimap.flows.request.request import Request
+from orimap.tasks.simulate.recipe import ScanRecipe
+from orimap.tasks.simulate.write_scan import write_scan
+
+
+@pytest.fixture(scope="session")
+def scan(tmp_path_factory):
+    """A calibrated scan of three grains, its truth beside it."""
+    path = tmp_path_factory.mktemp("scan") / "three.zarr"
+    write_scan(ScanRecipe(scan=(12, 14), detector=(64, 64), grains=3, dose=3000, seed=3), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def counts(scan):
+    """The patterns of the scan."""
+    return zarr.open_group(scan, mode="r")["pattern_intensity"][:]
+
+
+@pytest.fixture(scope="module")
+def one_thread_each():
+    """Linear algebra in this process competes with the workers for the same cores."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        yield
+
+
+@pytest.fixture
+def same_workers(client, monkeypatch):
+    """Runs use the workers that the tests have already; lists how often one asked for them.
+
+    Figures take most of the time of a tiny run: a bare page stands for the report.
+    """
+    opened = []
+
+    @contextmanager
+    def open_client(cluster="local", *, workers=None, **_):
+        opened.append((cluster, workers))
+        yield client
+
+    def write_report(_results, output, *, run):
+        (output / "report.html").write_text(f"{len(run)}")
+
+    monkeypatch.setattr("orimap.cluster.client.open_client", open_client)
+    monkeypatch.setattr("orimap.tasks.report.report.write_report", write_report)
+    return opened
+
+
+@pytest.fixture(scope="session")
+def run():
+    """Analyse a file with some options; returns the folder of the results."""
+
+    def analyse(file, output, **options):
+        request = Request.read(file=file, output=output, **options)
+        return run_pipeline(request, PlainRunner(NoDisplay()))
+
+    return analyse
+
+
+@pytest.fixture(scope="session")
+def results():
+    """Open the results in a folder."""
+
+    def opened(folder):
+        return xr.open_datatree(folder / "analysis.zarr", engine="zarr", consolidated=False)
+
+    return opened
+
+
+@pytest.fixture(scope="session")
+def reused():
+    """Return the names of the steps that the last run into a folder took over."""
+
+    def names(folder):
+        record = json.loads((folder / "run.json").read_text())
+        return {step["name"] for step in record["steps"] if step["reused"]}
+
+    return names
+
+
+@pytest.fixture(scope="session")
+def saved():
+    """Save patterns as a scan in a folder; returns its file."""
+
+    def save(folder, values):
+        np.save(folder / "scan.npy", values)
+        return folder / "scan.npy"
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def same_results(results):
+    """Compare labels, factors and decision of two runs."""
+
+    def compare(one, other, k):
+        a, b = results(one), results(other)
+        assert a.attrs["decided_k"] == b.attrs["decided_k"]
+        np.testing.assert_array_equal(
+            a["clusters"]["cluster_label"], b["clusters"]["cluster_label"]
+        )
+        for name in ("component_pattern", "scan_weight"):
+            x, y = a[f"fits/k{k:02d}"][name].values, b[f"fits/k{k:02d}"][name].values
+            np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-4 * np.abs(x).max())
+
+    return compare
+
+
+@pytest.fixture(scope="session")
+def finished_run(client, scan, run, tmp_path_factory):
+    """A finished run with k from 1 to 8, made once for all tests; not to be written to."""
+    from threadpoolctl import threadpool_limits
+
+    folder = tmp_path_factory.mktemp("finished") / "results"
+    with threadpool_limits(1), pytest.MonkeyPatch.context() as patch:
+
+        @contextmanager
+        def open_client(cluster="local", *, workers=None, **_):
+            yield client
+
+        patch.setattr("orimap.cluster.client.open_client", open_client)
+        return run(scan, folder, k="1:8")

@@ -1,0 +1,107 @@
+"""Which numbers of components are fitted, and which one a run decides for."""
+
+import functools
+
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+from orimap.tasks.decide.evidence import published
+from orimap.tasks.simulate.recipe import ScanRecipe
+from orimap.tasks.simulate.write_scan import write_scan
+
+pytestmark = pytest.mark.usefixtures("one_thread_each")
+
+# Of the scan that conftest.py makes.
+DETECTOR = (64, 64)
+
+
+def test_the_range_of_k_grows_when_the_best_touches_its_upper_end(
+    run, results, scan, same_workers, tmp_path
+):
+    run(scan, tmp_path, k="1:2")
+    tree = results(tmp_path)
+    assert tree["decision"]["k"].values[-1] > 2
+    assert tree.attrs["decided_k"] == 3
+    assert any("touches the edge" in note for note in tree.attrs["notes"])
+
+
+def test_the_range_of_k_grows_when_the_best_touches_its_lower_end(
+    run, results, scan, same_workers, tmp_path
+):
+    run(scan, tmp_path, k="5:7")
+    tree = results(tmp_path)
+    np.testing.assert_array_equal(tree["decision"]["k"], np.arange(1, 8))
+    assert tree.attrs["decided_k"] == 3
+
+
+def test_a_single_k_is_taken_as_it_is(run, results, scan, same_workers, tmp_path):
+    run(scan, tmp_path, k="2:2")
+    tree = results(tmp_path)
+    np.testing.assert_array_equal(tree["decision"]["k"], [2])
+    assert tree.attrs["fitted_k"] == 2
+
+
+def test_k_of_one_alone(run, results, scan, same_workers, tmp_path):
+    run(scan, tmp_path, k="1:1")
+    tree = results(tmp_path)
+    assert (tree.attrs["decided_k"], tree.attrs["fitted_k"]) == (1, 1)
+
+
+def test_a_forced_number_is_used_whatever_the_evidence_says(
+    run, results, scan, same_workers, tmp_path
+):
+    run(scan, tmp_path, k="1:5", decided_k=2)
+    tree = results(tmp_path)
+    assert tree.attrs["fitted_k"] == 2
+    assert tree["decision"].attrs["strategy"] == "forced"
+
+
+@pytest.mark.parametrize("strategy", ["knee", "elbow", "silhouette", "published"])
+def test_the_other_strategies_run_too(
+    run, results, scan, same_workers, tmp_path, monkeypatch, strategy
+):
+    # Images of the paper's size take minutes, whatever the scan.
+    small = functools.partial(published.published_fits, side=16)
+    monkeypatch.setattr(published, "published_fits", small)
+    run(scan, tmp_path, k="2:4", strategy=strategy)
+    tree = results(tmp_path)
+    assert tree["decision"].attrs["strategy"] == strategy
+    assert tree.attrs["fitted_k"] in (2, 3, 4)
+    assert ("published" in tree) == (strategy == "published")
+
+
+def test_a_single_crystal_has_one_cluster_everywhere(run, results, same_workers, tmp_path):
+    file = tmp_path / "one.npy"
+    write_scan(ScanRecipe(scan=(7, 9), detector=DETECTOR, grains=1, dose=3000, seed=1), file)
+    run(file, tmp_path / "out", k="1:4")
+    tree = results(tmp_path / "out")
+    assert tree.attrs["decided_k"] == 1
+    np.testing.assert_array_equal(tree["clusters"]["cluster_label"], 0)
+    np.testing.assert_array_equal(tree["overlap"]["overlap_ratio"], 0)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (1, 9), (9, 1)])
+def test_tiny_scans_and_single_lines_run(
+    run, results, saved, counts, same_workers, tmp_path, shape
+):
+    run(saved(tmp_path, counts[: shape[0], : shape[1]]), tmp_path / "out")
+    tree = results(tmp_path / "out")
+    assert tree["clusters"]["cluster_label"].shape == shape
+    assert 1 <= tree.attrs["decided_k"] <= max(1, shape[0] * shape[1] - 1)
+    assert tree["decision"]["k"].values[-1] == max(1, shape[0] * shape[1] - 1)
+
+
+def test_noiseless_patterns_that_span_few_directions_end_at_as_many(
+    run, results, saved, same_workers, tmp_path
+):
+    rng = np.random.default_rng(0)
+    patterns = rng.integers(0, 200, (3, 32, 32)) * (rng.random((3, 32, 32)) > 0.7)
+    label = np.arange(6)[:, None] // 2 * np.ones(7, int)
+    run(saved(tmp_path, patterns[label].astype(np.uint16)), tmp_path / "out", k="1:6")
+    tree = results(tmp_path / "out")
+    assert tree["decision"]["k"].values[-1] == 3
+    assert any("span only 3" in note for note in tree.attrs["notes"])
+    assert adjusted_rand_score(
+        label.ravel(), tree["clusters"]["cluster_label"].values.ravel()
+    ) == pytest.approx(1)

@@ -1,0 +1,199 @@
+"""What a later run takes over from one that ended, broke or was killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+import xarray as xr
+
+from orimap.flows.pipeline import results as pipeline_results
+from orimap.flows.pipeline.steps import conclude, factorise
+from orimap.tasks.errors import InputError
+
+pytestmark = pytest.mark.usefixtures("one_thread_each")
+
+# Of the scan that conftest.py makes.
+SCAN, DETECTOR = (12, 14), (64, 64)
+
+
+def test_the_same_request_again_does_nothing_at_once(run, finished_run, scan, same_workers):
+    before = (finished_run / "run.json").stat().st_mtime_ns
+    started = time.perf_counter()
+    run(scan, finished_run, k="1:8", workers=1)
+    assert time.perf_counter() - started < 2
+    assert same_workers == []
+    assert (finished_run / "run.json").stat().st_mtime_ns == before
+    assert not (finished_run / ".unfinished").exists()
+
+
+def test_another_range_of_k_uses_what_is_there(run, results, reused, scan, same_workers, tmp_path):
+    run(scan, tmp_path, k="2:4")
+    chunk = next((tmp_path / "patterns.zarr" / "raw" / "pattern_intensity" / "c").rglob("0"))
+    before = chunk.stat().st_mtime_ns
+    run(scan, tmp_path, k="3:3")
+    assert {"ingest", "sketch", "fit", "score"} <= reused(tmp_path)
+    assert [p.name for p in sorted((tmp_path / "analysis.zarr" / "fits").glob("k*"))] == ["k03"]
+    run(scan, tmp_path, k="3:5")
+    assert {"ingest", "sketch"} <= reused(tmp_path)
+    assert not {"fit", "score"} & reused(tmp_path)
+    assert chunk.stat().st_mtime_ns == before
+    assert results(tmp_path).attrs["request"]["k"] == [3, 5]
+
+
+def test_restart_computes_everything_anew_from_the_file(run, reused, scan, same_workers, tmp_path):
+    run(scan, tmp_path, k="3:3", filter="mean")
+    inode = (tmp_path / "patterns.zarr").stat().st_ino
+    run(scan, tmp_path, k="3:3", filter="mean", restart=True)
+    assert reused(tmp_path) == set()
+    assert (tmp_path / "patterns.zarr").stat().st_ino != inode
+    assert {"raw", "mean"} <= {p.name for p in (tmp_path / "patterns.zarr").iterdir()}
+
+
+class InterruptedRunError(RuntimeError):
+    pass
+
+
+def raising(*_args, **_kwargs):
+    raise InterruptedRunError
+
+
+@pytest.mark.parametrize("step", [(factorise, "score"), (conclude, "compare_baseline")])
+def test_a_run_that_broke_goes_on_where_it_stopped(
+    run, reused, same_results, finished_run, scan, same_workers, tmp_path, monkeypatch, step
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(*step, raising)
+        with pytest.raises(InterruptedRunError):
+            run(scan, tmp_path, k="3:3")
+    assert not (tmp_path / "analysis.zarr").exists()
+    run(scan, tmp_path, k="3:3")
+    assert {"ingest", "sketch", "fit"} <= reused(tmp_path)
+    same_results(finished_run, tmp_path, 3)
+
+
+def test_the_last_results_stay_until_another_request_is_complete(
+    run, results, scan, same_workers, tmp_path, monkeypatch
+):
+    run(scan, tmp_path, k="3:3")
+    record = (tmp_path / "run.json").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline_results, "write_report", raising)
+        with pytest.raises(InterruptedRunError):
+            run(scan, tmp_path, k="3:3", roi="0:8,0:10")
+    tree = results(tmp_path)
+    assert tree.attrs["status"] == "complete"
+    assert tree["clusters"]["cluster_label"].shape == SCAN
+    raw = xr.open_zarr(tmp_path / "patterns.zarr", group="raw", consolidated=False)
+    assert raw["pattern_intensity"].shape == (*SCAN, *DETECTOR)
+    assert (tmp_path / "run.json").read_bytes() == record
+
+    # A third request must not take over the second one's patterns and coordinates.
+    run(scan, tmp_path, k="3:3", seed=5)
+    raw = xr.open_zarr(tmp_path / "patterns.zarr", group="raw", consolidated=False)
+    assert raw["pattern_intensity"].shape == (*SCAN, *DETECTOR)
+    assert results(tmp_path)["scan_y"].shape == (12,)
+
+
+def test_another_way_to_register_leaves_the_last_results_until_it_is_complete(
+    run, scan, same_workers, tmp_path, monkeypatch
+):
+    run(scan, tmp_path, k="3:3", filter="epattern")
+    before = xr.open_zarr(
+        tmp_path / "patterns.zarr", group="reflections", consolidated=False
+    ).load()
+    kept = tmp_path / "patterns.zarr" / "raw" / "pattern_intensity"
+    chunk = next(path for path in kept.rglob("*") if path.is_file())
+    inode = chunk.stat().st_ino
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline_results, "write_report", raising)
+        with pytest.raises(InterruptedRunError):
+            run(scan, tmp_path, k="3:3", filter="epattern", epattern_lengths="paper")
+    after = xr.open_zarr(tmp_path / "patterns.zarr", group="reflections", consolidated=False)
+    xr.testing.assert_identical(before, after.load())
+    run(scan, tmp_path, k="3:3", filter="epattern", epattern_lengths="paper")
+    after = xr.open_zarr(tmp_path / "patterns.zarr", group="reflections", consolidated=False)
+    assert after.attrs["lengths"] == "paper"
+    # The patterns themselves were not written again.
+    assert chunk.stat().st_ino == inode
+
+
+def test_results_half_moved_when_a_run_was_killed_are_moved_by_the_next(
+    run, results, scan, same_workers, tmp_path, monkeypatch
+):
+    run(scan, tmp_path, k="3:3")
+    moves = []
+    rename = type(tmp_path).rename
+
+    def stop_at_the_third(self, target):
+        moves.append(target)
+        if len(moves) == 3:
+            raise InterruptedRunError
+        return rename(self, target)
+
+    def publish(folder):
+        with monkeypatch.context() as patch:
+            patch.setattr(type(tmp_path), "rename", stop_at_the_third)
+            original(folder)
+
+    original = pipeline.RunFolder.publish
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline.RunFolder, "publish", publish)
+        with pytest.raises(InterruptedRunError):
+            run(scan, tmp_path, k="3:3", seed=4)
+    same_workers.clear()
+    run(scan, tmp_path, k="3:3", seed=4)
+    assert same_workers == []
+    assert results(tmp_path).attrs["request"]["seed"] == 4
+    assert json.loads((tmp_path / "run.json").read_text())["request"]["seed"] == 4
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "analysis.zarr", "patterns.zarr", "report.html", "run.json", ".lock",
+    }  # fmt: skip
+
+
+KILLED_IN_THE_FITS = """
+    import os, signal, sys
+    from pathlib import Path
+    from orimap.flows.pipeline.pipeline import run_pipeline
+    from orimap.flows.pipeline.runtime.runner import NoDisplay, PlainRunner
+    from orimap.flows.pipeline.steps import factorise
+    from orimap.flows.request.request import Request
+
+    def kill(run, progress):
+        print("killed", flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if __name__ == "__main__":
+        factorise.score = kill
+        request = Request.read(file=sys.argv[1], output=sys.argv[2], k="3:3", workers=1)
+        run_pipeline(request, PlainRunner(NoDisplay()))
+"""
+
+
+def test_a_killed_process_leaves_a_run_that_can_go_on(
+    run, reused, same_results, finished_run, scan, same_workers, tmp_path
+):
+    script = tmp_path / "killed.py"
+    script.write_text(textwrap.dedent(KILLED_IN_THE_FITS))
+    out = tmp_path / "out"
+    done = subprocess.run(
+        [sys.executable, script, scan, out], capture_output=True, text=True, timeout=180,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert not (out / "analysis.zarr").exists()
+    run(scan, out, k="3:3")
+    assert {"ingest", "sketch", "fit"} <= reused(out)
+    same_results(finished_run, out, 3)
+
+
+def test_two_runs_cannot_write_one_folder(run, scan, same_workers, tmp_path):
+    from orimap.tasks.store.run_folder import only_writer
+
+    with only_writer(tmp_path), pytest.raises(InputError, match="another run"):
+        run(scan, tmp_path, k="3:3")
+    assert same_workers == []

@@ -1,0 +1,172 @@
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from orimap.tasks.acquire.acquisition import open_acquisition
+from orimap.tasks.acquire.formats.calibration import Axis
+from orimap.tasks.acquire.formats.choose_signal import choose_signal, shape_of_stack
+from orimap.tasks.acquire.formats.signals import Signal, unknown_axes
+from orimap.tasks.errors import InputError
+
+ALL = slice(None)
+
+
+def test_equal_scans_in_an_hdf5_file_ask_for_a_choice(tmp_path, small_scan):
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["a/first"], file["a/second"] = small_scan, small_scan + 1
+    with pytest.raises(InputError) as error:
+        open_acquisition(tmp_path / "scan.h5")
+    assert "a/first" in error.value.found
+    assert "--dataset" in error.value.remedy
+    chosen = open_acquisition(tmp_path / "scan.h5", dataset="/a/second")
+    np.testing.assert_array_equal(chosen.read(ALL, ALL), small_scan + 1)
+    with pytest.raises(InputError, match="a/first, a/second"):
+        open_acquisition(tmp_path / "scan.h5", dataset="a/third")
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("Quad_9_Frame_CounterDepth_6_Rows_256.mib", "--scan-shape 3x3"),
+        ("Si100_4D.emd", "--signal 0 to --signal 1"),
+        ("ni_ebsd_3x3.h5", "--dataset"),
+        ("16x16-diffraction_imagel_5x5x256x256_EDS_1.ser", ".emi"),
+        ("001_4x2_6bit.hdr", ".mib"),
+    ],
+)
+def test_files_that_leave_a_choice_say_what_they_need(shared_data, name, word):
+    with pytest.raises(InputError) as error:
+        open_acquisition(shared_data / "formats" / name)
+    assert word in error.value.remedy
+
+
+def test_a_stack_asks_for_the_scan_shape_and_checks_it(tmp_path, small_scan):
+    np.save(tmp_path / "stack.npy", small_scan.reshape(20, 6, 7))
+    with pytest.raises(InputError) as error:
+        open_acquisition(tmp_path / "stack.npy")
+    assert "20 patterns of 6×7" in error.value.found
+    assert "--scan-shape" in error.value.remedy
+    with pytest.raises(InputError, match="3×5 = 15"):
+        open_acquisition(tmp_path / "stack.npy", scan_shape=(3, 5))
+
+
+FILE = Path("scan.dat")
+
+
+def data_set(title, *shape, navigate=None, dtype=np.uint16):
+    """A data set of that shape, its axes of unknown kind or as told."""
+    axes = unknown_axes(shape)
+    if navigate is not None:
+        axes = tuple(Axis("", n, navigate=one) for n, one in zip(shape, navigate, strict=True))
+    return Signal(title, np.zeros(shape, dtype), axes, (FILE,))
+
+
+def test_four_axes_go_before_three_and_large_ones_before_small():
+    stack, small = data_set("stack", 50, 6, 7), data_set("small", 2, 3, 6, 7)
+    large, image = data_set("large", 4, 5, 6, 7), data_set("image", 60, 70)
+    assert choose_signal(FILE, [stack, small, image, large], None) == (3, None)
+    assert choose_signal(FILE, [image, stack, data_set("other", 20, 6, 7)], None) == (1, None)
+
+
+def test_what_has_no_numbers_or_no_pattern_is_not_chosen():
+    words = data_set("words", 2, 3, 6, 7, dtype="S3")
+    line = data_set("line", 2, 3, 6, 1)
+    scan = data_set("scan", 1, 2, 6, 7)
+    assert choose_signal(FILE, [words, line, scan], None) == (2, None)
+
+
+def test_axes_that_are_told_apart_must_be_scan_axes_before_detector_axes():
+    spectra = data_set("spectra", 9, 9, 9, 9, navigate=[True, True, True, False])
+    patterns = data_set("patterns", 2, 3, 6, 7, navigate=[True, True, False, False])
+    assert choose_signal(FILE, [spectra, patterns], None) == (1, None)
+    # All marked alike says nothing.
+    alike = data_set("alike", 9, 9, 9, 9, navigate=[False] * 4)
+    assert choose_signal(FILE, [alike, patterns], None) == (0, None)
+
+
+def test_a_data_set_is_taken_by_its_title_before_its_number():
+    sets = [data_set("1", 4, 5, 6, 7), data_set("b", 4, 5, 6, 7), data_set("c", 20, 6, 7)]
+    assert choose_signal(FILE, sets, "1") == (0, None)
+    assert choose_signal(FILE, sets, "b") == (1, None)
+    assert choose_signal(FILE, sets, "2") == (2, None)
+    with pytest.raises(InputError, match="called '3'") as error:
+        choose_signal(FILE, sets, "3")
+    assert "1: 'b' 4×5×6×7 uint16" in error.value.found
+
+
+def test_an_image_cannot_be_asked_for():
+    sets = [data_set("a", 4, 5, 6, 7), data_set("image", 6, 7)]
+    with pytest.raises(InputError, match="called 'image'"):
+        choose_signal(FILE, sets, "image")
+
+
+@pytest.mark.parametrize(
+    ("titles", "option"), [(("a", "b"), "--signal"), (("g/a", "g/b"), "--dataset")]
+)
+def test_scans_of_one_size_ask_for_a_choice_by_what_names_them(titles, option):
+    with pytest.raises(InputError) as error:
+        choose_signal(FILE, [data_set(title, 4, 5, 6, 7) for title in titles], None)
+    assert error.value.found == (
+        f"scan.dat holds 2 of one size: 0: '{titles[0]}' 4×5×6×7 uint16; "
+        f"1: '{titles[1]}' 4×5×6×7 uint16"
+    )
+    assert error.value.remedy == f"choose one with {option}"
+
+
+def test_stacked_scans_are_chosen_by_their_number_in_the_stack():
+    stacked = [data_set("scans", 3, 4, 5, 6, 7)]
+    assert choose_signal(FILE, stacked, "2") == (0, 2)
+    with pytest.raises(InputError, match="--signal from 0 to 2"):
+        choose_signal(FILE, stacked, "3")
+    with pytest.raises(InputError) as error:
+        choose_signal(FILE, stacked, None)
+    assert "3 of them stacked, 3×4×5×6×7 uint16" in error.value.found
+    assert error.value.remedy == "choose one with --signal 0 to --signal 2"
+
+
+@pytest.mark.parametrize(
+    ("sets", "found"),
+    [
+        ([], "holds no array of numbers with three to five axes"),
+        ([data_set("image", 6, 7)], "0: 'image' 6×7 uint16"),
+    ],
+)
+def test_a_file_without_a_scan_says_what_it_holds(sets, found):
+    with pytest.raises(InputError) as error:
+        choose_signal(FILE, sets, None)
+    assert found in error.value.found
+
+
+def shape_of(count, asked=None, reader="HDF5"):
+    shape = (count, 6, 7)
+    return shape_of_stack(FILE, reader, shape, data_set("patterns", *shape), asked)
+
+
+def test_a_stack_has_the_shape_that_is_asked_for_where_it_fits():
+    assert shape_of(20, (4, 5)) == ((4, 5), ())
+    assert shape_of(20, (1, 20), "Arina") == ((1, 20), ())
+    for asked in ((3, 5), (-4, -5)):
+        with pytest.raises(InputError, match="20 patterns of 6×7 in one row"):
+            shape_of(20, asked)
+
+
+def test_dectris_stacks_are_taken_to_be_square_and_a_note_says_so():
+    shape, (note,) = shape_of(25, reader="Arina")
+    assert shape == (5, 5)
+    assert note == (
+        "the file does not give the scan's shape; 25 patterns are taken as 5×5 "
+        "(--scan-shape overrides)"
+    )
+    with pytest.raises(InputError, match="rows and columns"):
+        shape_of(24, reader="Arina")
+
+
+def test_a_square_is_suggested_where_it_would_fit():
+    with pytest.raises(InputError) as error:
+        shape_of(25)
+    assert error.value.remedy == "give them with --scan-shape YxX, for instance --scan-shape 5x5"
+    with pytest.raises(InputError) as error:
+        shape_of(24)
+    assert error.value.remedy == "give them with --scan-shape YxX"

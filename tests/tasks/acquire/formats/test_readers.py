@@ -1,0 +1,131 @@
+"""What goes through rosettasciio, and readers that stumble."""
+
+import shutil
+import warnings
+
+import numpy as np
+import pytest
+
+from orimap.tasks.acquire.acquisition import open_acquisition
+from orimap.tasks.acquire.formats.readers import beam_energy, open_signals
+from orimap.tasks.errors import InputError
+
+ALL = slice(None)
+
+
+def test_tvips_streams_ask_for_the_scan_shape(signal_of, tmp_path, small_scan):
+    from rsciio import tvips
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tvips.file_writer(
+            str(tmp_path / "scan_000.tvips"), signal_of(small_scan), show_progressbar=False
+        )
+    with pytest.raises(InputError, match="20 patterns of 6×7"):
+        open_acquisition(tmp_path / "scan_000.tvips")
+    acquisition = open_acquisition(tmp_path / "scan_000.tvips", scan_shape=(4, 5))
+    assert acquisition.reader == "TVIPS"
+    np.testing.assert_array_equal(acquisition.read(ALL, slice(1, 4)), small_scan[:, 1:4])
+
+
+def write_empad(folder):
+    """Frames of 130×128, of which the last two rows are no image, and their description."""
+    frames = np.arange(6 * 130 * 128, dtype="<f4").reshape(6, 130, 128)
+    frames.tofile(folder / "scan_x3_y2.raw")
+    (folder / "scan.xml").write_text(
+        '<root><raw_file filename="scan_x3_y2.raw"/><pix_x>3</pix_x><pix_y>2</pix_y>'
+        "<iom_measurements><calibrated_pixelsize>1e8</calibrated_pixelsize>"
+        "<get_full_scan_field_of_view>[6e-9, 6e-9]</get_full_scan_field_of_view>"
+        "</iom_measurements></root>"
+    )
+    return frames[:, :128].reshape(2, 3, 128, 128)
+
+
+def test_empad_frames_lie_in_a_raw_file_beside_the_description(tmp_path):
+    frames = write_empad(tmp_path)
+    acquisition = open_acquisition(tmp_path / "scan.xml")
+    assert acquisition.reader == "EMPAD"
+    np.testing.assert_array_equal(acquisition.read(ALL, ALL), frames)
+    (tmp_path / "scan_x3_y2.raw").unlink()
+    with pytest.raises(InputError, match="scan_x3_y2"):
+        open_acquisition(tmp_path / "scan.xml")
+
+
+def test_mrc_stacks_become_scans(tmp_path, small_scan):
+    header = np.zeros(256, "<i4")
+    header[:4] = (7, 6, 20, 6)  # columns, rows, sections, 16 bits without sign
+    header[7:10] = (7, 6, 20)
+    (tmp_path / "scan.mrc").write_bytes(header.tobytes() + small_scan.astype("<u2").tobytes())
+    with pytest.raises(InputError, match="20 patterns of 6×7"):
+        open_acquisition(tmp_path / "scan.mrc")
+    acquisition = open_acquisition(tmp_path / "scan.mrc", scan_shape=(4, 5))
+    np.testing.assert_array_equal(acquisition.read(ALL, ALL), small_scan)
+
+
+@pytest.mark.parametrize("name", ["text.tvips", "text.emi", "text.mrc", "text.dm4", "text.xml"])
+def test_readers_that_stumble_end_in_one_message(tmp_path, name):
+    (tmp_path / name).write_text("these are not patterns, but some words that fill a file\n" * 40)
+    with pytest.raises(InputError):
+        open_acquisition(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "original", "kev"),
+    [
+        ({"Acquisition_instrument": {"TEM": {"beam_energy": 200}}}, {}, 200.0),
+        # In the file in volts, under a name that the reader knows.
+        ({}, {"header": {"voltage": 80_000}}, 80.0),
+        ({"Acquisition_instrument": {"TEM": {"beam_energy": 60}}}, {"header": {"voltage": 1}}, 60),
+        ({"Acquisition_instrument": {"TEM": {"beam_energy": "none"}}}, {}, None),
+        ({"Acquisition_instrument": {"TEM": {"beam_energy": 0}}}, {}, None),
+        ({"Acquisition_instrument": {"TEM": {"beam_energy": float("nan")}}}, {}, None),
+        ({"Acquisition_instrument": "unknown"}, {}, None),
+        ({}, {"header": {}}, None),
+    ],
+)
+def test_the_beam_energy_is_found_where_the_reader_leaves_it(metadata, original, kev):
+    where = "Acquisition_instrument.TEM.beam_energy"
+    mapping = {
+        "header.other": ("General.title", None),
+        "header.voltage": (where, lambda volts: volts / 1e3),
+    }
+    assert beam_energy(metadata, original, mapping) == kev
+
+
+def test_files_that_belong_together_are_named_together(tmp_path, signal_of, small_scan):
+    from rsciio import tvips
+
+    write_empad(tmp_path)
+    (signal,) = open_signals(tmp_path / "scan.xml", "EMPAD")
+    assert [file.name for file in signal.files] == ["scan.xml", "scan_x3_y2.raw"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tvips.file_writer(
+            str(tmp_path / "film_000.tvips"), signal_of(small_scan), show_progressbar=False
+        )
+    # Brackets are no pattern, and another film is not this one's.
+    for name in ("film[1]_000.tvips", "other_000.tvips"):
+        shutil.copy(tmp_path / "film_000.tvips", tmp_path / name)
+    (signal,) = open_signals(tmp_path / "film[1]_000.tvips", "TVIPS")
+    assert [file.name for file in signal.files] == ["film[1]_000.tvips"]
+    assert {axis.scale for axis in signal.axes if axis.navigate} == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected", "message"),
+    [
+        (ValueError("one\n  two"), InputError, "scan.mrc: one two"),
+        (KeyError(), InputError, "scan.mrc: KeyError"),
+        (InputError("a", "b", "c"), InputError, "b"),
+        (MemoryError("full"), MemoryError, "full"),
+    ],
+)
+def test_errors_of_a_reader_blame_the_file_unless_memory_runs_out(
+    tmp_path, monkeypatch, raised, expected, message
+):
+    def stumble(*_, **__):
+        raise raised
+
+    monkeypatch.setattr("rsciio.mrc.file_reader", stumble)
+    with pytest.raises(expected, match=message):
+        open_signals(tmp_path / "scan.mrc", "MRC")
