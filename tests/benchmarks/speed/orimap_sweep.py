@@ -166,9 +166,8 @@ def sweep_as_run(prepared: Prepared) -> Sweep:
     run = prepared.run
     run = replace(run, request=run.request.model_copy(update={"restart": True}))
     found, clock = Sweep(), Clock()
-    fitted = factorise.sketch(
-        run, silent, prepared.prepared, range(run.request.k[0], run.request.k[1] + 1)
-    )
+    first, last = run.request.k
+    fitted = factorise.sketch(run, silent, prepared.prepared, range(first, last + 1))
     found.stages["sketch"] = clock.lap()
     factorise.fit(run, fitted)
     found.stages["fits"] = clock.lap()

@@ -14,6 +14,7 @@ import xarray as xr
 from orimap.flows.pipeline import results as pipeline_results
 from orimap.flows.pipeline.steps import conclude, factorise
 from orimap.tasks.errors import InputError
+from orimap.tasks.store.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("one_thread_each")
 
@@ -140,9 +141,9 @@ def test_results_half_moved_when_a_run_was_killed_are_moved_by_the_next(
             patch.setattr(type(tmp_path), "rename", stop_at_the_third)
             original(folder)
 
-    original = pipeline.RunFolder.publish
+    original = RunFolder.publish
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline.RunFolder, "publish", publish)
+        patch.setattr(RunFolder, "publish", publish)
         with pytest.raises(InterruptedRunError):
             run(scan, tmp_path, k="3:3", seed=4)
     same_workers.clear()
