@@ -58,7 +58,7 @@ def test_results_open_as_a_tree(results):
 
 
 def test_a_folder_without_results_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no analysis.zarr in"):
+    with pytest.raises(InputError, match=r"no analysis\.zarr in"):
         orimap.open(tmp_path)
 
 
