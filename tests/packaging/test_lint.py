@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("cluster", "flows", "tasks", "tests/tools")
@@ -87,3 +88,14 @@ def test_a_check_that_does_not_exist_is_refused():
     code, said = lint(ROOT, "spelling")
     assert code == 2
     assert "no check is called spelling; there are style, format, imports, types" in said
+
+
+def test_pre_commit_runs_the_same_checks():
+    config = ROOT / ".pre-commit-config.yaml"
+    validate = [sys.executable, "-m", "pre_commit", "validate-config", config]
+    assert subprocess.run(validate, capture_output=True, check=False).returncode == 0
+    entries = [hook["entry"] for hook in yaml.safe_load(config.read_text())["repos"][0]["hooks"]]
+    assert entries == [
+        f".venv/bin/python tests/tools/lint.py {check}"
+        for check in ("style", "format", "imports", "types", "dependencies")
+    ]
