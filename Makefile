@@ -5,22 +5,29 @@ PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
 	&& echo $$python && break; done)
 BIN = .venv/bin
+DEPENDENCIES = .venv/dependencies
 INSTALLED = .venv/installed
+# Twice quiet: errors only.
+PIP = $(PYTHON) -m pip --python $(BIN)/python install --quiet --quiet --disable-pip-version-check
 
 .PHONY: install demo test lint bench lock clean
 .DELETE_ON_ERROR:
 
 install: $(INSTALLED)
 
-$(INSTALLED): requirements.lock pyproject.toml
+# All that is installed takes 1.7 GB, most of it compiled libraries.
+$(DEPENDENCIES): requirements.lock
 	@test -n "$(PYTHON)" || { echo "needed: Python 3.11, 3.12 or 3.13"; \
 		echo "found: none of them as python3, python3.11, python3.12 or python3.13"; \
 		echo "what to do: install one, or name it: make PYTHON=/path/to/python $(MAKECMDGOALS)"; exit 2; }
-	$(PYTHON) -m venv --clear --without-pip .venv
-	$(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check \
-		--no-deps --require-hashes --requirement requirements.lock
-	$(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check \
-		--no-deps --no-build-isolation --editable .
+	@echo "installing orimap and the $$(grep -o '^[a-z][^=]*' $< | sort -u | wc -l) packages it needs" \
+		"into .venv (about 1.7 GB, a minute or two)"
+	@$(PYTHON) -m venv --clear --without-pip .venv
+	@$(PIP) --no-deps --require-hashes --requirement $<
+	@touch $@
+
+$(INSTALLED): $(DEPENDENCIES) pyproject.toml
+	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: $(INSTALLED)
@@ -30,8 +37,7 @@ test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 lint: $(INSTALLED)
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/python tests/tools/lint.py
 
 bench: $(INSTALLED)
 	for script in tests/benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

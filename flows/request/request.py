@@ -226,10 +226,11 @@ class Request(BaseModel):
             name = str(first["loc"][0]) if first["loc"] else "request"
             option = "--" + name.replace("_", "-")
             field = cls.model_fields.get(name)
+            described = field.description if field else None
             message = first["msg"].removeprefix("Value error, ")
             found = "nothing" if first["type"] == "missing" else repr(first.get("input"))
             raise InputError(
-                field.description if field else "an option that orimap run knows",
+                described or "an option that orimap run knows",
                 f"{option} {found}: {message}",
                 f"correct {option}; orimap run --help explains it",
             ) from error

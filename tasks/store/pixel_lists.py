@@ -62,7 +62,13 @@ def _words(flat: np.ndarray) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True)
-def list_entries(flat, words, indptr, pixel, value):  # noqa: ANN001, ANN201
+def list_entries(
+    flat: np.ndarray,
+    words: np.ndarray,
+    indptr: np.ndarray,
+    pixel: np.ndarray,
+    value: np.ndarray,
+) -> None:
     """Write number and value of every pixel that is not zero, row after row.
 
     Words of zeros are passed over; within others every pixel is written and the next one written
@@ -82,7 +88,9 @@ def list_entries(flat, words, indptr, pixel, value):  # noqa: ANN001, ANN201
 
 
 @numba.njit(cache=True, nogil=True)
-def fill_entries(flat, indptr, pixel, value):  # noqa: ANN001, ANN201
+def fill_entries(
+    flat: np.ndarray, indptr: np.ndarray, pixel: np.ndarray, value: np.ndarray
+) -> None:
     """Write listed values into patterns of zeros."""
     for row in range(flat.shape[0]):
         for entry in range(np.uintp(indptr[row]), np.uintp(indptr[row + 1])):
@@ -90,7 +98,16 @@ def fill_entries(flat, indptr, pixel, value):  # noqa: ANN001, ANN201
 
 
 @numba.njit(cache=True, nogil=True)
-def keep_entries(indptr, pixel, value, column, step, kept, indices, data):  # noqa: ANN001, ANN201
+def keep_entries(
+    indptr: np.ndarray,
+    pixel: np.ndarray,
+    value: np.ndarray,
+    column: np.ndarray,
+    step: np.ndarray,
+    kept: np.ndarray,
+    indices: np.ndarray,
+    data: np.ndarray,
+) -> None:
     """Write the positive, finite values of the kept columns as compressed sparse rows."""
     pixels = len(column)
     to = np.uintp(0)

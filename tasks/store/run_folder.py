@@ -89,11 +89,11 @@ class RunFolder:
         """Add arrays to a complete group of the results; leaves those that are there."""
         target = zarr.open_group(self.analysis, path=group, mode="r+")
         for name, values in ds.data_vars.items():
-            if name not in target:
+            if str(name) not in target:
                 target.create_array(
-                    name,
+                    str(name),
                     data=values.values,
-                    dimension_names=values.dims,
+                    dimension_names=tuple(map(str, values.dims)),
                     attributes=dict(values.attrs),
                 )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import zarr
+from zarr.codecs import BloscCodec
 
 from orimap.tasks.store import variables
 from orimap.tasks.store.groups import mark_complete
@@ -21,7 +22,6 @@ from orimap.tasks.stream.blocks import Block
 GROUP = "sparse"
 # An array of which every block uses the beginning of a row: what it does not use is not stored.
 ENTRIES_A_CHUNK = 2**18
-COMPRESSION = {"cname": "zstd", "clevel": 1, "shuffle": "bitshuffle"}
 
 
 def create(
@@ -47,7 +47,7 @@ def create(
             shape=shape,
             chunks=chunks,
             dtype=kind,
-            compressors=zarr.codecs.BloscCodec(**COMPRESSION),
+            compressors=_compression(),
             dimension_names=variable.dims,
             attributes={"units": variable.units, "long_name": variable.long_name},
         )
@@ -66,14 +66,14 @@ def write_block(store: Path, block: Block, entries: Entries) -> None:
 def finish(store: Path, mark: str) -> None:
     """Put the numbers of entries, written block by block, into one chunk; mark the group whole."""
     variable = variables.scan_entries
-    numbers = opened(store, GROUP, variable.name)[:]
+    numbers = np.asarray(opened(store, GROUP, variable.name)[:])
     group = zarr.open_group(store, path=GROUP, mode="r+")
     attributes = dict(group[variable.name].attrs)
     group.create_array(
         variable.name,
         data=numbers,
         chunks=numbers.shape,
-        compressors=zarr.codecs.BloscCodec(**COMPRESSION),
+        compressors=_compression(),
         dimension_names=variable.dims,
         attributes=attributes,
         overwrite=True,
@@ -89,7 +89,7 @@ def numbers_of_entries(store: Path) -> np.ndarray:
 
 @lru_cache(maxsize=2)
 def _numbers(path: Path, _written: int) -> np.ndarray:
-    return zarr.open_array(path, mode="r")[:]
+    return np.asarray(zarr.open_array(path, mode="r")[:])
 
 
 def read_blocks(store: Path, blocks: Sequence[Block], numbers: np.ndarray | None = None) -> Entries:
@@ -99,8 +99,8 @@ def read_blocks(store: Path, blocks: Sequence[Block], numbers: np.ndarray | None
     side by side is read in one go: each goes through zarr's event loop, which takes milliseconds.
     """
     counts, pixel, value = (opened(store, GROUP, v.name) for v in _ARRAYS)
-    numbers = counts if numbers is None else numbers
-    many = [numbers[block.slices].ravel().astype(np.int64) for block in blocks]
+    stored = counts if numbers is None else numbers
+    many = [np.ravel(stored[block.slices]).astype(np.int64) for block in blocks]
     indptr = np.concatenate([[0], np.cumsum(np.concatenate(many))])
     pixels, values = np.empty(indptr[-1], np.uint32), np.empty(indptr[-1], value.dtype)
     rows, lengths = [_row(store, block) for block in blocks], [int(one.sum()) for one in many]
@@ -111,7 +111,7 @@ def read_blocks(store: Path, blocks: Sequence[Block], numbers: np.ndarray | None
             last += 1
         longest = max(lengths[first:last])
         part = slice(rows[first], rows[last - 1] + 1), slice(0, longest)
-        lists = pixel[part], value[part]
+        lists = np.asarray(pixel[part]), np.asarray(value[part])
         for place in range(last - first):
             stop = start + lengths[first + place]
             pixels[start:stop] = lists[0][place, : stop - start]
@@ -161,7 +161,8 @@ _ARRAYS = (variables.scan_entries, variables.entry_pixel, variables.entry_value)
 
 def _block_shape(store: Path) -> tuple[int, int]:
     """Return rows and columns of a chunk of the dense patterns."""
-    return opened(store, "raw", variables.pattern_intensity.name).chunks[:2]
+    rows, columns = opened(store, "raw", variables.pattern_intensity.name).chunks[:2]
+    return rows, columns
 
 
 def _row(store: Path, block: Block) -> int:
@@ -169,6 +170,11 @@ def _row(store: Path, block: Block) -> int:
     rows, columns = _block_shape(store)
     across = opened(store, "raw", variables.pattern_intensity.name).shape[1]
     return block.y0 // rows * -(-across // columns) + block.x0 // columns
+
+
+def _compression() -> BloscCodec:
+    """Return how lists are compressed."""
+    return BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle")
 
 
 def _smallest(pixels: int) -> np.dtype:

@@ -44,7 +44,9 @@ class Variable:
             If its axes or its kind of number are not those declared here.
         """
         if self.name not in ds:
-            raise KeyError(f"{self.name} ({self.long_name}) is needed; found {sorted(ds)}")
+            raise KeyError(
+                f"{self.name} ({self.long_name}) is needed; found {sorted(map(str, ds))}"
+            )
         array = ds[self.name]
         if array.dims != self.dims:
             raise ValueError(f"{self.name} must have axes {self.dims}; it has {array.dims}")

@@ -7,7 +7,7 @@ the same numbers to the last bit.
 
 import itertools
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -186,7 +186,7 @@ def sum_blocks(
 
 def _in_order(
     client: Any, work: Callable[..., Any], parts: Sequence[Any], shared: tuple, ahead: int
-) -> Iterator[Any]:
+) -> Generator[Any]:
     """Yield the future of each part in turn; cancel on the way out what is not wanted any more."""
     limit = ahead * max(1, len(client.nthreads()))
     waiting: list[Any] = []

@@ -203,8 +203,7 @@ class _Terms(NamedTuple):
     """What the metrics need of one image, whatever it is compared with."""
 
     pooled: np.ndarray  # for SSIM
-    local_mean: np.ndarray | None  # None where the SSIM window does not fit
-    local_variance: np.ndarray | None
+    local: tuple[np.ndarray, np.ndarray] | None  # mean and variance; None where no window fits
     half_gradient: np.ndarray  # magnitude, for GMSD
     grey: np.ndarray  # 0..255, pooled, for MDSI
     luminance_gradient: np.ndarray  # (2, H, W), along columns and rows, for MDSI
@@ -214,10 +213,10 @@ class _Terms(NamedTuple):
 def _terms(image: np.ndarray) -> _Terms:
     """Work out everything that depends on one image in [0, 1] alone."""
     pooled = _pool(image)
-    mean = variance = None
+    local = None
     if min(pooled.shape) >= _SSIM_WINDOW_PX:
         mean = _window_mean(pooled)
-        variance = _window_mean(pooled**2) - mean**2
+        local = mean, _window_mean(pooled**2) - mean**2
 
     odd = [(0, side % 2) for side in image.shape]
     half = _block_mean(np.pad(image, odd), 2)
@@ -228,8 +227,7 @@ def _terms(image: np.ndarray) -> _Terms:
     gradient = _prewitt(_GREY_LUMINANCE * grey)
     return _Terms(
         pooled,
-        mean,
-        variance,
+        local,
         np.hypot(*_prewitt(half)),
         grey,
         gradient,
@@ -239,12 +237,13 @@ def _terms(image: np.ndarray) -> _Terms:
 
 def _ssim(a: _Terms, b: _Terms) -> float:
     """SSIM of two images, NaN where the window does not fit."""
-    if a.local_mean is None:
+    if a.local is None or b.local is None:
         return float("nan")
-    product = a.local_mean * b.local_mean
+    (mean_a, variance_a), (mean_b, variance_b) = a.local, b.local
+    product = mean_a * mean_b
     covariance = _window_mean(a.pooled * b.pooled) - product
-    luminance = (2 * product + _SSIM_C1) / (a.local_mean**2 + b.local_mean**2 + _SSIM_C1)
-    structure = (2 * covariance + _SSIM_C2) / (a.local_variance + b.local_variance + _SSIM_C2)
+    luminance = (2 * product + _SSIM_C1) / (mean_a**2 + mean_b**2 + _SSIM_C1)
+    structure = (2 * covariance + _SSIM_C2) / (variance_a + variance_b + _SSIM_C2)
     return float(np.mean(luminance * structure))
 
 

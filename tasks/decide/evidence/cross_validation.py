@@ -98,7 +98,7 @@ def bi_cross_validate(rows: np.ndarray, ks: Sequence[int], *, seed: int) -> Cros
 
 
 def predict_block(
-    block: np.ndarray, beside: np.ndarray, below: np.ndarray, ks: Sequence[int]
+    block: np.ndarray, beside: np.ndarray, below: np.ndarray, ks: Sequence[int] | np.ndarray
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Fit a block with every k and predict the block that shares neither its rows nor columns.
 

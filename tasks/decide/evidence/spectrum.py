@@ -123,8 +123,8 @@ def bi_whitened_rank(
     u, v = unit_variance_scales(weights[rows], patterns[:, columns])
     left = sketch.left[:, rows] * (sketch.values[:, None] * np.sqrt(u) / sketch.row_factor[rows])
     right = sketch.right[:, columns] * (np.sqrt(v) / weighting.pixel[columns])
-    inner = np.linalg.qr(left.T, mode="r") @ np.linalg.qr(right.T, mode="r").T
-    values = np.linalg.svd(inner, compute_uv=False)
+    inner, outer = (np.asarray(np.linalg.qr(side.T, mode="r")) for side in (left, right))
+    values = np.linalg.svd(inner @ outer.T, compute_uv=False)
     edge = noise_edge(len(u), len(v))
     rank = int(np.count_nonzero(values > edge))
     return BiWhitened(rank, values, edge, rank == len(sketch.values), len(u), len(v))
