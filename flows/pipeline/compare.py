@@ -74,10 +74,7 @@ def compare_filters(
     plan, *_ = [check(asked) for asked in requests.values()]
     acquisition = plan.acquisition
     place = acquisition.scan_shape, request.roi
-    if truth_file is not None:
-        truth = read_truth(truth_file, *place)
-    else:
-        truth = find_truth(request.file, *place)
+    truth = read_truth(truth_file, *place) if truth_file else find_truth(request.file, *place)
     parts = [request.output / name for name in FILTERS]
     with only_writer(request.output), tidy_after_refusal(request.output, *parts):
         first = next(iter(requests.values()))

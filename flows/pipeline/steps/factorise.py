@@ -95,20 +95,19 @@ def fit(run: Run, fitted: Fitted) -> None:
     if not missing:
         return
     weighting = stored_fits.read_weighting(run.folder.read("sketch"))
-    shared = [
-        run.client.submit(
-            stored_fits.read_sketches,
-            run.folder.analysis,
-            fitted.prepared.sketch_groups,
-            pure=False,
-        ),
-        *broadcast(run.client, weighting),
-    ]
+    sketches = run.client.submit(
+        stored_fits.read_sketches,
+        run.folder.analysis,
+        fitted.prepared.sketch_groups,
+        pure=False,
+    )
+    (shared,) = broadcast(run.client, weighting)
     works = {
         f"k = {k}": partial(
             fit_on_worker,
             run.client,
-            *shared,
+            sketches,
+            shared,
             k,
             fitted.l1,
             partial(

@@ -87,8 +87,8 @@ def centre(run: Run, progress: Progress, ingested: Ingested) -> bool:
         place = (descan.disc.y, descan.disc.x)
         ds = variables.dataset(
             {
-                variables.scan_beam_shift: descan.position - np.float32(place),
-                variables.scan_beam_drift: descan.smooth - np.float32(place),
+                variables.scan_beam_shift: descan.position - np.array(place, np.float32),
+                variables.scan_beam_drift: descan.smooth - np.array(place, np.float32),
                 variables.scan_pixel_shift: descan.pixel_shift,
             },
             reference_y=place[0],
@@ -183,8 +183,8 @@ def _register(run: Run, progress: Progress, prepared: Prepared) -> Prepared:
     store = ingested.store
     found, beam = run.folder.read("acquisition"), open_group(store, "beam")
     valid = variables.detector_mask.read(found).values == 0
-    place = np.float32([beam.attrs["reference_y"], beam.attrs["reference_x"]])
-    place = place + variables.scan_beam_drift.read(beam).values
+    middle = np.array([beam.attrs["reference_y"], beam.attrs["reference_x"]], np.float32)
+    place = middle + variables.scan_beam_drift.read(beam).values
     lengths = _lengths(request, ingested, valid, place, beam.attrs)
     lists = register_scan(
         run.client,
