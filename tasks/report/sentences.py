@@ -1,4 +1,4 @@
-"""Put the results of a run into words and numbers that a microscopist reads."""
+"""Say in sentences what a run found: what was decided, measured and repaired."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from orimap.tasks.report.results import Results, reflection_map_titles, uniform_value
 from orimap.tasks.report.words import (
     bytes_text,
     count_text,
@@ -13,14 +14,23 @@ from orimap.tasks.report.words import (
     figure_text,
     number,
     percent_text,
-    seconds_text,
+    plural,
     sentence,
     times_text,
     whole,
 )
-from orimap.tasks.store.variables import OVERLAP_RATIO
+from orimap.tasks.store import variables
 
-LEVELS = (75, 80, 85, 90, 95)
+
+def measured_sentence(results: Results) -> str:
+    """Say what was measured, from what is stored: positions, steps, pixels, beam energy."""
+    labels = results.values("clusters", "cluster_label")
+    mean = results.values("acquisition", "detector_mean")
+    return acquisition_sentence(
+        None if labels is None else labels.shape,
+        None if mean is None else mean.shape,
+        results.attr("acquisition"),
+    )
 
 
 def acquisition_sentence(
@@ -69,9 +79,8 @@ def decision_sentences(facts: Mapping[str, Any], background: int) -> list[str]:
         if fitted == decided:
             text += ", each a distinct pattern"
         else:
-            left = "is" if decided == 1 else "are"
-            text += f"; {count_text(decided, 'distinct pattern')} {left} left after merging"
-            text += " those that show the same reflections"
+            text += f"; {count_text(decided, 'distinct pattern')} {plural(decided, 'is', 'are')}"
+            text += " left after merging those that show the same reflections"
             if background:
                 text += f" and setting {count_text(background, 'background component')} aside"
         sentences.append(text + ".")
@@ -153,15 +162,27 @@ def uniform_sentence(title: str, value: float, units: str) -> str:
     return f"The {title} is {figure_text(value)}{unit} everywhere."
 
 
+def uniform_sentences(results: Results) -> list[str]:
+    """Say the value of each map of reflections that is the same everywhere."""
+    _, uniform = reflection_map_titles(results)
+    sentences = []
+    for name, title in uniform.items():
+        stored = results.groups["reflection_maps"][name]
+        units = stored.attrs.get("units", "1")
+        if name == variables.scan_prominence_threshold.name and units == "1":
+            units = "standard deviations of the noise"
+        sentences.append(uniform_sentence(title, uniform_value(stored.values), units))
+    return sentences
+
+
 def reflection_sentences(facts: Mapping[str, Any]) -> list[str]:
     """Say which patterns have no direct beam and how small the registered list is."""
     found = []
     without = whole(facts.get("patterns_without_direct_beam")) or 0
     if without:
-        have = "has" if without == 1 else "have"
         found.append(
-            f"{count_text(without, 'pattern')} {have} no direct beam that was recognised; the "
-            "bright field is 0 there."
+            f"{count_text(without, 'pattern')} {plural(without, 'has', 'have')} no direct beam "
+            "that was recognised; the bright field is 0 there."
         )
     sizes = [number(facts.get(f"{what}_bytes")) for what in ("list", "patterns")]
     if all(sizes):
@@ -175,33 +196,14 @@ def reflection_sentences(facts: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def overlap_rows(labels: np.ndarray, ratio: np.ndarray, level: np.ndarray) -> list[dict]:
-    """Return the share of the positions with a cluster that reach each level, as table rows."""
-    there = labels >= 0
-    total = max(1, np.count_nonzero(there))
-    rows = [(f"ratio ≥ {OVERLAP_RATIO}", np.count_nonzero(there & (ratio >= OVERLAP_RATIO)))]
-    rows += [(f"≥ {at} %", np.count_nonzero(there & (level >= at))) for at in LEVELS]
-    return [
-        {"name": name, "positions": int(n), "share": percent_text(n / total)} for name, n in rows
-    ]
-
-
-def overlap_pairs(
-    labels: np.ndarray, second: np.ndarray, ratio: np.ndarray, most: int = 6
-) -> list[dict]:
-    """Return which clusters overlap most often (either may be first), as table rows."""
-    there = (labels >= 0) & (second >= 0) & (ratio >= OVERLAP_RATIO)
-    pairs = np.sort(np.stack([labels[there], second[there]], -1), -1)
-    found, counts = np.unique(pairs.reshape(-1, 2), axis=0, return_counts=True)
-    order = np.argsort(-counts, kind="stable")[:most]
-    return [
-        {"first": int(found[i][0]), "second": int(found[i][1]), "positions": int(counts[i])}
-        for i in order
-    ]
-
-
 def overlap_sentence(facts: Mapping[str, Any]) -> str:
-    """Say how many second patterns were within their error and so not called overlap."""
+    """Say how many second patterns were within their error and so not called overlap.
+
+    Parameters
+    ----------
+    facts : mapping
+        Attributes of /overlap.
+    """
     within, needed = whole(facts.get("positions_within_error")), facts.get("standard_errors_needed")
     if within is None or number(needed) is None:
         return ""
@@ -209,8 +211,8 @@ def overlap_sentence(facts: Mapping[str, Any]) -> str:
     rule += "standard error from counting noise"
     if not within:
         return rule + "; here that left none out."
-    was = "position was" if within == 1 else "positions were"
-    return rule + f"; {count_text(within, was, was)} not called overlap for that reason."
+    positions = f"{count_text(within, 'position')} {plural(within, 'was', 'were')}"
+    return rule + f"; {positions} not called overlap for that reason."
 
 
 def map_sentences(
@@ -265,30 +267,3 @@ def decomposition_sentence(facts: Mapping[str, Any]) -> str:
         spread = "" if error is None else f" ± {error:.2f}"
         text += f": the second share is {ratio:.2f}{spread} of the first"
     return text + "."
-
-
-def step_rows(steps: Sequence[Mapping[str, Any]]) -> list[dict]:
-    """Return the table of steps: time, memory, and bars as fractions of the largest."""
-    longest = max((number(step.get("seconds")) or 0 for step in steps), default=0) or 1
-    highest = max((number(step.get("peak_bytes")) or 0 for step in steps), default=0) or 1
-    return [
-        {
-            "name": str(step.get("name", "?")),
-            "reused": bool(step.get("reused")),
-            "time": seconds_text(step.get("seconds")),
-            "time_bar": round(100 * (number(step.get("seconds")) or 0) / longest, 1),
-            "memory": bytes_text(step.get("peak_bytes")),
-            "memory_bar": round(100 * (number(step.get("peak_bytes")) or 0) / highest, 1),
-        }
-        for step in steps
-    ]
-
-
-def machine_rows(machine: Mapping[str, Any]) -> dict[str, str]:
-    """Return what is known of the machine, amounts of memory with their unit."""
-    return {
-        name.removesuffix("_bytes").replace("_", " "): bytes_text(value)
-        if name.endswith("_bytes")
-        else str(value)
-        for name, value in machine.items()
-    }

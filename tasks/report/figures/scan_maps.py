@@ -19,7 +19,7 @@ from orimap.tasks.report.figures.style import (
     place_axes,
     show_map,
 )
-from orimap.tasks.report.words import figure_text
+from orimap.tasks.report.words import figure_text, plural
 
 # Single positions far out of line would leave the rest of a map without contrast.
 SHOWN_PERCENTILES = (0.5, 99.5)
@@ -162,7 +162,7 @@ def dark_fields_figure(
             fontsize=8, color=INK,
         )  # fmt: skip
         axes.set_xlabel(
-            f"{places_here} place" + ("" if places_here == 1 else "s"),
+            f"{places_here} {plural(places_here, 'place')}",
             fontsize=8, color=QUIET, labelpad=3, loc="left",
         )  # fmt: skip
     _corner_scale_bar(figure, fields.shape[:2], scan, 0.02 + rows * block, width)
