@@ -1,8 +1,11 @@
-"""Write ``comparison.html`` and ``comparison.json``: what each filter makes of an acquisition."""
+"""Write ``comparison.html`` and ``comparison.json``: what each filter makes of an acquisition.
+
+Tested in tests/tasks/report/test_comparison.py.
+"""
 
 import importlib.metadata
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,13 +18,12 @@ from orimap.tasks.report.comparison import (
     Filtered,
     Verdict,
     agreement,
+    common_count,
     judge,
     match_clusters,
-    renumbered,
 )
 from orimap.tasks.report.figures.palette import cluster_colours, text_colour
 from orimap.tasks.report.page import (
-    Drawing,
     Page,
     Picture,
     Swatch,
@@ -32,16 +34,12 @@ from orimap.tasks.report.page import (
 )
 from orimap.tasks.report.results import (
     NOISE_KINDS,
-    analysed_mask,
     noise_table,
-    scan_grid,
     source_name,
     stored_k,
 )
 from orimap.tasks.report.sentences import measured_sentence
 from orimap.tasks.simulate.truth import Truth
-
-FIGURES = ("maps", "patterns", "noise", "loss", "fluctuation", "held_out")
 
 
 @dataclass(frozen=True)
@@ -135,10 +133,12 @@ def write_comparison(
     Path
         Of the page.
     """
+    from orimap.tasks.report.comparison_drawings import FIGURES, comparison_drawings
+
     numbers = match_clusters([f.label for f in filters])
     agreements = agreement({f.name: f.label for f in filters})
     verdict = judge(filters, agreements, truth)
-    images = write_figures(output / "figures", _drawings(filters, numbers), FIGURES)
+    images = write_figures(output / "figures", comparison_drawings(filters, numbers), FIGURES)
     found = _numbers(filters, numbers, agreements, verdict, truth, truth_found)
     found["request"] = dict(request)
     write_whole(
@@ -149,124 +149,6 @@ def write_comparison(
     content = _page(filters, numbers, verdict, truth, truth_found, images)
     write_whole(page, render("comparison.html", content))
     return page
-
-
-def _drawings(filters: Sequence[Filtered], numbers: Sequence[np.ndarray]) -> Iterator[Drawing]:
-    """Return the figures that the results allow, in the order of the page."""
-    yield _maps(filters, numbers)
-    yield from _patterns(filters, numbers)
-    yield from _noise(filters, numbers)
-    yield from _loss(filters)
-    yield from _held_out(filters)
-
-
-def _maps(filters: Sequence[Filtered], numbers: Sequence[np.ndarray]) -> Drawing:
-    from orimap.tasks.report.figures.comparison import maps_figure
-
-    scan = scan_grid(filters[0].results.attr("acquisition"))
-    maps = {f.title: renumbered(f.label, n) for f, n in zip(filters, numbers, strict=True)}
-    return Drawing(
-        "maps",
-        "The cluster maps of all filters side by side, the same grain in the same colour.",
-        lambda: maps_figure(maps, scan),
-    )
-
-
-def _patterns(filters: Sequence[Filtered], numbers: Sequence[np.ndarray]) -> Iterator[Drawing]:
-    from orimap.tasks.report.figures.comparison import patterns_figure
-
-    count = _common(numbers)
-    stored = [f.results.values("clusters", "cluster_representative") for f in filters]
-    if not count or any(values is None for values in stored):
-        return
-    numbered = {
-        f.title: dict(zip(map(int, n), values, strict=True))
-        for f, n, values in zip(filters, numbers, stored, strict=True)
-    }
-    masks = {f.title: analysed_mask(f.results) for f in filters}
-    yield Drawing(
-        "patterns",
-        "The pattern of every cluster, a row each, after every filter, a column each.",
-        lambda: patterns_figure(numbered, count, masks),
-    )
-
-
-def _noise(filters: Sequence[Filtered], numbers: Sequence[np.ndarray]) -> Iterator[Drawing]:
-    from orimap.tasks.report.figures.comparison import noise_figure
-
-    tables = {kind: _noise_of(filters, numbers, kind) for kind in NOISE_KINDS}
-    noise = {kind: values for kind, values in tables.items() if np.isfinite(values).any()}
-    if not noise:
-        return
-    units = filters[0].results.groups["clusters"]["cluster_nsd_whole"].attrs.get("units", "")
-    yield Drawing(
-        "noise",
-        "Noise standard deviation of every cluster after every filter, in three ways.",
-        lambda: noise_figure(noise, [f.title for f in filters], units),
-    )
-
-
-def _fitted(filters: Sequence[Filtered]) -> dict[str, int | None]:
-    """Return the number of components fitted with each filter, by title."""
-    return {f.title: stored_k(f.results, "fitted_k") for f in filters}
-
-
-def _loss(filters: Sequence[Filtered]) -> Iterator[Drawing]:
-    from orimap.tasks.report.figures.comparison import fluctuation_figure, loss_curves_figure
-
-    losses = {f.title: _losses(f) for f in filters if f.along_k("k_relative_loss")}
-    if not losses:
-        return
-    yield Drawing(
-        "loss",
-        "Relative loss against the number of components, a curve for each filter.",
-        lambda: loss_curves_figure(losses, _fitted(filters)),
-    )
-    if any(len(values) > 1 for _, values in losses.values()):
-        yield Drawing(
-            "fluctuation",
-            "Range of the relative loss over seeds, against the number of components.",
-            lambda: fluctuation_figure(losses),
-        )
-
-
-def _held_out(filters: Sequence[Filtered]) -> Iterator[Drawing]:
-    from orimap.tasks.report.figures.comparison import held_out_curves_figure
-
-    stored = {f.title: f.along_k("k_held_out_drop") for f in filters}
-    drops = {title: found for title, found in stored.items() if found and np.any(found[1] > 0)}
-    if not drops:
-        return
-    yield Drawing(
-        "held_out",
-        "Drop in held-out deviance over its largest, a curve for each filter.",
-        lambda: held_out_curves_figure(drops, _fitted(filters)),
-    )
-
-
-def _common(numbers: Sequence[np.ndarray]) -> int:
-    """Return the number of clusters that all maps have together, in common numbers."""
-    return max((int(n.max(initial=-1)) for n in numbers), default=-1) + 1
-
-
-def _noise_of(filters: Sequence[Filtered], numbers: Sequence[np.ndarray], kind: str) -> np.ndarray:
-    """Return one kind of noise as (common cluster, filter); NaN where there is none."""
-    table = np.full((_common(numbers), len(filters)), np.nan)
-    for column, (filtered, number) in enumerate(zip(filters, numbers, strict=True)):
-        values = noise_table(filtered.results).get(kind)
-        if values is not None:
-            table[number, column] = values
-    return table
-
-
-def _losses(filtered: Filtered) -> tuple[np.ndarray, np.ndarray]:
-    """Return k and the relative loss (seed, k) of a filter; NaN where a seed has no such fit."""
-    k, _ = filtered.along_k("k_relative_loss")
-    table = np.full((len(filtered.seeds), len(k)), np.nan)
-    for row, run in enumerate(filtered.seeds):
-        _, here, there = np.intersect1d(k, run.k, return_indices=True)
-        table[row, here] = np.array(run.relative_loss)[there]
-    return k, table
 
 
 def _numbers(
@@ -328,7 +210,7 @@ def _page(
     images: Mapping[str, Picture],
 ) -> ComparisonPage:
     """Fill in what the template shows."""
-    first, count = filters[0].results, _common(numbers)
+    first, count = filters[0].results, common_count(numbers)
     return ComparisonPage(
         title=verdict.headline,
         source=source_name(first.attr("acquisition")),

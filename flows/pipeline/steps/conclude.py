@@ -144,6 +144,9 @@ def map_reflections(run: Run, _progress: Progress) -> None:
 
 def remarks(run: Run) -> list[str]:
     """Return what was left out, sampled or assumed, for the report and the results."""
+    from orimap.tasks.report.sentences import unplaced_sentence
+    from orimap.tasks.report.words import count_text, plural
+
     found, fitted = run.folder.read("acquisition"), fitted_k(run)
     facts = run.folder.read(stored_fits.fit_group(fitted)).attrs
     said = [*run.notes, _centring(run)]
@@ -172,7 +175,10 @@ def remarks(run: Run) -> list[str]:
             "standard error is in the table of every k."
         )
     if facts["empty_components"]:
-        said.append(f"{facts['empty_components']} components of the fit used are empty.")
+        empty = facts["empty_components"]
+        said.append(
+            f"{count_text(empty, 'component')} of the fit used {plural(empty, 'is', 'are')} empty."
+        )
     drawn = run.folder.read("clusters")
     size = variables.cluster_size.read(drawn).values
     # Results of an earlier version looked at all positions and did not say so.
@@ -184,9 +190,7 @@ def remarks(run: Run) -> list[str]:
         )
     unplaced = drawn.attrs["clusters_without_position"]
     if unplaced:
-        said.append(
-            f"{unplaced} of the distinct patterns is strongest nowhere and was left out of the map."
-        )
+        said.append(unplaced_sentence(unplaced))
     return said
 
 
