@@ -66,7 +66,7 @@ class FilterRow:
     seeds : str
         The number that each seed decides.
     seconds, peak : str
-        Of the filter's own steps.
+        Time and memory of the filter's own steps.
     in_part : bool
         Whether the run resumed after a break: only the rest was timed.
     """
@@ -124,14 +124,14 @@ def write_comparison(
         All of the same positions.
     truth : Truth or None
     request : mapping
-        What was asked for.
+        The request of the comparison.
     truth_found : bool
-        Whether the truth lay beside the acquisition and was not named by the user.
+        Whether the truth was found beside the acquisition, not named by the user.
 
     Returns
     -------
     Path
-        Of the page.
+        Path of the page.
     """
     from orimap.tasks.report.comparison_drawings import FIGURES, comparison_drawings
 

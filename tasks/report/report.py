@@ -42,7 +42,7 @@ class ClusterCard(Swatch):
     Parameters
     ----------
     positions, share : str
-        How many positions it has, and how much of the scan.
+        Number of its positions, and their share of the scan.
     origin : str
         The components that it is made of, or its positions where those are not known.
     mean, representative : str or None
@@ -334,7 +334,7 @@ def write_report(results: Path, output: Path, *, run: Mapping[str, Any]) -> Path
     Returns
     -------
     Path
-        Of the report.
+        Path of the report.
 
     Raises
     ------

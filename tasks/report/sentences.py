@@ -32,7 +32,7 @@ def map_sentences(
     facts : mapping
         Attributes of /clusters.
     request : mapping
-        What the run was asked.
+        The request of the run.
     parents : (cluster,) array or None
         The cluster whose components each cluster has.
     """
@@ -253,11 +253,11 @@ def repairs(
     Parameters
     ----------
     facts : mapping
-        ``notes`` of the acquisition tell what was found in it.
+        Attributes of /acquisition; its ``notes`` say what was found in it.
     mask, analysed : (dy, dx) arrays of int or None
         Pixels left out of the patterns as acquired, and as analysed.
     remarks : sequence of str
-        Of the run.
+        Remarks of the run itself.
     """
     notes = decoded(facts.get("notes"))
     if isinstance(notes, str):

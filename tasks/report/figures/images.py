@@ -52,7 +52,7 @@ def scale_bar_length(width: float, *, smallest: float = 0.0) -> float:
     Parameters
     ----------
     width : float
-        Of the map, in any unit; more than 0.
+        Width of the map, in any unit; more than 0.
     smallest : float
         Never less than this (one position, where positions are the unit).
     """

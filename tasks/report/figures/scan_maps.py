@@ -136,10 +136,10 @@ def dark_fields_figure(
     fields : (scan_y, scan_x, cluster) array
     scan : ScanGrid
     units : str
-        Of the fields. Each is drawn from 0 to its own largest value, which is written above it:
-        grains differ several-fold in how strongly they scatter.
+        Unit of the fields. Each is drawn from 0 to its own largest value, which is written above
+        it: grains differ several-fold in how strongly they scatter.
     places : (cluster,) array of int
-        How many places on the detector each field collects.
+        Number of places on the detector that each field collects.
     """
     count = fields.shape[2]
     colours = cluster_colours(count)

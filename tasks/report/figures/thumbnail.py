@@ -20,7 +20,7 @@ def thumbnail(picture: Path, pixels: int) -> bytes:
     Parameters
     ----------
     picture : Path
-        Of an image file.
+        Path of an image file.
     pixels : int
         A smaller figure keeps its size.
     """
