@@ -4,7 +4,6 @@ Addresses are in the environment, never in a request: they hold secrets. A messa
 sent is a line in the log; the job that it is about has ended by then, and is not changed by it.
 """
 
-import contextlib
 import os
 import re
 import tempfile
@@ -176,15 +175,13 @@ def _send_by_block(slug: str, message: Message) -> None:
 
 @contextmanager
 def _thumbnail(picture: Path | None) -> Iterator[str | None]:
-    """Give a small copy of a picture; mail servers refuse large ones."""
+    """Give the path of a small copy of a picture; mail servers refuse large attachments."""
     if picture is None:
         yield None
         return
-    from PIL import Image
+    from orimap.tasks.report.figures.thumbnail import thumbnail
 
-    with tempfile.TemporaryDirectory(prefix="orimap-") as folder, contextlib.ExitStack() as stack:
-        image = stack.enter_context(Image.open(picture))
-        image.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))
+    with tempfile.TemporaryDirectory(prefix="orimap-") as folder:
         small = Path(folder) / picture.name
-        image.save(small, "png", optimize=True)
+        small.write_bytes(thumbnail(picture, THUMBNAIL_PIXELS))
         yield str(small)

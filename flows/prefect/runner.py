@@ -4,8 +4,6 @@ Only a run that is recorded imports this module: Prefect takes seconds to load. 
 from the side of the flow; the workers know only Dask.
 """
 
-import base64
-import io
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -170,15 +168,11 @@ class PrefectRunner:
 
     def image(self, name: str, path: Path) -> None:
         """Keep a figure as an artifact that holds the image itself: no address to serve it at."""
-        from PIL import Image
+        from orimap.tasks.report.figures.thumbnail import thumbnail
+        from orimap.tasks.report.page import data_address
 
-        with Image.open(path) as image:
-            image.thumbnail((IMAGE_PIXELS, IMAGE_PIXELS))
-            buffer = io.BytesIO()
-            image.save(buffer, "png", optimize=True)
-        data = base64.b64encode(buffer.getvalue()).decode()
         create_markdown_artifact(
-            f"![{name}](data:image/png;base64,{data})",
+            f"![{name}]({data_address(thumbnail(path, IMAGE_PIXELS))})",
             key=_key(self.prefix + name),
             description=name,
         )

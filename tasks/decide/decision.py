@@ -5,7 +5,8 @@ from typing import Protocol
 
 import numpy as np
 
-from orimap.tasks.decide.evidence.evidence import METRICS, Evidence
+from orimap.tasks.decide.evidence.evidence import Evidence
+from orimap.tasks.store.variables import METRICS
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def baseline(store: Path, label: np.ndarray, clusters: int, *, seed: int) -> xr.
     label : (scan_y, scan_x) array of int
         Our map, to compare with.
     clusters : int
-        Number of k-means clusters: as many as we found.
+        Number of k-means clusters: the number that we found.
     seed : int
 
     Returns

@@ -18,9 +18,9 @@ def split_unconnected(
     count : int
         Number of clusters.
     smallest : int
-        Pieces (positions that touch by an edge or a corner) of so many positions or more stand by
-        themselves; smaller ones go with the nearest of those. A cluster that has no such piece
-        stays whole.
+        Pieces (positions that touch by an edge or a corner) of at least this number of positions
+        stand by themselves; smaller ones join the nearest of those. A cluster that has no such
+        piece stays whole.
 
     Returns
     -------

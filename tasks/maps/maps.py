@@ -34,11 +34,11 @@ class Maps:
         With the standard error from counting noise, NaN where the noise is not known.
     size : (cluster,) array of int
     overlap_ratio, ratio_error : (scan_y, scan_x) arrays of float32
-        Of the label and the strongest other cluster, the smaller share over the larger.
+        The smaller share over the larger, of the label and the strongest other cluster.
     second_label : (scan_y, scan_x) array of int16
     overlap_level : (scan_y, scan_x) array of int16
     without_position : int
-        Clusters that were dropped because they are strongest nowhere.
+        Number of clusters that were dropped because none of them is the strongest anywhere.
     within_error : int
         Positions whose second share is large enough, but within its error of nothing.
     moved : int
@@ -79,7 +79,7 @@ def map_clusters(
     noise : CountingNoise, optional
         Gives shares their standard errors; without it no overlap is doubted.
     regularity : float
-        How much neighbouring positions have a say (``regularity.regularise``).
+        How much neighbouring positions count (``regularity.regularise``).
     split : bool
         Whether parts of a cluster that are not connected become clusters of their own.
     """
@@ -132,7 +132,7 @@ def map_clusters(
 def _clusters_with_positions(
     weights: np.ndarray, component_cluster: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Drop clusters that are strongest nowhere; return members, cluster weights, full weights."""
+    """Drop clusters without a position; return members, cluster weights, full weights."""
     flat = cluster_weights(weights.astype(float), component_cluster)
     members = component_cluster.astype(np.int16).copy()
     while True:

@@ -36,9 +36,9 @@ class ClusterReflections:
     y, x : (places,) arrays, pixels
         Mean position of its reflections.
     share : (places,) array in 0..1
-        Of the cluster's patterns, how many have a reflection there.
+        Share of the cluster's patterns that have a reflection there.
     others : (places,) array of int
-        How many other clusters have one there, too.
+        Number of other clusters that have one there, too.
     own : (places,) array of bool
         Whether the cluster's dark field collects it.
     """
@@ -68,7 +68,7 @@ def reflection_maps(
     Parameters
     ----------
     found : Reflections
-        Of every position, in scan order.
+        Reflections of every position, in scan order.
     label : (scan_y, scan_x) array of int
         Cluster of each position, -1 for none.
     shift : (n, 2) or (scan_y, scan_x, 2) array, pixels, or None
@@ -79,16 +79,16 @@ def reflection_maps(
         Rows ``y0:y1`` and columns ``x0:x1`` of the (centred) detector whose reflections make
         another dark field.
     units : str
-        Of the intensities.
+        Unit of the intensities.
     threshold_units : str, optional
-        Of the threshold, where it is in others ("1" where it counts standard deviations).
+        Unit of the threshold, where it differs ("1" where it counts standard deviations).
     size : ListSize, optional
-        Of the stored list, to be told in the report.
+        Size of the stored list, for the report.
 
     Returns
     -------
     xr.Dataset
-        Of variables declared for /reflection_maps. Attributes tell how many patterns have no
+        Variables declared for /reflection_maps. Attributes say how many patterns have no
         direct beam (their bright field is 0) and the rule for the clusters' reflections.
 
     Raises
@@ -315,7 +315,7 @@ def cluster_dark_fields(
         if not mine.any():
             continue
         centres = np.stack([places.y[mine], places.x[mine]], axis=1)
-        # Most reflections lie far from all places: those are told by their pixel. Two positions
+        # Most reflections lie far from all places: their pixel is enough to see that. Two positions
         # are each up to .71 px from the centre of theirs.
         apart = np.ones(detector_shape, bool)
         apart[tuple(np.rint(centres).astype(int).T)] = False

@@ -1,4 +1,4 @@
-"""Let neighbouring positions have a say in which cluster a position belongs to.
+"""Let neighbouring positions influence which cluster a position belongs to.
 
 Off unless asked for: a map that was smoothed no longer shows what each pattern says by itself.
 """
@@ -6,7 +6,7 @@ Off unless asked for: a map that was smoothed no longer shows what each pattern 
 import numpy as np
 
 # Which of four groups a position belongs to: no two of a group are neighbours, so that a whole
-# group can move at once and the result does not hang on an order of the positions.
+# group can move at once and the result does not depend on an order of the positions.
 GROUPS = ((0, 0), (0, 1), (1, 0), (1, 1))
 NEIGHBOURS = tuple((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0))
 # Sweeps end where nothing moves, mostly after three or four; at a scan's edge votes weigh more than
@@ -36,7 +36,7 @@ def regularise(label: np.ndarray, share: np.ndarray, regularity: float) -> np.nd
     -------
     (scan_y, scan_x) array of int
         A cluster whose positions would all go keeps the ones it had: smoothing must not change
-        how many patterns there are.
+        the number of patterns.
 
     References
     ----------

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-# Distances between all pairs of so many positions are 32 MB and a tenth of a second.
+# Distances between all pairs of these take 32 MB and a tenth of a second.
 SAMPLE_POSITIONS = 2000
 
 
@@ -18,7 +18,7 @@ def silhouette(labels: np.ndarray, coordinates: np.ndarray, *, seed: int) -> flo
     coordinates : (positions, directions) array
         Where each position lies; distances are Euclidean.
     seed : int
-        Of the sample, which is the same whatever the labels are.
+        Seed of the sample, which is the same whatever the labels are.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def fit_silhouette(store: Path, group: str, seed: int) -> float:
     store : Path
         ``analysis.zarr``.
     group : str
-        Of the fit.
+        Path of the fit in the store.
     seed : int
     """
     from orimap.tasks.maps.maps import map_clusters

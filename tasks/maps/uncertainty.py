@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Covariances of so many numbers are worked out at once.
+# Covariances are worked out for this number of entries at once.
 ENTRIES_AT_ONCE = 2_000_000
 # Patterns that are combinations of others would have no inverse.
 RIDGE = 1e-9

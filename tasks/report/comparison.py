@@ -205,6 +205,11 @@ def renumbered(label: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     return np.append(numbers, -1)[label]
 
 
+def common_count(numbers: Sequence[np.ndarray]) -> int:
+    """Return the number of common numbers that ``match_clusters`` gave."""
+    return max((int(n.max(initial=-1)) for n in numbers), default=-1) + 1
+
+
 @dataclass(frozen=True)
 class Verdict:
     """Which filter the evidence favours.

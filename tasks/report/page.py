@@ -1,13 +1,14 @@
-"""Write a page that needs nothing beside it: figures embedded, every file whole or not at all."""
+"""Write a self-contained page: figures embedded, every file whole or not at all."""
 
 import base64
 import io
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,6 +23,54 @@ class Drawing:
     name: str
     alt: str
     draw: Callable[[], "Figure"]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure on the page: the image as an address of itself, and what it shows."""
+
+    address: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Swatch:
+    """A cluster's number, its colour, and the colour of text on it, as ``#rrggbb``."""
+
+    cluster: int
+    colour: str
+    ink: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """What ``page.html`` shows of every kind of page; a template gets the fields as its names.
+
+    Parameters
+    ----------
+    title : str
+    source : str or None
+        Name of the acquisition's file.
+    measured : str
+        What was measured, without a full stop.
+    clusters : sequence of Swatch
+    images : mapping of a figure's name to Picture
+        Those that could be drawn.
+    written : str
+        Date and time of the page.
+    """
+
+    title: str
+    source: str | None
+    measured: str
+    clusters: Sequence[Swatch]
+    images: Mapping[str, Picture]
+    written: str
+
+
+def minute_now() -> str:
+    """Return the date and the time of day to the minute."""
+    return datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def data_address(png: bytes) -> str:
@@ -51,41 +100,42 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def write_figures(
     folder: Path, drawings: Iterable[Drawing], possible: Iterable[str]
-) -> dict[str, dict[str, str]]:
+) -> dict[str, Picture]:
     """Write figures as PNG files, each whole, and return them by name to be embedded.
 
     Parameters
     ----------
     folder : Path
-        Made where it is not there.
+        Made if it does not exist.
     drawings : iterable of Drawing
     possible : iterable of str
         The names of all that may be drawn: of those that are not, earlier files are removed.
 
     Returns
     -------
-    dict of str to dict
-        The ``address`` of the image and its ``alt`` text.
+    dict of str to Picture
     """
     folder.mkdir(parents=True, exist_ok=True)
     images = {}
     for drawing in drawings:
         png = png_of(drawing.draw())
         write_whole(folder / f"{drawing.name}.png", png)
-        images[drawing.name] = {"address": data_address(png), "alt": drawing.alt}
+        images[drawing.name] = Picture(data_address(png), drawing.alt)
     for name in set(possible) - set(images):
         (folder / f"{name}.png").unlink(missing_ok=True)
     return images
 
 
-def render(template: str, content: Mapping[str, Any]) -> bytes:
-    """Fill in one of the templates beside this module."""
-    from jinja2 import Environment, FileSystemLoader
+def render(template: str, page: Page) -> bytes:
+    """Fill in one of the templates; a name that the page does not have is an error."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
+        undefined=StrictUndefined,
     )
+    content = {field.name: getattr(page, field.name) for field in fields(page)}
     return templates.get_template(template).render(content).encode()

@@ -1,260 +1,321 @@
-"""Write ``report.html``, one page that needs nothing beside it, and its figures as PNG files."""
+"""Write ``report.html``, one self-contained page, and its figures as PNG files.
 
-import io
+What the page shows is a ``ReportPage``: a dataclass for each section, and a function that fills
+it from the stored results and from ``run.json``.
+"""
+
 import json
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from orimap.tasks.report import sentences as text
-from orimap.tasks.report import words
-from orimap.tasks.report.figures.images import pattern_levels
+from orimap.tasks.report import sentences, tables, words
 from orimap.tasks.report.figures.palette import cluster_colours, text_colour
-from orimap.tasks.report.page import data_address, render, write_figures, write_whole
+from orimap.tasks.report.figures.thumbnail import pattern_tile
+from orimap.tasks.report.page import (
+    Page,
+    Picture,
+    Swatch,
+    data_address,
+    minute_now,
+    render,
+    write_figures,
+    write_whole,
+)
 from orimap.tasks.report.results import (
-    METRICS,
     Results,
     analysed_mask,
     fidelity_scores,
-    measured_sentence,
-    noise_table,
     read_results,
-    reflection_map_titles,
     source_name,
     stored_k,
-    uniform_value,
 )
-from orimap.tasks.store import variables
-
-TILE_PIXELS = (160, 256)  # patterns on the page are enlarged to the first, reduced to the second
 
 
-def _tile(pattern: np.ndarray, mask: np.ndarray | None) -> str:
-    """Return a pattern as an image to embed, of a size that suits the page."""
-    from PIL import Image
+@dataclass(frozen=True)
+class ClusterCard(Swatch):
+    """A cluster: how large it is, its patterns (addresses of images) and how well they agree.
 
-    image = Image.fromarray(np.round(255 * pattern_levels(pattern, mask)).astype(np.uint8))
-    smallest, largest = TILE_PIXELS
-    longest = max(image.size)
-    if longest > largest:
-        image = image.resize(
-            [max(1, round(side * largest / longest)) for side in image.size], Image.Resampling.BOX
-        )
-    elif longest < smallest:
-        times = -(-smallest // longest)
-        image = image.resize([side * times for side in image.size], Image.Resampling.NEAREST)
-    buffer = io.BytesIO()
-    image.save(buffer, "png", optimize=True)
-    return data_address(buffer.getvalue())
+    Parameters
+    ----------
+    positions, share : str
+        Number of its positions, and their share of the scan.
+    origin : str
+        The components that it is made of, or its positions where those are not known.
+    mean, representative : str or None
+        Mean raw pattern and pattern of the factorisation.
+    scores : mapping of metric to str
+    """
+
+    positions: str
+    share: str
+    origin: str
+    mean: str | None
+    representative: str | None
+    scores: Mapping[str, str]
 
 
-def _cluster_cards(results: Results) -> list[dict]:
+@dataclass(frozen=True)
+class Answer:
+    """The numbers of distinct patterns, of components fitted, and the next best number."""
+
+    decided: int | None
+    fitted: int | None
+    runner_up: int | None
+
+
+@dataclass(frozen=True)
+class MapSection:
+    """Remarks on the map of clusters; ``none_share`` of the positions have no cluster."""
+
+    none_share: str | None
+    pixels_left_out: bool
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class EvidenceSection:
+    """Why that number: reasons, votes, and the values for every k."""
+
+    sentences: Sequence[str]
+    strategy: str | None
+    criteria: Sequence[tables.Criterion]
+    knee: int | None
+    counts_like: bool | None
+    k_table: tables.KTable
+
+
+@dataclass(frozen=True)
+class OverlapSection:
+    """Where patterns overlap; ``levels`` are None where no overlap was stored."""
+
+    levels: Sequence[tables.OverlapLevel] | None
+    note: str
+    pairs: Sequence[tables.OverlapPair]
+    taken_apart: str
+
+
+@dataclass(frozen=True)
+class AcquisitionSection:
+    """What was measured and how it was read."""
+
+    reader: str | None
+    signal: str | None
+    intensity: str
+    beam_shift: str
+
+
+@dataclass(frozen=True)
+class RepairsSection:
+    """What was masked, clipped or repaired, where that was ``recorded``."""
+
+    sentences: Sequence[str]
+    recorded: bool
+
+
+@dataclass(frozen=True)
+class RunSection:
+    """Time and memory of the run, what was asked for, and where it ran."""
+
+    steps: Sequence[tables.StepRow]
+    seconds: str
+    peak: str
+    predicted: str
+    request: str
+    versions: Mapping[str, str]
+    machine: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ReportPage(Page):
+    """All that ``report.html`` shows, section by section."""
+
+    clusters: Sequence[ClusterCard]
+    answer: Answer
+    map: MapSection
+    evidence: EvidenceSection
+    overlap: OverlapSection
+    noise: tables.NoiseTable | None
+    reflections: Sequence[str]
+    agreement: str
+    acquisition: AcquisitionSection
+    repairs: RepairsSection
+    run: RunSection
+
+
+def _cluster_cards(results: Results) -> list[ClusterCard]:
     """Return what the page shows of each cluster: pattern, number, size, fidelity."""
     labels = results.values("clusters", "cluster_label")
+    if labels is None:
+        return []
     means = results.values("clusters", "cluster_mean_pattern")
     representatives = results.values("clusters", "cluster_representative")
     mask = analysed_mask(results)
-    owners = results.values("clusters", "component_cluster")
-    parents = results.values("clusters", "cluster_parent")
-    if labels is None:
-        return []
     count = int(labels.max()) + 1
     for patterns in (means, representatives):
         count = max(count, 0 if patterns is None else len(patterns))
     scores = fidelity_scores(results)
+
+    def tile(patterns: np.ndarray | None, cluster: int) -> str | None:
+        return None if patterns is None else data_address(pattern_tile(patterns[cluster], mask))
+
     cards = []
     for cluster, colour in enumerate(cluster_colours(count)):
         size = int(np.count_nonzero(labels == cluster))
+        positions = words.count_text(size, "position")
         cards.append(
-            {
-                "cluster": cluster,
-                "colour": colour,
-                "ink": text_colour(colour),
-                "positions": words.count_text(size, "position"),
-                "share": words.percent_text(size / labels.size),
-                "components": []
-                if owners is None
-                else [
-                    int(c)
-                    for c in np.flatnonzero(
-                        owners == (cluster if parents is None else parents[cluster])
-                    )
-                ],
-                "mean": None if means is None else _tile(means[cluster], mask),
-                "representative": None
-                if representatives is None
-                else _tile(representatives[cluster], mask),
-                "scores": {
+            ClusterCard(
+                cluster,
+                colour,
+                text_colour(colour),
+                positions=positions,
+                share=words.percent_text(size / labels.size),
+                origin=_origin(results, cluster) or positions,
+                mean=tile(means, cluster),
+                representative=tile(representatives, cluster),
+                scores={
                     name: words.score_text(name, values[cluster]) for name, values in scores.items()
                 },
-            }
+            )
         )
     return cards
 
 
-def _criteria_rows(results: Results) -> list[dict]:
-    """Return every criterion's vote."""
-    rows = []
-    for criterion in words.decoded(results.attr("decision").get("criteria")) or []:
-        criterion = words.decoded(criterion)
-        rows.append(
-            {
-                "name": str(criterion.get("name", "?")),
-                "vote": words.figure_text(criterion.get("vote")),
-                "margin": words.figure_text(criterion.get("margin"), 2),
-                "used": bool(criterion.get("used")),
-                "why": str(criterion.get("why") or ""),
-            }
-        )
-    return rows
-
-
-def _k_table(results: Results) -> dict[str, list]:
-    """Return every value stored along k, as columns with their meaning and rows of text."""
-    ds = results.groups["decision"]
-    # A store lists its arrays in no particular order; their declaration tells a story.
-    declared = [v.name for v in vars(variables).values() if isinstance(v, variables.Variable)]
-    columns = [name for name in declared if name.startswith("k_")]
-    columns += sorted(name for name in ds if name.startswith("k_") and name not in columns)
-    columns = [name for name in columns if results.values("decision", name) is not None]
-    names = {f"k_{key}": name for name, key in METRICS.items()}
-    heads = [
-        {
-            "name": names.get(name, name[2:].replace("_", " ")),
-            "meaning": ds[name].attrs.get("long_name", ""),
-        }
-        for name in columns
-    ]
-    rows = [
-        [str(int(k))]
-        + [
-            ("yes" if ds[name].values[i] else "no")
-            if ds[name].dtype.kind == "b"
-            else words.figure_text(ds[name].values[i], 4)
-            for name in columns
-        ]
-        for i, k in enumerate(ds["k"].values if columns else [])
-    ]
-    return {"heads": heads, "rows": rows}
-
-
-def _noise(results: Results) -> dict[str, Any]:
-    """Return the table of noise standard deviations: kinds, unit and a row for each cluster."""
-    table = noise_table(results)
-    if not table:
-        return {}
-    units = results.groups["clusters"][f"cluster_nsd_{next(iter(table))}"].attrs.get("units", "1")
-    return {
-        "kinds": list(table),
-        "units": units,
-        "rows": [
-            [words.figure_text(value, 2) for value in values]
-            for values in zip(*table.values(), strict=True)
-        ],
-    }
-
-
-def _uniform_sentences(results: Results) -> list[str]:
-    """Say the value of each map of reflections that is the same everywhere."""
-    _, uniform = reflection_map_titles(results)
-    sentences = []
-    for name, title in uniform.items():
-        stored = results.groups["reflection_maps"][name]
-        units = stored.attrs.get("units", "1")
-        if name == variables.scan_prominence_threshold.name and units == "1":
-            units = "standard deviations of the noise"
-        sentences.append(text.uniform_sentence(title, uniform_value(stored.values), units))
-    return sentences
-
-
-def _page(results: Results, run: Mapping[str, Any], images: Mapping[str, dict]) -> dict[str, Any]:
-    """Return what the template shows."""
-    facts, decision = results.attr("acquisition"), results.attr("decision")
-    labels = results.values("clusters", "cluster_label")
-    ratio = results.values("overlap", "overlap_ratio")
-    level = results.values("overlap", "overlap_level")
-    second = results.values("overlap", "second_label")
+def _origin(results: Results, cluster: int) -> str:
+    """Name the components that a cluster is made of; nothing where they are not known."""
     owners = results.values("clusters", "component_cluster")
-    left_out = analysed_mask(results)
-    clusters = decided = stored_k(results, "decided_k")
     parents = results.values("clusters", "cluster_parent")
-    if parents is not None:
-        # Pieces of one pattern are clusters of their own, but no further patterns.
-        decided = len(np.unique(parents))
-    numbers = {"decided_k": decided, "fitted_k": stored_k(results, "fitted_k")}
-    overlapping = None
-    if labels is not None and ratio is not None and level is not None:
-        overlapping = text.overlap_rows(labels, ratio, level)
-    request = run.get("request") or words.decoded(results.attrs.get("request")) or {}
-    confidence = decision.get("confidence")
-    return {
-        "title": words.headline(decided, confidence, clusters),
-        "confidence": confidence,
-        "source": source_name(facts),
-        "measured": measured_sentence(results),
-        "decided": decided,
-        "runner_up": words.whole(decision.get("runner_up")),
-        "fitted": numbers["fitted_k"],
-        "strategy": decision.get("strategy"),
-        "none_share": None
-        if labels is None or (labels >= 0).all()
-        else words.percent_text(np.count_nonzero(labels < 0) / labels.size),
-        "clusters": _cluster_cards(results),
-        "pixels_left_out": left_out is not None and bool(left_out.any()),
-        "images": images,
-        "sentences": text.decision_sentences(
-            {**decision, **numbers},
+    if owners is None:
+        return ""
+    found = np.flatnonzero(owners == (cluster if parents is None else parents[cluster]))
+    if not found.size:
+        return ""
+    return f"{words.plural(found.size, 'component')} {', '.join(map(str, found))}"
+
+
+def _answer(results: Results) -> Answer:
+    """Return the numbers; pieces of one pattern are clusters of their own, not patterns."""
+    parents = results.values("clusters", "cluster_parent")
+    return Answer(
+        decided=stored_k(results, "decided_k") if parents is None else len(np.unique(parents)),
+        fitted=stored_k(results, "fitted_k"),
+        runner_up=words.whole(results.attr("decision").get("runner_up")),
+    )
+
+
+def _map_section(results: Results, request: Mapping[str, Any]) -> MapSection:
+    labels = results.values("clusters", "cluster_label")
+    left_out = analysed_mask(results)
+    none_share = None
+    if labels is not None and (labels < 0).any():
+        none_share = words.percent_text(np.count_nonzero(labels < 0) / labels.size)
+    return MapSection(
+        none_share=none_share,
+        pixels_left_out=left_out is not None and bool(left_out.any()),
+        notes=sentences.map_sentences(
+            results.attr("clusters"), request, results.values("clusters", "cluster_parent")
+        ),
+    )
+
+
+def _evidence_section(results: Results, answer: Answer) -> EvidenceSection:
+    facts = results.attr("decision")
+    owners = results.values("clusters", "component_cluster")
+    return EvidenceSection(
+        sentences=sentences.decision_sentences(
+            {**facts, "decided_k": answer.decided, "fitted_k": answer.fitted},
             0 if owners is None else int(np.count_nonzero(owners < 0)),
         ),
-        "knee": words.whole(decision.get("knee")),
-        "criteria": _criteria_rows(results),
-        "k_table": _k_table(results),
-        "overlap": overlapping,
-        "overlap_note": text.overlap_sentence(results.attr("overlap")),
-        "map_notes": text.map_sentences(results.attr("clusters"), request, parents),
-        "taken_apart": text.decomposition_sentence(results.attr("decomposition")),
-        "overlap_pairs": []
-        if labels is None or second is None or ratio is None
-        else text.overlap_pairs(labels, second, ratio),
-        "noise": _noise(results),
-        "reflections": [
-            *text.reflection_sentences(results.attr("reflection_maps")),
-            *_uniform_sentences(results),
-        ],
-        "beam_shift": text.beam_shift_sentence(results.values("acquisition", "scan_beam_shift")),
-        "repairs": text.repairs(
-            facts,
-            results.values("acquisition", "detector_mask"),
-            left_out,
-            run.get("notes") or [],
+        strategy=facts.get("strategy"),
+        criteria=tables.criteria_rows(facts),
+        knee=words.whole(facts.get("knee")),
+        counts_like=results.attr("acquisition").get("counts_like"),
+        k_table=tables.k_table(results),
+    )
+
+
+def _overlap_section(results: Results) -> OverlapSection:
+    labels = results.values("clusters", "cluster_label")
+    second = results.values("overlap", "second_label")
+    ratio = results.values("overlap", "overlap_ratio")
+    level = results.values("overlap", "overlap_level")
+    levels, pairs = None, []
+    if labels is not None and ratio is not None:
+        if level is not None:
+            levels = tables.overlap_rows(labels, ratio, level)
+        if second is not None:
+            pairs = tables.overlap_pairs(labels, second, ratio)
+    return OverlapSection(
+        levels=levels,
+        note=sentences.overlap_sentence(results.attr("overlap")),
+        pairs=pairs,
+        taken_apart=sentences.decomposition_sentence(results.attr("decomposition")),
+    )
+
+
+def _acquisition_section(results: Results) -> AcquisitionSection:
+    facts = results.attr("acquisition")
+    return AcquisitionSection(
+        reader=facts.get("reader"),
+        signal=facts.get("signal"),
+        intensity=sentences.intensity_sentence(facts),
+        beam_shift=sentences.beam_shift_sentence(results.values("acquisition", "scan_beam_shift")),
+    )
+
+
+def _repairs_section(results: Results, notes: Sequence[str]) -> RepairsSection:
+    facts = results.attr("acquisition")
+    return RepairsSection(
+        sentences=sentences.repairs(
+            facts, results.values("acquisition", "detector_mask"), analysed_mask(results), notes
         ),
-        "checked": bool(facts),
-        "intensity": text.intensity_sentence(facts),
-        "counts_like": facts.get("counts_like"),
-        "reader": facts.get("reader"),
-        "signal": facts.get("signal"),
-        "agreement": words.figure_text(results.attr("baseline").get("agreement"), 2),
-        "steps": text.step_rows(run.get("steps") or []),
-        "seconds": words.seconds_text(run.get("seconds")),
-        "peak": words.bytes_text(run.get("peak_bytes")),
-        "predicted": words.bytes_text(run.get("predicted_peak_bytes")),
-        "machine": text.machine_rows(run.get("machine") or {}),
-        "request": json.dumps(request, indent=2, default=str, ensure_ascii=False),
-        "versions": run.get("versions") or {"orimap": results.attrs.get("orimap_version", "–")},
-        "written": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
-    }
+        recorded=bool(facts),
+    )
 
 
-FIGURES = (
-    *("cluster_map", "clusters", "overlap", "baseline", "fidelity", "shares"),
-    *("decomposition", "line"),
-    *("acquisition", "beam_shift"),
-    *("loss", "held_out", "distinct", "pairs", "scree"),
-    *("reflection_maps", "dark_field"),
-)
+def _run_section(
+    results: Results, run: Mapping[str, Any], request: Mapping[str, Any]
+) -> RunSection:
+    return RunSection(
+        steps=tables.step_rows(run.get("steps") or []),
+        seconds=words.seconds_text(run.get("seconds")),
+        peak=words.bytes_text(run.get("peak_bytes")),
+        predicted=words.bytes_text(run.get("predicted_peak_bytes")),
+        request=json.dumps(request, indent=2, default=str, ensure_ascii=False),
+        versions=run.get("versions") or {"orimap": results.attrs.get("orimap_version", "–")},
+        machine=tables.machine_rows(run.get("machine") or {}),
+    )
+
+
+def _page(results: Results, run: Mapping[str, Any], images: Mapping[str, Picture]) -> ReportPage:
+    """Fill in every section."""
+    answer = _answer(results)
+    confidence = results.attr("decision").get("confidence")
+    request = run.get("request") or words.decoded(results.attrs.get("request")) or {}
+    return ReportPage(
+        title=words.headline(answer.decided, confidence, stored_k(results, "decided_k")),
+        source=source_name(results.attr("acquisition")),
+        measured=sentences.measured_sentence(results),
+        clusters=_cluster_cards(results),
+        images=images,
+        written=minute_now(),
+        answer=answer,
+        map=_map_section(results, request),
+        evidence=_evidence_section(results, answer),
+        overlap=_overlap_section(results),
+        noise=tables.noise_rows(results),
+        reflections=[
+            *sentences.reflection_sentences(results.attr("reflection_maps")),
+            *sentences.uniform_sentences(results),
+        ],
+        agreement=words.figure_text(results.attr("baseline").get("agreement"), 2),
+        acquisition=_acquisition_section(results),
+        repairs=_repairs_section(results, run.get("notes") or []),
+        run=_run_section(results, run, request),
+    )
 
 
 def write_report(results: Path, output: Path, *, run: Mapping[str, Any]) -> Path:
@@ -263,34 +324,27 @@ def write_report(results: Path, output: Path, *, run: Mapping[str, Any]) -> Path
     Parameters
     ----------
     results : Path
-        ``analysis.zarr``. What is not in it is named as missing on the page.
+        ``analysis.zarr``. The page names what it does not hold as missing.
     output : Path
-        Folder; only the report and the figures named in ``FIGURES`` are written, each whole. A
-        figure of an earlier report that cannot be drawn any more is removed.
+        Folder; only the report and the figures named in ``drawings.FIGURES`` are written, each
+        whole. A figure of an earlier report that cannot be drawn any more is removed.
     run : mapping
         What ``run.json`` holds: request, versions, machine, steps, times and memory.
 
     Returns
     -------
     Path
-        Of the report.
+        Path of the report.
 
     Raises
     ------
     InputError
         If there are no results.
     """
-    from orimap.tasks.report import drawings as draw
+    from orimap.tasks.report.drawings import FIGURES, report_drawings
 
     found = read_results(results)
-    drawings = [
-        *draw.map_drawings(found),
-        *draw.overlap_drawings(found),
-        *draw.acquisition_drawings(found),
-        *draw.evidence_drawings(found),
-        *draw.reflection_drawings(found),
-    ]
-    images = write_figures(output / "figures", drawings, FIGURES)
+    images = write_figures(output / "figures", report_drawings(found), FIGURES)
     report = output / "report.html"
     write_whole(report, render("report.html", _page(found, run, images)))
     return report

@@ -9,17 +9,17 @@ import numpy as np
 import xarray as xr
 
 from orimap.tasks.errors import InputError
-from orimap.tasks.report import sentences as text
 from orimap.tasks.report import words
 from orimap.tasks.report.figures.images import ScanGrid
 from orimap.tasks.store.groups import open_group
+from orimap.tasks.store.variables import METRICS
 
 GROUPS = (
     *("acquisition", "analysed", "sketch", "decision", "clusters", "overlap", "baseline"),
     *("reflection_maps", "decomposition", "line"),
 )
-METRICS = {"SSIM": "ssim", "GMSD": "gmsd", "MDSI": "mdsi", "PSNR": "psnr"}
-PAIR_METRICS = {**METRICS, "cosine": "cosine"}
+METRIC_NAMES = {name.upper(): name for name in METRICS}
+PAIR_METRICS = {**METRIC_NAMES, "cosine": "cosine"}
 NOISE_KINDS = ("whole", "corner", "robust")
 # Maps drawn from registered reflections: what they are called, and matplotlib's colours for them.
 REFLECTION_MAPS = {
@@ -100,17 +100,6 @@ def source_name(facts: Mapping[str, Any]) -> str | None:
     return None if source is None else Path(str(source)).name
 
 
-def measured_sentence(results: Results) -> str:
-    """Say what was measured: positions, steps, pixels, beam energy."""
-    labels = results.values("clusters", "cluster_label")
-    mean = results.values("acquisition", "detector_mean")
-    return text.acquisition_sentence(
-        None if labels is None else labels.shape,
-        None if mean is None else mean.shape,
-        results.attr("acquisition"),
-    )
-
-
 def mean_patterns(results: Results) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
     """Return the mean pattern and its mask by title; as analysed, too, where that is another."""
     acquired, analysed = (
@@ -164,7 +153,9 @@ def scan_grid(facts: Mapping[str, Any]) -> ScanGrid:
 
 def fidelity_scores(results: Results) -> dict[str, np.ndarray]:
     """Return the fidelity metrics that are there."""
-    found = {name: results.values("clusters", f"cluster_{key}") for name, key in METRICS.items()}
+    found = {
+        name: results.values("clusters", f"cluster_{key}") for name, key in METRIC_NAMES.items()
+    }
     return {name: values for name, values in found.items() if values is not None}
 
 

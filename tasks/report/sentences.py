@@ -1,4 +1,4 @@
-"""Put the results of a run into words and numbers that a microscopist reads."""
+"""Say in sentences what a run decided, measured and repaired, in the order of the page."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from orimap.tasks.report.results import Results, reflection_map_titles, uniform_value
 from orimap.tasks.report.words import (
     bytes_text,
     count_text,
@@ -13,14 +14,163 @@ from orimap.tasks.report.words import (
     figure_text,
     number,
     percent_text,
-    seconds_text,
+    plural,
     sentence,
     times_text,
     whole,
 )
-from orimap.tasks.store.variables import OVERLAP_RATIO
+from orimap.tasks.store import variables
 
-LEVELS = (75, 80, 85, 90, 95)
+
+def map_sentences(
+    facts: Mapping[str, Any], request: Mapping[str, Any], parents: np.ndarray | None
+) -> list[str]:
+    """Say what regularity and splitting did to the map.
+
+    Parameters
+    ----------
+    facts : mapping
+        Attributes of /clusters.
+    request : mapping
+        The request of the run.
+    parents : (cluster,) array or None
+        The cluster whose components each cluster has.
+    """
+    said = []
+    regularity, moved = number(request.get("regularity")), whole(facts.get("positions_moved"))
+    if regularity and moved is not None:
+        said.append(
+            f"With a regularity of {regularity:g}, {count_text(moved, 'position')} went over to "
+            "the cluster of most of the neighbours; shares are as they were."
+        )
+    if request.get("split_unconnected") and parents is not None:
+        whole_ones = len(np.unique(parents))
+        if len(parents) == whole_ones:
+            said.append("No cluster has unconnected parts that were large enough to be split.")
+        else:
+            said.append(
+                f"{count_text(whole_ones, 'distinct pattern')} were split into "
+                f"{count_text(len(parents), 'cluster')} that are each connected in the scan: "
+                + "; ".join(
+                    f"{', '.join(map(str, np.flatnonzero(parents == parent)))} have the same "
+                    "pattern"
+                    for parent in np.unique(parents)
+                    if np.count_nonzero(parents == parent) > 1
+                )
+                + "."
+            )
+    return said
+
+
+def unplaced_sentence(patterns: int) -> str:
+    """Say that some patterns have no position in the map, because others are stronger."""
+    count, are = count_text(patterns, "distinct pattern"), plural(patterns, "is", "are")
+    left = plural(patterns, "was", "were")
+    return f"{count} {are} not the strongest at any position and {left} left out of the map."
+
+
+def decision_sentences(facts: Mapping[str, Any], background: int) -> list[str]:
+    """Say how the number was found and how near the next best was; then the stored reasons."""
+    decided, fitted = whole(facts.get("decided_k")), whole(facts.get("fitted_k"))
+    reasons = [str(reason) for reason in decoded(facts.get("reasons")) or []]
+    sentences = []
+    told = any(reason.startswith("The fit used has") for reason in reasons)
+    if not told and fitted is not None and decided is not None:
+        text = f"The fit used has {count_text(fitted, 'component')}"
+        if fitted == decided:
+            text += ", each a distinct pattern"
+        else:
+            text += f"; {count_text(decided, 'distinct pattern')} {plural(decided, 'is', 'are')}"
+            text += " left after merging those that show the same reflections"
+            if background:
+                text += f" and setting {count_text(background, 'background component')} aside"
+        sentences.append(text + ".")
+    sentences += reasons
+    failed = decoded(facts.get("failed_fits"))
+    if failed is not None and len(failed):
+        sentences.append("Without a result: the fits of k = " + ", ".join(map(str, failed)) + ".")
+    return sentences
+
+
+def overlap_sentence(facts: Mapping[str, Any]) -> str:
+    """Say how many second patterns were within their error and so not called overlap.
+
+    Parameters
+    ----------
+    facts : mapping
+        Attributes of /overlap.
+    """
+    within, needed = whole(facts.get("positions_within_error")), facts.get("standard_errors_needed")
+    if within is None or number(needed) is None:
+        return ""
+    rule = f"A second pattern counts where its share is at least {number(needed):g} times its "
+    rule += "standard error from counting noise"
+    if not within:
+        return rule + "; here that left none out."
+    positions = f"{count_text(within, 'position')} {plural(within, 'was', 'were')}"
+    return rule + f"; {positions} not called overlap for that reason."
+
+
+def decomposition_sentence(facts: Mapping[str, Any]) -> str:
+    """Say which position is taken apart, and how strongly two patterns overlap there."""
+    place = decoded(facts.get("position"))
+    if place is None:
+        return ""
+    y, x = (int(at) for at in place)
+    ratio, error = number(facts.get("overlap_ratio")), number(facts.get("overlap_ratio_error"))
+    text = f"Row {y}, column {x} (counted from 0) is where two patterns most surely overlap"
+    if ratio is not None:
+        spread = "" if error is None else f" ± {error:.2f}"
+        text += f": the second share is {ratio:.2f}{spread} of the first"
+    return text + "."
+
+
+def reflection_sentences(facts: Mapping[str, Any]) -> list[str]:
+    """Say which patterns have no direct beam and how small the registered list is."""
+    found = []
+    without = whole(facts.get("patterns_without_direct_beam")) or 0
+    if without:
+        found.append(
+            f"{count_text(without, 'pattern')} {plural(without, 'has', 'have')} no direct beam "
+            "that was recognised; the bright field is 0 there."
+        )
+    sizes = [number(facts.get(f"{what}_bytes")) for what in ("list", "patterns")]
+    if all(sizes):
+        times = times_text(sizes[1] / sizes[0])
+        text = f"The list of reflections takes {bytes_text(sizes[0])}, {times} less than the "
+        text += "patterns it comes from"
+        disk = [number(facts.get(f"{what}_disk_bytes")) for what in ("list", "patterns")]
+        if all(disk):
+            text += f" (compressed, on disk: {times_text(disk[1] / disk[0])})"
+        found.append(text + ".")
+    return found
+
+
+def uniform_sentences(results: Results) -> list[str]:
+    """Say the value of each map of reflections that is the same everywhere."""
+    _, uniform = reflection_map_titles(results)
+    sentences = []
+    for name, title in uniform.items():
+        stored = results.groups["reflection_maps"][name]
+        units = stored.attrs.get("units", "1")
+        if name == variables.scan_prominence_threshold.name and units == "1":
+            units = "standard deviations of the noise"
+        unit = "" if units == "1" else f" {units}"
+        sentences.append(
+            f"The {title} is {figure_text(uniform_value(stored.values))}{unit} everywhere."
+        )
+    return sentences
+
+
+def measured_sentence(results: Results) -> str:
+    """Say what was measured, from what is stored: positions, steps, pixels, beam energy."""
+    labels = results.values("clusters", "cluster_label")
+    mean = results.values("acquisition", "detector_mean")
+    return acquisition_sentence(
+        None if labels is None else labels.shape,
+        None if mean is None else mean.shape,
+        results.attr("acquisition"),
+    )
 
 
 def acquisition_sentence(
@@ -58,59 +208,21 @@ def acquisition_sentence(
     return "; ".join(parts)
 
 
-def decision_sentences(facts: Mapping[str, Any], background: int) -> list[str]:
-    """Say how the number was found and how near the next best was; then the stored reasons."""
-    decided, fitted = whole(facts.get("decided_k")), whole(facts.get("fitted_k"))
-    reasons = [str(reason) for reason in decoded(facts.get("reasons")) or []]
-    sentences = []
-    told = any(reason.startswith("The fit used has") for reason in reasons)
-    if not told and fitted is not None and decided is not None:
-        text = f"The fit used has {count_text(fitted, 'component')}"
-        if fitted == decided:
-            text += ", each a distinct pattern"
-        else:
-            left = "is" if decided == 1 else "are"
-            text += f"; {count_text(decided, 'distinct pattern')} {left} left after merging"
-            text += " those that show the same reflections"
-            if background:
-                text += f" and setting {count_text(background, 'background component')} aside"
-        sentences.append(text + ".")
-    sentences += reasons
-    failed = decoded(facts.get("failed_fits"))
-    if failed is not None and len(failed):
-        sentences.append("Without a result: the fits of k = " + ", ".join(map(str, failed)) + ".")
-    return sentences
-
-
-def repairs(
-    facts: Mapping[str, Any],
-    mask: np.ndarray | None,
-    analysed: np.ndarray | None,
-    remarks: Sequence[str] = (),
-) -> list[str]:
-    """List what was masked, clipped or repaired, as sentences; empty if nothing was.
-
-    Parameters
-    ----------
-    facts : mapping
-        ``notes`` of the acquisition tell what was found in it.
-    mask, analysed : (dy, dx) arrays of int or None
-        Pixels left out of the patterns as acquired, and as analysed.
-    remarks : sequence of str
-        Of the run.
-    """
-    notes = decoded(facts.get("notes"))
-    if isinstance(notes, str):
-        notes = [notes]
-    found = [*(notes if notes is not None else [])]
-    given = 0 if mask is None else int(np.count_nonzero(mask.astype(np.int64) & 4))
-    if given:
-        found.append(f"{count_text(given, 'pixel')} left out by the given mask")
-    found += remarks
-    masked = 0 if analysed is None else np.count_nonzero(analysed) / analysed.size
-    if masked:
-        found.append(f"In all {percent_text(masked)} of the detector's pixels are not analysed")
-    return [sentence(str(note)) for note in found]
+def intensity_sentence(facts: Mapping[str, Any]) -> str:
+    """Say how bright the patterns are and whether they behave as electron counts."""
+    parts = []
+    mean, zero = number(facts.get("mean_intensity")), number(facts.get("zero_fraction"))
+    fano = number(facts.get("fano"))
+    if mean is not None:
+        parts.append(f"The mean intensity is {figure_text(mean)} per pixel")
+    if zero is not None:
+        parts.append(f"{percent_text(zero)} of the values are zero")
+    if "counts_like" in facts:
+        how = "behave" if facts["counts_like"] else "do not behave"
+        measured = "" if fano is None else f" (Fano factor {figure_text(fano)}; counts give 1)"
+        parts.append(f"the values {how} as electron counts{measured}")
+    text = "; ".join(parts)
+    return text[:1].upper() + text[1:] + "." if text else ""
 
 
 def beam_shift_sentence(shift: np.ndarray | None) -> str:
@@ -130,165 +242,32 @@ def beam_shift_sentence(shift: np.ndarray | None) -> str:
     return text + "."
 
 
-def intensity_sentence(facts: Mapping[str, Any]) -> str:
-    """Say how bright the patterns are and whether they behave as electron counts."""
-    parts = []
-    mean, zero = number(facts.get("mean_intensity")), number(facts.get("zero_fraction"))
-    fano = number(facts.get("fano"))
-    if mean is not None:
-        parts.append(f"The mean intensity is {figure_text(mean)} per pixel")
-    if zero is not None:
-        parts.append(f"{percent_text(zero)} of the values are zero")
-    if "counts_like" in facts:
-        how = "behave" if facts["counts_like"] else "do not behave"
-        measured = "" if fano is None else f" (Fano factor {figure_text(fano)}; counts give 1)"
-        parts.append(f"the values {how} as electron counts{measured}")
-    text = "; ".join(parts)
-    return text[:1].upper() + text[1:] + "." if text else ""
-
-
-def uniform_sentence(title: str, value: float, units: str) -> str:
-    """Say the value of a map that is the same at every position."""
-    unit = "" if units == "1" else f" {units}"
-    return f"The {title} is {figure_text(value)}{unit} everywhere."
-
-
-def reflection_sentences(facts: Mapping[str, Any]) -> list[str]:
-    """Say which patterns have no direct beam and how small the registered list is."""
-    found = []
-    without = whole(facts.get("patterns_without_direct_beam")) or 0
-    if without:
-        have = "has" if without == 1 else "have"
-        found.append(
-            f"{count_text(without, 'pattern')} {have} no direct beam that was recognised; the "
-            "bright field is 0 there."
-        )
-    sizes = [number(facts.get(f"{what}_bytes")) for what in ("list", "patterns")]
-    if all(sizes):
-        times = times_text(sizes[1] / sizes[0])
-        text = f"The list of reflections takes {bytes_text(sizes[0])}, {times} less than the "
-        text += "patterns it comes from"
-        disk = [number(facts.get(f"{what}_disk_bytes")) for what in ("list", "patterns")]
-        if all(disk):
-            text += f" (compressed, on disk: {times_text(disk[1] / disk[0])})"
-        found.append(text + ".")
-    return found
-
-
-def overlap_rows(labels: np.ndarray, ratio: np.ndarray, level: np.ndarray) -> list[dict]:
-    """Return the share of the positions with a cluster that reach each level, as table rows."""
-    there = labels >= 0
-    total = max(1, np.count_nonzero(there))
-    rows = [(f"ratio ≥ {OVERLAP_RATIO}", np.count_nonzero(there & (ratio >= OVERLAP_RATIO)))]
-    rows += [(f"≥ {at} %", np.count_nonzero(there & (level >= at))) for at in LEVELS]
-    return [
-        {"name": name, "positions": int(n), "share": percent_text(n / total)} for name, n in rows
-    ]
-
-
-def overlap_pairs(
-    labels: np.ndarray, second: np.ndarray, ratio: np.ndarray, most: int = 6
-) -> list[dict]:
-    """Return which clusters overlap most often (either may be first), as table rows."""
-    there = (labels >= 0) & (second >= 0) & (ratio >= OVERLAP_RATIO)
-    pairs = np.sort(np.stack([labels[there], second[there]], -1), -1)
-    found, counts = np.unique(pairs.reshape(-1, 2), axis=0, return_counts=True)
-    order = np.argsort(-counts, kind="stable")[:most]
-    return [
-        {"first": int(found[i][0]), "second": int(found[i][1]), "positions": int(counts[i])}
-        for i in order
-    ]
-
-
-def overlap_sentence(facts: Mapping[str, Any]) -> str:
-    """Say how many second patterns were within their error and so not called overlap."""
-    within, needed = whole(facts.get("positions_within_error")), facts.get("standard_errors_needed")
-    if within is None or number(needed) is None:
-        return ""
-    rule = f"A second pattern counts where its share is at least {number(needed):g} times its "
-    rule += "standard error from counting noise"
-    if not within:
-        return rule + "; here that left none out."
-    was = "position was" if within == 1 else "positions were"
-    return rule + f"; {count_text(within, was, was)} not called overlap for that reason."
-
-
-def map_sentences(
-    facts: Mapping[str, Any], request: Mapping[str, Any], parents: np.ndarray | None
+def repairs(
+    facts: Mapping[str, Any],
+    mask: np.ndarray | None,
+    analysed: np.ndarray | None,
+    remarks: Sequence[str] = (),
 ) -> list[str]:
-    """Say what regularity and splitting did to the map.
+    """List what was masked, clipped or repaired, as sentences; empty if nothing was.
 
     Parameters
     ----------
     facts : mapping
-        Attributes of /clusters.
-    request : mapping
-        What the run was asked.
-    parents : (cluster,) array or None
-        The cluster whose components each cluster has.
+        Attributes of /acquisition; its ``notes`` say what was found in it.
+    mask, analysed : (dy, dx) arrays of int or None
+        Pixels left out of the patterns as acquired, and as analysed.
+    remarks : sequence of str
+        Remarks of the run itself.
     """
-    said = []
-    regularity, moved = number(request.get("regularity")), whole(facts.get("positions_moved"))
-    if regularity and moved is not None:
-        said.append(
-            f"With a regularity of {regularity:g}, {count_text(moved, 'position')} went over to "
-            "the cluster of most of the neighbours; shares are as they were."
-        )
-    if request.get("split_unconnected") and parents is not None:
-        whole_ones = len(np.unique(parents))
-        if len(parents) == whole_ones:
-            said.append("No cluster has unconnected parts that were large enough to be split.")
-        else:
-            said.append(
-                f"{count_text(whole_ones, 'distinct pattern')} were split into "
-                f"{count_text(len(parents), 'cluster')} that are each connected in the scan: "
-                + "; ".join(
-                    f"{', '.join(map(str, np.flatnonzero(parents == parent)))} have the same "
-                    "pattern"
-                    for parent in np.unique(parents)
-                    if np.count_nonzero(parents == parent) > 1
-                )
-                + "."
-            )
-    return said
-
-
-def decomposition_sentence(facts: Mapping[str, Any]) -> str:
-    """Say which position is taken apart, and how strongly two patterns overlap there."""
-    place = decoded(facts.get("position"))
-    if place is None:
-        return ""
-    y, x = (int(at) for at in place)
-    ratio, error = number(facts.get("overlap_ratio")), number(facts.get("overlap_ratio_error"))
-    text = f"Row {y}, column {x} (counted from 0) is where two patterns most surely overlap"
-    if ratio is not None:
-        spread = "" if error is None else f" ± {error:.2f}"
-        text += f": the second share is {ratio:.2f}{spread} of the first"
-    return text + "."
-
-
-def step_rows(steps: Sequence[Mapping[str, Any]]) -> list[dict]:
-    """Return the table of steps: time, memory, and bars as fractions of the largest."""
-    longest = max((number(step.get("seconds")) or 0 for step in steps), default=0) or 1
-    highest = max((number(step.get("peak_bytes")) or 0 for step in steps), default=0) or 1
-    return [
-        {
-            "name": str(step.get("name", "?")),
-            "reused": bool(step.get("reused")),
-            "time": seconds_text(step.get("seconds")),
-            "time_bar": round(100 * (number(step.get("seconds")) or 0) / longest, 1),
-            "memory": bytes_text(step.get("peak_bytes")),
-            "memory_bar": round(100 * (number(step.get("peak_bytes")) or 0) / highest, 1),
-        }
-        for step in steps
-    ]
-
-
-def machine_rows(machine: Mapping[str, Any]) -> dict[str, str]:
-    """Return what is known of the machine, amounts of memory with their unit."""
-    return {
-        name.removesuffix("_bytes").replace("_", " "): bytes_text(value)
-        if name.endswith("_bytes")
-        else str(value)
-        for name, value in machine.items()
-    }
+    notes = decoded(facts.get("notes"))
+    if isinstance(notes, str):
+        notes = [notes]
+    found = [*(notes if notes is not None else [])]
+    given = 0 if mask is None else int(np.count_nonzero(mask.astype(np.int64) & 4))
+    if given:
+        found.append(f"{count_text(given, 'pixel')} left out by the given mask")
+    found += remarks
+    masked = 0 if analysed is None else np.count_nonzero(analysed) / analysed.size
+    if masked:
+        found.append(f"In all {percent_text(masked)} of the detector's pixels are not analysed")
+    return [sentence(str(note)) for note in found]

@@ -30,13 +30,18 @@ def whole(value: Any) -> int | None:
     return None if result is None else round(result)
 
 
+def plural(count: float, one: str, many: str | None = None) -> str:
+    """Return the form of a word that goes with a number: pattern or patterns, is or are."""
+    return one if count == 1 else many or one + "s"
+
+
 def count_text(count: int, one: str, many: str | None = None) -> str:
     """Return ``1 pattern``, ``12 345 patterns``."""
-    return f"{count:,} ".replace(",", "\u202f") + (one if count == 1 else many or one + "s")
+    return f"{count:,} ".replace(",", "\u202f") + plural(count, one, many)
 
 
 def figure_text(value: Any, digits: int = 3) -> str:
-    """Return a number with so many significant digits, a dash where there is none."""
+    """Return a number with ``digits`` significant digits, a dash for anything else."""
     known = number(value)
     if known is None:
         return "–"

@@ -222,7 +222,7 @@ def draw_disks(centres_px: np.ndarray, radius_px: float, shape: tuple[int, int])
     Returns
     -------
     (disk, pixel) scipy CSR array
-        What falls beside the image is missing from the sum.
+        The part of a disk outside the image is missing from the sum.
     """
     from scipy import sparse
 

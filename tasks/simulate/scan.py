@@ -194,7 +194,7 @@ def plan_scan(recipe: ScanRecipe) -> SimulatedScan:
     Raises
     ------
     InputError
-        If so many grains cannot be placed, or cannot be told apart.
+        If that number of grains cannot be placed, or two of them cannot be told apart.
     """
     weights = lay_out_grains(recipe)
     grains = choose_grains(recipe)

@@ -77,7 +77,7 @@ def read_truth(
     path : Path
         NPZ with ``labels`` and ``weights`` of the whole scan, or of the region of interest alone.
     scan_shape : (int, int)
-        Of the whole scan.
+        Shape of the whole scan.
     roi : (y0, y1, x0, x1), optional
         The part of it that is analysed.
 

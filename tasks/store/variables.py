@@ -1,6 +1,10 @@
-"""Every stored variable, declared once: its axes, kind of number, unit and meaning."""
+"""Every stored variable, declared once in the group that holds it.
 
-from dataclasses import dataclass
+A declaration is a name, the axes, the kinds of number allowed and the unit, and below them what
+the variable means.
+"""
+
+from dataclasses import dataclass, field
 
 import numpy as np
 import xarray as xr
@@ -9,7 +13,18 @@ OVERLAP_RATIO = 0.5  # the second share is at least half of the first: plain to 
 
 SCAN = ("scan_y", "scan_x")
 DETECTOR = ("detector_y", "detector_x")
+AXIS = ("axis",)
+COMPONENT = ("component",)
+CLUSTER = ("cluster",)
+DIRECTION = ("direction",)
+K = ("k",)
+POINT = ("point",)
+PLACE = ("place",)
+REFLECTION = ("reflection",)
 PAIR = ("k", "component", "component_other")
+
+# The image-quality metrics of pair_ssim, k_ssim, cluster_ssim and so on, in their fixed order.
+METRICS = ("ssim", "gmsd", "mdsi", "psnr")
 
 
 @dataclass(frozen=True)
@@ -39,7 +54,7 @@ class Variable:
         Raises
         ------
         KeyError
-            If the array is not there.
+            If the array is missing.
         ValueError
             If its axes or its kind of number are not those declared here.
         """
@@ -65,310 +80,274 @@ class Variable:
         return {"units": self.units, "long_name": self.long_name}
 
 
+@dataclass(frozen=True)
+class Group:
+    """One group of a store.
+
+    Parameters
+    ----------
+    store, path : str
+        Name of the store and path of the group in it; kNN stands for every k, as in k07.
+    variables : dict of name to Variable
+        What is declared for it, in the order of the declarations.
+    """
+
+    store: str
+    path: str
+    variables: dict[str, Variable] = field(default_factory=dict)
+
+    def add(
+        self, name: str, dims: tuple[str, ...], kinds: str, units: str, long_name: str
+    ) -> Variable:
+        """Declare a variable of this group."""
+        self.variables[name] = Variable(name, dims, kinds, units, long_name)
+        return self.variables[name]
+
+
 def dataset(arrays: dict[Variable, np.ndarray], **attrs: object) -> xr.Dataset:
     """Return a data set of declared variables, each with its unit and meaning attached."""
     return xr.Dataset({v.name: v.array(values) for v, values in arrays.items()}, attrs=attrs)
 
 
-# patterns.zarr -----------------------------------------------------------------------------
-pattern_intensity = Variable(
-    "pattern_intensity", SCAN + DETECTOR, "iuf", "electron", "intensity per detector pixel"
-)
+# One layout for all, which the formatter would break up: the array above, its meaning below.
+# fmt: off
 
-# patterns.zarr /sparse ---------------------------------------------------------------------
-scan_entries = Variable("scan_entries", SCAN, "u", "1", "pixels that are not zero")
-entry_pixel = Variable(
-    "entry_pixel", ("block", "entry"), "u", "1",
-    "running number of a pixel that is not zero; pattern after pattern of a block",
-)  # fmt: skip
-entry_value = Variable(
-    "entry_value", ("block", "entry"), "iu", "electron", "intensity of that pixel"
-)
+# Each filter has a group of its own, such as /raw.
+group = PATTERNS = Group("patterns.zarr", "")
+pattern_intensity = group.add("pattern_intensity", SCAN + DETECTOR, "iuf", "electron",
+    "intensity per detector pixel")
 
-# patterns.zarr /reflections ----------------------------------------------------------------
-reflection_offset = Variable(
-    "reflection_offset", ("pattern_edge",), "i", "1",
-    "position i, row by row, has the entries offset[i] to offset[i + 1]",
-)  # fmt: skip
-reflection_y = Variable(
-    "reflection_y", ("reflection",), "f", "pixel", "row on the detector as acquired"
-)
-reflection_x = Variable(
-    "reflection_x", ("reflection",), "f", "pixel", "column on the detector as acquired"
-)
-reflection_intensity = Variable(
-    "reflection_intensity", ("reflection",), "f", "electron", "height of its disc, per pixel"
-)
-reflection_prominence = Variable(
-    "reflection_prominence", ("reflection",), "f", "electron", "peak less the lowest around it"
-)
-scan_direct_reflection = Variable(
-    "scan_direct_reflection", SCAN, "i", "1", "which entry is the direct beam, -1 none"
-)
-scan_noise = Variable(
-    "scan_noise", SCAN, "f", "electron", "standard deviation outside the inscribed circle"
-)
-scan_prominence_threshold = Variable(
-    "scan_prominence_threshold", SCAN, "f", "electron", "prominence that a maximum needed"
-)
+group = SPARSE = Group("patterns.zarr", "sparse")
+scan_entries = group.add("scan_entries", SCAN, "u", "1",
+    "pixels that are not zero")
+entry_pixel = group.add("entry_pixel", ("block", "entry"), "u", "1",
+    "running number of a pixel that is not zero; pattern after pattern of a block")
+entry_value = group.add("entry_value", ("block", "entry"), "iu", "electron",
+    "intensity of that pixel")
 
-# patterns.zarr /beam -----------------------------------------------------------------------
-scan_beam_drift = Variable(
-    "scan_beam_drift", (*SCAN, "axis"), "f", "pixel", "smooth part of scan_beam_shift (descan)"
-)
-scan_pixel_shift = Variable(
-    "scan_pixel_shift", (*SCAN, "axis"), "i", "pixel", "how far a pattern is moved to be centred"
-)
+group = REFLECTIONS = Group("patterns.zarr", "reflections")
+reflection_offset = group.add("reflection_offset", ("pattern_edge",), "i", "1",
+    "position i, row by row, has the entries offset[i] to offset[i + 1]")
+reflection_y = group.add("reflection_y", REFLECTION, "f", "pixel",
+    "row on the detector as acquired")
+reflection_x = group.add("reflection_x", REFLECTION, "f", "pixel",
+    "column on the detector as acquired")
+reflection_intensity = group.add("reflection_intensity", REFLECTION, "f", "electron",
+    "height of its disc, per pixel")
+reflection_prominence = group.add("reflection_prominence", REFLECTION, "f", "electron",
+    "peak less the lowest around it")
+scan_direct_reflection = group.add("scan_direct_reflection", SCAN, "i", "1",
+    "which entry is the direct beam, -1 none")
+scan_noise = group.add("scan_noise", SCAN, "f", "electron",
+    "standard deviation outside the inscribed circle")
+scan_prominence_threshold = group.add("scan_prominence_threshold", SCAN, "f", "electron",
+    "prominence that a maximum needed")
 
-# analysis.zarr /acquisition ----------------------------------------------------------------
-scan_beam_shift = Variable(
-    "scan_beam_shift", (*SCAN, "axis"), "f", "pixel",
-    "measured place (y, x) of the direct beam, from its reference; NaN where there is none",
-)  # fmt: skip
-scan_virtual_bright_field = Variable(
-    "scan_virtual_bright_field", SCAN, "f", "electron", "intensity in the direct beam's disc"
-)
-scan_total_intensity = Variable(
-    "scan_total_intensity", SCAN, "f", "electron", "sum of the valid pixels of each pattern"
-)
-detector_mean = Variable("detector_mean", DETECTOR, "f", "electron", "mean pattern")
-detector_maximum = Variable("detector_maximum", DETECTOR, "f", "electron", "largest value seen")
-detector_fano = Variable(
-    "detector_fano", DETECTOR, "f", "1", "variance of neighbouring positions over their mean"
-)
-detector_mask = Variable(
-    "detector_mask",
-    DETECTOR,
-    "u",
-    "1",
-    "0 used; bits: 1 hot, 2 dead, 4 given mask, 8 not finite, 16 outside some centred pattern",
-)
-detector_negative = Variable("detector_negative", DETECTOR, "iu", "1", "count of negative values")
-detector_not_finite = Variable(
-    "detector_not_finite", DETECTOR, "iu", "1", "count of values that are NaN or infinite"
-)
-detector_saturated = Variable(
-    "detector_saturated", DETECTOR, "iu", "1", "count of saturated values"
-)
+# Also holds scan_beam_shift of /acquisition.
+group = BEAM = Group("patterns.zarr", "beam")
+scan_beam_drift = group.add("scan_beam_drift", SCAN + AXIS, "f", "pixel",
+    "smooth part of scan_beam_shift (descan)")
+scan_pixel_shift = group.add("scan_pixel_shift", SCAN + AXIS, "i", "pixel",
+    "how far a pattern is moved to be centred")
 
-# analysis.zarr /sketch ---------------------------------------------------------------------
-basis_pattern = Variable(
-    "basis_pattern", ("direction", *DETECTOR), "f", "1", "right singular vectors, weighted data"
-)
-basis_left_out = Variable(
-    "basis_left_out",
-    ("direction", *DETECTOR),
-    "f",
-    "1",
-    "left singular vectors times patterns, where a pixel is not fitted",
-)
-scan_basis = Variable(
-    "scan_basis", (*SCAN, "direction"), "f", "1", "left singular vectors times singular values"
-)
-singular_value = Variable("singular_value", ("direction",), "f", "1", "of the weighted patterns")
-detector_weight = Variable(
-    "detector_weight", DETECTOR, "f", "1", "patterns are multiplied by this, 0 where left out"
-)
-detector_fitted = Variable("detector_fitted", DETECTOR, "b", "1", "pixels that the fit sees")
-detector_valid = Variable("detector_valid", DETECTOR, "b", "1", "pixels that are analysed")
-scan_row_weight = Variable(
-    "scan_row_weight", SCAN, "f", "1", "patterns are multiplied by this, 0 where empty"
-)
+# /analysed holds detector_mean and detector_mask of the patterns after centring.
+group = ACQUISITION = Group("analysis.zarr", "acquisition")
+scan_beam_shift = group.add("scan_beam_shift", SCAN + AXIS, "f", "pixel",
+    "measured place (y, x) of the direct beam, from its reference; NaN where there is none")
+scan_virtual_bright_field = group.add("scan_virtual_bright_field", SCAN, "f", "electron",
+    "intensity in the direct beam's disc")
+scan_total_intensity = group.add("scan_total_intensity", SCAN, "f", "electron",
+    "sum of the valid pixels of each pattern")
+detector_mean = group.add("detector_mean", DETECTOR, "f", "electron",
+    "mean pattern")
+detector_maximum = group.add("detector_maximum", DETECTOR, "f", "electron",
+    "largest value seen")
+detector_fano = group.add("detector_fano", DETECTOR, "f", "1",
+    "variance of neighbouring positions over their mean")
+detector_mask = group.add("detector_mask", DETECTOR, "u", "1",
+    "0 used; bits: 1 hot, 2 dead, 4 given mask, 8 not finite, 16 outside some centred pattern")
+detector_negative = group.add("detector_negative", DETECTOR, "iu", "1",
+    "count of negative values")
+detector_not_finite = group.add("detector_not_finite", DETECTOR, "iu", "1",
+    "count of values that are NaN or infinite")
+detector_saturated = group.add("detector_saturated", DETECTOR, "iu", "1",
+    "count of saturated values")
 
-# analysis.zarr /basis_fits/kNN ---------------------------------------------------------------
-component_image = Variable(
-    "component_image", ("component", *DETECTOR), "f", "1", "components of the sketch, any scale"
-)
-component_training_image = Variable(
-    "component_training_image",
-    ("component", *DETECTOR),
-    "f",
-    "1",
-    "components of the sketch of the training half, any scale",
-)
+# The sketch of the training half, /sketch_training, holds the same.
+group = SKETCH = Group("analysis.zarr", "sketch")
+basis_pattern = group.add("basis_pattern", DIRECTION + DETECTOR, "f", "1",
+    "right singular vectors, weighted data")
+basis_left_out = group.add("basis_left_out", DIRECTION + DETECTOR, "f", "1",
+    "left singular vectors times patterns, where a pixel is not fitted")
+scan_basis = group.add("scan_basis", SCAN + DIRECTION, "f", "1",
+    "left singular vectors times singular values")
+singular_value = group.add("singular_value", DIRECTION, "f", "1",
+    "of the weighted patterns")
+detector_weight = group.add("detector_weight", DETECTOR, "f", "1",
+    "patterns are multiplied by this, 0 where left out")
+detector_fitted = group.add("detector_fitted", DETECTOR, "b", "1",
+    "pixels that the fit sees")
+detector_valid = group.add("detector_valid", DETECTOR, "b", "1",
+    "pixels that are analysed")
+scan_row_weight = group.add("scan_row_weight", SCAN, "f", "1",
+    "patterns are multiplied by this, 0 where empty")
 
-# analysis.zarr /fits/kNN -------------------------------------------------------------------
-component_pattern = Variable(
-    "component_pattern", ("component", *DETECTOR), "f", "1", "component patterns, unit sum"
-)
-scan_weight = Variable(
-    "scan_weight", (*SCAN, "component"), "f", "electron", "intensity of each component"
-)
+group = BASIS_FITS = Group("analysis.zarr", "basis_fits/kNN")
+component_image = group.add("component_image", COMPONENT + DETECTOR, "f", "1",
+    "components of the sketch, any scale")
+component_training_image = group.add("component_training_image", COMPONENT + DETECTOR, "f", "1",
+    "components of the sketch of the training half, any scale")
 
-scan_held_out_deviance = Variable(
-    "scan_held_out_deviance", SCAN, "f", "1", "half the Poisson deviance of the held-out half"
-)
+group = FITS = Group("analysis.zarr", "fits/kNN")
+component_pattern = group.add("component_pattern", COMPONENT + DETECTOR, "f", "1",
+    "component patterns, unit sum")
+scan_weight = group.add("scan_weight", SCAN + COMPONENT, "f", "electron",
+    "intensity of each component")
+scan_held_out_deviance = group.add("scan_held_out_deviance", SCAN, "f", "1",
+    "half the Poisson deviance of the held-out half")
 
-# analysis.zarr /decision -------------------------------------------------------------------
-k_component_loss = Variable(
-    "k_component_loss", ("k",), "f", "electron", "mean absolute error over all entries"
-)
-k_component_loss_error = Variable(
-    "k_component_loss_error", ("k",), "f", "electron", "standard error of the loss, 0 = exact"
-)
-k_relative_loss = Variable("k_relative_loss", ("k",), "f", "1", "loss divided by mean intensity")
-k_relative_error = Variable(
-    "k_relative_error", ("k",), "f", "1", "norm of the weighted residual over that of the patterns"
-)
-k_held_out_deviance = Variable(
-    "k_held_out_deviance", ("k",), "f", "1", "Poisson deviance of the held-out half, per pattern"
-)
-k_held_out_drop = Variable(
-    "k_held_out_drop", ("k",), "f", "1", "best held-out deviance below k, less that of k"
-)
-k_held_out_drop_error = Variable(
-    "k_held_out_drop_error", ("k",), "f", "1", "standard error of the drop, paired by position"
-)
-k_in_range = Variable("k_in_range", ("k",), "b", "1", "lies in the range of interest")
-k_distinct = Variable("k_distinct", ("k",), "i", "1", "distinct patterns after merging")
-k_background = Variable("k_background", ("k",), "i", "1", "components that are background")
-k_ssim = Variable("k_ssim", ("k",), "f", "1", "mean SSIM between different components")
-k_gmsd = Variable("k_gmsd", ("k",), "f", "1", "mean GMSD between different components")
-k_mdsi = Variable("k_mdsi", ("k",), "f", "1", "mean MDSI between different components")
-k_psnr = Variable("k_psnr", ("k",), "f", "dB", "mean PSNR between different components")
-pair_ssim = Variable("pair_ssim", PAIR, "f", "1", "SSIM, 1 = identical")
-pair_gmsd = Variable("pair_gmsd", PAIR, "f", "1", "GMSD, 0 = identical")
-pair_mdsi = Variable("pair_mdsi", PAIR, "f", "1", "MDSI, 0 = identical")
-pair_psnr = Variable("pair_psnr", PAIR, "f", "dB", "PSNR, at most 80")
-pair_cosine = Variable("pair_cosine", PAIR, "f", "1", "cosine of the reflections, 1 = identical")
+group = DECISION = Group("analysis.zarr", "decision")
+k_component_loss = group.add("k_component_loss", K, "f", "electron",
+    "mean absolute error over all entries")
+k_component_loss_error = group.add("k_component_loss_error", K, "f", "electron",
+    "standard error of the loss, 0 = exact")
+k_relative_loss = group.add("k_relative_loss", K, "f", "1",
+    "loss divided by mean intensity")
+k_relative_error = group.add("k_relative_error", K, "f", "1",
+    "norm of the weighted residual over that of the patterns")
+k_held_out_deviance = group.add("k_held_out_deviance", K, "f", "1",
+    "Poisson deviance of the held-out half, per pattern")
+k_held_out_drop = group.add("k_held_out_drop", K, "f", "1",
+    "best held-out deviance below k, less that of k")
+k_held_out_drop_error = group.add("k_held_out_drop_error", K, "f", "1",
+    "standard error of the drop, paired by position")
+k_in_range = group.add("k_in_range", K, "b", "1",
+    "lies in the range of interest")
+k_distinct = group.add("k_distinct", K, "i", "1",
+    "distinct patterns after merging")
+k_background = group.add("k_background", K, "i", "1",
+    "components that are background")
+k_ssim = group.add("k_ssim", K, "f", "1",
+    "mean SSIM between different components")
+k_gmsd = group.add("k_gmsd", K, "f", "1",
+    "mean GMSD between different components")
+k_mdsi = group.add("k_mdsi", K, "f", "1",
+    "mean MDSI between different components")
+k_psnr = group.add("k_psnr", K, "f", "dB",
+    "mean PSNR between different components")
+pair_ssim = group.add("pair_ssim", PAIR, "f", "1",
+    "SSIM, 1 = identical")
+pair_gmsd = group.add("pair_gmsd", PAIR, "f", "1",
+    "GMSD, 0 = identical")
+pair_mdsi = group.add("pair_mdsi", PAIR, "f", "1",
+    "MDSI, 0 = identical")
+pair_psnr = group.add("pair_psnr", PAIR, "f", "dB",
+    "PSNR, at most 80")
+pair_cosine = group.add("pair_cosine", PAIR, "f", "1",
+    "cosine of the reflections, 1 = identical")
 
-# analysis.zarr /clusters -------------------------------------------------------------------
-cluster_label = Variable("cluster_label", SCAN, "i", "1", "cluster of each position, -1 none")
-component_cluster = Variable(
-    "component_cluster", ("component",), "i", "1", "cluster of each component, -1 background"
-)
-cluster_share = Variable(
-    "cluster_share", (*SCAN, "cluster"), "f", "1", "1 = position filled by this cluster alone"
-)
-cluster_share_error = Variable(
-    "cluster_share_error", (*SCAN, "cluster"), "f", "1",
-    "standard error of cluster_share from counting noise, NaN where the noise is not known",
-)  # fmt: skip
-cluster_parent = Variable(
-    "cluster_parent", ("cluster",), "i", "1",
-    "the cluster whose components this one has: itself, but for further pieces of a split one",
-)  # fmt: skip
-cluster_size = Variable("cluster_size", ("cluster",), "i", "1", "positions of each cluster")
-cluster_mean_pattern = Variable(
-    "cluster_mean_pattern", ("cluster", *DETECTOR), "f", "electron", "mean raw pattern"
-)
-cluster_representative = Variable(
-    "cluster_representative",
-    ("cluster", *DETECTOR),
-    "f",
-    "electron",
-    "pattern of the factorisation",
-)
-cluster_ssim = Variable("cluster_ssim", ("cluster",), "f", "1", "mean raw against representative")
-cluster_gmsd = Variable("cluster_gmsd", ("cluster",), "f", "1", "mean raw against representative")
-cluster_mdsi = Variable("cluster_mdsi", ("cluster",), "f", "1", "mean raw against representative")
-cluster_psnr = Variable("cluster_psnr", ("cluster",), "f", "dB", "mean raw against representative")
+group = CLUSTERS = Group("analysis.zarr", "clusters")
+cluster_label = group.add("cluster_label", SCAN, "i", "1",
+    "cluster of each position, -1 none")
+component_cluster = group.add("component_cluster", COMPONENT, "i", "1",
+    "cluster of each component, -1 background")
+cluster_share = group.add("cluster_share", SCAN + CLUSTER, "f", "1",
+    "1 = position filled by this cluster alone")
+cluster_share_error = group.add("cluster_share_error", SCAN + CLUSTER, "f", "1",
+    "standard error of cluster_share from counting noise, NaN where the noise is not known")
+cluster_parent = group.add("cluster_parent", CLUSTER, "i", "1",
+    "the cluster whose components this one has: itself, but for further pieces of a split one")
+cluster_size = group.add("cluster_size", CLUSTER, "i", "1",
+    "positions of each cluster")
+cluster_mean_pattern = group.add("cluster_mean_pattern", CLUSTER + DETECTOR, "f", "electron",
+    "mean raw pattern")
+cluster_representative = group.add("cluster_representative", CLUSTER + DETECTOR, "f", "electron",
+    "pattern of the factorisation")
+cluster_ssim = group.add("cluster_ssim", CLUSTER, "f", "1",
+    "mean raw against representative")
+cluster_gmsd = group.add("cluster_gmsd", CLUSTER, "f", "1",
+    "mean raw against representative")
+cluster_mdsi = group.add("cluster_mdsi", CLUSTER, "f", "1",
+    "mean raw against representative")
+cluster_psnr = group.add("cluster_psnr", CLUSTER, "f", "dB",
+    "mean raw against representative")
+cluster_nsd_whole = group.add("cluster_nsd_whole", CLUSTER, "f", "electron",
+    "mean standard deviation of a pattern")
+cluster_nsd_corner = group.add("cluster_nsd_corner", CLUSTER, "f", "electron",
+    "the same outside the inscribed circle")
+cluster_nsd_robust = group.add("cluster_nsd_robust", CLUSTER, "f", "electron",
+    "noise of a pattern's finest details")
 
-cluster_nsd_whole = Variable(
-    "cluster_nsd_whole", ("cluster",), "f", "electron", "mean standard deviation of a pattern"
-)
-cluster_nsd_corner = Variable(
-    "cluster_nsd_corner", ("cluster",), "f", "electron", "the same outside the inscribed circle"
-)
-cluster_nsd_robust = Variable(
-    "cluster_nsd_robust", ("cluster",), "f", "electron", "noise of a pattern's finest details"
-)
+group = OVERLAP = Group("analysis.zarr", "overlap")
+overlap_ratio = group.add("overlap_ratio", SCAN, "f", "1",
+    "second share over first share")
+overlap_ratio_error = group.add("overlap_ratio_error", SCAN, "f", "1",
+    "standard error of second share over first from counting noise, also where overlap_ratio "
+    "is 0 because the second share is within its error")
+second_label = group.add("second_label", SCAN, "i", "1",
+    "cluster of the second share, -1 none")
+overlap_level = group.add("overlap_level", SCAN, "i", "percent",
+    "highest of 75, 80, 85, 90, 95 reached, 0 none")
 
-# analysis.zarr /overlap --------------------------------------------------------------------
-overlap_ratio = Variable("overlap_ratio", SCAN, "f", "1", "second share over first share")
-overlap_ratio_error = Variable(
-    "overlap_ratio_error", SCAN, "f", "1",
-    "standard error of second share over first from counting noise, also where overlap_ratio is 0 "
-    "because the second share is within its error",
-)  # fmt: skip
-second_label = Variable("second_label", SCAN, "i", "1", "cluster of the second share, -1 none")
-overlap_level = Variable(
-    "overlap_level", SCAN, "i", "percent", "highest of 75, 80, 85, 90, 95 reached, 0 none"
-)
+# ``decompose`` returns the same.
+group = DECOMPOSITION = Group("analysis.zarr", "decomposition")
+decomposed_pattern = group.add("decomposed_pattern", DETECTOR, "f", "electron",
+    "the pattern of one position as it was analysed, 0 where masked")
+decomposed_contribution = group.add("decomposed_contribution", CLUSTER + DETECTOR, "f", "electron",
+    "what each cluster contributes to it")
+decomposed_background = group.add("decomposed_background", DETECTOR, "f", "electron",
+    "what components that belong to no cluster contribute")
+decomposed_residual = group.add("decomposed_residual", DETECTOR, "f", "electron",
+    "the pattern less all contributions")
+decomposed_share = group.add("decomposed_share", CLUSTER, "f", "1",
+    "1 = position filled by this cluster alone")
+decomposed_share_error = group.add("decomposed_share_error", CLUSTER, "f", "1",
+    "standard error from counting noise")
+decomposed_intensity = group.add("decomposed_intensity", CLUSTER, "f", "electron",
+    "sum of each contribution")
 
-# analysis.zarr /decomposition, and what decompose gives ------------------------------------
-decomposed_pattern = Variable(
-    "decomposed_pattern", DETECTOR, "f", "electron",
-    "the pattern of one position as it was analysed, 0 where masked",
-)  # fmt: skip
-decomposed_contribution = Variable(
-    "decomposed_contribution", ("cluster", *DETECTOR), "f", "electron",
-    "what each cluster contributes to it",
-)  # fmt: skip
-decomposed_background = Variable(
-    "decomposed_background", DETECTOR, "f", "electron",
-    "what components that belong to no cluster contribute",
-)  # fmt: skip
-decomposed_residual = Variable(
-    "decomposed_residual", DETECTOR, "f", "electron", "the pattern less all contributions"
-)
-decomposed_share = Variable(
-    "decomposed_share", ("cluster",), "f", "1", "1 = position filled by this cluster alone"
-)
-decomposed_share_error = Variable(
-    "decomposed_share_error", ("cluster",), "f", "1", "standard error from counting noise"
-)
-decomposed_intensity = Variable(
-    "decomposed_intensity", ("cluster",), "f", "electron", "sum of each contribution"
-)
+# ``along_line`` returns the same.
+group = LINE = Group("analysis.zarr", "line")
+line_position = group.add("line_position", POINT + AXIS, "i", "1",
+    "row and column in the scan, the nearest ones")
+line_distance = group.add("line_distance", POINT, "f", "position",
+    "from the first point of the line")
+line_pattern = group.add("line_pattern", POINT + DETECTOR, "f", "electron",
+    "patterns as they were analysed")
+line_share = group.add("line_share", POINT + CLUSTER, "f", "1",
+    "1 = position filled by this cluster alone")
+line_share_error = group.add("line_share_error", POINT + CLUSTER, "f", "1",
+    "standard error from counting noise")
 
-# analysis.zarr /line, and what along_line gives --------------------------------------------
-line_position = Variable(
-    "line_position", ("point", "axis"), "i", "1", "row and column in the scan, the nearest ones"
-)
-line_distance = Variable(
-    "line_distance", ("point",), "f", "position", "from the first point of the line"
-)
-line_pattern = Variable(
-    "line_pattern", ("point", *DETECTOR), "f", "electron", "patterns as they were analysed"
-)
-line_share = Variable(
-    "line_share", ("point", "cluster"), "f", "1", "1 = position filled by this cluster alone"
-)
-line_share_error = Variable(
-    "line_share_error", ("point", "cluster"), "f", "1", "standard error from counting noise"
-)
+group = BASELINE = Group("analysis.zarr", "baseline")
+kmeans_label = group.add("kmeans_label", SCAN, "i", "1",
+    "k-means cluster on the sketch")
+scree_value = group.add("scree_value", DIRECTION, "f", "1",
+    "singular values by tsqr")
 
-# analysis.zarr /baseline -------------------------------------------------------------------
-kmeans_label = Variable("kmeans_label", SCAN, "i", "1", "k-means cluster on the sketch")
-scree_value = Variable("scree_value", ("direction",), "f", "1", "singular values by tsqr")
-
-# analysis.zarr /reflection_maps ------------------------------------------------------------
-# (and scan_noise, scan_prominence_threshold of /reflections)
-scan_direct_intensity = Variable(
-    "scan_direct_intensity", SCAN, "f", "electron",
-    "registered intensity of the direct beam (virtual bright field), 0 where none was found",
-)  # fmt: skip
-scan_intensity_sum = Variable(
-    "scan_intensity_sum", SCAN, "f", "electron",
-    "sum of the intensities of all reflections, the direct beam included",
-)  # fmt: skip
-scan_reflection_count = Variable(
-    "scan_reflection_count", SCAN, "i", "1", "registered reflections, the direct beam included"
-)
-scan_prominence_sum = Variable(
-    "scan_prominence_sum", SCAN, "f", "electron",
-    "sum of the prominences of all reflections, the direct beam included",
-)  # fmt: skip
-scan_virtual_dark_field = Variable(
-    "scan_virtual_dark_field", SCAN, "f", "electron",
-    "sum of the intensities of the reflections in dark_field_region, without the direct beam",
-)  # fmt: skip
-cluster_dark_field = Variable(
-    "cluster_dark_field", (*SCAN, "cluster"), "f", "electron",
-    "sum of the intensities at the places that are the cluster's own (place_own)",
-)  # fmt: skip
-place_cluster = Variable(
-    "place_cluster", ("place",), "i", "1", "cluster whose patterns have a reflection in this place"
-)
-place_y = Variable("place_y", ("place",), "f", "pixel", "row on the detector, after centring")
-place_x = Variable("place_x", ("place",), "f", "pixel", "column on the detector, after centring")
-place_share = Variable(
-    "place_share", ("place",), "f", "1", "share of the cluster's patterns with a reflection there"
-)
-place_others = Variable(
-    "place_others", ("place",), "i", "1", "how many other clusters have a reflection there, too"
-)
-place_own = Variable(
-    "place_own", ("place",), "b", "1", "counted in cluster_dark_field: few others have it"
-)
+# Also holds scan_noise and scan_prominence_threshold of /reflections.
+group = REFLECTION_MAPS = Group("analysis.zarr", "reflection_maps")
+scan_direct_intensity = group.add("scan_direct_intensity", SCAN, "f", "electron",
+    "registered intensity of the direct beam (virtual bright field), 0 where none was found")
+scan_intensity_sum = group.add("scan_intensity_sum", SCAN, "f", "electron",
+    "sum of the intensities of all reflections, the direct beam included")
+scan_reflection_count = group.add("scan_reflection_count", SCAN, "i", "1",
+    "registered reflections, the direct beam included")
+scan_prominence_sum = group.add("scan_prominence_sum", SCAN, "f", "electron",
+    "sum of the prominences of all reflections, the direct beam included")
+scan_virtual_dark_field = group.add("scan_virtual_dark_field", SCAN, "f", "electron",
+    "sum of the intensities of the reflections in dark_field_region, without the direct beam")
+cluster_dark_field = group.add("cluster_dark_field", SCAN + CLUSTER, "f", "electron",
+    "sum of the intensities at the places that are the cluster's own (place_own)")
+place_cluster = group.add("place_cluster", PLACE, "i", "1",
+    "cluster whose patterns have a reflection in this place")
+place_y = group.add("place_y", PLACE, "f", "pixel",
+    "row on the detector, after centring")
+place_x = group.add("place_x", PLACE, "f", "pixel",
+    "column on the detector, after centring")
+place_share = group.add("place_share", PLACE, "f", "1",
+    "share of the cluster's patterns with a reflection there")
+place_others = group.add("place_others", PLACE, "i", "1",
+    "how many other clusters have a reflection there, too")
+place_own = group.add("place_own", PLACE, "b", "1",
+    "counted in cluster_dark_field: few others have it")

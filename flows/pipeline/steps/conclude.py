@@ -149,6 +149,9 @@ def map_reflections(run: Run, _progress: Progress, decided: Decided) -> None:
 
 def remarks(run: Run, decided: Decided) -> list[str]:
     """Return what was left out, sampled or assumed, for the report and the results."""
+    from orimap.tasks.report.sentences import unplaced_sentence
+    from orimap.tasks.report.words import count_text, plural
+
     prepared = decided.fitted.prepared
     found = run.folder.read("acquisition")
     facts = run.folder.read(stored_fits.fit_group(decided.fitted_k)).attrs
@@ -178,7 +181,10 @@ def remarks(run: Run, decided: Decided) -> list[str]:
             "standard error is in the table of every k."
         )
     if facts["empty_components"]:
-        said.append(f"{facts['empty_components']} components of the fit used are empty.")
+        empty = facts["empty_components"]
+        said.append(
+            f"{count_text(empty, 'component')} of the fit used {plural(empty, 'is', 'are')} empty."
+        )
     drawn = run.folder.read("clusters")
     size = variables.cluster_size.read(drawn).values
     # Results of an earlier version looked at all positions and did not say so.
@@ -190,9 +196,7 @@ def remarks(run: Run, decided: Decided) -> list[str]:
         )
     unplaced = drawn.attrs["clusters_without_position"]
     if unplaced:
-        said.append(
-            f"{unplaced} of the distinct patterns is strongest nowhere and was left out of the map."
-        )
+        said.append(unplaced_sentence(unplaced))
     return said
 
 

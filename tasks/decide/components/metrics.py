@@ -16,8 +16,7 @@ import numpy as np
 from scipy import ndimage
 
 from orimap.tasks.errors import InputError
-
-METRICS = ("ssim", "gmsd", "mdsi", "psnr")
+from orimap.tasks.store.variables import METRICS
 
 # SSIM, Wang et al. 2004: window 11 x 11 with sigma 1.5 px, K1 = .01, K2 = .03 on a range of 1.
 _SSIM_WINDOW_PX = 11

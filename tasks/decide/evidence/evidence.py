@@ -10,8 +10,7 @@ from orimap.tasks.decide.evidence.knee import RangeOfInterest, range_of_interest
 from orimap.tasks.decide.evidence.published import PublishedFits
 from orimap.tasks.decide.evidence.spectrum import BiWhitened
 from orimap.tasks.store import variables
-
-METRICS = ("ssim", "gmsd", "mdsi", "psnr")
+from orimap.tasks.store.variables import METRICS
 
 
 @dataclass(frozen=True)

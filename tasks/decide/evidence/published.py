@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from orimap.tasks.decide.components.metrics import METRICS, pair_metrics
+from orimap.tasks.decide.components.metrics import pair_metrics
 from orimap.tasks.decide.evidence.knee import RangeOfInterest, range_of_interest
 from orimap.tasks.errors import InputError
 from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.store import variables
+from orimap.tasks.store.variables import METRICS
 from orimap.tasks.stream.blocks import Block, Progress, broadcast, map_blocks, silent
 from orimap.tasks.stream.memory import COMMAND_BASE_BYTES, WORKER_BASE_BYTES
 

@@ -105,7 +105,7 @@ def noise_figure(noise: Mapping[str, np.ndarray], titles: Sequence[str], units: 
     noise : mapping of kind to (cluster, filter) array
         NaN where a filter does not have the cluster, or nothing could be measured.
     titles : sequence of str
-        Of the filters.
+        Titles of the filters.
     units : str
     """
     count = len(next(iter(noise.values())))

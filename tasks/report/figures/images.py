@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from orimap.tasks.report.figures.palette import NO_CLUSTER, rgb
+from orimap.tasks.report.words import plural
 
 # Three decades: reflections a hundred times weaker than the direct beam are still mid-grey.
 PATTERN_RANGE = 1000
@@ -51,7 +52,7 @@ def scale_bar_length(width: float, *, smallest: float = 0.0) -> float:
     Parameters
     ----------
     width : float
-        Of the map, in any unit; more than 0.
+        Width of the map, in any unit; more than 0.
     smallest : float
         Never less than this (one position, where positions are the unit).
     """
@@ -62,10 +63,18 @@ def scale_bar_length(width: float, *, smallest: float = 0.0) -> float:
     return max(float(f"{max(steps, default=power):.6g}"), smallest)
 
 
+def scale_bar(shape: tuple[int, int], scan: ScanGrid) -> tuple[float, str]:
+    """Return the length of a map's scale bar, as a fraction of the map's width and as text."""
+    _, width = scan.extent(shape)
+    # Less than one position cannot be seen.
+    length = scale_bar_length(width, smallest=1.0 if scan.units == "px" else 0.0)
+    return length / width, length_text(length, scan.units)
+
+
 def length_text(length: float, units: str) -> str:
     """Write a length as a person would: 0.5 nm, 200 nm, 2 µm, 1 position."""
     if units == "px":
-        return f"{length:g} position" + ("" if length == 1 else "s")
+        return f"{length:g} {plural(length, 'position')}"
     if units == "nm" and length >= 1000:
         return f"{length / 1000:g} µm"
     return f"{length:g} {units}"

@@ -83,7 +83,7 @@ def parts_of(
     shares, errors : (cluster,) arrays
     background : (dy, dx) array
     units : str
-        Of the intensity.
+        Unit of the intensity.
     """
     sums = contributions.sum(axis=(1, 2))
     total = max(float(sums.sum() + background.sum()), 1e-300)
@@ -121,9 +121,9 @@ def decomposition_figure(
         ``measured`` = sum of the parts + ``residual``.
     parts : sequence of Part
     units : str
-        Of the intensity.
+        Unit of the intensity.
     clusters : int
-        How many there are: their colours.
+        Number of clusters, which decides their colours.
     fitted : (dy, dx) array of bool, optional
         Pixels that the fit saw; the direct beam is brighter than the scale.
     """

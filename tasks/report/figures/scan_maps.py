@@ -19,7 +19,7 @@ from orimap.tasks.report.figures.style import (
     place_axes,
     show_map,
 )
-from orimap.tasks.report.words import figure_text
+from orimap.tasks.report.words import figure_text, plural
 
 # Single positions far out of line would leave the rest of a map without contrast.
 SHOWN_PERCENTILES = (0.5, 99.5)
@@ -136,10 +136,10 @@ def dark_fields_figure(
     fields : (scan_y, scan_x, cluster) array
     scan : ScanGrid
     units : str
-        Of the fields. Each is drawn from 0 to its own largest value, which is written above it:
-        grains differ several-fold in how strongly they scatter.
+        Unit of the fields. Each is drawn from 0 to its own largest value, which is written above
+        it: grains differ several-fold in how strongly they scatter.
     places : (cluster,) array of int
-        How many places on the detector each field collects.
+        Number of places on the detector that each field collects.
     """
     count = fields.shape[2]
     colours = cluster_colours(count)
@@ -162,7 +162,7 @@ def dark_fields_figure(
             fontsize=8, color=INK,
         )  # fmt: skip
         axes.set_xlabel(
-            f"{places_here} place" + ("" if places_here == 1 else "s"),
+            f"{places_here} {plural(places_here, 'place')}",
             fontsize=8, color=QUIET, labelpad=3, loc="left",
         )  # fmt: skip
     _corner_scale_bar(figure, fields.shape[:2], scan, 0.02 + rows * block, width)

@@ -10,26 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patheffects import withStroke
 
-from orimap.tasks.report.figures.images import (
-    ScanGrid,
-    label_anchors,
-    length_text,
-    scale_bar_length,
-)
+from orimap.tasks.report.figures.images import ScanGrid, label_anchors, scale_bar
 from orimap.tasks.report.figures.palette import text_colour
 
 INK = "#20242b"
-
-
 QUIET = "#6b7280"
-
-
 DARK = "#23272f"
-
-
 MASKED = "#ff8c1a"
-
-
 NARROWEST = 2.6  # inches: what the title of a panel takes, however narrow its map
 
 
@@ -76,16 +63,13 @@ def show_map(axes: Axes, values: np.ndarray, title: str = "", **shown: object) -
 
 def draw_scale_bar(axes: Axes, shape: tuple[int, int], scan: ScanGrid) -> None:
     """Draw the scale bar below a map, where it hides nothing."""
-    smallest = 1.0 if scan.units == "px" else 0.0
-    length = scale_bar_length(scan.extent(shape)[1], smallest=smallest)
-    fraction = length / scan.extent(shape)[1]
+    fraction, text = scale_bar(shape, scan)
     inch = 1 / (axes.get_position().height * axes.figure.get_size_inches()[1])
     below = axes.transAxes
     axes.plot(
         [0, fraction], [-0.11 * inch] * 2, color=INK, lw=3, transform=below, clip_on=False,
         solid_capstyle="butt",
     )  # fmt: skip
-    text = length_text(length, scan.units)
     axes.text(0, -0.17 * inch, text, transform=below, va="top", fontsize=10, color=INK)
 
 

@@ -13,12 +13,14 @@ from orimap.tasks.report.comparison import (
     Filtered,
     SeedRun,
     agreement,
+    common_count,
     judge,
     match_clusters,
     renumbered,
     scores_of,
     seed_run,
 )
+from orimap.tasks.report.comparison_drawings import FIGURES, comparison_drawings
 from orimap.tasks.report.comparison_page import write_comparison
 from orimap.tasks.report.results import GROUPS, Results
 from orimap.tasks.simulate.truth import Truth
@@ -134,6 +136,7 @@ def test_maps_without_a_cluster_have_no_numbers():
     nothing = np.full(SCAN, -1)
     first, second = match_clusters([nothing, grains()])
     assert len(first) == 0
+    assert (common_count([first]), common_count([first, second])) == (0, 3)
     np.testing.assert_array_equal(second, [0, 1, 2])
     np.testing.assert_array_equal(renumbered(nothing, first), nothing)
 
@@ -263,6 +266,19 @@ def test_the_page_needs_nothing_but_the_reports(three, tmp_path):
     assert drawn == {"maps", "patterns", "noise", "loss", "fluctuation", "held_out"}
     for path in (tmp_path / "figures").glob("*.png"):
         assert min(Image.open(path).size) > 150
+
+
+def test_only_what_was_stored_is_drawn(three):
+    def names(filters):
+        numbers = match_clusters([f.label for f in filters])
+        return tuple(drawing.name for drawing in comparison_drawings(filters, numbers))
+
+    filters, _ = three
+    assert names(filters) == FIGURES
+    assert "fluctuation" not in names([filtered("raw", grains()), filtered("mean", grains())])
+    bare = filtered("mean", grains(), without=["cluster_representative", "k_held_out_drop"])
+    assert names([filters[0], bare]) == ("maps", "noise", "loss", "fluctuation", "held_out")
+    assert names([bare]) == ("maps", "noise", "loss")
 
 
 def test_all_numbers_are_in_the_json_file(three, tmp_path):

@@ -1,0 +1,100 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from orimap.tasks.errors import InputError
+from orimap.tasks.report.figures.images import ScanGrid
+from orimap.tasks.report.results import (
+    analysed_mask,
+    fidelity_scores,
+    mean_patterns,
+    pair_matrices,
+    read_results,
+    reflection_map_titles,
+    scan_grid,
+    source_name,
+    stored_k,
+    uniform_value,
+)
+
+
+def test_the_mean_pattern_is_shown_as_analysed_where_that_is_another(small_store):
+    results = read_results(small_store)
+    means = mean_patterns(results)
+    assert list(means) == ["mean pattern as acquired", "mean pattern as analysed"]
+    np.testing.assert_array_equal(means["mean pattern as analysed"][1], analysed_mask(results))
+    same = {**results.groups, "analysed": results.groups["acquisition"]}
+    assert list(mean_patterns(replace(results, groups=same))) == ["mean pattern"]
+    absent = {**results.groups, "analysed": xr.Dataset()}
+    unknown = replace(results, groups=absent)
+    assert list(mean_patterns(unknown)) == ["mean pattern"]
+    np.testing.assert_array_equal(
+        analysed_mask(unknown), results.values("acquisition", "detector_mask")
+    )
+    assert mean_patterns(replace(results, groups={**absent, "acquisition": xr.Dataset()})) == {}
+
+
+def test_results_hold_what_is_stored(small_store):
+    results = read_results(small_store)
+    assert stored_k(results, "decided_k") == 3
+    assert stored_k(results, "fitted_k") == 5
+    assert sorted(results.fits) == [1, 2, 3, 4, 5]
+    assert results.fits[2]["loss_error"] == 0.004
+    assert results.intensity_units == "electron"
+    assert results.values("clusters", "cluster_nsd_corner") is None  # all NaN
+    assert results.values("clusters", "not_there") is None
+    np.testing.assert_array_equal(results.values("decision", "k"), [1, 2, 3, 4, 5])
+
+
+def test_a_store_without_a_decision_or_clusters_is_refused(tmp_path):
+    with pytest.raises(InputError, match="is not there"):
+        read_results(tmp_path / "analysis.zarr")
+    xr.Dataset().to_zarr(tmp_path / "a.zarr", consolidated=False, zarr_format=3)
+    with pytest.raises(InputError, match="holds neither"):
+        read_results(tmp_path / "a.zarr")
+
+
+def test_maps_of_one_value_are_not_drawn(small_store):
+    varied, uniform = reflection_map_titles(read_results(small_store))
+    assert varied["scan_direct_intensity"] == "bright field"
+    assert uniform == {
+        "scan_reflection_count": "number of reflections",
+        "scan_prominence_threshold": "prominence needed",
+        "scan_virtual_dark_field": "dark field of 1:4,1:4",
+    }
+    assert uniform_value(np.array([[2.0, np.nan], [2.0, 2.0]])) == 2
+    assert uniform_value(np.array([2.0, 3.0])) is None
+    assert uniform_value(np.array([np.nan])) is None
+
+
+@pytest.mark.parametrize(
+    ("facts", "grid"),
+    [
+        ({"scan_step": [2.5, 2.0], "scan_units": "nm"}, ScanGrid(2.5, 2.0, "nm")),
+        ({"scan_step": "[2.5, 2.0]", "scan_units": "nm"}, ScanGrid(2.5, 2.0, "nm")),
+        ({"scan_step": [2.5, 0.0], "scan_units": "nm"}, ScanGrid()),
+        ({"scan_step": [1.0, 1.0], "scan_units": "px"}, ScanGrid()),
+        ({}, ScanGrid()),
+    ],
+)
+def test_a_scan_without_a_scale_counts_in_positions(facts, grid):
+    assert scan_grid(facts) == grid
+
+
+def test_only_the_pairs_of_the_fit_used_are_compared(small_store):
+    results = read_results(small_store)
+    found = pair_matrices(results, 4)
+    assert list(found) == ["SSIM", "GMSD", "MDSI", "PSNR", "cosine"]
+    assert found["SSIM"].shape == (4, 4)
+    assert found["SSIM"][0, 3] == 0.93
+    assert pair_matrices(results, 1) == {}
+    assert pair_matrices(results, 9) == {}
+    assert list(fidelity_scores(results)) == ["SSIM", "GMSD", "MDSI", "PSNR"]
+
+
+def test_the_name_of_the_source_is_without_its_folder():
+    assert source_name({"source": "/a/b/scan.hspy"}) == "scan.hspy"
+    assert source_name({"source_file": "/a/c.mib", "source": "/a/b/scan.hspy"}) == "c.mib"
+    assert source_name({}) is None

@@ -1,0 +1,175 @@
+import numpy as np
+import pytest
+
+from orimap.tasks.report import sentences
+from orimap.tasks.report.results import read_results
+
+
+def test_notes_become_sentences():
+    facts = {"notes": ["3 dead pixels masked", "values are saturated at 255; kept"]}
+    mask = np.zeros((4, 5), np.uint8)
+    mask[0, :2] = 4
+    analysed = np.zeros((4, 5), np.uint8)
+    analysed[:, :2] = 16
+    assert sentences.repairs(facts, mask, analysed, ["ePattern took its time."]) == [
+        "3 dead pixels masked.",
+        "Values are saturated at 255; kept.",
+        "2 pixels left out by the given mask.",
+        "ePattern took its time.",
+        "In all 40 % of the detector's pixels are not analysed.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ([2.5, 2.5], "512 × 400 positions, 2.5 nm apart (1280 × 1000 nm)"),
+        ([0.25, 2.0], "512 × 400 positions, 0.25 × 2 nm apart (128 × 800 nm)"),
+    ],
+)
+def test_the_size_of_a_scan_is_told_in_plain_figures(step, said):
+    facts = {"scan_step": step, "scan_units": "nm"}
+    assert sentences.acquisition_sentence((512, 400), None, facts) == said
+
+
+def test_regularity_and_splitting_are_put_into_words():
+    facts = {"positions_moved": 1}
+    assert sentences.map_sentences(facts, {"regularity": 0.0}, np.arange(3)) == []
+    (moved,) = sentences.map_sentences(facts, {"regularity": 0.5}, np.arange(3))
+    assert moved.startswith("With a regularity of 0.5, 1 position went over")
+    asked = {"split_unconnected": True}
+    (split,) = sentences.map_sentences(facts, asked, np.array([0, 1, 2, 1, 0, 1]))
+    assert split == (
+        "3 distinct patterns were split into 6 clusters that are each connected in the scan: "
+        "0, 4 have the same pattern; 1, 3, 5 have the same pattern."
+    )
+    (none,) = sentences.map_sentences(facts, asked, np.arange(2))
+    assert none.startswith("No cluster has unconnected parts")
+
+
+def test_overlaps_that_are_all_certain_are_said_to_be_so():
+    facts = {"positions_within_error": 0, "standard_errors_needed": 3.0}
+    assert sentences.overlap_sentence(facts).endswith("; here that left none out.")
+    assert "; 1 position was not called overlap" in sentences.overlap_sentence(
+        facts | {"positions_within_error": 1}
+    )
+    assert sentences.overlap_sentence({}) == ""
+
+
+@pytest.mark.parametrize(
+    ("patterns", "said"),
+    [
+        (1, "1 distinct pattern is not the strongest at any position and was left out of the map."),
+        (
+            2,
+            "2 distinct patterns are not the strongest at any position and were left out of the "
+            "map.",
+        ),
+    ],
+)
+def test_patterns_without_a_position_are_counted(patterns, said):
+    assert sentences.unplaced_sentence(patterns) == said
+
+
+@pytest.mark.parametrize(
+    ("decided", "fitted", "background", "said"),
+    [
+        (3, 3, 0, "The fit used has 3 components, each a distinct pattern."),
+        (
+            1,
+            4,
+            2,
+            "The fit used has 4 components; 1 distinct pattern is left after merging those that "
+            "show the same reflections and setting 2 background components aside.",
+        ),
+    ],
+)
+def test_the_decision_says_what_became_of_the_components(decided, fitted, background, said):
+    facts = {"decided_k": decided, "fitted_k": fitted, "reasons": '["A reason."]'}
+    assert sentences.decision_sentences(facts, background) == [said, "A reason."]
+
+
+def test_failed_fits_are_named_and_a_stored_reason_is_not_said_twice():
+    facts = {
+        "decided_k": 2,
+        "fitted_k": 3,
+        "reasons": ["The fit used has 3 components."],
+        "failed_fits": [7, 8],
+    }
+    assert sentences.decision_sentences(facts, 0) == [
+        "The fit used has 3 components.",
+        "Without a result: the fits of k = 7, 8.",
+    ]
+
+
+def test_the_acquisition_is_told_with_pixels_and_beam_energy():
+    facts = {"detector_step": [0.02, 0.02], "detector_units": "1/Å", "beam_energy_kev": 200.0}
+    assert sentences.acquisition_sentence((4, 5), (6, 7), facts) == (
+        "4 × 5 positions, step unknown; patterns of 6 × 7 pixels of 0.02\u00a0Å⁻¹; 200 keV"
+    )
+    assert sentences.acquisition_sentence(None, None, {}) == ""
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({}, ""),
+        (
+            {"mean_intensity": 0.31, "zero_fraction": 0.93, "counts_like": True, "fano": 1.02},
+            "The mean intensity is 0.31 per pixel; 93 % of the values are zero; the values behave "
+            "as electron counts (Fano factor 1.02; counts give 1).",
+        ),
+        ({"counts_like": False}, "The values do not behave as electron counts."),
+    ],
+)
+def test_intensities_are_put_into_words(facts, said):
+    assert sentences.intensity_sentence(facts) == said
+
+
+def test_the_beam_s_range_leaves_out_patterns_without_a_measurement():
+    shift = np.zeros((3, 4, 2))
+    shift[..., 0] = np.linspace(-1, 1, 12).reshape(3, 4)
+    shift[0, 0] = np.nan
+    said = sentences.beam_shift_sentence(shift)
+    assert said.startswith("Seen from its reference, the direct beam lies at −0.81 to 0.99 px ")
+    assert said.endswith(
+        "along y and 0 to 0 px along x; in 1 pattern (grey) its place was not measured."
+    )
+    assert sentences.beam_shift_sentence(None) == ""
+
+
+def test_reflections_are_put_into_words():
+    facts = {
+        "patterns_without_direct_beam": 1,
+        "list_bytes": 2e6,
+        "patterns_bytes": 9e6,
+        "list_disk_bytes": 1e6,
+        "patterns_disk_bytes": 25e6,
+    }
+    assert sentences.reflection_sentences(facts) == [
+        "1 pattern has no direct beam that was recognised; the bright field is 0 there.",
+        "The list of reflections takes 2.0 MB, 4.5 times less than the patterns it comes from "
+        "(compressed, on disk: 25 times).",
+    ]
+    assert sentences.reflection_sentences({}) == []
+
+
+def test_the_position_taken_apart_is_named_with_its_overlap():
+    facts = {"position": "[3, 4]", "overlap_ratio": 0.8, "overlap_ratio_error": np.nan}
+    assert sentences.decomposition_sentence(facts) == (
+        "Row 3, column 4 (counted from 0) is where two patterns most surely overlap: the second "
+        "share is 0.80 of the first."
+    )
+    assert sentences.decomposition_sentence({}) == ""
+
+
+def test_what_was_measured_is_told_from_what_is_stored(small_store):
+    results = read_results(small_store)
+    assert sentences.measured_sentence(results) == (
+        "6 × 7 positions, 2.5 nm apart (15 × 17.5 nm); patterns of 12 × 12 pixels of "
+        "0.02\u00a0Å⁻¹; 200 keV"
+    )
+    assert (
+        sentences.uniform_sentences(results)[-1]
+        == "The dark field of 1:4,1:4 is 0 electron everywhere."
+    )
