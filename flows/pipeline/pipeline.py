@@ -12,6 +12,7 @@ from orimap.flows.pipeline.check import check
 from orimap.flows.pipeline.estimate import load_that_fits, predicted_steps
 from orimap.flows.pipeline.plan import Plan
 from orimap.flows.pipeline.refusal import tidy_after_refusal
+from orimap.flows.pipeline.runtime.helpers import open_helpers
 from orimap.flows.pipeline.runtime.measure import Measurement, machine, versions
 from orimap.flows.pipeline.runtime.run import Decided, Prepared, Run
 from orimap.flows.pipeline.runtime.runner import StepRunner
@@ -85,7 +86,7 @@ def _analyse(plan: Plan, folder: RunFolder, runner: StepRunner, client: Any) -> 
         decided = _decide(plan, prepared, run, measured, step)
         measured.predicted(predicted_steps(plan.request, plan.load, len(run.client.nthreads())))
         complete(run, decided, plan.fingerprint, measured, step, plan.acquisition.path.name)
-    report(run, measured)
+        report(run, measured)
 
 
 def _decide(plan: Plan, prepared: Prepared, run: Run, measured: Measurement, step: Step) -> Decided:
@@ -119,8 +120,8 @@ def measured_steps(
     measured: Measurement,
 ) -> Iterator[tuple[Run, Step]]:
     """Open the workers of a run; give the run, and what calls a step on them and measures it."""
-    with measured, workers as client:
-        run = Run(request, folder, runner, client)
+    with measured, workers as client, open_helpers(client) as helpers:
+        run = Run(request, folder, runner, client, helpers)
         runner.note(f"Dask dashboard: {client.dashboard_link}")
 
         def step(name: str, work: Callable[[Run, Progress], T]) -> T:

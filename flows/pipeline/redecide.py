@@ -148,7 +148,7 @@ def _decide_anew(
         # A run that is asked for the same could look at other k: it would not end here.
         mark = fingerprint(asked=asked, ks=fitted.ks, by="decide")
         complete(run, decided, mark, measured, step, acquisition)
-    report(run, measured)
+        report(run, measured)
 
 
 def _root(folder: RunFolder) -> dict[str, Any]:

@@ -75,7 +75,12 @@ def write_report(run: Run, measured: Measurement) -> None:
     """Write the report and its figures beside the results that wait to be published."""
     from orimap.tasks.report.report import write_report
 
-    write_report(run.folder.analysis, run.folder.unfinished, run=measured.record())
+    write_report(
+        run.folder.analysis,
+        run.folder.unfinished,
+        run=measured.record(),
+        executor=run.helpers,
+    )
 
 
 def write_record(run: Run, measured: Measurement) -> None:

@@ -4,7 +4,7 @@ Each returns what the figure shows, in words, and how to draw it, or None where 
 not stored.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -30,10 +30,10 @@ SHARE_PIXELS = 400  # a small multiple is drawn some 230 dots wide: more positio
 Drawn = tuple[str, Callable[[], Figure]] | None
 
 
-def report_drawings(results: Results) -> Iterator[Drawing]:
-    """Return the figures that the results allow; any part of them may be absent."""
-    for name, figure in FIGURES.items():
-        found = figure(results)
+def report_drawings(results: Results, names: Iterable[str]) -> Iterator[Drawing]:
+    """Return those of the named figures that the results allow; any part of them may be absent."""
+    for name in names:
+        found = FIGURES[name](results)
         if found is not None:
             alt, draw = found
             yield Drawing(name, alt, draw)

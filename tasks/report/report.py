@@ -6,6 +6,7 @@ it from the stored results and from ``run.json``.
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,9 @@ from orimap.tasks.report.results import (
     source_name,
     stored_k,
 )
+
+# The figures are drawn in this many parts where several processes draw them.
+PARTS = 2
 
 
 @dataclass(frozen=True)
@@ -318,7 +322,9 @@ def _page(results: Results, run: Mapping[str, Any], images: Mapping[str, Picture
     )
 
 
-def write_report(results: Path, output: Path, *, run: Mapping[str, Any]) -> Path:
+def write_report(
+    results: Path, output: Path, *, run: Mapping[str, Any], executor: Executor | None = None
+) -> Path:
     """Write ``output/report.html`` and ``output/figures/*.png`` from the stored results.
 
     Parameters
@@ -330,6 +336,8 @@ def write_report(results: Path, output: Path, *, run: Mapping[str, Any]) -> Path
         whole. A figure of an earlier report that cannot be drawn any more is removed.
     run : mapping
         What ``run.json`` holds: request, versions, machine, steps, times and memory.
+    executor : concurrent.futures.Executor, optional
+        Its processes, which see both folders, draw the figures; by default this process does.
 
     Returns
     -------
@@ -341,10 +349,24 @@ def write_report(results: Path, output: Path, *, run: Mapping[str, Any]) -> Path
     InputError
         If there are no results.
     """
-    from orimap.tasks.report.drawings import FIGURES, report_drawings
-
-    found = read_results(results)
-    images = write_figures(output / "figures", report_drawings(found), FIGURES)
+    found, folder = read_results(results), output / "figures"
+    if executor is None:
+        images = draw_part(results, folder)
+    else:
+        calls = [executor.submit(draw_part, results, folder, i, PARTS) for i in range(PARTS)]
+        images = {name: picture for call in calls for name, picture in call.result().items()}
     report = output / "report.html"
     write_whole(report, render("report.html", _page(found, run, images)))
     return report
+
+
+def draw_part(results: Path, folder: Path, part: int = 0, parts: int = 1) -> dict[str, Picture]:
+    """Draw one of several parts of the figures that stored results allow, by default all.
+
+    What draws is loaded here, so that a process that has its figures drawn elsewhere does without.
+    """
+    from orimap.tasks.report.drawings import FIGURES, report_drawings
+
+    # Neighbours on the page take alike long: each part gets some of every kind.
+    names = list(FIGURES)[part::parts]
+    return write_figures(folder, report_drawings(read_results(results), names), names)

@@ -5,6 +5,7 @@ components, then what was `Decided`. None of them changes once it is made.
 """
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ class Run:
     folder : RunFolder
     runner : StepRunner
     client : distributed.Client
+    helpers : concurrent.futures.Executor
+        What is better done by another process: figures, k-means, the knee.
     notes : list of str
         What the report must say; steps add to it.
     reused : set of str
@@ -39,6 +42,7 @@ class Run:
     folder: RunFolder
     runner: StepRunner
     client: Any
+    helpers: Executor
     notes: list[str] = field(default_factory=list)
     reused: set[str] = field(default_factory=set)
 

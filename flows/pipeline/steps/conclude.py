@@ -1,5 +1,6 @@
 """The steps that draw conclusions from the scored fits: maps, baseline, remarks."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -218,12 +219,14 @@ def _centring(run: Run, prepared: Prepared) -> str:
 
 def compare_baseline(run: Run, _progress: Progress, decided: Decided) -> None:
     """Write /baseline: k-means and scree beside our map."""
-    from orimap.tasks.maps.baseline import baseline
+    from orimap.tasks.maps.baseline import CHUNK_POSITIONS, baseline
 
     mark = fingerprint(clusters=clusters_fingerprint(run, decided), kind="baseline")
     if run.can_reuse("baseline", "baseline", mark):
         return
     label = variables.cluster_label.read(run.folder.read("clusters")).values
     count = int(label.max()) + 1
-    ds = baseline(run.folder.analysis, label, count, seed=run.request.seed)
+    asked = partial(baseline, run.folder.analysis, label, count, seed=run.request.seed)
+    # One chunk is nothing to spread over workers: whoever has loaded dask-ml does it.
+    ds = run.helpers.submit(asked).result() if label.size <= CHUNK_POSITIONS else asked()
     run.folder.write("baseline", ds, mark)

@@ -3,11 +3,16 @@
 from collections.abc import Iterable
 from dataclasses import asdict
 
+import xarray as xr
+
 from orimap.flows.pipeline.plan import Plan
 from orimap.flows.pipeline.runtime.run import Decided, Fitted, Run
 from orimap.flows.pipeline.steps.gather_evidence import gather_evidence
 from orimap.tasks.decide.candidates import PLATEAU
 from orimap.tasks.decide.choose_k import choose_k
+from orimap.tasks.decide.decision import Decision
+from orimap.tasks.decide.evidence.evidence import Evidence
+from orimap.tasks.decide.evidence.knee import RangeOfInterest
 from orimap.tasks.factorise import stored_fits
 from orimap.tasks.store.fingerprint import fingerprint
 from orimap.tasks.stream.blocks import Progress
@@ -19,15 +24,15 @@ WIDEN_BY = 10
 def decide(run: Run, progress: Progress, fitted: Fitted) -> Decided:
     """Compare the components of every k and decide; write /decision."""
     evidence = gather_evidence(run, progress, fitted)
-    decision = choose_k(evidence, run.request.strategy, run.request.decided_k)
+    decision, interest, ds = run.helpers.submit(
+        _weigh, evidence, run.request.strategy, run.request.decided_k
+    ).result()
     mark = fingerprint(
         scores=[fitted.score_fingerprint(k) for k in fitted.ks],
         strategy=run.request.strategy,
         forced=run.request.decided_k,
         split_bent=run.request.split_bent,
     )
-    ds = evidence.dataset()
-    interest = evidence.interest
     slow = [
         k for k in fitted.ks if not run.folder.read(stored_fits.fit_group(k)).attrs["converged"]
     ]
@@ -53,6 +58,17 @@ def decide(run: Run, progress: Progress, fitted: Fitted) -> Decided:
     )
     run.folder.write("decision", ds, mark)
     return Decided(fitted, decision.fitted_k, decision.settled_k, mark)
+
+
+def _weigh(
+    evidence: Evidence, strategy: str, forced: int | None
+) -> tuple[Decision, RangeOfInterest, xr.Dataset]:
+    """Decide; return the decision, the range around the knee, and what is stored along k.
+
+    kneed and pymcdm load matplotlib, which takes longer than all that is computed here: a helper
+    has loaded it.
+    """
+    return choose_k(evidence, strategy, forced), evidence.interest, evidence.dataset()
 
 
 def widened(plan: Plan, decided: Decided) -> list[int] | None:

@@ -8,11 +8,11 @@ from orimap.tasks.report.results import read_results
 
 
 def names(results):
-    return [drawing.name for drawing in report_drawings(results)]
+    return [drawing.name for drawing in report_drawings(results, FIGURES)]
 
 
 def test_a_whole_run_allows_every_figure_in_the_order_of_the_page(small_store):
-    found = list(report_drawings(read_results(small_store)))
+    found = list(report_drawings(read_results(small_store), FIGURES))
     assert [drawing.name for drawing in found] == list(FIGURES)
     said = {drawing.name: drawing.alt for drawing in found}
     assert said["cluster_map"].endswith("in the colour of its cluster; 3 clusters.")
