@@ -220,4 +220,4 @@ def _findings(
                 asked = memory_of_a_process(site) if site is not None else None
                 yield from check_worker(client, folder, file=file, memory_bytes=asked)
         except InputError as error:
-            yield Finding("start", False, f"{error.found}; needed: {error.needed}", error.remedy)
+            yield Finding.wrong("start", error)

@@ -1,7 +1,6 @@
 """Hand jobs to a batch system, each as one batch job, and find out how they stand."""
 
 import hashlib
-import os
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from orimap.cluster.queue import systems
 from orimap.flows.jobs.job import Job, Standing
 from orimap.flows.jobs.outcome import OUTCOME, Outcome, read_outcome
 from orimap.tasks.errors import InputError, UnavailableError
+from orimap.tasks.store.whole_file import write_whole
 
 # Waiting and running together: enough that the queue never runs dry, few enough that it can be
 # looked over, and that the newest acquisition still comes first.
@@ -100,8 +100,8 @@ class BatchSubmitter:
         command = [sys.executable, "-P", "-m", "orimap.flows", "perform", str(file)]
         text = flow_script(profile, job.key, command, folder=self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        _write(file, _placed(job, profile).model_dump_json(indent=2) + "\n")
-        _write(script, text)
+        write_whole(file, _placed(job, profile).model_dump_json(indent=2) + "\n")
+        write_whole(script, text)
         script.chmod(0o700)  # OAR runs the file itself
         kept = self._keep(job, None, None)
         try:
@@ -185,7 +185,7 @@ class BatchSubmitter:
         before = kept.outcome_before if kept else _digest(job)
         submission = Submission(job=job, job_id=job_id, outcome_before=before)
         self.folder.mkdir(parents=True, exist_ok=True)
-        _write(self._record(job.key), submission.model_dump_json(indent=2) + "\n")
+        write_whole(self._record(job.key), submission.model_dump_json(indent=2) + "\n")
         return submission
 
     def _forget(self, key: str) -> None:
@@ -225,13 +225,3 @@ def _digest(job: Job) -> str:
         return hashlib.sha256((job.output / OUTCOME).read_bytes()).hexdigest()
     except FileNotFoundError:
         return ""
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file, whole or not at all, for us alone to change."""
-    partial = path.with_name(f".{path.name}")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

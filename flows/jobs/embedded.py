@@ -18,6 +18,7 @@ from pathlib import Path
 from orimap.flows.jobs.job import Job, Standing
 from orimap.flows.jobs.outcome import read_outcome
 from orimap.tasks.store.locks import holder
+from orimap.tasks.store.whole_file import write_whole
 
 # Of a run that ends cleanly: it closes its workers first.
 END_SECONDS = 30
@@ -126,12 +127,7 @@ class EmbeddedSubmitter:
         """Change facts about a job, all of them or none, so that they outlast a power cut."""
         file = self._file(key)
         stored = _stored(file) if file.exists() else {}
-        partial = file.with_suffix(".partial")
-        with partial.open("w") as opened:
-            json.dump({**stored, **facts}, opened)
-            opened.flush()
-            os.fsync(opened.fileno())
-        partial.replace(file)
+        write_whole(file, json.dumps({**stored, **facts}))
 
     def _busy(self) -> bool:
         """Tell whether a job of this process runs."""

@@ -1,7 +1,6 @@
 """How a job ended: kept beside its results, and believed only when these are looked at."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from orimap.flows.jobs.failures import Kind
 from orimap.flows.jobs.job import NOT_PART_OF_THE_KEY
 from orimap.flows.request.request import Request
+from orimap.tasks.store.whole_file import write_whole
 
 OUTCOME = "outcome.json"
 
@@ -50,12 +50,7 @@ class Outcome(BaseModel):
 
 def write_outcome(output: Path, outcome: Outcome) -> None:
     """Put an outcome beside the results, whole or not at all."""
-    partial = output / f".{OUTCOME}"
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(outcome.model_dump_json(indent=2) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(output / OUTCOME)
+    write_whole(output / OUTCOME, outcome.model_dump_json(indent=2) + "\n")
 
 
 def read_outcome(output: Path) -> Outcome | None:

@@ -101,7 +101,7 @@ class Dispatch:
         except Exception as error:  # of whatever client it takes: it may answer in a minute
             words = f"{type(error).__name__}: {' '.join(str(error).split())}"
             if isinstance(error, InputError):
-                words = f"needed: {error.needed}; found: {error.found}; {error.remedy}"
+                words = error.in_one_line
             self._again_at = time.monotonic() + self._again_seconds
             self._again_seconds = min(2 * self._again_seconds, AGAIN_AT_MOST_SECONDS)
             self._hold("submitter", f"{what} did not work ({words})")
@@ -171,7 +171,7 @@ class Dispatch:
         try:
             under_root(entry.job.request.file, [self.watching.folder])
         except InputError as error:  # a link has come in its place
-            self._fail(entry, f"needed: {error.needed}; found: {error.found}; {error.remedy}")
+            self._fail(entry, error.in_one_line)
             self.announce(self.journal.entry(entry.number))
             return
         what = f"handing over {entry.title}"

@@ -122,8 +122,7 @@ class Intake:
         try:
             request = self.watching.request(name, self.watching.output(name, entry.revision))
         except InputError as error:
-            words = f"needed: {error.needed}; found: {error.found}; {error.remedy}"
-            self._put_aside(entry, arrival, Judgement("quarantined", words))
+            self._put_aside(entry, arrival, Judgement("quarantined", error.in_one_line))
             return
         job = Job(acquisition=judged.digest[:ID_LETTERS], request=request)
         if not self._replace(before, entry.revision):
@@ -188,6 +187,6 @@ def open_as_asked(watching: Watching, opens: Callable[..., Opened], arrival: Arr
     try:
         request = watching.request(name, watching.output(name, 1))
     except InputError as error:
-        return Opened("refused", f"needed: {error.needed}; found: {error.found}", error.remedy)
+        return Opened("refused", error.reason, error.remedy)
     chosen = {each: getattr(request, each) for each in HOW_TO_OPEN}
     return opens(arrival.main, **{k: v for k, v in chosen.items() if v is not None})

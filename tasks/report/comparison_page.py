@@ -20,7 +20,7 @@ from orimap.tasks.report.comparison import (
     renumbered,
 )
 from orimap.tasks.report.figures.palette import cluster_colours, text_colour
-from orimap.tasks.report.page import Drawing, render, write_figures, write_whole
+from orimap.tasks.report.page import Drawing, render, write_figures
 from orimap.tasks.report.results import (
     NOISE_KINDS,
     analysed_mask,
@@ -31,6 +31,7 @@ from orimap.tasks.report.results import (
     stored_k,
 )
 from orimap.tasks.simulate.truth import Truth
+from orimap.tasks.store.whole_file import write_whole
 
 FIGURES = ("maps", "patterns", "noise", "loss", "fluctuation", "held_out")
 

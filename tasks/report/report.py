@@ -13,7 +13,7 @@ from orimap.tasks.report import sentences as text
 from orimap.tasks.report import words
 from orimap.tasks.report.figures.images import pattern_levels
 from orimap.tasks.report.figures.palette import cluster_colours, text_colour
-from orimap.tasks.report.page import data_address, render, write_figures, write_whole
+from orimap.tasks.report.page import data_address, render, write_figures
 from orimap.tasks.report.results import (
     METRICS,
     Results,
@@ -28,6 +28,7 @@ from orimap.tasks.report.results import (
     uniform_value,
 )
 from orimap.tasks.store import variables
+from orimap.tasks.store.whole_file import write_whole
 
 TILE_PIXELS = (160, 256)  # patterns on the page are enlarged to the first, reduced to the second
 

@@ -112,7 +112,7 @@ def try_to_open(path: Path, **chosen: Any) -> Opened:
             return Opened("missing", missing)
         if _holds_no_patterns(path, chosen):
             return Opened("no scan", f"{path.name} holds no scan of patterns")
-        return Opened("refused", f"needed: {error.needed}; found: {error.found}", error.remedy)
+        return Opened("refused", error.reason, error.remedy)
     except OSError as error:
         return Opened("refused", f"it cannot be read: {error.strerror or error}")
     rows, columns = found.scan_shape
