@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
+from orimap.flows.cli.acquisitions import replay, status
 from orimap.flows.cli.analyse import compare, info, run
 from orimap.flows.cli.jobs import perform, submit
 from orimap.flows.cli.machine import cluster, doctor, down, up
 from orimap.flows.cli.results import decide, report
 from orimap.flows.cli.simulate import demo, simulate
-from orimap.flows.cli.watch import replay, status, watch
+from orimap.flows.cli.watch import watch
 
 EXAMPLES = """\b
 Examples:
@@ -51,13 +52,21 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line."""
-    # What ends a run from outside (a batch system, systemd, a terminal that is closed) ends its
-    # workers as well; who started it with nohup wants it to go on.
+    end_cleanly_by_signals()
+    app()
+
+
+def end_cleanly_by_signals() -> None:
+    """Have signals end this process as an exception does, so that it closes what it has opened.
+
+    What ends a run from outside (a batch system, systemd, a terminal that is closed) then ends its
+    workers as well. Signals that are ignored stay ignored: SIGHUP under nohup, and Ctrl-C in what
+    a shell script has started in the background, where the Ctrl-C of the terminal is for others.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: sys.exit(TERMINATED))
     sys.unraisablehook = _insist
-    app()
 
 
 def _insist(unraisable: "sys.UnraisableHookArgs") -> None:
