@@ -3,6 +3,8 @@
 Dask itself notices only workers that have been there and left, and only some of these; a job that
 is cancelled while it waits, or that ends before its worker is up, is missed. So the batch system is
 asked, whenever a worker is missing.
+
+Tested in tests/cluster/batch/test_workers.py.
 """
 
 import contextvars

@@ -1,4 +1,7 @@
-"""The commands that analyse an acquisition: info, run, compare-filters."""
+"""The commands that analyse an acquisition: info, run, compare-filters.
+
+Tested in tests/flows/cli/test_main.py.
+"""
 
 import os
 import sys

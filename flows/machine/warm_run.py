@@ -3,6 +3,8 @@
 Imports nothing but what Python itself brings: it takes over within a fraction of a second what
 takes a fresh process ten seconds and more. Where nobody keeps a process warm, it becomes the fresh
 process itself.
+
+Tested in tests/flows/machine/test_warm_keeper.py.
 """
 
 import array

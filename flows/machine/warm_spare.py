@@ -1,4 +1,7 @@
-"""A process that has imported all that a run needs, and waits for one to take over."""
+"""A process that has imported all that a run needs, and waits for one to take over.
+
+Tested in tests/flows/machine/test_warm_keeper.py.
+"""
 
 import importlib
 import os

@@ -123,12 +123,14 @@ class PrefectSubmitter:
         return max(0, limit + AHEAD - busy - to_come)
 
     def _deployment(self) -> dict[str, Any]:
-        from prefect.exceptions import ObjectNotFound
+        from prefect.exceptions import PrefectHTTPStatusError
 
         flow, name = DEPLOYMENT.split("/")
         try:
             return self.api.request("GET", f"/deployments/name/{flow}/{name}").json()
-        except ObjectNotFound as error:
+        except PrefectHTTPStatusError as error:
+            if error.response.status_code != 404:
+                raise
             raise InputError(
                 f"the deployment {DEPLOYMENT}",
                 f"{configured_api()} has none",

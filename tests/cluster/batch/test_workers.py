@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import dask
 import pytest
 
-from orimap.cluster.batch import watch as job_watch
-from orimap.cluster.batch.settings import load_jobqueue
+from orimap.cluster.batch.jobqueue import load_jobqueue
+from orimap.cluster.batch.watch import FRUITLESS_JOBS, JobWatch
 from orimap.cluster.client import open_client
 from orimap.tasks.errors import UnavailableError
 
@@ -80,7 +80,7 @@ def test_jobs_that_end_before_a_worker_is_up_are_not_submitted_for_ever(own_jobs
     ):
         pytest.fail("there is no worker")
     lost = [note for note in notes if "lost, replaced" in note]
-    assert len(lost) == job_watch.FRUITLESS_JOBS - 1
+    assert len(lost) == FRUITLESS_JOBS - 1
     wait_for(lambda: not own_jobs())
     assert [path.name for path in (tmp_path / "w").iterdir()] == ["logs"]
 
@@ -93,13 +93,13 @@ def set_closed(state):
 def watches(monkeypatch):
     """Whoever watches jobs, from the moment that there is a worker."""
     watches = []
-    wait_for_first = job_watch.JobWatch.wait_for_first
+    wait_for_first = JobWatch.wait_for_first
 
     def wait(watch):
         wait_for_first(watch)
         watches.append(watch)
 
-    monkeypatch.setattr(job_watch.JobWatch, "wait_for_first", wait)
+    monkeypatch.setattr(JobWatch, "wait_for_first", wait)
     return watches
 
 
@@ -135,7 +135,7 @@ import signal, sys, time
 from pathlib import Path
 import dask
 from orimap.cluster.client import open_client
-from orimap.cluster.batch.settings import load_jobqueue
+from orimap.cluster.batch.jobqueue import load_jobqueue
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     load_jobqueue()
