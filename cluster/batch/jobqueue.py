@@ -93,7 +93,7 @@ def cluster_class(
             return job_id
 
         async def start(self) -> None:
-            # Whoever scales a cluster never hears of a submission that failed.
+            # A caller that scales a cluster is not told that a submission has failed.
             self.submitted = time.monotonic()
             try:
                 await super().start()

@@ -97,7 +97,7 @@ def batch_client(
             logs=Path(settings["log_directory"]), shared=[folder, *shared],
             patience_seconds=first_worker_seconds, note=note,
         )  # fmt: skip
-        # Before anything else, and at once: who ends a run does not wait long before a kill.
+        # Before anything else, and at once: after a request to end, a kill follows soon.
         stack.callback(_cancel_now, ledger)
         with watch:
             watch.wait_for_first()
@@ -136,7 +136,7 @@ def _private_folder(profile: Profile | None, folder: Path, system: str, name: st
 
 
 def _dashboard(client: "Client") -> str:
-    """Tell how the dashboard is reached, which answers on this machine alone."""
+    """Return how to reach the dashboard, which answers on this machine alone."""
     port = client.dashboard_link.rsplit(":", 1)[-1].split("/")[0]
     host = socket.getfqdn()
     tunnel = f"ssh -L {port}:127.0.0.1:{port} {host}"

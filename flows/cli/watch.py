@@ -1,4 +1,4 @@
-"""The command that watches a folder: its options, and who takes the jobs."""
+"""The command that watches a folder: its options, and where its jobs go."""
 
 import sys
 from pathlib import Path

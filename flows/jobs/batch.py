@@ -1,4 +1,4 @@
-"""Hand jobs to a batch system, each as one batch job, and find out how they stand."""
+"""Hand jobs to a batch system, each as one batch job, and find out their states."""
 
 import hashlib
 import sys
@@ -20,7 +20,7 @@ LIMIT = 8
 
 
 class Submission(BaseModel):
-    """What is kept of a job that was handed over, or is about to be."""
+    """The record of a job that was handed over, or is about to be."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -79,7 +79,7 @@ class BatchSubmitter:
         if outcome is not None and outcome.checked:
             self._keep(job, kept.job_id if kept else None, kept)
             return job.key
-        # Whoever submitted it was killed before the id was kept, and the job has ended since.
+        # The submitting process was killed before the id was kept, and the job has ended since.
         ended_unseen = kept is not None and kept.job_id is None and outcome is not None
         return job.key if ended_unseen and _digest(job) != kept.outcome_before else None
 
@@ -115,7 +115,7 @@ class BatchSubmitter:
         return job.key
 
     def standing(self, reference: str) -> Standing:
-        """Tell how a job stands: by the batch system, and at its end by what it has left.
+        """Return the state of a job: by the batch system, and at its end by what it has left.
 
         Raises
         ------
@@ -148,7 +148,7 @@ class BatchSubmitter:
             systems.cancel(self.system, [job_id])
 
     def room(self) -> int:
-        """Return how many more jobs may wait or run."""
+        """Return the number of further jobs that may wait or run."""
         names = {job.name for job in systems.active(self.system)}
         ours = [name for name in names if self._record(name).exists()]
         return max(0, self.limit - len(ours))
@@ -197,12 +197,12 @@ class BatchSubmitter:
 
 
 def _computes(job: Job) -> bool:
-    """Tell whether a job computes itself; others only lead workers that are elsewhere."""
+    """Return whether a job computes itself; others only lead workers that are elsewhere."""
     return job.request.cluster == "local"
 
 
 def _placed(job: Job, profile: Profile) -> Job:
-    """Return a job as its batch job finds it; where it is computed has no say in its key."""
+    """Return a job as its batch job finds it; its key does not depend on where it is computed."""
     request = job.request
     if not _computes(job):
         # By its file: whatever names profiles on this machine may not be set on that one.
@@ -220,7 +220,7 @@ def _outcome(job: Job) -> Outcome | None:
 
 
 def _digest(job: Job) -> str:
-    """Return what tells one outcome from another in the folder of a job."""
+    """Return a digest of the outcome in the folder of a job, empty where there is none."""
     try:
         return hashlib.sha256((job.output / OUTCOME).read_bytes()).hexdigest()
     except FileNotFoundError:

@@ -316,7 +316,8 @@ def _supervised(site: Site, note: Callable[[str], None]) -> Iterator[_Up]:
     try:
         yield up
     finally:
-        # Whoever asks twice has to wait all the same: what is half ended would stay.
+        # Signals are ignored until everything has ended: a second Ctrl-C would leave processes half
+        # ended. This is the one place where `up` changes them; the handlers are put back.
         before = {
             each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM)
         }
@@ -328,8 +329,9 @@ def _supervised(site: Site, note: Callable[[str], None]) -> Iterator[_Up]:
 
 
 def _as_child() -> None:
-    """Have this process told to end when its parent dies, even by SIGKILL."""
-    # What a shell starts in the background ignores it, and Prefect's worker ends itself by it.
+    """Prepare a service before it starts: it can be interrupted, and ends when its parent dies."""
+    # What a shell starts in the background ignores SIGINT and passes that on; but Prefect's worker
+    # ends itself by sending it.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     end_with_parent()
 
@@ -351,7 +353,7 @@ def _wait_for_server(site: Site, server: Service) -> None:
             ).close()
             return
         except urllib.error.HTTPError:
-            return  # it answers, and asks who we are
+            return  # it answers, and asks for credentials
         except OSError:
             time.sleep(0.5)
     raise RuntimeError(f"Prefect's server did not start; the end of {server.log}:\n{server.tail()}")

@@ -1,8 +1,8 @@
 """The flows that Prefect starts by itself: after an acquisition, to compare filters, as a canary.
 
-What they are given comes from outside. Paths must lie under the roots that whoever operates orimap
-has named, options are checked as on the command line, and where a run is computed is said by the
-deployment, not by the event.
+What they are given comes from outside. Paths must lie under the roots that the environment names,
+options are checked as on the command line, and where a run is computed is said by the deployment,
+not by the event.
 """
 
 import signal

@@ -12,6 +12,8 @@ from orimap.flows.prefect.configured import configured_api, prepare_environment
 from orimap.tasks.errors import InputError
 
 DEPLOYMENT = "after-acquisition/analyse-acquisition"
+# What it calls, as deploy/prefect.yaml has it.
+ENTRYPOINT = "orimap.flows.prefect.deployments.analyse"
 # The state of a run that left its job to another run of the same job.
 DUPLICATE = "Duplicate"
 # An event leads to a run within seconds; a server that has just started may take longer.
@@ -39,7 +41,8 @@ class PrefectSubmitter:
     Raises
     ------
     InputError
-        If no Prefect API is configured, or it does not answer, or has no such deployment.
+        If no Prefect API is configured, it does not answer, or has no such deployment of this
+        version of orimap.
     """
 
     def __init__(self, *, event_seconds: float = EVENT_SECONDS) -> None:
@@ -53,7 +56,7 @@ class PrefectSubmitter:
         from prefect import get_client
 
         self.api = get_client(sync_client=True)
-        self._deployment()
+        _require_this_version(self._deployment())
         self.event_seconds = event_seconds
         # The server shows an event only some seconds after it has taken it.
         self._announced: dict[str, datetime] = {}
@@ -106,7 +109,7 @@ class PrefectSubmitter:
                 # One that waits has no process that would have to end first.
                 waits = run["state_type"] == "SCHEDULED"
                 kind = "CANCELLED" if waits else "CANCELLING"
-                self._set_state(run, kind, "cancelled by whoever operates orimap")
+                self._set_state(run, kind, "cancelled through orimap")
 
     def room(self) -> int:
         """Return how many more jobs the deployment takes before they queue."""
@@ -235,6 +238,20 @@ class PrefectSubmitter:
         state = {"type": kind, "name": kind.capitalize(), "message": message}
         path = f"/flow_runs/{run['id']}/set_state"
         self.api.request("POST", path, json={"state": state, "force": kind == "CRASHED"})
+
+
+def _require_this_version(deployment: dict[str, Any]) -> None:
+    """Refuse a deployment of another version of orimap: each of its runs would crash.
+
+    A flow of somebody else's, which calls ours in turn, is none of our business.
+    """
+    called = deployment.get("entrypoint") or ""
+    if called.startswith("orimap.") and called != ENTRYPOINT:
+        raise InputError(
+            f"the deployment {DEPLOYMENT} of this version of orimap, which calls {ENTRYPOINT}",
+            f"that of {configured_api()} calls {called}",
+            "deploy it again: prefect deploy --all in the folder deploy/",
+        )
 
 
 def _idempotency_key(key: str, ended: int) -> str:

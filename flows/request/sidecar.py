@@ -23,7 +23,7 @@ def sidecar_of(path: Path) -> Path | None:
 
 
 def read_sidecar(path: Path, *, root: Path | None = None) -> dict[str, Any]:
-    """Return the options that stand beside an acquisition, as typed values.
+    """Return the options in the side-car of an acquisition, as typed values.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def read_sidecar(path: Path, *, root: Path | None = None) -> dict[str, Any]:
         raise InputError(
             "options of the analysis in a side-car",
             f"{name} in {beside.name}",
-            f"take it out; whoever operates orimap decides {name}",
+            f"take it out; the person who operates orimap decides {name}",
         )
     if "mask" in fields:
         fields["mask"] = under_root(path.absolute().parent / str(fields["mask"]), roots)

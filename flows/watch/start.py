@@ -35,11 +35,11 @@ def watch_folder(
     ----------
     watching : Watching
     choose_submitter : callable
-        Returns who takes the jobs; called once the folders are there.
+        Returns the submitter; called once the folders are there.
     note : callable
         Gets every line of the log.
     where : str
-        Who analyses, for the log.
+        Where the analyses run, for the log.
     once : bool
         End when nothing is left to do.
 

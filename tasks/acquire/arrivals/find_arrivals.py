@@ -74,7 +74,7 @@ class Arrival:
 
     @property
     def written(self) -> float:
-        """When the last of it was written, seconds since 1970 by the clock of who wrote it."""
+        """When the last of it was written, seconds since 1970 by the clock of its machine."""
         return max((file.mtime_ns for file in self.files), default=0) / 1e9
 
     def identity(self, folder: Path) -> str:
