@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from orimap.flows.cli import acquisitions, main
+from orimap.flows.cli import main
+from orimap.flows.cli.acquisitions import _facts
 from orimap.flows.jobs.job import Job
 from orimap.flows.request.request import Request
 from orimap.flows.watch.journal import Journal
@@ -67,7 +68,7 @@ def test_status_for_programs_has_the_facts_of_every_acquisition(done):
         "results": str(done / "a.npy"),
     }  # fmt: skip
     with Journal(done / ".orimap" / "journal.sqlite") as journal:
-        assert acquisitions._facts(journal.find("a.npy")) == {**entry, "since": since}
+        assert _facts(journal.find("a.npy")) == {**entry, "since": since}
 
 
 def test_replay_says_that_no_watcher_is_running_and_only_then(done):
