@@ -16,9 +16,9 @@ SCAN, DETECTOR = (32, 64), (256, 256)
 # In a process of its own: only what the run takes is measured.
 RUN = """
     import sys
-    from orimap.flows.pipeline import run_pipeline
-    from orimap.flows.request import Request
-    from orimap.flows.runner import NoDisplay, PlainRunner
+    from orimap.flows.pipeline.pipeline import run_pipeline
+    from orimap.flows.request.request import Request
+    from orimap.flows.pipeline.runtime.runner import NoDisplay, PlainRunner
 
     if __name__ == "__main__":
         request = Request.read(file=sys.argv[1], output=sys.argv[2], k="2:2", workers=2)
