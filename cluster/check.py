@@ -35,6 +35,11 @@ class Finding:
     found: str
     remedy: str = ""
 
+    @classmethod
+    def wrong(cls, what: str, error: InputError) -> "Finding":
+        """Return what is wrong: here what was found comes first."""
+        return cls(what, False, f"{error.found}; needed: {error.needed}", error.remedy)
+
 
 def check_worker(
     client: "Client", folder: Path, *, file: Path | None = None, memory_bytes: int | None = None
@@ -72,7 +77,7 @@ def _judged(what: str, look: Callable[[], str]) -> Finding:
     try:
         return Finding(what, True, look())
     except InputError as error:
-        return Finding(what, False, f"{error.found}; needed: {error.needed}", error.remedy)
+        return Finding.wrong(what, error)
 
 
 def _versions(client: "Client", address: str) -> str:

@@ -20,6 +20,16 @@ class InputError(ValueError):
         self.found = found
         self.remedy = remedy
 
+    @property
+    def reason(self) -> str:
+        """What was needed and what was found, in one line."""
+        return f"needed: {self.needed}; found: {self.found}"
+
+    @property
+    def in_one_line(self) -> str:
+        """All three parts, for a log or a table."""
+        return f"{self.reason}; {self.remedy}"
+
     def __reduce__(self) -> tuple:
         """Travel between processes: the default would call ``__init__`` with one argument."""
         return type(self), (self.needed, self.found, self.remedy)

@@ -1,5 +1,6 @@
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -43,6 +44,11 @@ PartitionName=short Nodes={host} Default=YES MaxTime=INFINITE State=UP
 PartitionName=closed Nodes={host} Default=NO MaxTime=INFINITE State=DOWN
 """
 
+
+# What a shell starts in the background without job control ignores Ctrl-C, and so would all that
+# tests start and interrupt: it is inherited. A handler of our own is not, children get the default.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Servers of which there is one for all tests; everything that uses one runs in one process.
 # A finished run of the pipeline is shared in the same way.
@@ -138,6 +144,15 @@ def slurm(tmp_path_factory):
                 daemon.terminate()
             for daemon in running:
                 daemon.wait(timeout=30)
+
+
+@pytest.fixture
+def own_jobs(slurm):
+    """Return a function that lists the jobs of this test; those of others may still be ending."""
+    from orimap.cluster.queue import systems
+
+    before = {job.id for job in systems.active("slurm")}
+    return lambda: [job for job in systems.active("slurm") if job.id not in before]
 
 
 def _end_jobs():

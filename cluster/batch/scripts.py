@@ -1,6 +1,8 @@
 """Job scripts: of a worker, and of a flow that runs as a batch job itself.
 
 Directives come from dask-jobqueue for both, so that one profile means the same in both.
+
+Tested in tests/cluster/batch/test_profiles.py.
 """
 
 import shlex
@@ -8,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orimap.cluster.batch.jobqueue import job_class, set_command
 from orimap.cluster.batch.profiles import Profile, jobqueue_keywords
-from orimap.cluster.batch.settings import CLASSES, load_jobqueue, worker_settings
+from orimap.cluster.batch.settings import worker_settings
 from orimap.tasks.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,8 +46,8 @@ def worker_script(profile: Profile, *, name: str, folder: Path, scheduler: str =
     settings = worker_settings(profile.system, profile, name=name, folder=folder, private=folder)
     for of_the_scheduler in ("scheduler_options", "shared_temp_directory"):
         settings.pop(of_the_scheduler, None)
-    job_class = _job_class(profile.system)
-    return job_class(scheduler=scheduler, name=name, **settings).job_script()
+    job = job_class(profile.system)(scheduler=scheduler, name=name, **settings)
+    return job.job_script()
 
 
 def flow_script(profile: Profile, name: str, command: Sequence[str], *, folder: Path) -> str:
@@ -79,7 +82,7 @@ def flow_script(profile: Profile, name: str, command: Sequence[str], *, folder: 
     prologue = list(profile.job_script_prologue)
     if profile.system == "htcondor":
         # A submit description, not a script: the commands are one argument of a shell.
-        job._command_template = "; ".join([*prologue, *lines])
+        set_command(job, "; ".join([*prologue, *lines]))
         return job.job_script()
     return "\n".join([job.shebang, "", job.job_header, "", *prologue, *lines, ""])
 
@@ -103,7 +106,7 @@ def _job(profile: Profile, name: str) -> "Job":
     keywords.pop("shared_temp_directory", None)
     keywords["log_directory"] = BESIDE_THE_SCRIPT
     try:
-        return _job_class(profile.system)(name=name, job_name=name, **keywords)
+        return job_class(profile.system)(name=name, job_name=name, **keywords)
     except ValueError as error:  # dask-jobqueue says so where something indispensable lacks
         raise InputError(
             "cores, memory (and disk for htcondor) of a job, in the profile or in Dask's "
@@ -111,8 +114,3 @@ def _job(profile: Profile, name: str) -> "Job":
             " ".join(str(error).split()),
             "add them to the profile",
         ) from error
-
-
-def _job_class(system: str) -> type["Job"]:
-    """Return dask-jobqueue's class of the jobs of a batch system."""
-    return getattr(load_jobqueue(), CLASSES[system]).job_cls

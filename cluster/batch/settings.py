@@ -1,13 +1,12 @@
 """The settings of worker jobs: site profile over Dask's own jobqueue settings."""
 
 import shlex
-import signal
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from orimap.cluster.batch import credentials
+from orimap.cluster.batch.jobqueue import configured
 from orimap.cluster.batch.profiles import Profile, jobqueue_keywords
 from orimap.cluster.batch.walltime import lifetime_options
 from orimap.cluster.environment import WORKER_ENVIRONMENT
@@ -18,31 +17,6 @@ CORES, MEMORY, DISK = 1, "4 GiB", "4 GiB"
 # Of workers as of scheduler: pages that anybody can read stay on their own machine.
 OWN_MACHINE = "127.0.0.1:0"
 LOGS = "logs"
-CLASSES = {
-    "slurm": "SLURMCluster",
-    "pbs": "PBSCluster",
-    "lsf": "LSFCluster",
-    "sge": "SGECluster",
-    "oar": "OARCluster",
-    "htcondor": "HTCondorCluster",
-}
-
-
-def load_jobqueue() -> ModuleType:
-    """Return the module ``dask_jobqueue``.
-
-    Loading it (0.9) takes Ctrl-C for a success: a handler that exits with 0 replaces the one that
-    was there; and in any thread but the first the loading itself fails, since handlers cannot be
-    set there. So none is set while it loads.
-    """
-    if "dask_jobqueue" not in sys.modules:
-        set_handler = signal.signal
-        signal.signal = lambda *_: None
-        try:
-            import dask_jobqueue  # noqa: F401
-        finally:
-            signal.signal = set_handler
-    return sys.modules["dask_jobqueue"]
 
 
 def worker_settings(
@@ -77,7 +51,7 @@ def worker_settings(
     said = jobqueue_keywords(profile) if profile is not None else {}
 
     def setting(key: str, default: Any = None) -> Any:
-        return said.get(key) or _configured(system, key) or default
+        return said.get(key) or configured(system, key) or default
 
     cores = int(setting("cores", CORES))
     processes = int(setting("processes", cores))
@@ -120,11 +94,3 @@ def process_memory_bytes(system: str, profile: Profile | None) -> int:
     nowhere = Path("/")
     asked = worker_settings(system, profile, name="", folder=nowhere, private=nowhere)
     return parse_bytes(asked["memory"]) // asked["processes"]
-
-
-def _configured(system: str, name: str) -> Any:
-    """Return a setting of Dask's own for a batch system."""
-    import dask
-
-    load_jobqueue()  # brings the defaults
-    return dask.config.get(f"jobqueue.{system}.{name.replace('_', '-')}", None)

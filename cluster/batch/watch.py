@@ -1,8 +1,10 @@
-"""Watch the jobs of workers: replace those that are lost, tell how many there are, end a wait.
+"""Watch the jobs of workers: replace those that are lost, report their number, end a wait.
 
 Dask itself notices only workers that have been there and left, and only some of these; a job that
 is cancelled while it waits, or that ends before its worker is up, is missed. So the batch system is
 asked, whenever a worker is missing.
+
+Tested in tests/cluster/batch/test_workers.py.
 """
 
 import contextvars
@@ -133,7 +135,7 @@ class JobWatch:
                     self._answered.set()
         except Exception as error:
             self.failure = error
-            self._client.close(timeout=TICK_SECONDS)  # whoever waits for a result wakes up
+            self._client.close(timeout=TICK_SECONDS)  # a call that waits for a result wakes up
         finally:
             self._answered.set()
 
@@ -167,7 +169,7 @@ class JobWatch:
         return names, dict(self._cluster.workers)
 
     def _check(self, new: list[str]) -> None:
-        """Let nobody compute who would compute something else."""
+        """Check new workers, so that none computes something else than the others."""
         if new:
             check_workers(self._client, new, self._shared)
             self._checked |= set(new)

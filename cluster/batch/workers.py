@@ -5,21 +5,20 @@ import os
 import re
 import shutil
 import socket
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orimap.cluster.batch import credentials
+from orimap.cluster.batch.jobqueue import cluster_class, configured
 from orimap.cluster.batch.profiles import Profile
-from orimap.cluster.batch.settings import CLASSES, LOGS, _configured, load_jobqueue, worker_settings
+from orimap.cluster.batch.settings import LOGS, worker_settings
 from orimap.cluster.batch.watch import JobWatch
 from orimap.cluster.queue.ledger import JobLedger
 from orimap.tasks.errors import InputError
 
 if TYPE_CHECKING:
-    from dask_jobqueue import JobQueueCluster
     from distributed import Client
 
 # Into job scripts without quotes by way of dask-jobqueue; "$" and "%" mean something there.
@@ -88,7 +87,7 @@ def batch_client(
             memory_limit=memory_limit,
         )  # fmt: skip
         refusals: list[Exception] = []
-        cluster = _cluster_class(system, ledger, refusals)(
+        cluster = cluster_class(system, ledger, refusals)(
             **settings, name=ledger.name, security=security, silence_logs=logging.CRITICAL
         )
         stack.callback(cluster.close, timeout=CLOSE_SECONDS)
@@ -98,7 +97,7 @@ def batch_client(
             logs=Path(settings["log_directory"]), shared=[folder, *shared],
             patience_seconds=first_worker_seconds, note=note,
         )  # fmt: skip
-        # Before anything else, and at once: who ends a run does not wait long before a kill.
+        # Before anything else, and at once: after a request to end, a kill follows soon.
         stack.callback(_cancel_now, ledger)
         with watch:
             watch.wait_for_first()
@@ -111,46 +110,6 @@ def batch_client(
                 raise
     shutil.rmtree(folder / LOGS, ignore_errors=True)
     _tidy(folder)
-
-
-def _cluster_class(
-    system: str, ledger: JobLedger, refusals: list[Exception]
-) -> type["JobQueueCluster"]:
-    """Return dask-jobqueue's class for a batch system, with jobs that are written down."""
-    from distributed.core import Status
-
-    base = getattr(load_jobqueue(), CLASSES[system])
-
-    class LedgerJob(base.job_cls):
-        """A job that is in the ledger from the moment that its id is known."""
-
-        def _job_id_from_submit_output(self, out: str) -> str:
-            job_id = super()._job_id_from_submit_output(out)
-            ledger.add(job_id)
-            return job_id
-
-        async def start(self) -> None:
-            # Whoever scales a cluster never hears of a submission that failed.
-            self.submitted = time.monotonic()
-            try:
-                await super().start()
-            except Exception as error:
-                refusals.append(error.with_traceback(None))
-                raise
-
-        async def close(self) -> None:
-            await super().close()
-            self.status = Status.closed
-
-    class LedgerCluster(base):
-        """A cluster whose workers find their credentials where we have put them."""
-
-        job_cls = LedgerJob
-
-        def _get_worker_security(self, _security: Any) -> None:
-            return None
-
-    return LedgerCluster
 
 
 def _require_plain(folder: Path) -> None:
@@ -167,7 +126,7 @@ def _require_plain(folder: Path) -> None:
 def _private_folder(profile: Profile | None, folder: Path, system: str, name: str) -> Path:
     """Return the folder for credentials, for us alone to read."""
     shared = profile.shared_directory if profile is not None else None
-    shared = shared or _configured(system, "shared_temp_directory")
+    shared = shared or configured(system, "shared_temp_directory")
     if not shared:
         return folder
     private = Path(os.path.expandvars(shared)).expanduser() / name
@@ -177,7 +136,7 @@ def _private_folder(profile: Profile | None, folder: Path, system: str, name: st
 
 
 def _dashboard(client: "Client") -> str:
-    """Tell how the dashboard is reached, which answers on this machine alone."""
+    """Return how to reach the dashboard, which answers on this machine alone."""
     port = client.dashboard_link.rsplit(":", 1)[-1].split("/")[0]
     host = socket.getfqdn()
     tunnel = f"ssh -L {port}:127.0.0.1:{port} {host}"

@@ -4,6 +4,8 @@ Every system has the same five methods; commands are lists of arguments and neve
 shell. Formats are those that the systems document: Slurm ``squeue`` and ``sacct`` with a format
 of our own; PBS Pro and OpenPBS ``qstat -f`` (Torque answers ``-x`` in XML and is not read); LSF
 10 ``bjobs -o``; Grid Engine ``qstat -xml``; OAR 2.5 ``oarstat -J``; HTCondor ``-json``.
+
+Tested in tests/cluster/queue/test_systems.py.
 """
 
 import getpass

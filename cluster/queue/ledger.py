@@ -106,5 +106,5 @@ def cancel_orphans(folder: Path) -> list[str]:
 
 
 def _same_name(seen: str, name: str) -> bool:
-    """Tell whether a job is ours: its name, or (HTCondor) that of its worker, with a number."""
+    """Return whether a job is ours: its name, or (HTCondor) that of its worker, with a number."""
     return seen == name or seen.startswith(f"{name}-")

@@ -1,4 +1,7 @@
-"""The commands that analyse an acquisition: info, run, compare-filters."""
+"""The commands that analyse an acquisition: info, run, compare-filters.
+
+Tested in tests/flows/cli/test_main.py.
+"""
 
 import os
 import sys
@@ -121,7 +124,7 @@ def run(
 
 @contextmanager
 def _can_go_on() -> Iterator[None]:
-    """Tell who interrupts long work that it is not lost."""
+    """Say after an interruption that long work is not lost."""
     try:
         yield
     except KeyboardInterrupt:
@@ -163,7 +166,7 @@ def _require_writable(folder: Path) -> None:
         raise InputError(
             f"a folder that can be written for the results ({folder})",
             f"{existing} is {'not writable' if existing.is_dir() else 'a file'}",
-            "choose another folder with --output, or mend its permissions",
+            "choose another folder with --output, or fix its permissions",
         )
 
 

@@ -177,7 +177,7 @@ def _end(submitter: "BatchSubmitter", reference: str, standing: Standing, output
 
 
 def _words(standing: Standing) -> str:
-    """Say how a job stands."""
+    """Return the state of a job and the reason in words."""
     return f"{standing.state}: {standing.reason}" if standing.reason else standing.state
 
 

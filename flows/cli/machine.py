@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orimap.flows.cli.answers import Debug, answers
-from orimap.flows.cli.watch import STATE
+from orimap.flows.cli.options import STATE, Results, state_folder
 from orimap.tasks.errors import FAILED, InputError
 
 if TYPE_CHECKING:
@@ -30,13 +30,9 @@ cluster = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-PREFECT_PORT = 4200
-
 PORT = 4200
 DOWN_SECONDS = 30
 
-
-Results = Annotated[Path, typer.Option(help="Folder for the results of all acquisitions")]
 State = Annotated[
     Path | None,
     typer.Option(
@@ -65,7 +61,7 @@ def up(
     """
     from orimap.flows.machine.up import Site, bring_up, running
 
-    folder = (state or results / STATE).resolve()
+    folder = state_folder(results, state)
     there = running(folder)
     if there is not None:
         print(f"already up: {there['address']} (watching {there['watched']})")
@@ -81,7 +77,7 @@ def down(*, results: Results, state: State = None, debug: Debug = False) -> None
     """End what orimap up has brought up; runs that are under way go on at the next start."""
     from orimap.flows.machine.up import running
 
-    folder = (state or results / STATE).resolve()
+    folder = state_folder(results, state)
     there = running(folder)
     if there is None:
         print("nothing is up")
@@ -106,7 +102,7 @@ def doctor(
     state: Annotated[
         Path | None, typer.Option(help="Folder of journal and server [RESULTS/.orimap]")
     ] = None,
-    port: Annotated[int, typer.Option(help="Of the Prefect server of orimap up")] = PREFECT_PORT,
+    port: Annotated[int, typer.Option(help="Of the Prefect server of orimap up")] = PORT,
     debug: Debug = False,
 ) -> None:
     """Check versions, folders, rights, disk, clocks and ports; say what is wrong and what to do.
@@ -116,7 +112,7 @@ def doctor(
     from orimap.flows.machine.doctor import examine
 
     if state is None and results is not None:
-        state = results / ".orimap"
+        state = results / STATE
     wrong = 0
     for finding in examine(watch=watch, results=results, state=state, port=port):
         print(f"{finding.state:<6} {finding.what:<16} {finding.found}")
@@ -220,4 +216,4 @@ def _findings(
                 asked = memory_of_a_process(site) if site is not None else None
                 yield from check_worker(client, folder, file=file, memory_bytes=asked)
         except InputError as error:
-            yield Finding("start", False, f"{error.found}; needed: {error.needed}", error.remedy)
+            yield Finding.wrong("start", error)

@@ -10,12 +10,13 @@ from typing import Annotated
 
 import typer
 
+from orimap.flows.cli.acquisitions import replay, status
 from orimap.flows.cli.analyse import compare, info, run
 from orimap.flows.cli.jobs import perform, submit
 from orimap.flows.cli.machine import cluster, doctor, down, up
 from orimap.flows.cli.results import decide, report
 from orimap.flows.cli.simulate import demo, simulate
-from orimap.flows.cli.watch import replay, status, watch
+from orimap.flows.cli.watch import watch
 
 EXAMPLES = """\b
 Examples:
@@ -53,18 +54,32 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line."""
-    # What ends a run from outside (a batch system, systemd, a terminal that is closed) ends its
-    # workers as well; who started it with nohup wants it to go on.
+    end_cleanly_by_signals()
+    look_for_cycles_seldom()
+    app()
+
+
+def end_cleanly_by_signals() -> None:
+    """Have signals end this process as an exception does, so that it closes what it has opened.
+
+    What ends a run from outside (a batch system, systemd, a terminal that is closed) then ends its
+    workers as well. Signals that are ignored stay ignored: SIGHUP under nohup, and Ctrl-C in what
+    a shell script has started in the background, where the Ctrl-C of the terminal is for others.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: sys.exit(TERMINATED))
     sys.unraisablehook = _insist
-    # Loading packages makes hundreds of thousands of objects that stay: looking for cycles among
-    # them again and again takes a tenth of the time of a small run.
+
+
+def look_for_cycles_seldom() -> None:
+    """Have Python look for unused cycles of objects less often in this process.
+
+    Loading packages makes hundreds of thousands of objects that stay: to search them again and
+    again takes a tenth of the time of a small run, and so does a last search as the process ends.
+    """
     gc.set_threshold(100_000, 50, 50)
-    # At the end as well: the memory of a process that ends is given back without a look at it.
     atexit.register(gc.freeze)
-    app()
 
 
 def _insist(unraisable: "sys.UnraisableHookArgs") -> None:

@@ -1,4 +1,4 @@
-"""The options of commands that analyse: one for each field of the request, said once, there."""
+"""Options that commands share: one for each field of the request, and those of a watched folder."""
 
 import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -30,6 +30,19 @@ Config = Annotated[
     Path | None,
     typer.Option(help="YAML file with options; what the command line gives comes first"),
 ]
+
+# In the folder of results, unless --state says otherwise.
+STATE = ".orimap"
+Results = Annotated[Path, typer.Option(help="Folder for the results of all acquisitions")]
+State = Annotated[
+    Path | None,
+    typer.Option(help="Folder for the journal, on a disk of this machine [RESULTS/.orimap]"),
+]
+
+
+def state_folder(results: Path, state: Path | None) -> Path:
+    """Return the folder of the journal, absolute and without links."""
+    return (state or results / STATE).resolve()
 
 
 def with_request_options(

@@ -1,4 +1,7 @@
-"""The commands on the results of a finished run: decide, report."""
+"""The commands on the results of a finished run: decide, report.
+
+Tested in tests/flows/pipeline/test_redecide.py.
+"""
 
 from functools import partial
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""Commands about scans whose truth is known: simulate one, or simulate and analyse one."""
+"""Commands about scans whose truth is known: simulate one, or simulate and analyse one.
+
+Tested in tests/flows/cli/test_main.py.
+"""
 
 from pathlib import Path
 from typing import Annotated

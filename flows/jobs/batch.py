@@ -1,7 +1,6 @@
-"""Hand jobs to a batch system, each as one batch job, and find out how they stand."""
+"""Hand jobs to a batch system, each as one batch job, and find out their states."""
 
 import hashlib
-import os
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from orimap.cluster.queue import systems
 from orimap.flows.jobs.job import Job, Standing
 from orimap.flows.jobs.outcome import OUTCOME, Outcome, read_outcome
 from orimap.tasks.errors import InputError, UnavailableError
+from orimap.tasks.store.whole_file import write_whole
 
 # Waiting and running together: enough that the queue never runs dry, few enough that it can be
 # looked over, and that the newest acquisition still comes first.
@@ -21,7 +21,7 @@ LIMIT = 8
 
 
 class Submission(BaseModel):
-    """What is kept of a job that was handed over, or is about to be."""
+    """The record of a job that was handed over, or is about to be."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -80,7 +80,7 @@ class BatchSubmitter:
         if outcome is not None and outcome.checked:
             self._keep(job, kept.job_id if kept else None, kept)
             return job.key
-        # Whoever submitted it was killed before the id was kept, and the job has ended since.
+        # The submitting process was killed before the id was kept, and the job has ended since.
         ended_unseen = kept is not None and kept.job_id is None and outcome is not None
         return job.key if ended_unseen and _digest(job) != kept.outcome_before else None
 
@@ -101,8 +101,8 @@ class BatchSubmitter:
         command = [sys.executable, "-P", "-m", "orimap.flows", "perform", str(file)]
         text = flow_script(profile, job.key, command, folder=self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        _write(file, _placed(job, profile).model_dump_json(indent=2) + "\n")
-        _write(script, text)
+        write_whole(file, _placed(job, profile).model_dump_json(indent=2) + "\n")
+        write_whole(script, text)
         script.chmod(0o700)  # OAR runs the file itself
         kept = self._keep(job, None, None)
         try:
@@ -116,7 +116,7 @@ class BatchSubmitter:
         return job.key
 
     def standing(self, reference: str) -> Standing:
-        """Tell how a job stands: by the batch system, and at its end by what it has left.
+        """Return the state of a job: by the batch system, and at its end by what it has left.
 
         Raises
         ------
@@ -149,7 +149,7 @@ class BatchSubmitter:
             systems.cancel(self.system, [job_id])
 
     def room(self) -> int:
-        """Return how many more jobs may wait or run."""
+        """Return the number of further jobs that may wait or run."""
         names = {job.name for job in systems.active(self.system)}
         ours = [name for name in names if self._record(name).exists()]
         return max(0, self.limit - len(ours))
@@ -186,7 +186,7 @@ class BatchSubmitter:
         before = kept.outcome_before if kept else _digest(job)
         submission = Submission(job=job, job_id=job_id, outcome_before=before)
         self.folder.mkdir(parents=True, exist_ok=True)
-        _write(self._record(job.key), submission.model_dump_json(indent=2) + "\n")
+        write_whole(self._record(job.key), submission.model_dump_json(indent=2) + "\n")
         return submission
 
     def _forget(self, key: str) -> None:
@@ -198,12 +198,12 @@ class BatchSubmitter:
 
 
 def _computes(job: Job) -> bool:
-    """Tell whether a job computes itself; others only lead workers that are elsewhere."""
+    """Return whether a job computes itself; others only lead workers that are elsewhere."""
     return job.request.cluster in ON_THIS_MACHINE
 
 
 def _placed(job: Job, profile: Profile) -> Job:
-    """Return a job as its batch job finds it; where it is computed has no say in its key."""
+    """Return a job as its batch job finds it; its key does not depend on where it is computed."""
     request = job.request
     if not _computes(job):
         # By its file: whatever names profiles on this machine may not be set on that one.
@@ -221,18 +221,8 @@ def _outcome(job: Job) -> Outcome | None:
 
 
 def _digest(job: Job) -> str:
-    """Return what tells one outcome from another in the folder of a job."""
+    """Return a digest of the outcome in the folder of a job, empty where there is none."""
     try:
         return hashlib.sha256((job.output / OUTCOME).read_bytes()).hexdigest()
     except FileNotFoundError:
         return ""
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file, whole or not at all, for us alone to change."""
-    partial = path.with_name(f".{path.name}")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

@@ -1,8 +1,8 @@
 """Run analyses on this machine, one after the other, without any server.
 
-A job that was taken lies in a folder until it has ended: whoever looks there next goes on with
-it. Each runs in a process of its own, on a tether: it ends when this process ends, however that
-happens, and holds a lock while it lives, so that no job ever runs twice at a time.
+A job that was taken lies in a folder until it has ended: the next watcher goes on with it. Each
+runs in a process of its own, on a tether: it ends when this process ends, however that happens, and
+holds a lock while it lives, so that no job ever runs twice at a time.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ from pathlib import Path
 from orimap.flows.jobs.job import Job, Standing
 from orimap.flows.jobs.outcome import read_outcome
 from orimap.tasks.store.locks import holder
+from orimap.tasks.store.whole_file import write_whole
 
 # Of a run that ends cleanly: it closes its workers first.
 END_SECONDS = 30
@@ -60,14 +61,14 @@ class EmbeddedSubmitter:
         return job.key if self._file(job.key).exists() or self._ended_file(job.key) else None
 
     def submit(self, job: Job) -> str:
-        """Take a job: from now on it is there, whatever happens to this process."""
+        """Take a job: from now on it is kept, whatever happens to this process."""
         taken = datetime.now(UTC).isoformat()
         self._write(job.key, job=job.model_dump(mode="json"), starts=0, taken=taken)
         self._go_on()
         return job.key
 
     def standing(self, reference: str) -> Standing:
-        """Tell how a job stands; start it if its turn has come."""
+        """Return the state of a job; start it if its turn has come."""
         self._go_on()
         if self._busy() and self._key == reference:
             return Standing("running")
@@ -94,11 +95,11 @@ class EmbeddedSubmitter:
         self._file(reference).unlink(missing_ok=True)
 
     def room(self) -> int:
-        """Return 1 where nothing runs and nothing that was taken waits."""
+        """Return 1 if no job runs or waits, else 0."""
         return int(self._go_on())
 
     def _go_on(self) -> bool:
-        """Start the next job that was taken, if none runs; tell whether nothing runs."""
+        """Start the next job that was taken, if none runs; return whether nothing runs."""
         if self._busy():
             return False
         for file in sorted(self._taken.glob("*.json"), key=lambda file: _stored(file)["taken"]):
@@ -126,19 +127,14 @@ class EmbeddedSubmitter:
         """Change facts about a job, all of them or none, so that they outlast a power cut."""
         file = self._file(key)
         stored = _stored(file) if file.exists() else {}
-        partial = file.with_suffix(".partial")
-        with partial.open("w") as opened:
-            json.dump({**stored, **facts}, opened)
-            opened.flush()
-            os.fsync(opened.fileno())
-        partial.replace(file)
+        write_whole(file, json.dumps({**stored, **facts}))
 
     def _busy(self) -> bool:
-        """Tell whether a job of this process runs."""
+        """Return whether a job of this process runs."""
         return self._process is not None and self._process.poll() is None
 
     def _held(self, key: str) -> bool:
-        """Tell whether a process that an earlier watcher started still holds the job."""
+        """Return whether a process that an earlier watcher started still holds the job."""
         return holder(self._taken / f"{key}.lock") is not None
 
     def _start(self, key: str) -> None:

@@ -30,7 +30,7 @@ class Failure:
     ----------
     kind : str
         "transient": trying again may help. "bad data": it never will, the acquisition or the
-        request is at fault. "resources": more memory or time may help. "bug": ours to mend.
+        request is at fault. "resources": more memory or time may help. "bug": ours to fix.
     reason, remedy : str
         What happened and what to do.
     """
@@ -41,7 +41,7 @@ class Failure:
 
 
 def classify(error: BaseException) -> Failure:
-    """Tell what kind of failure an error is; what caused it counts as well.
+    """Return what kind of failure an error is; what caused it counts as well.
 
     Parameters
     ----------
@@ -52,9 +52,9 @@ def classify(error: BaseException) -> Failure:
     Failure
     """
     if isinstance(error, UnavailableError):
-        return Failure("transient", f"needed: {error.needed}; found: {error.found}", error.remedy)
+        return Failure("transient", error.reason, error.remedy)
     if isinstance(error, InputError):
-        return Failure("bad data", f"needed: {error.needed}; found: {error.found}", error.remedy)
+        return Failure("bad data", error.reason, error.remedy)
     chain = _chain(error)
     names = {kind.__name__ for each in chain for kind in type(each).__mro__}
     reason = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no words'}"

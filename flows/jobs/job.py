@@ -1,4 +1,4 @@
-"""A job: one analysis of one acquisition, and what is asked of whoever takes jobs."""
+"""A job: one analysis of one acquisition; and the submitters that take jobs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,9 +40,9 @@ class Job(BaseModel):
 
 @dataclass(frozen=True)
 class Standing:
-    """How a job that was submitted stands.
+    """The state of a job that was submitted.
 
-    ``lost``: whoever took it knows nothing of it any more, or it ended without a word.
+    ``lost``: its submitter knows nothing of it any more, or it ended without an outcome.
     """
 
     state: Literal["waiting", "running", "done", "failed", "lost"]
@@ -53,16 +53,16 @@ class Submitter(Protocol):
     """Takes jobs: runs them here, hands them to Prefect, or to a batch system."""
 
     def find(self, job: Job) -> str | None:
-        """Ask whoever takes jobs for this one; return the reference it goes by, or None."""
+        """Return the reference of this job if it was taken already, else None."""
 
     def submit(self, job: Job) -> str:
         """Hand a job over; return the reference it goes by. Called only after ``find``."""
 
     def standing(self, reference: str) -> Standing:
-        """Tell how a job stands."""
+        """Return the state of a job."""
 
     def cancel(self, reference: str) -> None:
         """End a job, and all that it has started."""
 
     def room(self) -> int:
-        """Return how many more jobs are welcome now."""
+        """Return the number of further jobs that can be taken now."""

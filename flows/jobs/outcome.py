@@ -1,15 +1,15 @@
 """How a job ended: kept beside its results, and believed only when these are looked at."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from orimap.flows.jobs.failures import Kind
-from orimap.flows.jobs.job import NOT_PART_OF_THE_KEY
+from orimap.flows.jobs.job import NOT_PART_OF_THE_KEY, Job
 from orimap.flows.request.request import Request
+from orimap.tasks.store.whole_file import write_whole
 
 OUTCOME = "outcome.json"
 
@@ -50,12 +50,7 @@ class Outcome(BaseModel):
 
 def write_outcome(output: Path, outcome: Outcome) -> None:
     """Put an outcome beside the results, whole or not at all."""
-    partial = output / f".{OUTCOME}"
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(outcome.model_dump_json(indent=2) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(output / OUTCOME)
+    write_whole(output / OUTCOME, outcome.model_dump_json(indent=2) + "\n")
 
 
 def read_outcome(output: Path) -> Outcome | None:
@@ -71,6 +66,22 @@ def read_outcome(output: Path) -> Outcome | None:
     if outcome.state != "done":
         return outcome.model_copy(update={"checked": False})
     return outcome.model_copy(update={"checked": what_is_missing(output) is None})
+
+
+def checked_outcome(job: Job) -> Outcome:
+    """Return the outcome of a job that is said to be done, after a look at its results.
+
+    Raises
+    ------
+    LookupError
+        If there is none, or the results are not whole.
+    """
+    outcome = read_outcome(job.output)
+    if outcome is None or outcome.key != job.key:
+        raise LookupError(f"it is said to be done, but {job.output} holds no outcome of it")
+    if not outcome.checked:
+        raise LookupError(f"it is said to be done, but the results in {job.output} are not whole")
+    return outcome
 
 
 def what_is_missing(output: Path, request: Request | None = None) -> str | None:

@@ -42,7 +42,7 @@ def perform(
     note : callable
         Gets a line about every try that failed.
     wait : callable
-        Waits so many seconds between tries.
+        Waits a number of seconds between tries.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def perform(
 
 
 def _in_words(error: Exception, job: Job) -> Failure:
-    """Tell what kind of failure it is; a file that is gone may come back with its disk."""
+    """Return what kind of failure it is; a file that is gone may come back with its disk."""
     failure = classify(error)
     if failure.kind == "bad data" and not job.request.file.exists():
         return dataclasses.replace(failure, kind="transient")
@@ -102,7 +102,7 @@ def _in_words(error: Exception, job: Job) -> Failure:
 
 
 def _facts(job: Job, failed: list[Attempt], started: str) -> dict:
-    """Return what every outcome tells."""
+    """Return the fields that every outcome has."""
     return {
         "key": job.key,
         "acquisition": job.acquisition,

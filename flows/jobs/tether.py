@@ -16,9 +16,17 @@ PR_SET_PDEATHSIG = 1  # of Linux's prctl
 HELD = 75  # exit code: somebody else holds the lock (sysexits' "try again later")
 
 
+def end_with_parent() -> None:
+    """Have this process told to end (SIGTERM) when its parent ends, even by SIGKILL.
+
+    Parents that have ended before are not noticed: look at ``os.getppid()`` afterwards.
+    """
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
 def main(parent: str, lock: str, *command: str) -> None:
     """Become the command."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    end_with_parent()
     if os.getppid() != int(parent):
         sys.exit("the process that started this one is gone")
     held = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)

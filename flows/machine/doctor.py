@@ -131,7 +131,7 @@ def _readable(folder: Path) -> Finding:
             count = sum(1 for _ in entries)
     except OSError as error:
         words = f"{folder}: {error.strerror}"
-        return Finding(what, "wrong", words, "mount it, or mend its permissions")
+        return Finding(what, "wrong", words, "mount it, or fix its permissions")
     return Finding(what, "ok", f"{folder}, {count} entries{_on(folder)}")
 
 

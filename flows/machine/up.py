@@ -5,7 +5,6 @@ slowly. All of them end with this one. Everything they keep is in one folder.
 """
 
 import contextlib
-import ctypes
 import hashlib
 import json
 import os
@@ -23,6 +22,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from orimap.flows.jobs.tether import end_with_parent
 from orimap.flows.machine.warm_run import SOCKET_VARIABLE
 from orimap.flows.request.allowed import ROOTS_VARIABLE
 from orimap.tasks.errors import INPUT_AT_FAULT, InputError, UnavailableError
@@ -43,7 +43,6 @@ LONGEST_PAUSE_SECONDS = 60
 LIVED_SECONDS = 60
 LOG_BYTES = 20_000_000
 TAIL_LINES = 15
-PR_SET_PDEATHSIG = 1  # of prctl(2)
 # What someone has set for a Prefect elsewhere does not go with a server of our own.
 NOT_INHERITED = ("PREFECT_PROFILE", "PREFECT_PROFILES_PATH", "PREFECT_API_KEY", "PREFECT_UI_URL")
 
@@ -317,7 +316,8 @@ def _supervised(site: Site, note: Callable[[str], None]) -> Iterator[_Up]:
     try:
         yield up
     finally:
-        # Whoever asks twice has to wait all the same: what is half ended would stay.
+        # Signals are ignored until everything has ended: a second Ctrl-C would leave processes half
+        # ended. This is the one place where `up` changes them; the handlers are put back.
         before = {
             each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM)
         }
@@ -329,10 +329,11 @@ def _supervised(site: Site, note: Callable[[str], None]) -> Iterator[_Up]:
 
 
 def _as_child() -> None:
-    """Have this process told to end when its parent dies, even by SIGKILL."""
-    # What a shell starts in the background ignores it, and Prefect's worker ends itself by it.
+    """Prepare a service before it starts: it can be interrupted, and ends when its parent dies."""
+    # What a shell starts in the background ignores SIGINT and passes that on; but Prefect's worker
+    # ends itself by sending it.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    end_with_parent()
 
 
 def _kill_group(pid: int) -> None:
@@ -352,7 +353,7 @@ def _wait_for_server(site: Site, server: Service) -> None:
             ).close()
             return
         except urllib.error.HTTPError:
-            return  # it answers, and asks who we are
+            return  # it answers, and asks for credentials
         except OSError:
             time.sleep(0.5)
     raise RuntimeError(f"Prefect's server did not start; the end of {server.log}:\n{server.tail()}")

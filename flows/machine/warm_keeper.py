@@ -26,12 +26,13 @@ from orimap.flows.machine.warm_spare import END_SECONDS, READY
 NEXT_AFTER_SECONDS = 20
 # One that ended while it was importing (an upgrade under way): try again, not at once.
 AGAIN_AFTER_SECONDS = 30
-# Who asks to be taken over has all it sends at hand.
+# A process that hands its run over has everything at hand that it sends.
 HAND_OVER_SECONDS = 5
 
 
 def main() -> None:
-    """Keep a process warm for who asks at a socket, until SIGTERM; then end all runs."""
+    """Keep a process warm for runs that come to a socket, until SIGTERM; then end all runs."""
+    # SystemExit closes the socket and ends the runs; during that a second signal is ignored.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
     with listening(Path(sys.argv[1])) as door:
@@ -88,7 +89,7 @@ class Process:
 
 @dataclass
 class Client:
-    """Who was started by a worker for a run: gets its exit code, sends its signals."""
+    """The process that a worker has started for a run: gets its exit code, sends its signals."""
 
     connection: socket.socket
     facts: dict
@@ -120,13 +121,13 @@ class Keeper:
         self.clients: list[Client] = []
 
     def turn(self, seconds: float = 1.0) -> None:
-        """Wait at most so long for something to happen, and do what it asks for."""
+        """Wait for something to happen, for at most this many seconds, and react to it."""
         self._prepare()
         watched = [self.door]
         if self.spare is not None:
             watched += [self.spare.ended, *([] if self.spare.ready else [self.spare.channel])]
         for client in self.clients:
-            # Who has gone would be reported again and again.
+            # A connection that is closed would be reported again and again.
             watched += [client.connection] if client.kill_at is None else []
             watched += [client.run.ended] if client.run is not None else []
         happened, _, _ = select.select(watched, [], [], seconds)
@@ -150,7 +151,7 @@ class Keeper:
             print(f"a process that was prepared ended by itself ({code})", file=sys.stderr)
             self.spare = None
             self.prepare_at = time.monotonic() + AGAIN_AFTER_SECONDS
-            # A run that waits for it starts as it would without anybody keeping one warm.
+            # A run that waits for it starts as it would without a warm process.
             for client in [each for each in self.clients if each.run is None]:
                 self._forget(client)
         elif self.spare.channel in happened:
@@ -181,7 +182,7 @@ class Keeper:
             client.run = run
 
     def _look_at(self, client: Client, happened: list) -> None:
-        """Pass on signals; end a run that nobody waits for; tell how it ended."""
+        """Pass on signals; end a run that nobody waits for; send its exit code at its end."""
         if client.run is not None and client.run.ended in happened:
             with contextlib.suppress(OSError):  # nobody waits for it any more
                 client.connection.sendall(EXIT_CODE.pack(client.run.close()))

@@ -1,8 +1,10 @@
 """What a Prefect worker starts for a run: hands it to a process that has imported all it needs.
 
-Imports nothing but what Python itself brings: it takes over within a fraction of a second what
-takes a fresh process ten seconds and more. Where nobody keeps a process warm, it becomes the fresh
-process itself.
+Imports nothing but the standard library: within a fraction of a second it has a run taken over that
+a fresh process would need ten seconds and more to begin. Without a keeper of warm processes it
+becomes the fresh process itself.
+
+Tested in tests/flows/machine/test_warm_keeper.py.
 """
 
 import array
@@ -14,7 +16,7 @@ import struct
 import sys
 from pathlib import Path
 
-# Names the socket of who keeps a process warm.
+# Names the socket of the keeper of warm processes.
 SOCKET_VARIABLE = "ORIMAP_WARM_SOCKET"
 LENGTH = struct.Struct("!I")
 TAKEN = b"t"
@@ -48,7 +50,7 @@ def _is_taken(keeper: socket.socket) -> bool:
 
 
 def connect(path: Path) -> socket.socket | None:
-    """Return a connection to who keeps a process warm, None where nobody does."""
+    """Return a connection to the keeper of warm processes, None if there is none."""
     keeper = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with short_address(path) as address:
@@ -82,7 +84,7 @@ def hand_over(to: socket.socket, facts: dict, files: tuple[int, ...]) -> None:
 
 
 def take_over(of: socket.socket, files: int = 2) -> tuple[dict, list[int]] | None:
-    """Receive what ``hand_over`` sends; None where the other side has gone."""
+    """Receive what ``hand_over`` sends; None if the other side has closed."""
     head, taken, _, _ = socket.recv_fds(of, LENGTH.size, files)
     if len(head) < LENGTH.size or len(taken) < files:
         for each in taken:
@@ -93,7 +95,7 @@ def take_over(of: socket.socket, files: int = 2) -> tuple[dict, list[int]] | Non
 
 
 def receive(of: socket.socket, size: int) -> bytes | None:
-    """Receive so many bytes; None where the other side goes before."""
+    """Receive this number of bytes; None if the other side closes before."""
     parts = b""
     while len(parts) < size:
         part = of.recv(size - len(parts))
@@ -104,11 +106,11 @@ def receive(of: socket.socket, size: int) -> bytes | None:
 
 
 def _exit_code(keeper: socket.socket) -> int:
-    """Wait for the end of the run; who keeps it warm ends with it or tells its exit code."""
+    """Wait for the end of the run, and return its exit code; 1 if the keeper has ended with it."""
     answer = receive(keeper, EXIT_CODE.size)
     if answer is None:
         print(
-            "who kept a process warm for this run has ended, and the run with it", file=sys.stderr
+            "the keeper of this run's warm process has ended, and the run with it", file=sys.stderr
         )
         return 1
     return EXIT_CODE.unpack(answer)[0]

@@ -1,4 +1,7 @@
-"""A process that has imported all that a run needs, and waits for one to take over."""
+"""A process that has imported all that a run needs, and waits for one to take over.
+
+Tested in tests/flows/machine/test_warm_keeper.py.
+"""
 
 import importlib
 import os
@@ -47,7 +50,10 @@ def main() -> None:
 
 
 def _become(facts: dict, files: list[int]) -> None:
-    """Take over environment, folder and output of the process that a worker has started."""
+    """Take over environment, folder and output of the process that a worker has started.
+
+    All of these belong to the whole process, which from here on is this one run.
+    """
     from prefect.context import refresh_global_settings_context
 
     os.environ.clear()
@@ -60,7 +66,7 @@ def _become(facts: dict, files: list[int]) -> None:
 
 
 def _end_with(keeper: socket.socket) -> None:
-    """End when the keeper ends: nobody could tell any more how this run stands."""
+    """End when the keeper ends: nobody would hear any more how this run ends."""
     keeper.recv(1)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(END_SECONDS)

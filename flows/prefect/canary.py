@@ -9,6 +9,7 @@ from prefect import flow, get_run_logger
 
 from orimap.flows.jobs.outcome import Outcome, read_outcome
 from orimap.flows.request.allowed import allowed_roots, under_root
+from orimap.tasks.acquire.arrivals.sidecar_name import sidecar_names
 from orimap.tasks.errors import InputError
 from orimap.tasks.simulate.recipe import ScanRecipe
 
@@ -85,7 +86,7 @@ def _simulate(path: Path) -> int:
     from orimap.tasks.simulate.write_scan import write_scan
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.with_name(f"{path.name}.orimap.yaml").write_text(OPTIONS)
+    path.with_name(sidecar_names(path)[0]).write_text(OPTIONS)
     write_scan(RECIPE, path)
     return RECIPE.grains
 

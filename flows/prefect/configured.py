@@ -34,19 +34,22 @@ def _active_profile() -> dict[str, str]:
         raise InputError(
             "a file of Prefect profiles that can be read",
             f"{path}: {error}",
-            "mend it, or run with --orchestrate never",
+            "fix it, or run with --orchestrate never",
         ) from error
     name = os.environ.get("PREFECT_PROFILE") or stored.get("active")
     return stored.get("profiles", {}).get(name, {})
 
 
 def wanted(orchestrate: str) -> bool:
-    """Tell whether a run is recorded with Prefect: auto does where an API is configured."""
+    """Return whether a run is recorded with Prefect: auto does where an API is configured."""
     return orchestrate == "always" or (orchestrate == "auto" and configured_api() is not None)
 
 
 def prepare_environment(*, debug: bool = False) -> None:
     """Set what Prefect reads when it is imported; settings that the user has made stay.
+
+    The environment of this process is the only way to give Prefect settings before it is imported,
+    and to pass them to the processes that it starts. So it is changed here, and nowhere else.
 
     Nothing about the run leaves the machine, Prefect's own log does not mix with ours, and where
     no API is configured there is time enough for Prefect's own server to start.

@@ -1,8 +1,8 @@
 """The flows that Prefect starts by itself: after an acquisition, to compare filters, as a canary.
 
-What they are given comes from outside. Paths must lie under the roots that whoever operates orimap
-has named, options are checked as on the command line, and where a run is computed is said by the
-deployment, not by the event.
+What they are given comes from outside. Paths must lie under the roots that the environment names,
+options are checked as on the command line, and where a run is computed is said by the deployment,
+not by the event.
 """
 
 import signal
@@ -12,12 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from prefect import flow, get_client, get_run_logger
+from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
-from prefect.runtime import deployment, flow_run
+from prefect.context import get_run_context
+from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from orimap.flows.jobs.claim import claimed
 from orimap.flows.jobs.job import Job
 from orimap.flows.jobs.notify import perform_and_tell
 from orimap.flows.jobs.outcome import Outcome, write_outcome
@@ -94,20 +96,20 @@ def analyse(
     Returns
     -------
     State
-        Completed, once its results have been looked at.
+        Completed, once its results have been looked at; by the name of ``DUPLICATE`` if another
+        run has this job or has ended it.
     """
     logger = get_run_logger()
     job = announced_job(path, results, key, fingerprint, options or {}, where or {})
-    other = _other_run(key)
-    if other is not None:
-        return Completed(name=DUPLICATE, message=f"The run {other} is at work on this job.")
-    with run_log(job.output) as log:
-        runner = PrefectRunner(Lines(log))
-        with _at_most(hours, job):
+    with claimed(job, made=_asked_for()) as taken:
+        if taken is not None:
+            return Completed(name=DUPLICATE, message=f"Nothing to do: {taken}.")
+        with run_log(job.output) as log, _at_most(hours, job):
+            runner = PrefectRunner(Lines(log))
             outcome = perform_and_tell(
                 job, lambda request: run_pipeline(request, runner), logger.info
             )
-    keep_report(job.output)
+        keep_report(job.output)
     return Completed(message=_in_short(outcome))
 
 
@@ -164,21 +166,10 @@ def allowed_request(
     )
 
 
-def _other_run(key: str) -> str | None:
-    """Return the name of an earlier run that is at work on this very job."""
-    if deployment.id is None:
-        return None
-    asked = {
-        "flow_runs": {
-            "deployment_id": {"any_": [deployment.id]},
-            "state": {"type": {"any_": ["RUNNING"]}},
-        }
-    }
-    with get_client(sync_client=True) as api:
-        runs = api.request("POST", "/flow_runs/filter", json=asked).json()
-    same = [run for run in runs if run["parameters"].get("key") == key]
-    first = min(same, key=lambda run: (run["start_time"], run["id"]), default=None)
-    return None if first is None or first["id"] == str(flow_run.id) else first["name"]
+def _asked_for() -> datetime | None:
+    """Return when this run was asked for, None when somebody has it tried again."""
+    run = get_run_context().flow_run
+    return run.created if run.run_count <= 1 else None
 
 
 class _TimeIsUpError(BaseException):
@@ -187,7 +178,11 @@ class _TimeIsUpError(BaseException):
 
 @contextmanager
 def _at_most(hours: float, job: Job) -> Iterator[None]:
-    """End what takes longer: workers and batch jobs are closed on the way out, as by Ctrl-C."""
+    """End what takes longer: workers and batch jobs are closed on the way out, as by Ctrl-C.
+
+    The timer and its signal (SIGALRM) are those of the whole process, which is this run alone; the
+    handler that was there is put back at the end.
+    """
 
     def end(*_: object) -> None:
         raise _TimeIsUpError

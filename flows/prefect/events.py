@@ -76,7 +76,7 @@ def parameters(job: Job) -> dict[str, Any]:
 def where(job: Job) -> dict[str, Any]:
     """Return what a job asks for of the place where it is computed, as plain values.
 
-    An event says nothing of this: the deployment does, or whoever makes a run from it.
+    An event says nothing of this: the deployment does, or the caller that makes a run from it.
     """
     names = NOT_HERE - {"file", "output", "orchestrate"}
     return job.request.model_dump(mode="json", exclude_defaults=True, include=names)

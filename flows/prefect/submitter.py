@@ -12,7 +12,9 @@ from orimap.flows.prefect.configured import configured_api, prepare_environment
 from orimap.tasks.errors import InputError
 
 DEPLOYMENT = "after-acquisition/analyse-acquisition"
-# The state of a run that found another one at work on the same job.
+# What it calls, as deploy/prefect.yaml has it.
+ENTRYPOINT = "orimap.flows.prefect.deployments.analyse"
+# The state of a run that left its job to another run of the same job.
 DUPLICATE = "Duplicate"
 # An event leads to a run within seconds; a server that has just started may take longer.
 EVENT_SECONDS = 60
@@ -39,7 +41,8 @@ class PrefectSubmitter:
     Raises
     ------
     InputError
-        If no Prefect API is configured, or it does not answer, or has no such deployment.
+        If no Prefect API is configured, it does not answer, or has no such deployment of this
+        version of orimap.
     """
 
     def __init__(self, *, event_seconds: float = EVENT_SECONDS) -> None:
@@ -53,7 +56,7 @@ class PrefectSubmitter:
         from prefect import get_client
 
         self.api = get_client(sync_client=True)
-        self._deployment()
+        _require_this_version(self._deployment())
         self.event_seconds = event_seconds
         # The server shows an event only some seconds after it has taken it.
         self._announced: dict[str, datetime] = {}
@@ -68,7 +71,7 @@ class PrefectSubmitter:
 
     def submit(self, job: Job) -> str:
         """Announce an acquisition; or start a run again that was lost or is to be repeated."""
-        runs = list(self._runs(job.key))
+        runs = list(self._all_runs(job.key))
         where = events.where(job)
         by_event = not runs and not where and self._when_announced(job.key) is None
         if by_event and self._has_automation():
@@ -81,7 +84,8 @@ class PrefectSubmitter:
             "parameters": usual
             | events.parameters(job)
             | {"where": (usual.get("where") or {}) | where},
-            # The same until that run has ended: asked twice, Prefect makes one run.
+            # The same until a further run has ended: asked twice, Prefect makes one run. That this
+            # run and the one of a late event do not both analyse is seen to when they start.
             "idempotency_key": _idempotency_key(job.key, _ended(runs)),
             "state": {"type": "SCHEDULED", "name": "Scheduled"},
         }
@@ -90,7 +94,7 @@ class PrefectSubmitter:
         return job.key
 
     def standing(self, reference: str) -> Standing:
-        """Tell how a job stands; a success is believed when its results are there."""
+        """Return the state of a job; a success counts when its results are there."""
         run = self._newest(reference)
         if run is not None:
             return self._standing_of(run)
@@ -105,7 +109,7 @@ class PrefectSubmitter:
                 # One that waits has no process that would have to end first.
                 waits = run["state_type"] == "SCHEDULED"
                 kind = "CANCELLED" if waits else "CANCELLING"
-                self._set_state(run, kind, "cancelled by whoever operates orimap")
+                self._set_state(run, kind, "cancelled through orimap")
 
     def room(self) -> int:
         """Return how many more jobs the deployment takes before they queue."""
@@ -122,12 +126,14 @@ class PrefectSubmitter:
         return max(0, limit + AHEAD - busy - to_come)
 
     def _deployment(self) -> dict[str, Any]:
-        from prefect.exceptions import ObjectNotFound
+        from prefect.exceptions import PrefectHTTPStatusError
 
         flow, name = DEPLOYMENT.split("/")
         try:
             return self.api.request("GET", f"/deployments/name/{flow}/{name}").json()
-        except ObjectNotFound as error:
+        except PrefectHTTPStatusError as error:
+            if error.response.status_code != 404:
+                raise
             raise InputError(
                 f"the deployment {DEPLOYMENT}",
                 f"{configured_api()} has none",
@@ -138,7 +144,7 @@ class PrefectSubmitter:
         return {"deployment_id": {"any_": [self._deployment()["id"]]}}
 
     def _has_automation(self) -> bool:
-        """Tell whether the server acts on the event."""
+        """Return whether the server acts on the event."""
         related = f"prefect.deployment.{self._deployment()['id']}"
         found = self.api.request("GET", f"/automations/related-to/{related}").json()
         return any(
@@ -147,7 +153,7 @@ class PrefectSubmitter:
         )
 
     def _is_announced(self, key: str) -> bool:
-        """Tell whether an event was emitted so recently that its run may still come."""
+        """Return whether an event was emitted so recently that its run may still come."""
         emitted = self._when_announced(key)
         return emitted is not None and _age(emitted) < self.event_seconds
 
@@ -156,6 +162,10 @@ class PrefectSubmitter:
 
     def _runs(self, key: str) -> Iterator[dict[str, Any]]:
         """Give the runs of a job, the newest first; without those that left it to another run."""
+        return (run for run in self._all_runs(key) if run["state_name"] != DUPLICATE)
+
+    def _all_runs(self, key: str) -> Iterator[dict[str, Any]]:
+        """Give all runs of a job, the newest first."""
         asked = {
             "flow_runs": self._of_deployment(),
             "sort": "EXPECTED_START_TIME_DESC",
@@ -176,7 +186,7 @@ class PrefectSubmitter:
             ).json()
             offset += PAGE
             for run in page:
-                if run["parameters"].get("key") == key and run["state_name"] != DUPLICATE:
+                if run["parameters"].get("key") == key:
                     yield run
 
     def _newest(self, key: str) -> dict[str, Any] | None:
@@ -208,7 +218,7 @@ class PrefectSubmitter:
         return Standing("lost", f"the run has ended, and there are no whole results in {output}")
 
     def _is_silent(self, run: dict[str, Any]) -> bool:
-        """Tell whether a run should have given a sign of life."""
+        """Return whether a run has given no sign of life for too long."""
         changed = datetime.fromisoformat(run["state"]["timestamp"])
         if _age(changed) < SILENT_SECONDS:
             return False
@@ -228,6 +238,20 @@ class PrefectSubmitter:
         state = {"type": kind, "name": kind.capitalize(), "message": message}
         path = f"/flow_runs/{run['id']}/set_state"
         self.api.request("POST", path, json={"state": state, "force": kind == "CRASHED"})
+
+
+def _require_this_version(deployment: dict[str, Any]) -> None:
+    """Refuse a deployment of another version of orimap: each of its runs would crash.
+
+    A flow of somebody else's, which calls ours in turn, is none of our business.
+    """
+    called = deployment.get("entrypoint") or ""
+    if called.startswith("orimap.") and called != ENTRYPOINT:
+        raise InputError(
+            f"the deployment {DEPLOYMENT} of this version of orimap, which calls {ENTRYPOINT}",
+            f"that of {configured_api()} calls {called}",
+            "deploy it again: prefect deploy --all in the folder deploy/",
+        )
 
 
 def _idempotency_key(key: str, ended: int) -> str:

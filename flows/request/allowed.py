@@ -39,11 +39,11 @@ def under_root(path: Path | str, roots: Iterable[Path | str]) -> Path:
         "an absolute path under "
         + (" or ".join(str(root) for root in allowed) or f"a root named by {ROOTS_VARIABLE}"),
         f"{text!r}{leads}",
-        "put the file there, or have who operates orimap allow its folder",
+        "put the file there, or have its folder allowed by the person who operates orimap",
     )
 
 
 def allowed_roots() -> list[Path]:
-    """Return the roots that whoever operates orimap has named in the environment."""
+    """Return the roots that the environment names."""
     named = os.environ.get(ROOTS_VARIABLE, "")
     return [Path(root) for root in named.split(os.pathsep) if root]

@@ -16,13 +16,19 @@ WORKERS_FIELDS = (
 )
 
 
+def _range(value: Any, written: str) -> Any:
+    """Read "1:20" as (1, 20); anything but text stays as it is. ``written`` is an example."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", value)
+    if not match:
+        raise ValueError(f"must be {written}")
+    return int(match[1]), int(match[2])
+
+
 def _range_of_k(value: Any) -> Any:
-    """Read "1:20" as (1, 20)."""
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", value)
-        if not match:
-            raise ValueError("must be FIRST:LAST, for instance 1:20")
-        value = (int(match[1]), int(match[2]))
+    """Read the numbers of components to try, and check their order."""
+    value = _range(value, "FIRST:LAST, for instance 1:20")
     if isinstance(value, (tuple, list)) and len(value) == 2:
         low, high = value
         if low < 1:
@@ -33,14 +39,10 @@ def _range_of_k(value: Any) -> Any:
 
 
 def _range_of_workers(value: Any) -> Any:
-    """Read "2:20" as (2, 20)."""
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", value)
-        if not match:
-            raise ValueError("must be MIN:MAX, for instance 2:20")
-        value = (int(match[1]), int(match[2]))
+    """Read the fewest and the most workers, and check their order."""
+    value = _range(value, "MIN:MAX, for instance 2:20")
     if isinstance(value, (tuple, list)) and len(value) == 2 and not 1 <= value[0] <= value[1]:
-        raise ValueError("one worker is the fewest, and the fewest come first")
+        raise ValueError("MIN must be at least 1 and no larger than MAX")
     return value
 
 
@@ -64,7 +66,9 @@ def _region(value: Any) -> Any:
     if isinstance(value, (tuple, list)) and len(value) == 4:
         y0, y1, x0, x1 = value
         if not (0 <= y0 < y1 and 0 <= x0 < x1):
-            raise ValueError(f"{y0}:{y1},{x0}:{x1} holds nothing; the end lies behind the start")
+            raise ValueError(
+                f"{y0}:{y1},{x0}:{x1} holds nothing; the end must come after the start"
+            )
     return value
 
 

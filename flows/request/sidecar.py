@@ -6,16 +6,16 @@ from typing import Any
 from orimap.flows.request.allowed import under_root
 from orimap.flows.request.config import read_config
 from orimap.flows.request.request import WORKERS_FIELDS, Request
+from orimap.tasks.acquire.arrivals.sidecar_name import sidecar_names
 from orimap.tasks.errors import InputError
 
-SUFFIX = ".orimap.yaml"
-# Who puts a file on the microscope's disk says how it is analysed, not where, and not by whom.
+# A file on the microscope's disk may say how an acquisition is analysed, but not where and by whom.
 NOT_HERE = {"file", "output", "orchestrate", "restart", *WORKERS_FIELDS}
 
 
 def sidecar_of(path: Path) -> Path | None:
-    """Return the side-car of an acquisition: scan.mib.orimap.yaml or scan.orimap.yaml."""
-    for name in dict.fromkeys((path.name + SUFFIX, path.stem + SUFFIX)):
+    """Return the side-car of an acquisition, None where there is none."""
+    for name in sidecar_names(path):
         beside = path.with_name(name)
         if beside.is_file():
             return beside
@@ -23,7 +23,7 @@ def sidecar_of(path: Path) -> Path | None:
 
 
 def read_sidecar(path: Path, *, root: Path | None = None) -> dict[str, Any]:
-    """Return the options that stand beside an acquisition, as typed values.
+    """Return the options in the side-car of an acquisition, as typed values.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def read_sidecar(path: Path, *, root: Path | None = None) -> dict[str, Any]:
         raise InputError(
             "options of the analysis in a side-car",
             f"{name} in {beside.name}",
-            f"take it out; whoever operates orimap decides {name}",
+            f"take it out; the person who operates orimap decides {name}",
         )
     if "mask" in fields:
         fields["mask"] = under_root(path.absolute().parent / str(fields["mask"]), roots)

@@ -3,9 +3,10 @@
 import time
 from collections.abc import Callable, Collection
 
-from orimap.flows.jobs.job import Job, Submitter
-from orimap.flows.watch.journal import ID_LETTERS, UNDER_WAY, Entry, Journal
-from orimap.flows.watch.watched_folder import Told, Watching, without_numbers
+from orimap.flows.jobs.job import Job
+from orimap.flows.watch.context import WatcherContext, without_numbers
+from orimap.flows.watch.journal import ID_LETTERS, UNDER_WAY, Entry
+from orimap.flows.watch.watched_folder import Watching
 from orimap.tasks.acquire.arrivals.find_arrivals import Arrival
 from orimap.tasks.acquire.arrivals.finished import Finishing, Judgement, Opened
 from orimap.tasks.errors import InputError
@@ -19,33 +20,17 @@ class Intake:
 
     Parameters
     ----------
-    watching : Watching
-    journal : Journal
-    submitter : Submitter
-        Asked to end a job whose files were written again.
-    opens : callable
-        The opening test: takes a path and what the request says of how to open it.
-    told : Told
-    announce : callable
-        Called with an entry that was put aside.
+    context : WatcherContext
     """
 
-    def __init__(
-        self,
-        watching: Watching,
-        journal: Journal,
-        submitter: Submitter,
-        opens: Callable[..., Opened],
-        told: Told,
-        announce: Callable[[Entry], None],
-    ) -> None:
-        self.watching, self.journal, self.submitter = watching, journal, submitter
-        self.opens, self.told, self.announce = opens, told, announce
+    def __init__(self, context: WatcherContext) -> None:
+        self.context, self.log = context, context.log
+        self.watching, self.journal = context.watching, context.journal
         self.finishing = Finishing(
-            watching.folder,
+            self.watching.folder,
             self._opens,
-            settle_seconds=watching.settle_seconds,
-            patience_seconds=watching.patience_seconds,
+            settle_seconds=self.watching.settle_seconds,
+            patience_seconds=self.watching.patience_seconds,
         )
         # Names of what waits for someone else to go on with it.
         self.stalled: set[str] = set()
@@ -58,16 +43,16 @@ class Intake:
         try:
             found = self.watching.look(lambda path, why: complaints.update({f"{path}": why}))
         except OSError as error:
-            self.told.say("folder", f"{folder} cannot be listed ({error.strerror}): waiting for it")
+            self.log.say("folder", f"{folder} cannot be listed ({error.strerror}): waiting for it")
             return None
         self.walk_seconds = time.monotonic() - began
-        self.told.say("folder", "", after=f"{folder} is there again")
+        self.log.say("folder", "", after=f"{folder} is there again")
         for path, why in complaints.items():
-            self.told.say(path, f"{path} {why}")
+            self.log.say(path, f"{path} {why}")
         return {self.watching.name(arrival): arrival for arrival in found}
 
     def consider(self, arrival: Arrival, last: Entry | None) -> Judgement | None:
-        """Tell how finished one acquisition is; None where that is known already.
+        """Return how far one acquisition has come; None where that is known already.
 
         ``last`` is its last revision in the journal.
         """
@@ -80,9 +65,9 @@ class Intake:
         try:
             judged = self.finishing.judge(arrival, time.monotonic())
         except OSError as error:
-            self.told.say(name, f"{name} cannot be read now ({error.strerror or error})")
+            self.log.say(name, f"{name} cannot be read now ({error.strerror or error})")
             return None
-        self.told.say(name, "")
+        self.log.say(name, "")
         entry = self._seen(last, arrival, judged)
         if judged.state == "settled":
             self._settle(entry, arrival, judged)
@@ -106,7 +91,10 @@ class Intake:
     def _see(self, arrival: Arrival, judged: Judgement) -> Entry:
         """Begin an entry."""
         return self.journal.see(
-            self.watching.name(arrival), judged.words, size=arrival.size, written=arrival.written
+            self.watching.name(arrival),
+            judged.words,
+            size=arrival.size,
+            written=arrival.written,
         )
 
     def _settle(self, entry: Entry | None, arrival: Arrival, judged: Judgement) -> None:
@@ -122,8 +110,7 @@ class Intake:
         try:
             request = self.watching.request(name, self.watching.output(name, entry.revision))
         except InputError as error:
-            words = f"needed: {error.needed}; found: {error.found}; {error.remedy}"
-            self._put_aside(entry, arrival, Judgement("quarantined", words))
+            self._put_aside(entry, arrival, Judgement("quarantined", error.in_one_line))
             return
         job = Job(acquisition=judged.digest[:ID_LETTERS], request=request)
         if not self._replace(before, entry.revision):
@@ -139,7 +126,7 @@ class Intake:
             job=job,
             analyses=1,
         )
-        self.told.note(f"{settled.title}: finished, {arrival.size:,} bytes, id {settled.id}")
+        self.log.note(f"{settled.title}: finished, {arrival.size:,} bytes, id {settled.id}")
 
     def _before(self, name: str) -> Entry | None:
         """Return the last revision of a name whose content is known."""
@@ -147,19 +134,19 @@ class Intake:
         return known[-1] if known else None
 
     def _replace(self, before: Entry | None, revision: int) -> bool:
-        """End the work on content that is there no more; tell whether that could be done."""
+        """End the work on content that has been replaced; return whether that worked."""
         if before is None or before.state not in UNDER_WAY:
             return True
         words = f"its files were written again: see revision {revision}"
         try:
             if before.reference:
-                self.submitter.cancel(before.reference)
-        except Exception as error:  # of whatever client it takes: it may answer in a minute
+                self.context.submitter.cancel(before.reference)
+        except Exception as error:  # of any client: the submitter may answer in a minute
             why = " ".join(str(error).split())
-            self.told.say(f"end {before.number}", f"{before.title}: could not be ended ({why})")
+            self.log.say(f"end {before.number}", f"{before.title}: could not be ended ({why})")
             return False
         self.journal.move(before, "failed", words)
-        self.told.note(f"{before.title}: {words}")
+        self.log.note(f"{before.title}: {words}")
         return True
 
     def _put_aside(self, entry: Entry, arrival: Arrival, judged: Judgement) -> None:
@@ -167,8 +154,8 @@ class Intake:
         facts = {"signature": arrival.signature, "size": arrival.size}
         entry = self.journal.move(entry, judged.state, judged.words, **facts)
         if judged.state == "quarantined":
-            self.told.note(f"{entry.title}: put aside because {judged.words}")
-            self.announce(entry)
+            self.log.note(f"{entry.title}: put aside because {judged.words}")
+            self.context.announce(entry)
 
     def forget_gone(self, arrivals: Collection[str]) -> None:
         """Forget what went before it was finished: a name that was only for the time of writing."""
@@ -176,18 +163,18 @@ class Intake:
         for entry in self.journal.entries("seen"):
             if entry.name not in arrivals:
                 self.journal.forget(entry, "gone before it was finished")
-                self.told.note(f"{entry.title}: gone before it was finished")
+                self.log.note(f"{entry.title}: gone before it was finished")
 
     def _opens(self, arrival: Arrival) -> Opened:
-        return open_as_asked(self.watching, self.opens, arrival)
+        return open_as_asked(self.watching, self.context.opens, arrival)
 
 
 def open_as_asked(watching: Watching, opens: Callable[..., Opened], arrival: Arrival) -> Opened:
-    """Make the opening test as the request says; what is wrong with that is told as well."""
+    """Make the opening test as the request says; a request at fault is refused as well."""
     name = watching.name(arrival)
     try:
         request = watching.request(name, watching.output(name, 1))
     except InputError as error:
-        return Opened("refused", f"needed: {error.needed}; found: {error.found}", error.remedy)
+        return Opened("refused", error.reason, error.remedy)
     chosen = {each: getattr(request, each) for each in HOW_TO_OPEN}
     return opens(arrival.main, **{k: v for k, v in chosen.items() if v is not None})

@@ -344,7 +344,7 @@ class Journal:
 
 
 def now() -> str:
-    """Return the time in UTC, as it is kept."""
+    """Return the time in UTC, as the journal keeps it."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 

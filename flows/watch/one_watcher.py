@@ -1,4 +1,4 @@
-"""One watcher at a time for one journal, and where a journal had better not lie."""
+"""One watcher at a time for one journal, and the file systems that are no place for a journal."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager

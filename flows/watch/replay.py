@@ -7,6 +7,7 @@ from orimap.flows.jobs.job import Job
 from orimap.flows.request.request import Request
 from orimap.flows.request.sidecar import read_sidecar
 from orimap.flows.watch.journal import UNDER_WAY, Entry, Journal
+from orimap.tasks.acquire.arrivals.sidecar_name import SIDECAR
 from orimap.tasks.errors import InputError
 
 
@@ -35,7 +36,7 @@ def replay_entry(
             raise InputError(
                 f"no options: {entry.title} was put aside before it was analysed",
                 f"--{next(iter(changes)).replace('_', '-')}",
-                f"write them into {entry.name}.orimap.yaml beside it; it is then looked at again",
+                f"write them into {entry.name}{SIDECAR} beside it; it is then looked at again",
             )
         if not dry_run:
             journal.move(entry, "seen", "looked at again because somebody asked")

@@ -1,4 +1,4 @@
-"""What is watched, how an acquisition in it is asked for, and what is said about it only once."""
+"""What is watched, and the request and the results of an acquisition in it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -70,28 +70,3 @@ class Watching:
     def output(self, name: str, revision: int) -> Path:
         """Return the folder for the results of one revision."""
         return self.results / (name if revision == 1 else f"{name}.r{revision}")
-
-
-class Told:
-    """Writes a line to the log when there is something new to say, and not again every round."""
-
-    def __init__(self, note: Callable[[str], None]) -> None:
-        self.note = note
-        self._lines: dict[str, str] = {}
-
-    def say(self, about: str, words: str, *, after: str = "") -> None:
-        """Say how something is; no words where all is well, and ``after`` when it is so again."""
-        before = self._lines.get(about, "")
-        if words:
-            self._lines[about] = words
-            if without_numbers(before) != without_numbers(words):
-                self.note(words)
-        elif before:
-            del self._lines[about]
-            if after:
-                self.note(after)
-
-
-def without_numbers(words: str) -> str:
-    """Return words without their numbers, which change all the time."""
-    return "".join(letter for letter in words if not letter.isdigit())

@@ -1,8 +1,8 @@
 """Watch a folder: every acquisition that is finished is analysed once, whatever happens between.
 
-One round looks at the folder, tells what is finished, asks how the jobs stand that were handed
-over, and hands over what there is room for. All that a round finds out is in the journal, so that
-it can end anywhere, even killed, and the next one goes on.
+One round looks at the folder, finds what is finished, asks for the states of the jobs that were
+handed over, and hands over what there is room for. All that a round finds out is in the journal,
+so that it can end anywhere, even killed, and the next one goes on.
 """
 
 import threading
@@ -10,18 +10,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from orimap.flows.jobs.job import Job, Submitter
-from orimap.flows.jobs.outcome import Outcome
-from orimap.flows.watch.dispatch import Dispatch, checked_outcome
+from orimap.flows.watch.context import WatcherContext
+from orimap.flows.watch.dispatch import Dispatch
 from orimap.flows.watch.intake import Intake
-from orimap.flows.watch.journal import UNDER_WAY, Entry, Journal
-from orimap.flows.watch.watched_folder import Told, Watching
-from orimap.tasks.acquire.arrivals.finished import Opened
+from orimap.flows.watch.journal import UNDER_WAY
 
 # Notifications come by the hundred while a file is written.
 BETWEEN_ROUNDS_SECONDS = 1.0
-# A walk over a large folder on a network must not keep the network busy: so many times as long as
-# it takes, nothing is asked.
+# A walk over a large folder must not keep a network busy: for this many times as long as the walk
+# took, nothing is asked.
 REST_FOR_WALK = 4
 
 
@@ -30,42 +27,21 @@ class Watcher:
 
     Parameters
     ----------
-    watching : Watching
-    journal : Journal
-    submitter : Submitter
-    opens : callable
-        The opening test: takes a path and what the request says of how to open it.
-    note : callable
-        Gets every line for the log.
-    announce : callable
-        Called with an entry that needs someone: put aside, or not even begun.
-    concludes : callable
-        Looks at the results of a job that is said to be done.
+    context : WatcherContext
     """
 
-    def __init__(
-        self,
-        watching: Watching,
-        journal: Journal,
-        submitter: Submitter,
-        opens: Callable[..., Opened],
-        *,
-        note: Callable[[str], None],
-        announce: Callable[[Entry], None] = lambda entry: None,
-        concludes: Callable[[Job], Outcome] = checked_outcome,
-    ) -> None:
-        self.watching, self.journal = watching, journal
-        self.told = Told(note)
-        self.intake = Intake(watching, journal, submitter, opens, self.told, announce)
-        self.dispatch = Dispatch(watching, journal, submitter, self.told, announce, concludes)
+    def __init__(self, context: WatcherContext) -> None:
+        self.context, self.log = context, context.log
+        self.watching, self.journal = context.watching, context.journal
+        self.intake, self.dispatch = Intake(context), Dispatch(context)
         self.wake = threading.Event()
 
     def run(self, stop: threading.Event, *, once: bool = False) -> None:
         """Go round until ``stop`` is set, or with ``once`` until nothing is left to do now.
 
-        Who sets ``stop`` sets ``wake`` as well.
+        Set ``wake`` together with ``stop``, or it ends only after its pause.
         """
-        with _notifications(self.watching.folder, self.wake, self.told.note):
+        with _notifications(self.watching.folder, self.wake, self.log.note):
             while not stop.is_set():
                 self.wake.clear()
                 pause = self.round()
@@ -90,7 +66,7 @@ class Watcher:
         return pause
 
     def _nothing_left(self) -> bool:
-        """Tell whether all that is left waits for someone else."""
+        """Return whether all that is left waits for someone else."""
         writing = {entry.name for entry in self.journal.entries("seen")} - self.intake.stalled
         under_way = self.journal.entries(*UNDER_WAY)
         held = self.journal.meta("held") and all(each.state == "settled" for each in under_way)

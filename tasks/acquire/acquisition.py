@@ -23,12 +23,8 @@ from orimap.tasks.acquire.formats.choose_signal import choose_signal, shape_of_s
 from orimap.tasks.acquire.formats.readers import open_signals
 from orimap.tasks.acquire.formats.recognise import reader_by_name, recognise
 from orimap.tasks.acquire.formats.signals import Signal
+from orimap.tasks.acquire.identity import IDENTITY_CONTENTS_AT_MOST, add_ends
 from orimap.tasks.errors import InputError
-
-# Bytes at the beginning and at the end of every file that go into an acquisition's identity.
-IDENTITY_BYTES = 64 * 1024
-# Of a folder with more files than this, only this number are read for it, evenly spread.
-IDENTITY_CONTENTS_AT_MOST = 256
 
 _opened: OrderedDict[tuple, Any] = OrderedDict()
 
@@ -326,8 +322,5 @@ def _identity(signal: Signal, choice: str) -> str:
         status = path.stat()
         digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns}".encode())
         if number in sampled:
-            with path.open("rb") as file:
-                digest.update(file.read(IDENTITY_BYTES))
-                file.seek(max(0, status.st_size - IDENTITY_BYTES))
-                digest.update(file.read(IDENTITY_BYTES))
+            add_ends(digest, path, status.st_size)
     return digest.hexdigest()

@@ -30,7 +30,6 @@ from orimap.tasks.report.page import (
     minute_now,
     render,
     write_figures,
-    write_whole,
 )
 from orimap.tasks.report.results import (
     NOISE_KINDS,
@@ -40,6 +39,7 @@ from orimap.tasks.report.results import (
 )
 from orimap.tasks.report.sentences import measured_sentence
 from orimap.tasks.simulate.truth import Truth
+from orimap.tasks.store.whole_file import write_whole
 
 
 @dataclass(frozen=True)

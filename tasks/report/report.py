@@ -24,7 +24,6 @@ from orimap.tasks.report.page import (
     minute_now,
     render,
     write_figures,
-    write_whole,
 )
 from orimap.tasks.report.results import (
     Results,
@@ -34,6 +33,7 @@ from orimap.tasks.report.results import (
     source_name,
     stored_k,
 )
+from orimap.tasks.store.whole_file import write_whole
 
 # The figures are drawn in this many parts where several processes draw them.
 PARTS = 2

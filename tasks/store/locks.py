@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# Who only asks holds a file for a moment.
+# A process that only asks for the holder has the file for a moment.
 ASKING_SECONDS = 0.5
 
 
@@ -51,7 +51,7 @@ def held(path: Path) -> Iterator[None]:
 
 
 def holder(path: Path) -> int | None:
-    """Return the process that holds a file now (0: it does not say), None where nobody does."""
+    """Return the id of the process that holds a file (0 if unknown), None if nobody does."""
     try:
         lock = os.open(path, os.O_RDONLY)
     except FileNotFoundError:

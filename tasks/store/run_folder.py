@@ -168,6 +168,6 @@ def only_writer(root: Path) -> Iterator[None]:
             raise InputError(
                 f"a folder that can be written for the results ({root})",
                 error.strerror or str(error),
-                "choose another folder with --output, or mend its permissions",
+                "choose another folder with --output, or fix its permissions",
             ) from error
         yield

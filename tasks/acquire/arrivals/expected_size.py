@@ -64,7 +64,7 @@ def told_by_header(path: Path) -> Told:
     try:
         return told(path)
     except (struct.error, ValueError, SyntaxError, IndexError, TypeError):
-        # A header that is cut short, or is none: whoever opens the file says what is wrong.
+        # A header that is cut short, or is none: opening the file says what is wrong.
         return UNKNOWN
 
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from orimap.tasks.acquire.acquisition import IDENTITY_BYTES, IDENTITY_CONTENTS_AT_MOST
 from orimap.tasks.acquire.arrivals.expected_size import raw_file_of
+from orimap.tasks.acquire.arrivals.sidecar_name import SIDECAR, sidecar_names
 from orimap.tasks.acquire.formats.recognise import IMAGE_ENDINGS, SIGNATURES
+from orimap.tasks.acquire.identity import IDENTITY_CONTENTS_AT_MOST, add_ends
 
 # Endings that scans of patterns come in. Others can be named with include; .tif, .png and .bmp
 # alone are pictures, and a picture of a sample is no scan.
@@ -26,7 +27,6 @@ ZARR_FIRST = ("zarr.json", ".zgroup", ".zarray")
 ZARR_ENDINGS = (".zarr", ".zspy")
 # Fewer pictures than this in a folder are a few pictures, not a scan of patterns.
 IMAGES_AT_LEAST = 16
-SIDECAR = ".orimap.yaml"
 # What a folder of results holds: no acquisition is looked for in it.
 RESULTS = "analysis.zarr"
 
@@ -74,7 +74,7 @@ class Arrival:
 
     @property
     def written(self) -> float:
-        """When the last of it was written, seconds since 1970 by the clock of who wrote it."""
+        """When the last of it was written, seconds since 1970 by the clock of its machine."""
         return max((file.mtime_ns for file in self.files), default=0) / 1e9
 
     def identity(self, folder: Path) -> str:
@@ -91,10 +91,7 @@ class Arrival:
             name = os.path.relpath(file.path, self.main.parent)
             digest.update(f"\n{name} {file.size}\n".encode())
             if number % step == 0:
-                with file.path.open("rb") as opened:
-                    digest.update(opened.read(IDENTITY_BYTES))
-                    opened.seek(max(0, file.size - IDENTITY_BYTES))
-                    digest.update(opened.read(IDENTITY_BYTES))
+                add_ends(digest, file.path, file.size)
         return digest.hexdigest()
 
 
@@ -154,7 +151,7 @@ class _Walk:
         images = [file for file in files if file.path.suffix.lower() in IMAGE_ENDINGS]
         if folder != self.root and not taken and _is_series(images):
             # Beside the folder, as with a file: the folder itself holds patterns only.
-            names = dict.fromkeys((folder.name + SIDECAR, folder.stem + SIDECAR))
+            names = sidecar_names(folder)
             outside = [file for name in names for file in _status(folder.with_name(name))]
             self._add(folder, images, "", {file.path.name: file for file in outside})
         for path in folders:
@@ -204,8 +201,8 @@ class _Walk:
             fnmatch.fnmatch(each, pattern) for pattern in self.include for each in (name, main.name)
         ):
             return
-        sidecar = beside.get(main.name + SIDECAR) or beside.get(main.stem + SIDECAR)
-        self.found.append(Arrival(main, tuple(parts), missing, (sidecar,) if sidecar else ()))
+        sidecars = [beside[name] for name in sidecar_names(main) if name in beside]
+        self.found.append(Arrival(main, tuple(parts), missing, tuple(sidecars[:1])))
 
     def _group(self, files: list[File]) -> dict[Path, tuple[list[File], str]]:
         """Put files together that belong together; return them by their main file."""

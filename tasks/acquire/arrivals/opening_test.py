@@ -1,7 +1,7 @@
 """Try whether acquisitions open, in a process of its own: a strange file may crash or hang it.
 
-The process stays for the next file, since loading the readers takes seconds. It ends when whoever
-started it ends, however that happens: it reads questions from a pipe, and the pipe closes.
+The process stays for the next file, since loading the readers takes seconds. It ends when the
+process that started it ends, however that happens: it reads questions from a pipe, which closes.
 """
 
 import contextlib
@@ -74,7 +74,7 @@ class OpeningTest:
         return self._process
 
     def _crashed(self) -> Opened:
-        """Tell that the process died of a file."""
+        """Return that the process died of a file."""
         code = self._process.wait()
         self._end()
         return Opened("refused", f"its reader crashed (exit code {code})", "copy the file again")
@@ -93,7 +93,7 @@ class OpeningTest:
 
 
 def try_to_open(path: Path, **chosen: Any) -> Opened:
-    """Open an acquisition in this process, and tell what was found.
+    """Open an acquisition in this process, and return what was found.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def try_to_open(path: Path, **chosen: Any) -> Opened:
             return Opened("missing", missing)
         if _holds_no_patterns(path, chosen):
             return Opened("no scan", f"{path.name} holds no scan of patterns")
-        return Opened("refused", f"needed: {error.needed}; found: {error.found}", error.remedy)
+        return Opened("refused", error.reason, error.remedy)
     except OSError as error:
         return Opened("refused", f"it cannot be read: {error.strerror or error}")
     rows, columns = found.scan_shape
@@ -136,7 +136,7 @@ def _missing_link(path: Path) -> str | None:
 
 
 def _holds_no_patterns(path: Path, chosen: dict[str, Any]) -> bool:
-    """Tell whether a file can be read and holds nothing that could be a scan of patterns."""
+    """Return whether a file can be read and holds nothing that could be a scan of patterns."""
     from orimap.tasks.acquire.formats.readers import open_signals
     from orimap.tasks.acquire.formats.recognise import recognise
     from orimap.tasks.acquire.formats.signals import holds_patterns

@@ -64,16 +64,10 @@ class Flow:
         return "\n".join(self.lines)
 
 
-def queue():
-    asked = ["squeue", "-h", "-o", "%i %T %j"]
-    answer = subprocess.run(asked, capture_output=True, text=True, check=True)
-    return [line.split() for line in answer.stdout.splitlines()]
-
-
-def wait_until_empty():
+def wait_until_gone(own_jobs):
     until = time.monotonic() + GONE_SECONDS
-    while queue():
-        assert time.monotonic() < until, queue()
+    while left := own_jobs():
+        assert time.monotonic() < until, left
         time.sleep(0.2)
 
 
@@ -120,7 +114,9 @@ def same_results(one, other):
     np.testing.assert_allclose(*losses, rtol=1e-6)  # the sums of float32 numbers
 
 
-def test_a_run_over_slurm_gives_the_local_result_though_a_job_is_lost(slurm, scan, local, tmp_path):
+def test_a_run_over_slurm_gives_the_local_result_though_a_job_is_lost(
+    own_jobs, scan, local, tmp_path
+):
     output = tmp_path / "results"
     flow = Flow(scan, "--output", output, *OPTIONS, *ON_SLURM, folder=tmp_path)
     flow.wait_for("2 of 2 workers")
@@ -128,7 +124,7 @@ def test_a_run_over_slurm_gives_the_local_result_though_a_job_is_lost(slurm, sca
     workers = output / ".workers"
     assert workers.stat().st_mode & 0o777 == 0o700
     assert (workers / "key.pem").stat().st_mode & 0o777 == 0o600
-    first, second = sorted(job for job, _, _ in queue())
+    first, second = sorted(job.id for job in own_jobs())
     script = subprocess.run(
         ["scontrol", "write", "batch_script", first, "-"], capture_output=True, text=True
     ).stdout
@@ -140,23 +136,23 @@ def test_a_run_over_slurm_gives_the_local_result_though_a_job_is_lost(slurm, sca
     assert "1 of the workers' jobs lost, replaced" in flow.text
     assert "the Dask dashboard answers on" in flow.text
     same_results(output, local)
-    wait_until_empty()
+    wait_until_gone(own_jobs)
     assert not workers.exists()
 
 
-def test_a_run_that_was_killed_goes_on_and_leaves_no_job(slurm, scan, local, tmp_path):
+def test_a_run_that_was_killed_goes_on_and_leaves_no_job(own_jobs, scan, local, tmp_path):
     output = tmp_path / "results"
     arguments = (scan, "--output", output, *OPTIONS, *ON_SLURM)
     killed = Flow(*arguments, folder=tmp_path)
     killed.wait_for("sketch: done")
-    left = sorted(job for job, _, _ in queue())
+    left = sorted(job.id for job in own_jobs())
     assert len(left) == 2
     killed.process.send_signal(signal.SIGKILL)
     killed.end(-signal.SIGKILL)
     again = Flow(*arguments, folder=tmp_path)
     again.end()
     assert "ingest: done in 0" in again.text  # it was there already
-    assert not set(left) & {job for job, _, _ in queue()}
+    assert not set(left) & {job.id for job in own_jobs()}
     same_results(output, local)
-    wait_until_empty()
+    wait_until_gone(own_jobs)
     assert not (output / ".workers").exists()

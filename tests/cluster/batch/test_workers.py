@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import dask
 import pytest
 
-from orimap.cluster.batch import watch as job_watch
-from orimap.cluster.batch.settings import load_jobqueue
+from orimap.cluster.batch.jobqueue import load_jobqueue
+from orimap.cluster.batch.watch import FRUITLESS_JOBS, JobWatch
 from orimap.cluster.client import open_client
 from orimap.tasks.errors import UnavailableError
 
@@ -31,11 +31,6 @@ def workers(folder, notes, *, settings=None, **asked):
         yield client
 
 
-def jobs():
-    answer = subprocess.run(["squeue", "-h", "-o", "%i"], capture_output=True, text=True).stdout
-    return answer.split()
-
-
 def wait_for(condition, seconds=60):
     until = time.monotonic() + seconds
     while not condition():
@@ -43,7 +38,7 @@ def wait_for(condition, seconds=60):
         time.sleep(0.1)
 
 
-def test_no_worker_in_time_ends_with_the_reason_of_the_batch_system(slurm, tmp_path, notes):
+def test_no_worker_in_time_ends_with_the_reason_of_the_batch_system(own_jobs, tmp_path, notes):
     with (
         pytest.raises(UnavailableError, match=r"none: 1 waiting \(.*(Down|DOWN|Partition).*\)"),
         workers(
@@ -56,12 +51,12 @@ def test_no_worker_in_time_ends_with_the_reason_of_the_batch_system(slurm, tmp_p
     ):
         pytest.fail("there is no worker")
     assert any(note.startswith("slurm: 0 of 1 workers; jobs: 1 waiting") for note in notes)
-    wait_for(lambda: not jobs())
+    wait_for(lambda: not own_jobs())
     assert not (tmp_path / "w").exists()
 
 
 def test_a_job_that_is_refused_ends_the_wait_with_the_words_of_the_batch_system(
-    slurm, tmp_path, notes
+    own_jobs, tmp_path, notes
 ):
     with (
         pytest.raises(UnavailableError, match="invalid partition"),
@@ -71,7 +66,7 @@ def test_a_job_that_is_refused_ends_the_wait_with_the_words_of_the_batch_system(
     assert not (tmp_path / "w").exists()
 
 
-def test_jobs_that_end_before_a_worker_is_up_are_not_submitted_for_ever(slurm, tmp_path, notes):
+def test_jobs_that_end_before_a_worker_is_up_are_not_submitted_for_ever(own_jobs, tmp_path, notes):
     (tmp_path / "python").write_text("#!/bin/sh\necho no such module >&2\nexit 3\n")
     (tmp_path / "python").chmod(0o755)
     with (
@@ -85,8 +80,8 @@ def test_jobs_that_end_before_a_worker_is_up_are_not_submitted_for_ever(slurm, t
     ):
         pytest.fail("there is no worker")
     lost = [note for note in notes if "lost, replaced" in note]
-    assert len(lost) == job_watch.FRUITLESS_JOBS - 1
-    wait_for(lambda: not jobs())
+    assert len(lost) == FRUITLESS_JOBS - 1
+    wait_for(lambda: not own_jobs())
     assert [path.name for path in (tmp_path / "w").iterdir()] == ["logs"]
 
 
@@ -98,17 +93,17 @@ def set_closed(state):
 def watches(monkeypatch):
     """Whoever watches jobs, from the moment that there is a worker."""
     watches = []
-    wait_for_first = job_watch.JobWatch.wait_for_first
+    wait_for_first = JobWatch.wait_for_first
 
     def wait(watch):
         wait_for_first(watch)
         watches.append(watch)
 
-    monkeypatch.setattr(job_watch.JobWatch, "wait_for_first", wait)
+    monkeypatch.setattr(JobWatch, "wait_for_first", wait)
     return watches
 
 
-def test_work_ends_when_all_workers_are_lost_and_none_comes(slurm, tmp_path, notes, watches):
+def test_work_ends_when_all_workers_are_lost_and_none_comes(own_jobs, tmp_path, notes, watches):
     set_closed("up")
 
     def lose_all():
@@ -117,22 +112,22 @@ def test_work_ends_when_all_workers_are_lost_and_none_comes(slurm, tmp_path, not
         ) as client:
             watches[0].patience_seconds = 3
             set_closed("down")
-            subprocess.run(["scancel", *jobs()], check=True)
+            subprocess.run(["scancel", *(job.id for job in own_jobs())], check=True)
             client.submit(time.sleep, 600).result()
 
     with pytest.raises(UnavailableError, match=r"within 0.05 min .*\n.*waiting"):
         lose_all()
     set_closed("down")
-    wait_for(lambda: not jobs())
+    wait_for(lambda: not own_jobs())
 
 
-def test_workers_come_and_go_with_the_work(slurm, tmp_path, notes):
+def test_workers_come_and_go_with_the_work(own_jobs, tmp_path, notes):
     with workers(tmp_path, notes, adapt=(1, 2)) as client:
         assert len(client.nthreads()) == 1
         futures = client.map(lambda _: time.sleep(1), range(60))
         wait_for(lambda: "slurm: 2 of 1 to 2 workers" in notes)
         client.cancel(futures)
-    wait_for(lambda: not jobs())
+    wait_for(lambda: not own_jobs())
 
 
 SCRIPT = """
@@ -140,7 +135,7 @@ import signal, sys, time
 from pathlib import Path
 import dask
 from orimap.cluster.client import open_client
-from orimap.cluster.batch.settings import load_jobqueue
+from orimap.cluster.batch.jobqueue import load_jobqueue
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     load_jobqueue()
@@ -152,7 +147,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, -2)])
-def test_who_is_told_to_end_leaves_no_job(slurm, tmp_path, sent, code):
+def test_who_is_told_to_end_leaves_no_job(own_jobs, tmp_path, sent, code):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     process = subprocess.Popen(
@@ -160,10 +155,10 @@ def test_who_is_told_to_end_leaves_no_job(slurm, tmp_path, sent, code):
     )
     try:
         assert process.stdout.readline() == "ready\n"
-        assert len(jobs()) == 1
+        assert len(own_jobs()) == 1
         process.send_signal(sent)
         assert process.wait(60) == code
     finally:
         process.kill()
-    wait_for(lambda: not jobs())
+    wait_for(lambda: not own_jobs())
     assert {path.name for path in (tmp_path / "w").glob("*")} <= {"logs"}

@@ -4,7 +4,6 @@ import time
 import pytest
 from typer.testing import CliRunner
 
-from orimap.cluster.queue import systems
 from orimap.flows.cli import main
 
 SITE = {"system": "slurm", "queue": "short", "cores": 2, "memory": "2 GB", "interface": "lo"}
@@ -14,10 +13,10 @@ def _call(*asked):
     return CliRunner().invoke(main.app, ["cluster", "check", *(str(each) for each in asked)])
 
 
-def _wait_for_an_empty_queue():
+def _wait_until_gone(own_jobs):
     """Jobs that are cancelled take a moment to end."""
     until = time.monotonic() + 60
-    while jobs := systems.active("slurm"):
+    while jobs := own_jobs():
         assert time.monotonic() < until, jobs
         time.sleep(0.2)
 
@@ -44,7 +43,7 @@ def test_a_worker_on_this_machine_is_tried(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_worker_of_slurm_is_tried_and_leaves_nothing(slurm, site, tmp_path):
+def test_a_worker_of_slurm_is_tried_and_leaves_nothing(own_jobs, site, tmp_path):
     folder = tmp_path / "results"
     folder.mkdir()
     answer = _call("--profile", site(), "--folder", folder)
@@ -53,7 +52,7 @@ def test_a_worker_of_slurm_is_tried_and_leaves_nothing(slurm, site, tmp_path):
     [memory] = re.findall(r"memory +(\d+) MB a worker", answer.stdout)
     assert int(memory) == pytest.approx(1000, rel=0.01)  # Dask hands it over in hundredths of GiB
     assert list(folder.iterdir()) == []
-    _wait_for_an_empty_queue()
+    _wait_until_gone(own_jobs)
 
 
 def test_the_script_of_a_worker_is_shown_without_starting_one(site, tmp_path):
@@ -65,7 +64,7 @@ def test_the_script_of_a_worker_is_shown_without_starting_one(site, tmp_path):
     assert list(folder.iterdir()) == []
 
 
-def test_a_worker_that_never_starts_is_wrong_and_the_reason_is_told(slurm, site, tmp_path):
+def test_a_worker_that_never_starts_is_wrong_and_the_reason_is_told(own_jobs, site, tmp_path):
     answer = _call(
         *("--profile", site(queue="closed"), "--folder", tmp_path),
         *("--first-worker-minutes", 0.05),
@@ -74,7 +73,7 @@ def test_a_worker_that_never_starts_is_wrong_and_the_reason_is_told(slurm, site,
     assert answer.stdout.startswith("wrong  start ")
     assert "PartitionDown" in answer.stdout
     assert "what to do: " in answer.stdout
-    _wait_for_an_empty_queue()
+    _wait_until_gone(own_jobs)
 
 
 @pytest.mark.parametrize(

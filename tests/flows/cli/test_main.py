@@ -15,7 +15,9 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
-from orimap.flows.cli import analyse, main
+from orimap.flows.cli import main
+from orimap.flows.cli.analyse import run
+from orimap.flows.cli.simulate import simulate
 from orimap.flows.request.request import Request
 from orimap.tasks.simulate.recipe import ScanRecipe
 from orimap.tasks.simulate.write_scan import write_scan
@@ -50,7 +52,7 @@ def test_version():
 
 
 def test_run_takes_every_field_of_a_request():
-    parameters = inspect.signature(analyse.run).parameters
+    parameters = inspect.signature(run).parameters
     own = {"config", "dry_run", "quiet", "debug"}
     assert set(parameters) == set(Request.model_fields) | own
     answer = _call("run", "--help").stdout
@@ -60,7 +62,7 @@ def test_run_takes_every_field_of_a_request():
 
 
 def test_simulate_takes_every_field_of_a_recipe_with_its_default():
-    parameters = inspect.signature(main.simulate).parameters
+    parameters = inspect.signature(simulate).parameters
     defaults = {field.name: field.default for field in dataclasses.fields(ScanRecipe)}
     taken = {name: p.default for name, p in parameters.items()}
     assert set(defaults) == set(taken) - {"out", "quiet", "debug"}

@@ -120,7 +120,7 @@ def test_a_killed_watcher_goes_on_and_each_acquisition_is_analysed_once(site, sc
     assert all(step["reused"] for step in again["steps"] if step["name"] in ("ingest", "fit"))
     assert json.loads((results / "outcome.json").read_text())["acquisition"] == f"{found['id']}-2"
     table = _call("status", "--results", site / "results").stdout
-    assert "nobody watches" in table
+    assert "no watcher is running" in table
     assert f"{found['id']}  two grains.blo  1    done" in table
 
 
@@ -193,20 +193,3 @@ def test_a_second_watcher_leaves_the_work_to_the_first(site):
         answer = _call("watch", site / "watched", "--results", site / "results", "--embedded")
     assert answer.exit_code == 2
     assert f"process {os.getpid()}" in answer.stderr
-
-
-def test_status_tells_why_nothing_is_handed_over_and_hides_what_is_no_scan(site):
-    state = site / "results" / ".orimap"
-    with Journal(state / "journal.sqlite") as journal:
-        journal.set_meta("folder", str(site / "watched"))
-        journal.set_meta("held", "less than 20 GB free")
-        entry = journal.see("overview.npy", "being written", size=1, written=0.0)
-        journal.move(entry, "not a scan", "overview.npy holds no scan of patterns")
-    answer = _call("status", "--results", site / "results")
-    assert "held: less than 20 GB free" in answer.stdout
-    assert "1 more hold no scan of patterns" in answer.stdout
-    assert "overview.npy  1" not in answer.stdout
-    assert "overview.npy" in _call("status", "--results", site / "results", "--all").stdout
-    with only_watcher(state):
-        assert f"process {os.getpid()}" in _call("status", "--results", site / "results").stdout
-    assert _call("status", "--results", site / "nowhere").exit_code == 2

@@ -86,12 +86,12 @@ def test_a_run_is_submitted_once_waited_for_and_checked(
     assert submitter.find(job) is None
 
 
-def test_what_waits_is_not_submitted_again(slurm, call, scan, tmp_path):
+def test_what_waits_is_not_submitted_again(own_jobs, call, scan, tmp_path):
     site = tmp_path / "closed.yaml"
     site.write_text("".join(f"{k}: {v}\n" for k, v in {**SITE, "queue": "closed"}.items()))
     asked = ("submit", scan, "--output", tmp_path / "results", "--profile", site)
     first = call(*asked)
-    [waiting] = systems.active("slurm")
+    [waiting] = own_jobs()
     try:
         assert f"submitted as job {waiting.id} of slurm" in first.stdout
         assert f"squeue --jobs={waiting.id}" in first.stdout
@@ -99,17 +99,17 @@ def test_what_waits_is_not_submitted_again(slurm, call, scan, tmp_path):
         assert second.exit_code == 0
         assert f"before as job {waiting.id} of slurm, which is waiting (Part" in second.stdout
         assert "not submitted again" in second.stdout
-        assert [job.id for job in systems.active("slurm")] == [waiting.id]
+        assert [job.id for job in own_jobs()] == [waiting.id]
     finally:
         systems.cancel("slurm", [waiting.id])
 
 
-def test_a_submission_whose_id_was_never_kept_is_found_by_its_name(slurm, scan, tmp_path):
+def test_a_submission_whose_id_was_never_kept_is_found_by_its_name(own_jobs, scan, tmp_path):
     submitter = BatchSubmitter(Profile(**{**SITE, "queue": "closed"}), tmp_path / "b", limit=3)
     job = _job(tmp_path, scan)
     assert submitter.find(job) is None
     key = submitter.submit(job)
-    [waiting] = systems.active("slurm")
+    [waiting] = own_jobs()
     assert (waiting.name, submitter.room()) == (key, 2)
     # As if killed between handing the job over and keeping its id; then with nothing kept.
     record = tmp_path / "b" / f"{key}.submission.json"
@@ -126,7 +126,7 @@ def test_a_submission_whose_id_was_never_kept_is_found_by_its_name(slurm, scan, 
     assert submitter.room() == 3
 
 
-def test_a_watched_folder_is_analysed_by_jobs(slurm, call, scan, site, tmp_path, monkeypatch):
+def test_a_watched_folder_is_analysed_by_jobs(own_jobs, call, scan, site, tmp_path, monkeypatch):
     watched, results, config = tmp_path / "in", tmp_path / "results", tmp_path / "run.yaml"
     (watched / "day 1").mkdir(parents=True)
     scan.rename(watched / "day 1" / scan.name)
@@ -136,7 +136,7 @@ def test_a_watched_folder_is_analysed_by_jobs(slurm, call, scan, site, tmp_path,
     assert done.exit_code == 0, done.stderr
     outcome = read_outcome(results / "day 1" / scan.name)
     assert (outcome.state, outcome.checked, outcome.decided_k) == ("done", True, 2)
-    assert systems.active("slurm") == []
+    assert own_jobs() == []
     told = call("status", "--results", results).stdout
     assert "2 distinct patterns" in told
 
@@ -166,7 +166,7 @@ def test_a_failed_job_tells_why_and_may_be_submitted_again(slurm, tmp_path):
     assert _ended(submitter, key).state == "lost"
 
 
-def test_a_job_that_leads_workers_is_cancelled_with_them(slurm, scan, tmp_path):
+def test_a_job_that_leads_workers_is_cancelled_with_them(own_jobs, scan, tmp_path):
     site = tmp_path / "site.yaml"
     workers = {**SITE, "interface": "lo", "cores": 1, "memory": "2 GB"}
     site.write_text("".join(f"{name}: {value}\n" for name, value in workers.items()))
@@ -181,13 +181,13 @@ def test_a_job_that_leads_workers_is_cancelled_with_them(slurm, scan, tmp_path):
     )  # fmt: skip
     key = submitter.submit(job)
     until = time.monotonic() + END_SECONDS
-    while len(jobs := systems.active("slurm")) < 2 or "waiting" in {j.state for j in jobs}:
+    while len(jobs := own_jobs()) < 2 or "waiting" in {j.state for j in jobs}:
         assert submitter.standing(key).state in ("waiting", "running")
         assert time.monotonic() < until, jobs
         time.sleep(0.2)
     assert {job.name == key for job in jobs} == {True, False}
     submitter.cancel(key)
-    while jobs := systems.active("slurm"):
+    while jobs := own_jobs():
         assert time.monotonic() < until, jobs
         time.sleep(0.2)
     standing = submitter.standing(key)

@@ -1,3 +1,4 @@
+import importlib.util
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import psutil
 import pytest
 
 from orimap.flows.machine.warm_run import SOCKET_VARIABLE, short_address
+from orimap.flows.machine.warm_spare import IMPORTED
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +94,8 @@ def test_a_run_ends_with_the_process_that_the_worker_knows(keeper, silent_api):
         assert run.wait(30) == -signal.SIGKILL
         at_work.wait(30)
         connection.close()
+
+
+@pytest.mark.parametrize("name", IMPORTED)
+def test_what_is_imported_ahead_is_there(name):
+    assert importlib.util.find_spec(name) is not None

@@ -1,4 +1,8 @@
+import json
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -116,3 +120,65 @@ def test_a_run_that_takes_too_long_ends_with_all_its_workers(prefect_api, folder
     new = set(psutil.Process().children(recursive=True)) - before
     workers = [p for p in new if "resource_tracker" not in " ".join(p.cmdline())]
     assert psutil.wait_procs(workers, timeout=10)[1] == []
+
+
+# Each is a run of its own process, as a worker starts them.
+A_RUN = """
+import json, sys
+from pathlib import Path
+from orimap.flows.prefect.deployments import analyse
+
+said = json.loads(sys.argv[1])
+state = analyse(**said, where={"workers": 1}, return_state=True)
+print(json.dumps([state.type.value, state.name, state.message]))
+"""
+
+
+def _start_run(said, api):
+    """Start a run of a job; its answer is type, name and message of its last state."""
+    plain = {**said, "path": str(said["path"]), "results": str(said["results"])}
+    return subprocess.Popen(
+        [sys.executable, "-c", A_RUN, json.dumps(plain)],
+        env={**os.environ, "PREFECT_API_URL": str(api.api_url)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _answer(run):
+    said, _ = run.communicate(timeout=240)
+    return json.loads(said.splitlines()[-1])
+
+
+def test_of_two_runs_of_one_job_one_analyses_and_the_other_ends_well_and_without_work(
+    prefect_api, folders
+):
+    """A direct run, and that of an event which has come too late: whichever starts first."""
+    said = _announced(folders, k="1:3")
+    recipe = ScanRecipe(scan=(9, 12), detector=(48, 48), grains=2, dose=3000, seed=4)
+    write_scan(recipe, said["path"])
+    pair = [_start_run(said, prefect_api) for _ in range(2)]
+    duplicate, analysed = sorted(map(_answer, pair), key=lambda answer: answer[1] != "Duplicate")
+    assert analysed[:2] == ["COMPLETED", "Completed"]
+    assert analysed[2].startswith("2 clusters")
+    assert duplicate[:2] == ["COMPLETED", "Duplicate"]
+    assert duplicate[2].startswith("Nothing to do: another run")
+    log = said["results"] / "run.log"
+    before = {path: path.stat().st_mtime_ns for path in (log, said["results"] / "outcome.json")}
+    assert log.read_text().count("ingest: done") == 1
+    # It may as well start when the first one has ended.
+    late = _answer(_start_run(said, prefect_api))
+    done = "Nothing to do: another run has done this job."
+    assert late == ["COMPLETED", "Duplicate", done]
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_a_failed_job_may_be_started_again_by_hand(prefect_api, folders):
+    from orimap.flows.prefect.deployments import analyse
+
+    said = _announced(folders)
+    said["path"].write_text("no scan")
+    for _ in range(2):
+        assert analyse(**said, return_state=True).name == "Failed"
+        time.sleep(1.1)  # outcomes are dated in whole seconds
+    assert (said["results"] / "run.log").read_text().count("scan.hspy") > 1

@@ -1,6 +1,5 @@
 import base64
 
-import pytest
 from matplotlib.figure import Figure
 
 from orimap.tasks.report import page
@@ -15,23 +14,6 @@ def test_an_image_is_its_own_address():
 
 def test_a_figure_becomes_png():
     assert page.png_of(Figure(figsize=(1, 1))).startswith(b"\x89PNG")
-
-
-def test_a_file_is_replaced_as_a_whole(tmp_path, monkeypatch):
-    path = tmp_path / "file"
-    page.write_whole(path, b"old")
-    page.write_whole(path, b"new")
-    assert path.read_bytes() == b"new"
-    assert path.stat().st_mode & 0o777 == 0o644
-
-    def fail(*_):
-        raise OSError("disk full")
-
-    monkeypatch.setattr("os.replace", fail)
-    with pytest.raises(OSError, match="disk full"):
-        page.write_whole(path, b"newer")
-    assert [p.name for p in tmp_path.iterdir()] == ["file"]
-    assert path.read_bytes() == b"new"
 
 
 def test_figures_are_written_by_name_and_those_no_longer_drawn_go(tmp_path):

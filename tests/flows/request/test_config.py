@@ -1,0 +1,43 @@
+import pytest
+
+from orimap.flows.request.config import read_config
+from orimap.tasks.errors import InputError
+
+
+def _read(tmp_path, text):
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    return read_config(path)
+
+
+def test_values_stay_as_they_would_be_typed(tmp_path):
+    text = "k: 1:20\nscan-shape: 40x50\ncentre: no\nworkers: 3\ncrop: [10, 50, 20.5, x]\n"
+    assert _read(tmp_path, text) == {
+        "k": "1:20", "scan_shape": "40x50", "centre": "no", "workers": "3",
+        "crop": [10, 50, 20.5, "x"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# only words\n", "mask:\nseed: ~\nbin: null\n"])
+def test_what_is_empty_gives_no_field(tmp_path, text):
+    assert _read(tmp_path, text) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("- k\n- bin\n", "a list"), ("only words", "a text"), ("k: [1", "expected")],
+)
+def test_what_is_no_list_of_options_is_refused(tmp_path, text, found):
+    with pytest.raises(InputError) as refused:
+        _read(tmp_path, text)
+    assert found in refused.value.found
+    assert str(tmp_path / "run.yaml") in refused.value.needed
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(InputError, match="No such file") as refused:
+        read_config(tmp_path / "absent.yaml")
+    assert refused.value.remedy == "correct --config"
+    (tmp_path / "image.yaml").write_bytes(b"\xff\xfe\xfa")
+    with pytest.raises(InputError, match="utf-8"):
+        read_config(tmp_path / "image.yaml")

@@ -1,0 +1,121 @@
+import os
+
+from orimap.flows.watch.intake import open_as_asked
+from orimap.tasks.acquire.arrivals.finished import Opened
+
+
+def test_touching_a_file_is_nothing_new_and_other_content_is_a_revision(site):
+    path = site.save("a.npy")
+    site.rounds()
+    site.all_stand("done")
+    os.utime(path, (5, 5))
+    site.rounds(4)
+    assert (site.states(), len(site.taken)) == ({"a.npy": "done"}, 1)
+    site.save("a.npy", seed=2)  # of the same size
+    site.rounds(4)
+    assert site.states() == {"a.npy": "done", "a.npy (revision 2)": "submitted"}
+    assert site.taken[1].output == site.results / "a.npy.r2"
+    site.save("a.npy", seed=2, shape=(5, 5, 6, 7))
+    site.save("a.npy", seed=2)  # written again, and the same in the end
+    site.rounds(4)
+    assert len(site.taken) == 2
+
+
+def test_a_copy_that_ends_as_what_was_there_leaves_no_revision(site):
+    path = site.save("a.npy")
+    whole = path.read_bytes()
+    site.rounds()
+    site.all_stand("done")
+    path.write_bytes(whole[:500])
+    site.rounds(3)
+    assert site.states() == {"a.npy": "done", "a.npy (revision 2)": "seen"}
+    path.write_bytes(whole)
+    site.rounds(3)
+    assert site.states() == {"a.npy": "done"}
+    assert len(site.taken) == 1
+
+
+def test_work_on_files_that_are_written_again_is_ended(site):
+    site.save("a.npy")
+    site.rounds()
+    site.save("a.npy", seed=2)
+    site.rounds()
+    assert site.cancelled == [site.taken[0].key]
+    assert site.states() == {"a.npy": "failed", "a.npy (revision 2)": "submitted"}
+
+
+def test_a_sidecar_decides_for_its_acquisition(site):
+    site.save("stack.npy", shape=(20, 6, 7))
+    site.rounds(3)
+    assert site.states() == {"stack.npy": "quarantined"}
+    assert site.announced == ["stack.npy"]
+    (entry,) = site.journal.entries()
+    assert "--scan-shape" in entry.reason
+    (site.folder / "stack.npy.orimap.yaml").write_text("scan-shape: 4x5\nk: 2:3\n")
+    site.rounds(3)
+    (job,) = site.taken
+    assert (job.request.scan_shape, job.request.k) == ((4, 5), (2, 3))
+    assert len(site.announced) == 1
+
+
+def test_a_sidecar_that_is_at_fault_puts_its_acquisition_aside(site):
+    site.save("a.npy")
+    (site.folder / "a.orimap.yaml").write_text("output: /somewhere\n")
+    site.save("b.npy")
+    site.rounds(3)
+    assert site.states() == {"a.npy": "quarantined", "b.npy": "submitted"}
+    assert "output in a.orimap.yaml" in site.journal.find("a.npy").reason
+
+
+def test_bad_data_is_put_aside_once_and_the_next_goes_on(site):
+    (site.folder / "a.blo").write_text("only words, many of them, more than a header takes")
+    site.save("overview.npy", shape=(5, 6))
+    site.save("b.npy")
+    for _ in range(3):
+        site.rounds(3)
+        site.start()
+    assert site.states() == {
+        "a.blo": "quarantined", "b.npy": "submitted", "overview.npy": "not a scan",
+    }  # fmt: skip
+    assert site.announced == ["a.blo"]
+
+
+def test_a_folder_that_goes_away_and_comes_back_costs_nothing(site):
+    site.save("a.npy")
+    site.rounds(1)
+    site.folder.rename(site.folder.with_name("elsewhere"))
+    site.rounds(3)
+    assert sum("cannot be listed" in line for line in site.lines) == 1
+    site.folder.with_name("elsewhere").rename(site.folder)
+    site.rounds(3)
+    assert site.lines.count(f"{site.folder} is there again") == 1
+    assert site.states() == {"a.npy": "submitted"}
+
+
+def test_a_name_for_the_time_of_writing_is_forgotten(site):
+    path = site.save("a.npy")
+    site.rounds(1)
+    path.rename(site.folder / "b.npy")
+    site.rounds(3)
+    assert site.states() == {"b.npy": "submitted"}
+
+
+def test_the_opening_test_is_asked_as_the_request_says(site):
+    path = site.save("stack.npy", shape=(20, 6, 7))
+    asked = []
+
+    def opens(file, **chosen):
+        asked.append((file, chosen))
+        return Opened("scan", "whatever")
+
+    arrival = site.watcher.intake.look()["stack.npy"]
+    assert open_as_asked(site.watching, opens, arrival) == Opened("scan", "whatever")
+    sidecar = site.folder / "stack.orimap.yaml"
+    sidecar.write_text("scan-shape: 4x5\nk: 2:3\n")
+    open_as_asked(site.watching, opens, arrival)
+    assert asked == [(path, {}), (path, {"scan_shape": (4, 5)})]
+    sidecar.write_text("bin: 0\n")
+    refused = open_as_asked(site.watching, opens, arrival)
+    assert (refused.outcome, len(asked)) == ("refused", 2)
+    assert "found: stack.orimap.yaml: --bin" in refused.words
+    assert refused.remedy == "correct --bin; orimap run --help explains it"
