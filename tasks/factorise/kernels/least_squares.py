@@ -122,7 +122,7 @@ def solve_chosen(problem: Problem, column: int, still: float, room: Room) -> boo
     are too much alike, the column stays as it was.
     """
     factor, numerator, gram = problem
-    _, solution, chosen, order = room
+    triangle, solution, chosen, order = room
     k = len(gram)
     for j in range(k):
         chosen[j] = factor[j, column] > 0
@@ -132,7 +132,7 @@ def solve_chosen(problem: Problem, column: int, still: float, room: Room) -> boo
             if chosen[j]:
                 order[count] = j
                 count += 1
-        if not solve_symmetric(problem, column, count, room):
+        if not solve_symmetric(gram, numerator, column, order[:count], triangle, solution):
             return False
         changed, largest = False, 0.0
         for a in range(count):
@@ -161,11 +161,18 @@ def solve_chosen(problem: Problem, column: int, still: float, room: Room) -> boo
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
-def solve_symmetric(problem: Problem, column: int, count: int, room: Room) -> bool:
-    """Solve for the first components in ``order`` (Cholesky); False where they are too alike."""
-    _, numerator, gram = problem
-    triangle, solution, _, whole_order = room
-    order = whole_order[:count]
+def solve_symmetric(
+    gram: np.ndarray,
+    numerator: np.ndarray,
+    column: int,
+    order: np.ndarray,
+    triangle: np.ndarray,
+    solution: np.ndarray,
+) -> bool:
+    """Solve for some components (Cholesky); False where they are too much alike.
+
+    Bare arrays, as in ``leave_to``. ``triangle`` and ``solution`` are those of the `Room`.
+    """
     for a in range(len(order)):
         for b in range(a + 1):
             value = gram[order[a], order[b]]
@@ -198,7 +205,7 @@ def sweep(
     Returns the largest change of a value and the largest value where these are watched (which
     takes as long as solving), otherwise zeros.
     """
-    factor, _, gram = problem
+    factor, numerator, gram = problem
     # Constants in the precision of the factor: one in double would make the loops double.
     least, zero = factor.dtype.type(SMALLEST), factor.dtype.type(0)
     change = largest = zero
@@ -206,7 +213,7 @@ def sweep(
         own = gram[j, j]
         if own <= 0:
             continue
-        leave_to(j, problem, start, width, rest)
+        leave_to(j, factor, numerator, gram, start, width, rest)
         for i in range(width):
             # Noise of subtraction would otherwise decay into slow denormal numbers.
             value = rest[i] / own
@@ -220,10 +227,18 @@ def sweep(
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
 def leave_to(
-    j: np.uintp, problem: Problem, start: np.uintp, width: np.uintp, rest: np.ndarray
+    j: np.uintp,
+    factor: np.ndarray,
+    numerator: np.ndarray,
+    gram: np.ndarray,
+    start: np.uintp,
+    width: np.uintp,
+    rest: np.ndarray,
 ) -> None:
-    """Write into ``rest`` what the other components leave to component j to explain."""
-    factor, numerator, gram = problem
+    """Write into ``rest`` what the other components leave to component j to explain.
+
+    Bare arrays: to take a tuple apart this often costs more than what is done with it.
+    """
     for i in range(width):
         rest[i] = numerator[j, start + i] + gram[j, j] * factor[j, start + i]
     subtract_products(rest, gram[j], factor, start, width)
