@@ -77,7 +77,7 @@ def test_a_reader_that_hangs_or_crashes_costs_one_file(tmp_path, small_scan):
 def test_its_process_ends_with_the_one_that_asks(tmp_path):
     script = textwrap.dedent("""
         import os, signal
-        from orimap.tasks.opening import OpeningTest
+        from orimap.tasks.acquire.arrivals.opening_test import OpeningTest
         with OpeningTest() as opens:
             opens(__import__("pathlib").Path("nothing.blo"))
             print(opens._process.pid, flush=True)
