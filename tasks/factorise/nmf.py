@@ -11,11 +11,13 @@ the error that decides when to stop, are in double.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numba
 import numpy as np
+from numpy.typing import DTypeLike
 
-from orimap.tasks.factorise.kernels.least_squares import sweep
+from orimap.tasks.factorise.kernels.least_squares import Problem, sweep
 
 # Columns of a tile: 48 directions and 20 components of each in single precision are 180 kB.
 TILE = 512
@@ -89,7 +91,7 @@ class LowRank:
         right: np.ndarray,
         *,
         squares: float | None = None,
-        kind: type = np.float64,
+        kind: DTypeLike = np.float64,
     ) -> "LowRank":
         """Make ready a singular value decomposition, in the precision ``kind``.
 
@@ -118,6 +120,21 @@ class LowRank:
         return self.pixels.shape[1]
 
 
+class Products(NamedTuple):
+    """What the other half needs of a factor; a tuple, which compiled loops can take.
+
+    Parameters
+    ----------
+    mixed : (k, l) array
+        ``factor @ basis.T``.
+    gram : (k, k) array
+        ``factor @ factor.T``.
+    """
+
+    mixed: np.ndarray
+    gram: np.ndarray
+
+
 @dataclass
 class Half:
     """One factor and the basis that stands for the patterns along its columns, in tiles.
@@ -130,16 +147,15 @@ class Half:
         Without those that fill the last tile.
     l1 : float
         Relative weight of an L1 penalty on the factor.
-    mixed, gram : (k, l) and (k, k) arrays
-        ``factor @ basis.T`` and ``factor @ factor.T``, in double.
+    products : Products
+        Of the factor as it is, in double precision.
     """
 
     factor: np.ndarray
     basis: np.ndarray
     columns: int
     l1: float
-    mixed: np.ndarray
-    gram: np.ndarray
+    products: Products
 
     @classmethod
     def of(cls, factor: np.ndarray, basis: np.ndarray, l1: float) -> "Half":
@@ -147,41 +163,39 @@ class Half:
         k, rank = len(factor), basis.shape[1]
         # What another worker sent may lie at an odd address, where each product copies it first.
         basis = np.require(basis, requirements=["ALIGNED"])
-        products = np.zeros((k, rank)), np.zeros((k, k))
-        half = cls(in_tiles(factor, basis.dtype), basis, factor.shape[1], l1, *products)
-        half._visit(np.zeros((k, rank)), np.zeros((k, k)), 0.0, sweeps=0)
+        products = Products(np.zeros((k, rank)), np.zeros((k, k)))
+        half = cls(in_tiles(factor, basis.dtype), basis, factor.shape[1], l1, products)
+        half._visit(Products(np.zeros((k, rank)), np.zeros((k, k))), 0.0, sweeps=0)
         return half
 
     def improve(self, other: "Half") -> None:
         """Descend towards the best factor for the other one as it is."""
         penalty = 0.0
         if self.l1:
-            mix = other.mixed.astype(self.basis.dtype)
+            mix = other.products.mixed.astype(self.basis.dtype)
             sizes = (np.abs(mix @ tile).sum(axis=1, dtype=float) for tile in self.basis)
             # Columns that only fill a tile add nothing.
             penalty = self.l1 * float(np.sum(sum(sizes))) / (len(mix) * self.columns)
-        self._visit(other.mixed, other.gram, penalty, SWEEPS)
+        self._visit(other.products, penalty, SWEEPS)
 
     def scale(self, scale: np.ndarray) -> None:
         """Multiply each component by a number."""
         self.factor *= scale.astype(self.factor.dtype)[:, None]
-        self.mixed *= scale[:, None]
-        self.gram *= scale[:, None] * scale
+        mixed, gram = self.products
+        mixed *= scale[:, None]
+        gram *= scale[:, None] * scale
 
     def whole(self) -> np.ndarray:
         """Return the factor (k, columns)."""
         return from_tiles(self.factor, self.columns)
 
-    def _visit(self, mix: np.ndarray, gram: np.ndarray, penalty: float, sweeps: int) -> None:
+    def _visit(self, other: Products, penalty: float, sweeps: int) -> None:
         """Descend on every tile and sum its products anew."""
-        kind = self.basis.dtype
-        improve_tiles(
-            self.factor, self.basis, mix.astype(kind), gram.astype(kind), penalty, sweeps,
-            self.mixed, self.gram,
-        )  # fmt: skip
+        other = Products(*(part.astype(self.basis.dtype) for part in other))
+        improve_tiles(self.factor, self.basis, other, penalty, sweeps, self.products)
 
 
-def in_tiles(matrix: np.ndarray, kind: type) -> np.ndarray:
+def in_tiles(matrix: np.ndarray, kind: DTypeLike) -> np.ndarray:
     """Cut a matrix (rows, columns) into tiles (tiles, rows, TILE); the last is filled with 0."""
     rows, columns = matrix.shape
     tiles = np.zeros((-(-columns // TILE), rows, TILE), kind)
@@ -198,13 +212,20 @@ def from_tiles(tiles: np.ndarray, columns: int) -> np.ndarray:
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
-def improve_tiles(factor, basis, mix, gram, penalty, sweeps, mixed, own):  # noqa: ANN001, ANN201
+def improve_tiles(
+    factor: np.ndarray,
+    basis: np.ndarray,
+    other: Products,
+    penalty: float,
+    sweeps: int,
+    products: Products,
+) -> None:
     """Improve ``factor`` in place towards ``min |V - other.T @ factor|^2, factor >= 0``, by tiles.
 
-    ``mix @ basis`` is ``other @ V`` and ``gram`` is ``other @ other.T``; ``penalty`` is the weight
-    of an added L1 norm. ``mixed`` and ``own`` receive ``factor @ basis.T`` and
-    ``factor @ factor.T``: all that the other half and the error need.
+    ``other.mixed @ basis`` is ``other @ V``; ``penalty`` is the weight of an added L1 norm.
+    ``products`` receives those of the improved factor: all that the other half and the error need.
     """
+    mixed, own = products
     k, width = factor.shape[1], np.uintp(factor.shape[2])
     numerator = np.empty((k, factor.shape[2]), factor.dtype)
     rest = np.empty(factor.shape[2], factor.dtype)
@@ -213,11 +234,12 @@ def improve_tiles(factor, basis, mix, gram, penalty, sweeps, mixed, own):  # noq
     mixed[:], own[:] = 0, 0
     for tile in range(len(factor)):
         if sweeps > 0:
-            np.dot(mix, basis[tile], numerator)
+            np.dot(other.mixed, basis[tile], numerator)
             if penalty != 0:
                 numerator -= penalty
+            problem = Problem(factor[tile], numerator, other.gram)
             for _ in range(sweeps):
-                sweep(factor[tile], numerator, gram, np.uintp(0), width, rest)
+                sweep(problem, np.uintp(0), width, rest, False)
         np.dot(factor[tile], basis[tile].T, in_mixed)
         np.dot(factor[tile], factor[tile].T, in_own)
         mixed += in_mixed
@@ -316,8 +338,8 @@ def factorise(
             balance(images, weights)
         images.improve(weights)
         if iterations % CHECK_EVERY == 0 or iterations == max_iterations:
-            crossed = float(np.vdot(weights.mixed, images.mixed))
-            fitted = float(np.vdot(weights.gram, images.gram))
+            crossed = float(np.vdot(weights.products.mixed, images.products.mixed))
+            fitted = float(np.vdot(weights.products.gram, images.products.gram))
             error = max(patterns.total - 2 * crossed + fitted, 0.0)
             # A penalty may raise the squared error on the way: it is then not settled either.
             converged = abs(last_error - error) <= tolerance * patterns.squares
@@ -331,7 +353,7 @@ def balance(images: Half, weights: Half) -> None:
 
     A penalty would otherwise shrink the one and let the other grow without end.
     """
-    norm_images, norm_weights = (np.sqrt(np.diag(half.gram)) for half in (images, weights))
+    norm_images, norm_weights = (np.sqrt(np.diag(half.products.gram)) for half in (images, weights))
     held = (norm_images > 0) & (norm_weights > 0)
     scale = np.ones(len(held))
     scale[held] = np.sqrt(norm_weights[held] / norm_images[held])

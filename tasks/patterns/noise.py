@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from orimap.tasks.patterns.corners import outside_inscribed_circle
 from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.stream.blocks import Block, Progress, broadcast, map_blocks, silent
 from orimap.tasks.stream.sizes import BATCH_BYTES
@@ -73,12 +74,6 @@ def noise_deviations(images: np.ndarray, valid: np.ndarray) -> Noise:
         _deviation(images, valid & outside_inscribed_circle(valid.shape)),
         robust_deviation(images, valid),
     )
-
-
-def outside_inscribed_circle(shape: tuple[int, int]) -> np.ndarray:
-    """Return the corners of a detector: pixels whose centres lie outside the inscribed circle."""
-    y, x = (np.arange(length) - (length - 1) / 2 for length in shape)
-    return np.hypot(y[:, None], x) > min(shape) / 2
 
 
 def _deviation(images: np.ndarray, chosen: np.ndarray) -> np.ndarray:

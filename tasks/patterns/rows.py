@@ -7,11 +7,14 @@ that holds every value exactly, as it does counts below 16 million; sums of them
 taken in double precision (``orimap.tasks.factorise.kernels.products``).
 """
 
+from typing import NamedTuple, TypeAlias
+
+import numba
 import numpy as np
 import scipy.sparse as sp
 
 from orimap.tasks.store.cleaning import clean
-from orimap.tasks.store.pixel_lists import Entries, keep_entries
+from orimap.tasks.store.pixel_lists import Entries
 from orimap.tasks.stream.sizes import SPARSE_BELOW
 
 # Whole numbers up to this are exact in single precision.
@@ -20,7 +23,23 @@ EXACT_IN_SINGLE = 2**24
 # Bit of the mask of centred patterns: leaves or enters the detector in some pattern.
 OUTSIDE = np.uint8(16)
 
-Rows = np.ndarray | sp.csr_matrix
+Rows: TypeAlias = np.ndarray | sp.csr_matrix
+
+
+class SparseRows(NamedTuple):
+    """Compressed sparse rows, or some of them; a tuple, which compiled loops can take.
+
+    Parameters
+    ----------
+    indptr : (rows + 1,) array of int
+        Row i has the entries ``indptr[i]:indptr[i + 1]``, in the order of their columns.
+    indices, data : (entries,) arrays
+        Column and value of every entry, those of other rows included.
+    """
+
+    indptr: np.ndarray
+    indices: np.ndarray
+    data: np.ndarray
 
 
 def as_rows(values: np.ndarray, valid: np.ndarray, move: np.ndarray | None = None) -> Rows:
@@ -63,12 +82,30 @@ def rows_of_entries(
     whole = entries.value.dtype.kind in "iu" and entries.value.max(initial=0) <= EXACT_IN_SINGLE
     exact = whole or entries.value.dtype == np.float32
     data = np.empty(len(entries.value), np.float32 if exact else np.float64)
-    keep_entries(entries.indptr, entries.pixel, entries.value, column, step, indptr, indices, data)
+    _keep_entries(entries, column, step, SparseRows(indptr, indices, data))
     kept = indptr[-1]
     return sp.csr_matrix(
         (data[:kept], indices[:kept], indptr.astype(np.int32)),
         shape=(patterns, np.count_nonzero(valid)),
     )
+
+
+@numba.njit(cache=True, nogil=True)
+def _keep_entries(entries: Entries, column: np.ndarray, step: np.ndarray, rows: SparseRows) -> None:
+    """Write the positive, finite values of the kept columns as compressed sparse rows."""
+    pixels = len(column)
+    to = np.uintp(0)
+    for row in range(len(entries.indptr) - 1):
+        for entry in range(np.uintp(entries.indptr[row]), np.uintp(entries.indptr[row + 1])):
+            one = entries.value[entry]
+            target = np.int64(entries.pixel[entry]) + step[row]
+            if one > 0 and one < np.inf and 0 <= target < pixels:
+                place = column[np.uintp(target)]
+                if place >= 0:
+                    rows.indices[to] = place
+                    rows.data[to] = one
+                    to += np.uintp(1)
+        rows.indptr[row + 1] = to
 
 
 def linear_step(move: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -49,7 +49,7 @@ def _key(seed: int) -> np.uint64:
 
 
 @numba.njit(cache=True, nogil=True)
-def mix(state):  # noqa: ANN001, ANN201
+def mix(state: np.uint64) -> np.uint64:
     """Scramble 64 bits: SplitMix64 (Steele, Lea & Flood 2014, doi:10.1145/2660193.2660195)."""
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -57,7 +57,9 @@ def mix(state):  # noqa: ANN001, ANN201
 
 
 @numba.njit(cache=True, nogil=True)
-def halve(indptr, data, numbers, key, kept):  # noqa: ANN001, ANN201
+def halve(
+    indptr: np.ndarray, data: np.ndarray, numbers: np.ndarray, key: np.uint64, kept: np.ndarray
+) -> None:
     """Toss a coin for every electron; write how many of each entry stay.
 
     Each row has a stream of random bits of its own, made from ``key`` and the row's number; of an

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import permutations
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from orimap.tasks.errors import InputError
 from orimap.tasks.simulate import crystal
 from orimap.tasks.simulate.recipe import ScanRecipe, Stream
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 VOLTAGE_KV = 200.0
 # How far from the Ewald sphere a reflection is still seen: the first zero of a foil 4 nm thick.
@@ -209,7 +213,9 @@ def _reflection_image(recipe: ScanRecipe, grain: Grain) -> np.ndarray:
     return image / max(np.linalg.norm(image), 1e-12)
 
 
-def draw_disks(centres_px: np.ndarray, radius_px: float, shape: tuple[int, int]):  # noqa: ANN201
+def draw_disks(
+    centres_px: np.ndarray, radius_px: float, shape: tuple[int, int]
+) -> sparse.csr_array:
     """Draw anti-aliased disks of unit sum, each as one row of a sparse matrix.
 
     Parameters

@@ -4,15 +4,14 @@ Compiled loops index with unsigned numbers: an index that may be negative is one
 from the end, and the check for it keeps the loop out of SIMD lanes (nine times slower).
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numba
 import numpy as np
 
 
-@dataclass(frozen=True)
-class Entries:
-    """Patterns as lists of the pixels that are not zero.
+class Entries(NamedTuple):
+    """Patterns as lists of the pixels that are not zero; a tuple, which compiled loops can take.
 
     Parameters
     ----------
@@ -34,13 +33,13 @@ class Entries:
         indptr = np.concatenate([[0], np.cumsum(counts)])
         pixel = np.empty(indptr[-1], np.uint32)
         value = np.empty(indptr[-1], flat.dtype)
-        list_entries(flat, _words(flat), indptr, pixel, value)
-        return cls(indptr, pixel, value)
+        entries = cls(indptr, pixel, value)
+        list_entries(flat, _words(flat), entries)
+        return entries
 
     def equals(self, other: "Entries") -> bool:
-        """Tell whether another list is the same."""
-        pairs = ((self.indptr, other.indptr), (self.pixel, other.pixel), (self.value, other.value))
-        return all(np.array_equal(a, b) for a, b in pairs)
+        """Return whether another list is the same."""
+        return all(np.array_equal(a, b) for a, b in zip(self, other, strict=True))
 
     def patterns(self, first: int, last: int) -> "Entries":
         """Return some of the patterns, one after another."""
@@ -51,7 +50,7 @@ class Entries:
     def dense(self, pixels: int) -> np.ndarray:
         """Return the patterns (patterns, pixels) as they were listed."""
         flat = np.zeros((len(self.indptr) - 1, pixels), self.value.dtype)
-        fill_entries(flat, self.indptr, self.pixel, self.value)
+        fill_entries(flat, self)
         return flat
 
 
@@ -62,18 +61,13 @@ def _words(flat: np.ndarray) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True)
-def list_entries(
-    flat: np.ndarray,
-    words: np.ndarray,
-    indptr: np.ndarray,
-    pixel: np.ndarray,
-    value: np.ndarray,
-) -> None:
+def list_entries(flat: np.ndarray, words: np.ndarray, entries: Entries) -> None:
     """Write number and value of every pixel that is not zero, row after row.
 
     Words of zeros are passed over; within others every pixel is written and the next one written
     over it where it was zero, which is faster than to guess.
     """
+    indptr, pixel, value = entries
     pixels_a_word = np.uintp(flat.shape[1] // max(1, words.shape[1]))
     for row in range(flat.shape[0]):
         entry, end = np.uintp(indptr[row]), np.uintp(indptr[row + 1])
@@ -88,37 +82,9 @@ def list_entries(
 
 
 @numba.njit(cache=True, nogil=True)
-def fill_entries(
-    flat: np.ndarray, indptr: np.ndarray, pixel: np.ndarray, value: np.ndarray
-) -> None:
+def fill_entries(flat: np.ndarray, entries: Entries) -> None:
     """Write listed values into patterns of zeros."""
+    indptr, pixel, value = entries
     for row in range(flat.shape[0]):
         for entry in range(np.uintp(indptr[row]), np.uintp(indptr[row + 1])):
             flat[row, np.uintp(pixel[entry])] = value[entry]
-
-
-@numba.njit(cache=True, nogil=True)
-def keep_entries(
-    indptr: np.ndarray,
-    pixel: np.ndarray,
-    value: np.ndarray,
-    column: np.ndarray,
-    step: np.ndarray,
-    kept: np.ndarray,
-    indices: np.ndarray,
-    data: np.ndarray,
-) -> None:
-    """Write the positive, finite values of the kept columns as compressed sparse rows."""
-    pixels = len(column)
-    to = np.uintp(0)
-    for row in range(len(indptr) - 1):
-        for entry in range(np.uintp(indptr[row]), np.uintp(indptr[row + 1])):
-            one = value[entry]
-            target = np.int64(pixel[entry]) + step[row]
-            if one > 0 and one < np.inf and 0 <= target < pixels:
-                place = column[np.uintp(target)]
-                if place >= 0:
-                    indices[to] = place
-                    data[to] = one
-                    to += np.uintp(1)
-        kept[row + 1] = to

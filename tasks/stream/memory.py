@@ -16,6 +16,7 @@ from orimap.tasks.stream.blocks import block_shape
 from orimap.tasks.stream.sizes import (
     BATCH_BYTES,
     CANDIDATES_AT_MOST,
+    MOST_REFLECTIONS,
     SPARSE_BELOW,
     SPARSE_ENTRIES,
     SPARSE_PATTERNS,
@@ -37,9 +38,6 @@ COMMAND_BASE_BYTES = 380 * MB
 COMPARING_BASE_BYTES = 370 * MB
 # Drawing loads more still, and k-means scikit-learn, in the command.
 REPORT_BASE_BYTES = 560 * MB
-# The most that a pattern's list holds (the paper's limit, as in
-# orimap.tasks.patterns.reflections.encode).
-MOST_REFLECTIONS = 150
 SINGLE, DOUBLE = 4, 8
 
 

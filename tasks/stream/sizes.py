@@ -16,6 +16,8 @@ SPARSE_BELOW = 0.25
 # The most pixels that may turn out to be hot and whose values are kept for every position, so that
 # those that are hot can be left out of each pattern's total intensity.
 CANDIDATES_AT_MOST = 256
+# Reflections that a pattern's list holds at most: the limit of Folastre et al. (2024).
+MOST_REFLECTIONS = 150
 # Random directions beyond twice the largest number of components (Halko et al. 2011 advise 5-10).
 # With the 20 components of the default, all of them fill three 64-byte lanes.
 OVERSAMPLING = 8

@@ -5,6 +5,7 @@ process that started it ends, however that happens: it reads questions from a pi
 """
 
 import contextlib
+import importlib
 import json
 import os
 import select
@@ -17,6 +18,17 @@ from orimap.tasks.acquire.arrivals.finished import Opened
 
 # Opening reads headers and one pattern: seconds even over a network, minutes where it hangs.
 OPENING_SECONDS = 120.0
+# What opening an acquisition loads; dask.array for every reader of rosettasciio's.
+READERS = (
+    "dask.array",
+    "h5py",
+    "hdf5plugin",
+    "zarr",
+    "orimap.tasks.acquire.acquisition",
+    "orimap.tasks.acquire.formats.containers",
+    "orimap.tasks.acquire.formats.mapped_files",
+    "orimap.tasks.acquire.formats.readers",
+)
 
 
 class OpeningTest:
@@ -170,17 +182,8 @@ def _answer() -> None:
 
 def _load_readers() -> None:
     """Load what takes seconds before the first file comes, not when it has come."""
-    import dask.array  # noqa: F401  for every reader of rosettasciio's
-    import h5py  # noqa: F401
-    import hdf5plugin  # noqa: F401
-    import zarr  # noqa: F401
-
-    from orimap.tasks.acquire import acquisition  # noqa: F401
-    from orimap.tasks.acquire.formats import (
-        containers,  # noqa: F401
-        mapped_files,  # noqa: F401
-        readers,  # noqa: F401
-    )
+    for name in READERS:
+        importlib.import_module(name)
 
 
 if __name__ == "__main__":

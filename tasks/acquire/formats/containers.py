@@ -1,5 +1,6 @@
 """Find scans of patterns inside HDF5 and Zarr files, wherever they lie in them."""
 
+import importlib
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,8 +37,8 @@ class Concatenated:
 def open_hdf5(path: Path, dataset: str | None) -> list[Signal]:
     """Open one data set by its path in the file, or list those that could hold patterns."""
     import h5py
-    import hdf5plugin  # noqa: F401  registers the compressions that detectors use
 
+    importlib.import_module("hdf5plugin")  # registers the compressions that files can have
     file = h5py.File(path, "r")
     if dataset is None:
         arrays = list(_hdf5_arrays(file))
@@ -58,8 +59,8 @@ def open_dectris(path: Path) -> list[Signal]:
     The scan's shape is in none of them. The pixel size, where STEM software wrote it, is in nm.
     """
     import h5py
-    import hdf5plugin  # noqa: F401  registers the compressions that detectors use
 
+    importlib.import_module("hdf5plugin")  # registers the compressions that files can have
     file = h5py.File(path, "r")
     group = file["entry/data"]
     names = sorted(name for name in group if name.startswith("data_"))
@@ -149,8 +150,8 @@ def open_hspy(path: Path) -> list[Signal]:
     Before version 1.2 of the form its groups had other names: those rosettasciio knows.
     """
     import h5py
-    import hdf5plugin  # noqa: F401  registers the compressions that files can have
 
+    importlib.import_module("hdf5plugin")  # registers the compressions that files can have
     file = h5py.File(path, "r")
     groups = [g for g in file["Experiments"].values() if isinstance(g, h5py.Group) and "data" in g]
     axes = [f"axis-{number}" for group in groups for number in range(group["data"].ndim)]

@@ -6,6 +6,7 @@ the block add to them.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -62,6 +63,53 @@ class BlockSums:
     candidate_values: np.ndarray
 
 
+class Layout(NamedTuple):
+    """Where the patterns of a block lie; a tuple, which compiled loops can take.
+
+    Parameters
+    ----------
+    width : int
+        Patterns to a row.
+    region : (pattern,) array of unsigned int
+        Which row of `PixelSums.regions` each pattern adds to.
+    """
+
+    width: int
+    region: np.ndarray
+
+
+class PixelSums(NamedTuple):
+    """What the patterns of a block add up to along the detector's pixels.
+
+    Parameters
+    ----------
+    regions : (region, pixel) float64 array
+    squares, pairs : (pixel,) float64 arrays
+        As in `PatternSums`.
+    maximum : (pixel,) array
+    """
+
+    regions: np.ndarray
+    squares: np.ndarray
+    pairs: np.ndarray
+    maximum: np.ndarray
+
+
+class PositionSums(NamedTuple):
+    """What the pixels of each listed pattern add up to, and those that may turn out hot.
+
+    Parameters
+    ----------
+    total, disc : (pattern,) float64 arrays
+        Over the pixels that are used, and over those in the direct beam's disc.
+    candidates : (pattern, candidate) float64 array
+    """
+
+    total: np.ndarray
+    disc: np.ndarray
+    candidates: np.ndarray
+
+
 def sum_block(
     patterns: np.ndarray,
     block: Block,
@@ -88,30 +136,31 @@ def sum_block(
     column = scan[1] == 1 < scan[0] and cuts[1][-1] == 1
     width = scan[0] if column else scan[1]
     numbers, region = np.unique(_region_numbers(block, cuts), return_inverse=True)
-    regions = np.zeros((len(numbers), pixels))
-    squares, pairs = np.zeros(pixels), np.zeros(pixels)
+    layout = Layout(width, region.ravel().astype(np.uintp))
+    sums = PixelSums(
+        np.zeros((len(numbers), pixels)),
+        np.zeros(pixels),
+        np.zeros(pixels),
+        np.zeros(pixels, np.float64 if entries is None else patterns.dtype),
+    )
     total = np.zeros(positions)
-    of_pixels = (region.ravel().astype(np.uintp), regions, squares, pairs, total)
     if entries is None:
-        maximum = np.zeros(pixels)
         used = roles.used.ravel().astype(np.float64)
-        zeros = sum_dense(patterns.reshape(positions, pixels), width, used, *of_pixels, maximum)
+        zeros = sum_dense(patterns.reshape(positions, pixels), layout, used, sums, total)
         disc = disc_intensity(patterns, roles.beam)
         candidates = clean(patterns[:, :, roles.candidates[:, 0], roles.candidates[:, 1]])
-        maximum = maximum.astype(patterns.dtype)
     else:
-        maximum = np.zeros(pixels, patterns.dtype)
         disc = np.zeros(positions)
         candidates = np.zeros((positions, len(roles.candidates)))
-        listed = (entries.indptr.astype(np.uintp), entries.pixel, entries.value)
-        role = _pixel_roles(roles)
-        counted = sum_entries(*listed, width, role, *of_pixels, maximum, disc, candidates)
+        listed = entries._replace(indptr=entries.indptr.astype(np.uintp))
+        of_positions = PositionSums(total, disc, candidates)
+        counted = sum_entries(listed, layout, _pixel_roles(roles), sums, of_positions)
         zeros = positions * pixels - counted
     found = PatternSums(
-        {int(n): part.reshape(detector) for n, part in zip(numbers, regions, strict=True)},
-        maximum.reshape(detector),
-        squares.reshape(detector),
-        pairs.reshape(detector),
+        {int(n): part.reshape(detector) for n, part in zip(numbers, sums.regions, strict=True)},
+        sums.maximum.astype(patterns.dtype, copy=False).reshape(detector),
+        sums.squares.reshape(detector),
+        sums.pairs.reshape(detector),
         int(zeros),
     )
     return BlockSums(
@@ -149,26 +198,22 @@ def _pixel_roles(roles: Roles) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True)
-def sum_entries(  # noqa: ANN201
-    indptr,  # noqa: ANN001
-    pixel,  # noqa: ANN001
-    value,  # noqa: ANN001
-    width,  # noqa: ANN001
-    role,  # noqa: ANN001
-    region,  # noqa: ANN001
-    regions,  # noqa: ANN001
-    squares,  # noqa: ANN001
-    pairs,  # noqa: ANN001
-    total,  # noqa: ANN001
-    maximum,  # noqa: ANN001
-    disc,  # noqa: ANN001
-    candidates,  # noqa: ANN001
-):
-    """Add listed patterns, ``width`` to a row, to all sums; return how many values are positive.
+def sum_entries(
+    entries: Entries,
+    layout: Layout,
+    role: np.ndarray,
+    pixel_sums: PixelSums,
+    position_sums: PositionSums,
+) -> int:
+    """Add listed patterns to all sums; return how many values are positive.
 
     The square of a change is added where its second value is met, or, where that is zero and so
     not listed, when the pixel is met again: nothing cancels, whole numbers stay exact.
     """
+    indptr, pixel, value = entries
+    regions, squares, pairs, maximum = pixel_sums
+    total, disc, candidates = position_sums
+    width, region = np.uintp(layout.width), layout.region
     pixels = np.uintp(len(role))
     counted = 0
     at = indptr[:-1].copy()
@@ -179,8 +224,8 @@ def sum_entries(  # noqa: ANN201
         stop = min(start + TILE_PX, pixels)
         awaited[:] = 0
         for pattern in range(np.uintp(len(at))):
-            place = pattern % np.uintp(width)
-            has_left, has_right = place > 0, place + np.uintp(1) < np.uintp(width)
+            place = pattern % width
+            has_left, has_right = place > 0, place + np.uintp(1) < width
             weight = (1.0 if has_left else 0.0) + (1.0 if has_right else 0.0)
             sums = regions[region[pattern]]
             in_total = 0.0
@@ -221,18 +266,12 @@ def sum_entries(  # noqa: ANN201
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc"})
-def sum_dense(  # noqa: ANN201
-    values,  # noqa: ANN001
-    width,  # noqa: ANN001
-    used,  # noqa: ANN001
-    region,  # noqa: ANN001
-    regions,  # noqa: ANN001
-    squares,  # noqa: ANN001
-    pairs,  # noqa: ANN001
-    total,  # noqa: ANN001
-    maximum,  # noqa: ANN001
-):
-    """Add patterns (pattern, pixel), ``width`` to a row, to all sums; return how many are 0."""
+def sum_dense(
+    values: np.ndarray, layout: Layout, used: np.ndarray, pixel_sums: PixelSums, total: np.ndarray
+) -> int:
+    """Add patterns (pattern, pixel) to all sums; return how many values are 0."""
+    regions, squares, pairs, maximum = pixel_sums
+    width, region = np.uintp(layout.width), layout.region
     patterns, pixels = np.uintp(values.shape[0]), np.uintp(values.shape[1])
     zeros = 0
     here, left = np.zeros(TILE_PX), np.zeros(TILE_PX)
@@ -242,8 +281,8 @@ def sum_dense(  # noqa: ANN201
         tile_squares, tile_pairs = squares[start : start + many], pairs[start : start + many]
         tile_maximum = maximum[start : start + many]
         for pattern in range(patterns):
-            place = pattern % np.uintp(width)
-            has_left, has_right = place > 0, place + np.uintp(1) < np.uintp(width)
+            place = pattern % width
+            has_left, has_right = place > 0, place + np.uintp(1) < width
             weight = (1.0 if has_left else 0.0) + (1.0 if has_right else 0.0)
             sums = regions[region[pattern], start : start + many]
             own = values[pattern, start : start + many]

@@ -143,7 +143,7 @@ class PatternSums:
 
 
 @numba.njit(cache=True, nogil=True)
-def count_two(values, largest):  # noqa: ANN001, ANN201
+def count_two(values: np.ndarray, largest: int) -> tuple[int, int]:
     """Return how many integers are the largest, and how many are one less."""
     often, next_often = 0, 0
     for i in range(np.uintp(len(values))):

@@ -5,6 +5,8 @@
 row, so that the compiled loops run along contiguous columns in SIMD lanes.
 """
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
 
@@ -24,6 +26,44 @@ CHOICES = 10
 ALIKE = 1e-10
 # Smaller values of a factor are zero: far below what single precision resolves beside others.
 SMALLEST = 1e-30
+
+
+class Problem(NamedTuple):
+    """Columns to solve, in place; a tuple, which compiled loops can take.
+
+    Parameters
+    ----------
+    factor : (k, columns) array
+        The solution as known so far.
+    numerator : (k, columns) array
+        ``other @ V``.
+    gram : (k, k) array
+        ``other @ other.T``.
+    """
+
+    factor: np.ndarray
+    numerator: np.ndarray
+    gram: np.ndarray
+
+
+class Room(NamedTuple):
+    """Where one column of k components is solved; a tuple, which compiled loops can take.
+
+    Parameters
+    ----------
+    triangle : (k, k) array
+        Cholesky's factor.
+    solution : (k,) array
+    chosen : (k,) array of bool
+        Which components take part.
+    order : (k,) array of unsigned int
+        The components that take part, one after another.
+    """
+
+    triangle: np.ndarray
+    solution: np.ndarray
+    chosen: np.ndarray
+    order: np.ndarray
 
 
 def solve_weights(numerator: np.ndarray, gram: np.ndarray, l1: float = 0.0) -> np.ndarray:
@@ -49,41 +89,40 @@ def solve_weights(numerator: np.ndarray, gram: np.ndarray, l1: float = 0.0) -> n
     diagonal = np.maximum(np.diag(gram), 1e-300)[:, None]
     weights = np.where(np.diag(gram)[:, None] > 0, np.maximum(numerator, 0) / diagonal, 0.0)
     weights /= len(gram)
-    settle(weights, numerator, np.ascontiguousarray(gram, float), STILL, MAX_SWEEPS)
+    settle(Problem(weights, numerator, np.ascontiguousarray(gram, float)), STILL, MAX_SWEEPS)
     return weights
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
-def settle(factor, numerator, gram, still, most):  # noqa: ANN001, ANN201
+def settle(problem: Problem, still: float, most: int) -> None:
     """Bring every column to its solution: by sweeps, and solved for what takes part by then."""
-    k, size = factor.shape
-    rest = np.empty(LANES, factor.dtype)
-    room, solution = np.empty((k, k)), np.empty(k)
-    chosen, order = np.empty(k, np.bool_), np.empty(k, np.uintp)
+    k, size = problem.factor.shape
+    rest = np.empty(LANES, problem.factor.dtype)
+    room = Room(np.empty((k, k)), np.empty(k), np.empty(k, np.bool_), np.empty(k, np.uintp))
     for first in range(0, size, LANES):
         start, width = np.uintp(first), np.uintp(min(LANES, size - first))
         for done in range(1, most + 1):
-            change, largest = watched_sweep(factor, numerator, gram, start, width, rest)
+            change, largest = sweep(problem, start, width, rest, True)
             if change <= still * largest:
                 break
             if done == SWEEPS_BEFORE:
                 solved = 0
                 for column in range(start, start + width):
-                    solved += solve_chosen(
-                        factor, numerator, gram, column, still, room, solution, chosen, order
-                    )
+                    solved += solve_chosen(problem, column, still, room)
                 if solved == width:
                     break
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
-def solve_chosen(factor, numerator, gram, column, still, room, solution, chosen, order):  # noqa: ANN001, ANN201
+def solve_chosen(problem: Problem, column: int, still: float, room: Room) -> bool:
     """Solve one column for the components that take part, as the column is before; True if done.
 
     Those that come out negative leave, those that would lower the error join, all at once, until
     there are none (Kim & Park 2011, doi:10.1137/110821172). Where that does not end, or components
     are too much alike, the column stays as it was.
     """
+    factor, numerator, gram = problem
+    triangle, solution, chosen, order = room
     k = len(gram)
     for j in range(k):
         chosen[j] = factor[j, column] > 0
@@ -93,7 +132,7 @@ def solve_chosen(factor, numerator, gram, column, still, room, solution, chosen,
             if chosen[j]:
                 order[count] = j
                 count += 1
-        if not solve_symmetric(gram, numerator, column, order[:count], room, solution):
+        if not solve_symmetric(gram, numerator, column, order[:count], triangle, solution):
             return False
         changed, largest = False, 0.0
         for a in range(count):
@@ -122,55 +161,52 @@ def solve_chosen(factor, numerator, gram, column, still, room, solution, chosen,
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
-def solve_symmetric(gram, numerator, column, order, room, solution):  # noqa: ANN001, ANN201
-    """Solve for some components (Cholesky); False where they are too much alike."""
+def solve_symmetric(
+    gram: np.ndarray,
+    numerator: np.ndarray,
+    column: int,
+    order: np.ndarray,
+    triangle: np.ndarray,
+    solution: np.ndarray,
+) -> bool:
+    """Solve for some components (Cholesky); False where they are too much alike.
+
+    Bare arrays, as in ``leave_to``. ``triangle`` and ``solution`` are those of the `Room`.
+    """
     for a in range(len(order)):
         for b in range(a + 1):
             value = gram[order[a], order[b]]
             for c in range(b):
-                value -= room[a, c] * room[b, c]
+                value -= triangle[a, c] * triangle[b, c]
             if b < a:
-                room[a, b] = value / room[b, b]
+                triangle[a, b] = value / triangle[b, b]
             elif value <= ALIKE * gram[order[a], order[a]]:
                 return False
             else:
-                room[a, a] = np.sqrt(value)
+                triangle[a, a] = np.sqrt(value)
         value = numerator[order[a], column]
         for c in range(a):
-            value -= room[a, c] * solution[c]
-        solution[a] = value / room[a, a]
+            value -= triangle[a, c] * solution[c]
+        solution[a] = value / triangle[a, a]
     for a in range(len(order) - 1, -1, -1):
         for c in range(a + 1, len(order)):
-            solution[a] -= room[c, a] * solution[c]
-        solution[a] /= room[a, a]
+            solution[a] -= triangle[c, a] * solution[c]
+        solution[a] /= triangle[a, a]
     return True
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
-def sweep(factor, numerator, gram, start, width, rest):  # noqa: ANN001, ANN201
-    """Solve every component of some columns of ``factor`` in turn, in place and in closed form.
+def sweep(
+    problem: Problem, start: np.uintp, width: np.uintp, rest: np.ndarray, watched: bool
+) -> tuple[float, float]:
+    """Solve every component of some columns in turn, in place and in closed form.
 
     Cichocki & Phan (2009), doi:10.1587/transfun.E92.A.708. ``rest`` is room for ``width`` numbers.
+    Returns the largest change of a value and the largest value where these are watched (which
+    takes as long as solving), otherwise zeros.
     """
+    factor, numerator, gram = problem
     # Constants in the precision of the factor: one in double would make the loops double.
-    least, zero = factor.dtype.type(SMALLEST), factor.dtype.type(0)
-    for j in range(np.uintp(factor.shape[0])):
-        own = gram[j, j]
-        if own <= 0:
-            continue
-        leave_to(j, factor, numerator, gram, start, width, rest)
-        for i in range(width):
-            # Noise of subtraction would otherwise decay into slow denormal numbers.
-            value = rest[i] / own
-            factor[j, start + i] = value if value > least else zero
-
-
-@numba.njit(cache=True, fastmath=True, nogil=True)
-def watched_sweep(factor, numerator, gram, start, width, rest):  # noqa: ANN001, ANN201
-    """Do as ``sweep`` and return the largest change of a value and the largest value.
-
-    To watch takes as long as to solve.
-    """
     least, zero = factor.dtype.type(SMALLEST), factor.dtype.type(0)
     change = largest = zero
     for j in range(np.uintp(factor.shape[0])):
@@ -179,24 +215,39 @@ def watched_sweep(factor, numerator, gram, start, width, rest):  # noqa: ANN001,
             continue
         leave_to(j, factor, numerator, gram, start, width, rest)
         for i in range(width):
+            # Noise of subtraction would otherwise decay into slow denormal numbers.
             value = rest[i] / own
             value = value if value > least else zero
-            change = max(change, abs(value - factor[j, start + i]))
-            largest = max(largest, value)
+            if watched:
+                change = max(change, abs(value - factor[j, start + i]))
+                largest = max(largest, value)
             factor[j, start + i] = value
     return change, largest
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
-def leave_to(j, factor, numerator, gram, start, width, rest):  # noqa: ANN001, ANN201
-    """Write into ``rest`` what the other components leave to component j to explain."""
+def leave_to(
+    j: np.uintp,
+    factor: np.ndarray,
+    numerator: np.ndarray,
+    gram: np.ndarray,
+    start: np.uintp,
+    width: np.uintp,
+    rest: np.ndarray,
+) -> None:
+    """Write into ``rest`` what the other components leave to component j to explain.
+
+    Bare arrays: to take a tuple apart this often costs more than what is done with it.
+    """
     for i in range(width):
         rest[i] = numerator[j, start + i] + gram[j, j] * factor[j, start + i]
     subtract_products(rest, gram[j], factor, start, width)
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
-def subtract_products(rest, scales, factor, start, width):  # noqa: ANN001, ANN201
+def subtract_products(
+    rest: np.ndarray, scales: np.ndarray, factor: np.ndarray, start: np.uintp, width: np.uintp
+) -> None:
     """Subtract each row of some columns of ``factor``, times its scale; four rows at a time."""
     k, four = np.uintp(factor.shape[0]), np.uintp(4)
     a = np.uintp(0)

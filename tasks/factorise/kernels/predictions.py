@@ -5,16 +5,17 @@ arithmetic. Eight of them lie side by side, one a SIMD lane: a step through thei
 adds to eight predictions at once, and no sum across lanes is needed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numba
 import numpy as np
 import scipy.sparse as sp
 
 from orimap.tasks.factorise.kernels.lanes import add_product, load, no_electrons, store
-from orimap.tasks.factorise.kernels.products import PATTERNS_AT_ONCE, PIXELS_ABREAST, tile_pixels
-from orimap.tasks.patterns.rows import Rows
+from orimap.tasks.factorise.kernels.products import PIXELS_ABREAST, batches, tile_pixels
+from orimap.tasks.patterns.rows import Rows, SparseRows
 from orimap.tasks.stream.sizes import FITS_ABREAST, stack_columns, stack_depths
 
 # A model that predicts fewer electrons than this is taken to predict it: a logarithm of zero would
@@ -89,6 +90,22 @@ class Stack:
         return total
 
 
+class Mixtures(NamedTuple):
+    """What the fits say about some patterns; a tuple, which compiled loops can take.
+
+    Parameters
+    ----------
+    weights : (patterns, columns) float32 array
+        Of the components, in the unit of the counts.
+    table, depths : arrays
+        Of the `Stack`.
+    """
+
+    weights: np.ndarray
+    table: np.ndarray
+    depths: np.ndarray
+
+
 def _by_size(ks: Sequence[int]) -> np.ndarray:
     """Return the numbers of the fits, those with the most components first."""
     return np.argsort(-np.asarray(ks), kind="stable")
@@ -129,7 +146,7 @@ def poisson_deviances(
 
 
 def _over_entries(
-    kernel: numba.core.dispatcher.Dispatcher,
+    kernel: Callable[..., None],
     rows: sp.csr_matrix,
     weights: np.ndarray,
     stack: Stack,
@@ -138,14 +155,9 @@ def _over_entries(
 ) -> np.ndarray:
     """Add to the sums of all predictions (fits, positions) what a kernel finds at the entries."""
     result = predict_sums(weights, sums, stack.depths)
-    for at in range(0, rows.shape[0], PATTERNS_AT_ONCE):
-        part = slice(at, min(at + PATTERNS_AT_ONCE, rows.shape[0]))
-        indptr = rows.indptr[part.start : part.stop + 1]
-        tile = tile_pixels(stack.table)
-        kernel(
-            indptr, rows.indices, rows.data, weights[part], stack.table, stack.depths, tile,
-            result[part], *more,
-        )  # fmt: skip
+    for part, batch in batches(rows):
+        mixtures = Mixtures(weights[part], stack.table, stack.depths)
+        kernel(batch, mixtures, tile_pixels(stack.table), result[part], *more)
     return result[:, stack.places].T
 
 
@@ -165,7 +177,7 @@ def _dense_errors(rows: np.ndarray, weights: np.ndarray, stack: Stack) -> np.nda
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
-def distances(counts, model):  # noqa: ANN001, ANN201
+def distances(counts: np.ndarray, model: np.ndarray) -> np.ndarray:
     """Return the sum of |counts - model| along each row."""
     found = np.zeros(len(counts))
     for row in range(np.uintp(counts.shape[0])):
@@ -177,7 +189,7 @@ def distances(counts, model):  # noqa: ANN001, ANN201
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
-def predict_sums(weights, sums, depths):  # noqa: ANN001, ANN201
+def predict_sums(weights: np.ndarray, sums: np.ndarray, depths: np.ndarray) -> np.ndarray:
     """Return what every fit predicts in all for every position, (positions, lanes) in double."""
     result = np.zeros((len(weights), FITS_ABREAST * len(depths)))
     for row in range(np.uintp(len(weights))):
@@ -192,11 +204,12 @@ def predict_sums(weights, sums, depths):  # noqa: ANN001, ANN201
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True, inline="always")
-def predict(row, pixels, weights, table, depths, models):  # noqa: ANN001, ANN201
+def predict(row: np.uintp, pixels: np.ndarray, mixtures: Mixtures, models: np.ndarray) -> None:
     """Write what every fit predicts at four pixels of one position into ``models`` (4, lanes).
 
     Four, since a processor begins several sums before it has finished one.
     """
+    weights, table, depths = mixtures
     columns, lanes = np.uintp(table.shape[1]), np.uintp(models.shape[1])
     at, place = row * columns, np.uintp(0)
     p0, p1 = pixels[0] * columns, pixels[1] * columns
@@ -222,14 +235,15 @@ def predict(row, pixels, weights, table, depths, models):  # noqa: ANN001, ANN20
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
-def errors_at_entries(indptr, indices, data, weights, table, depths, tile, result):  # noqa: ANN001, ANN201
+def errors_at_entries(rows: SparseRows, mixtures: Mixtures, tile: int, result: np.ndarray) -> None:
     """Add |count - prediction| - prediction over the entries of each row to ``result``."""
+    indptr, indices, data = rows
     lanes = np.uintp(result.shape[1])
     at = indptr[:-1].copy()
     pixels, counts = np.zeros(PIXELS_ABREAST, np.uintp), np.zeros(PIXELS_ABREAST, data.dtype)
     models = np.empty((PIXELS_ABREAST, lanes), np.float32)
     sums = np.empty(lanes, np.float32)
-    for end in range(tile, table.shape[0] + tile, tile):
+    for end in range(tile, mixtures.table.shape[0] + tile, tile):
         for number in range(len(at)):
             row = np.uintp(number)
             entry, last = np.uintp(at[row]), np.uintp(indptr[number + 1])
@@ -244,7 +258,7 @@ def errors_at_entries(indptr, indices, data, weights, table, depths, tile, resul
                     if entry < last and indices[entry] < end:
                         pixels[place], counts[place] = indices[entry], data[entry]
                         entry += np.uintp(1)
-                predict(row, pixels, weights, table, depths, models)
+                predict(row, pixels, mixtures, models)
                 for place in range(np.uintp(PIXELS_ABREAST)):
                     for lane in range(lanes):
                         model = models[place, lane]
@@ -255,14 +269,17 @@ def errors_at_entries(indptr, indices, data, weights, table, depths, tile, resul
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
-def logarithms_at_entries(indptr, indices, data, weights, table, depths, tile, result, fitted):  # noqa: ANN001, ANN201
+def logarithms_at_entries(
+    rows: SparseRows, mixtures: Mixtures, tile: int, result: np.ndarray, fitted: np.ndarray
+) -> None:
     """Subtract count * log(prediction) over the fitted entries of each row from ``result``."""
+    indptr, indices, data = rows
     lanes = np.uintp(result.shape[1])
     at = indptr[:-1].copy()
     pixels, counts = np.zeros(PIXELS_ABREAST, np.uintp), np.zeros(PIXELS_ABREAST, data.dtype)
     models = np.empty((PIXELS_ABREAST, lanes), np.float32)
     product = np.ones(lanes)
-    for end in range(tile, table.shape[0] + tile, tile):
+    for end in range(tile, mixtures.table.shape[0] + tile, tile):
         for number in range(len(at)):
             row = np.uintp(number)
             entry, last = np.uintp(at[row]), np.uintp(indptr[number + 1])
@@ -276,7 +293,7 @@ def logarithms_at_entries(indptr, indices, data, weights, table, depths, tile, r
                     entry += np.uintp(1)
                 if taken == 0:
                     continue
-                predict(row, pixels, weights, table, depths, models)
+                predict(row, pixels, mixtures, models)
                 for place in range(taken):
                     if counts[place] == 1:
                         for lane in range(lanes):
@@ -296,7 +313,7 @@ def logarithms_at_entries(indptr, indices, data, weights, table, depths, tile, r
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
-def take_logarithms(product, result):  # noqa: ANN001, ANN201
+def take_logarithms(product: np.ndarray, result: np.ndarray) -> None:
     """Subtract the logarithms of products from a result; the products begin anew."""
     for lane in range(len(product)):
         result[lane] -= np.log(product[lane])

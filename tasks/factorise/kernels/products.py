@@ -7,11 +7,13 @@ What is summed over the pixels of one pattern, or over the patterns of one batch
 precision of the rows; what is summed over batches is in double precision.
 """
 
+from collections.abc import Iterator
+
 import numba
 import numpy as np
 import scipy.sparse as sp
 
-from orimap.tasks.patterns.rows import Rows
+from orimap.tasks.patterns.rows import Rows, SparseRows
 
 # A tile of the table, and as much again for a batch of patterns, fit 1 MB of second-level cache.
 TILE_BYTES = 2**19
@@ -35,8 +37,8 @@ def products(rows: Rows, table: np.ndarray) -> np.ndarray:
         return rows @ table.astype(rows.dtype, copy=False)
     rows = _in_order(rows)
     result = np.zeros((rows.shape[0], table.shape[1]), rows.dtype)
-    for part, indptr in _batches(rows):
-        add_products(indptr, rows.indices, rows.data, table, tile_pixels(table), result[part])
+    for part, batch in batches(rows):
+        add_products(batch, table, tile_pixels(table), result[part])
     return result
 
 
@@ -54,10 +56,8 @@ def add_transposed(rows: Rows, factors: np.ndarray, total: np.ndarray) -> None:
         total += rows.T @ factors.astype(rows.dtype, copy=False)
         return
     rows = _in_order(rows)
-    for part, indptr in _batches(rows):
-        scatter_products(
-            indptr, rows.indices, rows.data, factors[part], tile_pixels(factors), total
-        )
+    for part, batch in batches(rows):
+        scatter_products(batch, factors[part], tile_pixels(factors), total)
 
 
 def sum_of_squares(rows: Rows, pixel: np.ndarray) -> np.ndarray:
@@ -80,16 +80,17 @@ def _in_order(rows: sp.csr_matrix) -> sp.csr_matrix:
     return rows if rows.has_sorted_indices else rows.sorted_indices()
 
 
-def _batches(rows: sp.csr_matrix) -> list[tuple[slice, np.ndarray]]:
-    """Cut rows into batches: which rows, and where each begins among the entries."""
-    cuts = range(0, rows.shape[0], PATTERNS_AT_ONCE)
-    parts = [slice(at, min(at + PATTERNS_AT_ONCE, rows.shape[0])) for at in cuts]
-    return [(part, rows.indptr[part.start : part.stop + 1]) for part in parts]
+def batches(rows: sp.csr_matrix) -> Iterator[tuple[slice, SparseRows]]:
+    """Cut sparse rows into batches of `PATTERNS_AT_ONCE`; yield which rows and the rows."""
+    for start in range(0, rows.shape[0], PATTERNS_AT_ONCE):
+        stop = min(start + PATTERNS_AT_ONCE, rows.shape[0])
+        yield slice(start, stop), SparseRows(rows.indptr[start : stop + 1], rows.indices, rows.data)
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
-def add_products(indptr, indices, data, table, tile, result):  # noqa: ANN001, ANN201
-    """Add sparse rows times table to ``result`` (rows, columns)."""
+def add_products(rows: SparseRows, table: np.ndarray, tile: int, result: np.ndarray) -> None:
+    """Add sparse rows times table to ``result`` (rows, columns), ``tile`` pixels at a time."""
+    indptr, indices, data = rows
     columns = np.uintp(table.shape[1])
     at = indptr[:-1].copy()
     line = np.empty(columns, result.dtype)
@@ -118,11 +119,12 @@ def add_products(indptr, indices, data, table, tile, result):  # noqa: ANN001, A
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
-def scatter_products(indptr, indices, data, factors, tile, total):  # noqa: ANN001, ANN201
+def scatter_products(rows: SparseRows, factors: np.ndarray, tile: int, total: np.ndarray) -> None:
     """Add the transpose of sparse rows times factors (rows, columns) to ``total``.
 
-    Within a tile the few entries of a batch are added in the precision of the factors.
+    Within a tile of pixels the few entries of a batch are added in the precision of the factors.
     """
+    indptr, indices, data = rows
     columns = np.uintp(total.shape[1])
     at = indptr[:-1].copy()
     part = np.empty((tile, total.shape[1]), factors.dtype)

@@ -9,6 +9,7 @@ Which of the discs found is the direct beam is decided over the whole scan
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -104,6 +105,20 @@ class Probe:
         reach = centres[beyond[0]] if beyond.size else centres[-1]
         weight[centres >= reach] = 0
         return cls(radius, np.interp(_table_distances(reach), centres, weight).astype(np.float32))
+
+
+class Lit(NamedTuple):
+    """Pixels that are not dark: where they are and how bright; a tuple, for compiled loops.
+
+    Parameters
+    ----------
+    y, x : (pixel,) arrays
+    value : (pixel,) array
+    """
+
+    y: np.ndarray
+    x: np.ndarray
+    value: np.ndarray
 
 
 def disc_level(profile: np.ndarray, radius: float) -> tuple[float, float]:
@@ -236,10 +251,8 @@ def beam_candidates(windows: np.ndarray, holes: np.ndarray, probe: Probe) -> np.
     reach = int(np.floor(probe.radius))
     runs = np.floor(np.sqrt(probe.radius**2 - np.arange(-reach, reach + 1) ** 2)).astype(np.int64)
     found = np.full((len(windows), CANDIDATES, 3), np.nan, np.float32)
-    is_hole = np.zeros(windows.shape[1:], dtype=bool)
-    is_hole[holes[:, 0], holes[:, 1]] = True
     suppressed_px2 = max(2.0, 2 * probe.radius) ** 2
-    _find_discs(windows, is_hole, holes, runs, probe.weights, suppressed_px2, found)
+    _find_discs(windows, holes, runs, probe.weights, suppressed_px2, found)
     return found
 
 
@@ -249,11 +262,21 @@ def _table_distances(reach: float) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True)
-def _find_discs(windows, is_hole, holes, runs, weights, suppressed_px2, found):  # noqa: ANN001, ANN202
+def _find_discs(
+    windows: np.ndarray,
+    holes: np.ndarray,
+    runs: np.ndarray,
+    weights: np.ndarray,
+    suppressed_px2: float,
+    found: np.ndarray,
+) -> None:
     """Write the brightest discs of every window, placed to a fraction of a pixel."""
     patterns, rows, columns = windows.shape
     reach = (len(runs) - 1) // 2
     near = int(np.ceil(np.sqrt(len(weights) / WEIGHTS_PER_PX2))) + 3
+    is_hole = np.zeros((rows, columns), np.bool_)
+    for hole in range(len(holes)):
+        is_hole[holes[hole, 0], holes[hole, 1]] = True
     image = np.empty((rows, columns), np.float32)
     before = np.zeros((rows, columns + 1))
     score = np.empty((rows, columns))
@@ -289,7 +312,8 @@ def _find_discs(windows, is_hole, holes, runs, weights, suppressed_px2, found): 
                     if image[y, x] > 0:
                         lit_y[count], lit_x[count], lit[count] = y, x, image[y, x]
                         count += 1
-            y, x = _most_likely(lit_y[:count], lit_x[:count], lit[:count], weights, best_y, best_x)
+            around = Lit(lit_y[:count], lit_x[:count], lit[:count])
+            y, x = _most_likely(around, weights, best_y, best_x)
             found[pattern, candidate, 0] = y
             found[pattern, candidate, 1] = x
             found[pattern, candidate, 2] = best
@@ -300,7 +324,7 @@ def _find_discs(windows, is_hole, holes, runs, weights, suppressed_px2, found): 
 
 
 @numba.njit(cache=True, nogil=True)
-def _neighbour_mean(image, is_hole, y, x):  # noqa: ANN001, ANN202
+def _neighbour_mean(image: np.ndarray, is_hole: np.ndarray, y: int, x: int) -> float:
     """Mean of the neighbours of a pixel that are no holes; 0 without any."""
     total, count = 0.0, 0
     for v in range(max(0, y - 1), min(image.shape[0], y + 2)):
@@ -312,34 +336,34 @@ def _neighbour_mean(image, is_hole, y, x):  # noqa: ANN001, ANN202
 
 
 @numba.njit(cache=True, nogil=True)
-def _most_likely(lit_y, lit_x, lit, weights, y, x):  # noqa: ANN001, ANN202
+def _most_likely(lit: Lit, weights: np.ndarray, y: int, x: int) -> tuple[float, float]:
     """Climb from a pixel to the position of the largest weighted sum, by parabolas."""
     y, x = float(y), float(x)
     for step in (1.0, 0.5, 0.5, 0.5):
-        here = _weighted_sum(lit_y, lit_x, lit, weights, y, x)
-        up = _weighted_sum(lit_y, lit_x, lit, weights, y - step, x)
-        down = _weighted_sum(lit_y, lit_x, lit, weights, y + step, x)
-        left = _weighted_sum(lit_y, lit_x, lit, weights, y, x - step)
-        right = _weighted_sum(lit_y, lit_x, lit, weights, y, x + step)
+        here = _weighted_sum(lit, weights, y, x)
+        up = _weighted_sum(lit, weights, y - step, x)
+        down = _weighted_sum(lit, weights, y + step, x)
+        left = _weighted_sum(lit, weights, y, x - step)
+        right = _weighted_sum(lit, weights, y, x + step)
         y += step * _vertex(up, here, down)
         x += step * _vertex(left, here, right)
     return y, x
 
 
 @numba.njit(cache=True, nogil=True)
-def _weighted_sum(lit_y, lit_x, lit, weights, y, x):  # noqa: ANN001, ANN202
+def _weighted_sum(lit: Lit, weights: np.ndarray, y: float, x: float) -> float:
     """Sum of the intensities, each times the weight of its distance from (y, x)."""
     total = 0.0
-    for pixel in range(len(lit)):
-        squared = (lit_y[pixel] - y) ** 2 + (lit_x[pixel] - x) ** 2
+    for pixel in range(len(lit.value)):
+        squared = (lit.y[pixel] - y) ** 2 + (lit.x[pixel] - x) ** 2
         place = int(squared * WEIGHTS_PER_PX2)
         if place < len(weights):
-            total += lit[pixel] * weights[place]
+            total += lit.value[pixel] * weights[place]
     return total
 
 
 @numba.njit(cache=True, nogil=True)
-def _vertex(before, here, after):  # noqa: ANN001, ANN202
+def _vertex(before: float, here: float, after: float) -> float:
     """Where a parabola through three values one apart has its maximum, at most one away."""
     bend = before - 2 * here + after
     if bend >= 0:

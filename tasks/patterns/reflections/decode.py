@@ -4,6 +4,7 @@ The result is sparse, and stays so: one scratch pattern is drawn and gathered at
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -12,6 +13,7 @@ import scipy.sparse as sp
 from orimap.tasks.errors import InputError
 from orimap.tasks.patterns.reflections.lengths import Lengths
 from orimap.tasks.patterns.reflections.reflection_list import Reflections
+from orimap.tasks.patterns.rows import SparseRows
 
 PROFILES = ("disc", "gaussian")
 
@@ -70,6 +72,30 @@ class Decoder:
             raise InputError("a positive scale", f"{self.scale}", "give 1 for the detector's size")
 
 
+class Drawing(NamedTuple):
+    """What is drawn for each reflection; a tuple, which compiled loops can take.
+
+    Parameters
+    ----------
+    offsets : (n + 1,) array of int
+        Pattern i has the entries ``offsets[i]:offsets[i + 1]``.
+    y, x : (entries,) arrays, drawn pixels
+    radius, reach : (entries,) arrays, drawn pixels
+        Of the disc, and how far from its centre anything is drawn.
+    height : (entries,) array
+    gaussian : bool
+        Whether Gaussians are drawn, not discs.
+    """
+
+    offsets: np.ndarray
+    y: np.ndarray
+    x: np.ndarray
+    radius: np.ndarray
+    reach: np.ndarray
+    height: np.ndarray
+    gaussian: bool
+
+
 def decode_rows(
     found: Reflections, decoder: Decoder, valid: np.ndarray, shift: np.ndarray | None = None
 ) -> sp.csr_matrix:
@@ -102,23 +128,20 @@ def decode_rows(
             f"one of {valid.shape}",
             "use the mask of the patterns that are drawn",
         )
-    y, x, radius = _places(found, decoder, shift)
+    drawing = _plan(found, decoder, shift)
     column = np.full(valid.shape, -1, np.int32)
     column[valid] = np.arange(np.count_nonzero(valid))
-    reach = radius * _reach(decoder.profile)
-    largest = _pixels_at_most(y, x, reach, decoder.shape)
+    largest = _pixels_at_most(drawing, decoder.shape)
     # Room for the most there can be. Memory is filled from the front, so that what is not needed
     # is never touched.
     ends = np.concatenate([[0], np.cumsum(largest)])[found.offsets]
     room = int(np.minimum(np.diff(ends), valid.size).sum())
-    indices, data = np.empty(room, np.int32), np.empty(room)
-    indptr = _draw_rows(
-        found.offsets, y, x, radius, reach, found.intensity, decoder.profile == "gaussian",
-        column, indices, data,
-    )  # fmt: skip
+    indptr = np.zeros(len(drawing.offsets), np.int64)
+    drawn = SparseRows(indptr, np.empty(room, np.int32), np.empty(room))
+    _draw_rows(drawing, column, drawn)
     filled = slice(0, indptr[-1])
     shape = (len(found), int(np.count_nonzero(valid)))
-    rows = sp.csr_matrix((data[filled], indices[filled], indptr), shape=shape)
+    rows = sp.csr_matrix((drawn.data[filled], drawn.indices[filled], indptr), shape=shape)
     rows.has_sorted_indices = True
     return rows
 
@@ -127,18 +150,13 @@ def decode_images(
     found: Reflections, decoder: Decoder, shift: np.ndarray | None = None
 ) -> np.ndarray:
     """Draw every pattern as an image (n, detector_y, detector_x), float32; see ``decode_rows``."""
-    y, x, radius = _places(found, decoder, shift)
     images = np.zeros((len(found), *decoder.shape), np.float32)
-    reach = radius * _reach(decoder.profile)
-    gaussian = decoder.profile == "gaussian"
-    _draw_images(found.offsets, y, x, radius, reach, found.intensity, gaussian, images)
+    _draw_images(_plan(found, decoder, shift), images)
     return images
 
 
-def _places(
-    found: Reflections, decoder: Decoder, shift: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return where each entry is drawn and with what radius, in drawn pixels."""
+def _plan(found: Reflections, decoder: Decoder, shift: np.ndarray | None) -> Drawing:
+    """Return where each entry is drawn, how large and how high."""
     y, x = found.y.astype(np.float64), found.x.astype(np.float64)
     if shift is not None:
         shift = np.asarray(shift, np.float64)
@@ -154,7 +172,16 @@ def _places(
     lengths = decoder.lengths
     radius = np.where(found.is_direct, lengths.direct_disc_radius, lengths.disc_radius)
     scale = decoder.scale
-    return (y + 0.5) * scale - 0.5, (x + 0.5) * scale - 0.5, radius * scale
+    radius = radius * scale
+    return Drawing(
+        found.offsets,
+        (y + 0.5) * scale - 0.5,
+        (x + 0.5) * scale - 0.5,
+        radius,
+        radius * _reach(decoder.profile),
+        found.intensity,
+        decoder.profile == "gaussian",
+    )
 
 
 def _reach(profile: str) -> float:
@@ -162,21 +189,19 @@ def _reach(profile: str) -> float:
     return 1.0 if profile == "disc" else float(np.sqrt(np.log2(1 / GAUSSIAN_END)))
 
 
-def _pixels_at_most(
-    y: np.ndarray, x: np.ndarray, reach: np.ndarray, shape: tuple[int, int]
-) -> np.ndarray:
+def _pixels_at_most(drawing: Drawing, shape: tuple[int, int]) -> np.ndarray:
     """Return how many pixels lie in the frame and in the square about each entry."""
 
     def along(centre: np.ndarray, size: int) -> np.ndarray:
-        first = np.maximum(np.ceil(centre - reach - 0.5), 0)
-        last = np.minimum(np.floor(centre + reach + 0.5), size - 1)
+        first = np.maximum(np.ceil(centre - drawing.reach - 0.5), 0)
+        last = np.minimum(np.floor(centre + drawing.reach + 0.5), size - 1)
         return np.maximum(last - first + 1, 0).astype(np.int64)
 
-    return along(y, shape[0]) * along(x, shape[1])
+    return along(drawing.y, shape[0]) * along(drawing.x, shape[1])
 
 
 @numba.njit(cache=True, nogil=True)
-def _draw_disc(image, y, x, radius, height):  # noqa: ANN001, ANN202
+def _draw_disc(image: np.ndarray, y: float, x: float, radius: float, height: float) -> None:
     """Raise an image to a flat disc: height times the share of each pixel that it covers."""
     first = max(0, int(np.ceil(x - radius - 0.5)))
     last = min(image.shape[1] - 1, int(np.floor(x + radius + 0.5)))
@@ -202,7 +227,9 @@ def _draw_disc(image, y, x, radius, height):  # noqa: ANN001, ANN202
 
 
 @numba.njit(cache=True, nogil=True)
-def _draw_gaussian(image, y, x, radius, reach, height):  # noqa: ANN001, ANN202
+def _draw_gaussian(
+    image: np.ndarray, y: float, x: float, radius: float, reach: float, height: float
+) -> None:
     """Raise an image to a Gaussian that has half its height at ``radius``."""
     for row in range(max(0, int(np.ceil(y - reach))), min(image.shape[0], int(y + reach) + 1)):
         for col in range(max(0, int(np.ceil(x - reach))), min(image.shape[1], int(x + reach) + 1)):
@@ -213,41 +240,39 @@ def _draw_gaussian(image, y, x, radius, reach, height):  # noqa: ANN001, ANN202
 
 
 @numba.njit(cache=True, nogil=True)
-def _draw(image, first, last, y, x, radius, reach, height, gaussian):  # noqa: ANN001, ANN202
-    """Draw the entries ``first:last`` of one pattern."""
-    for entry in range(first, last):
+def _draw(image: np.ndarray, drawing: Drawing, n: int) -> None:
+    """Draw the entries of one pattern."""
+    y, x, radius, height = drawing.y, drawing.x, drawing.radius, drawing.height
+    for entry in range(drawing.offsets[n], drawing.offsets[n + 1]):
         if not height[entry] > 0:
             continue
-        if gaussian:
-            _draw_gaussian(image, y[entry], x[entry], radius[entry], reach[entry], height[entry])
+        if drawing.gaussian:
+            reach = drawing.reach[entry]
+            _draw_gaussian(image, y[entry], x[entry], radius[entry], reach, height[entry])
         else:
             _draw_disc(image, y[entry], x[entry], radius[entry], height[entry])
 
 
 @numba.njit(cache=True, nogil=True)
-def _draw_images(offsets, y, x, radius, reach, height, gaussian, images):  # noqa: ANN001, ANN202
+def _draw_images(drawing: Drawing, images: np.ndarray) -> None:
     """Draw every pattern on its image."""
-    for n in range(len(offsets) - 1):
-        _draw(images[n], offsets[n], offsets[n + 1], y, x, radius, reach, height, gaussian)
+    for n in range(len(drawing.offsets) - 1):
+        _draw(images[n], drawing, n)
 
 
 @numba.njit(cache=True, nogil=True)
-def _draw_rows(  # noqa: ANN202
-    offsets, y, x, radius, reach, height, gaussian, column, indices, data  # noqa: ANN001
-):  # fmt: skip
+def _draw_rows(drawing: Drawing, column: np.ndarray, rows: SparseRows) -> None:
     """Draw every pattern on one scratch image and gather its valid pixels, in running order."""
-    indptr = np.zeros(len(offsets), np.int64)
     image = np.zeros(column.shape)
     entry = 0
-    for n in range(len(offsets) - 1):
-        _draw(image, offsets[n], offsets[n + 1], y, x, radius, reach, height, gaussian)
+    for n in range(len(drawing.offsets) - 1):
+        _draw(image, drawing, n)
         for row in range(image.shape[0]):
             for col in range(image.shape[1]):
                 if image[row, col] > 0:
                     if column[row, col] >= 0:
-                        indices[entry] = column[row, col]
-                        data[entry] = image[row, col]
+                        rows.indices[entry] = column[row, col]
+                        rows.data[entry] = image[row, col]
                         entry += 1
                     image[row, col] = 0
-        indptr[n + 1] = entry
-    return indptr
+        rows.indptr[n + 1] = entry

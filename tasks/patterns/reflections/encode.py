@@ -19,11 +19,11 @@ import numba
 import numpy as np
 
 from orimap.tasks.errors import InputError
+from orimap.tasks.patterns.corners import outside_inscribed_circle
 from orimap.tasks.patterns.reflections.lengths import Lengths
 from orimap.tasks.patterns.reflections.reflection_list import Reflections
-from orimap.tasks.patterns.reflections.spots.background import bin_cells, cell_side
-from orimap.tasks.patterns.reflections.spots.find import find_spots
-from orimap.tasks.patterns.reflections.spots.shape import SpotShape, disc_sums, spot_shape
+from orimap.tasks.patterns.reflections.spots.find import Beam, Detector, Search, find_spots
+from orimap.tasks.stream.sizes import MOST_REFLECTIONS
 
 # How many reflections a pattern of noise alone may show: then nineteen in twenty are real where
 # there are twenty.
@@ -38,8 +38,6 @@ LEAST_FLOOR = 2.5
 # Prominence that a maximum needs in grey levels of 256: the paper's, useful 3 to 10.
 GREY_FLOOR = 3.0
 GREY_LEVELS = 255.0
-# The paper's limit on reflections a pattern.
-MOST_REFLECTIONS = 150
 # A direct beam that is said to be somewhere is looked for within so many radii of there, or pixels.
 BEAM_DISC_RADII = 3.0
 BEAM_PX = 4.0
@@ -47,8 +45,6 @@ BEAM_PX = 4.0
 CENTRAL_SHARE = 0.125
 # A disc as large as one pixel.
 SMALLEST_DISC_PX = float(np.sqrt(1 / np.pi))
-# Room for a first grid of positions about a pixel, beside the disc itself.
-GRID_ROOM_PX = 2
 
 
 @dataclass(frozen=True)
@@ -137,16 +133,10 @@ def encode_patterns(patterns: np.ndarray, encoder: Encoder, beam: np.ndarray) ->
     patterns = np.asarray(patterns)
     beam = np.asarray(beam, dtype=np.float64)
     _check_shapes(patterns, encoder, beam)
-    shape = spot_shape(max(encoder.lengths.disc_radius, SMALLEST_DISC_PX))
-    valid = np.ascontiguousarray(encoder.valid, dtype=bool)
-    areas = disc_sums(valid.astype(np.float32), shape.kernel)
-    whole = _whole_discs(areas, shape)
-    cell_pixels = bin_cells(valid, cell_side(shape.radius))
-    corners = np.flatnonzero(valid & _outside_inscribed_circle(valid.shape))
+    detector = Detector.of(encoder.valid, max(encoder.lengths.disc_radius, SMALLEST_DISC_PX))
+    corners = np.flatnonzero(detector.valid & outside_inscribed_circle(detector.valid.shape))
     parts = [
-        _encode_pattern(
-            pattern, encoder, position, shape, valid, areas, whole, cell_pixels, corners
-        )
+        _encode_pattern(pattern, encoder, position, detector, corners)
         for pattern, position in zip(patterns, beam, strict=True)
     ]
     entries = np.concatenate([np.zeros((0, 4)), *(part[0] for part in parts)])
@@ -186,15 +176,11 @@ def _encode_pattern(
     pattern: np.ndarray,
     encoder: Encoder,
     beam: np.ndarray,
-    shape: SpotShape,
-    valid: np.ndarray,
-    areas: np.ndarray,
-    whole: np.ndarray,
-    cell_pixels: np.ndarray,
+    detector: Detector,
     corners: np.ndarray,
 ) -> tuple[np.ndarray, int, float, float]:
     """Entries (y, x, intensity, prominence), direct beam, noise and threshold of one pattern."""
-    lengths = encoder.lengths
+    lengths, valid = encoder.lengths, detector.valid
     image = pattern.astype(np.float32, order="C")
     _clear(image, valid)
     noise = float(image.ravel()[corners].std()) if len(corners) else 0.0
@@ -209,21 +195,19 @@ def _encode_pattern(
     reach = max(BEAM_DISC_RADII * lengths.disc_radius, BEAM_PX)
     if not known:
         reach = max(reach, CENTRAL_SHARE * max(valid.shape))
-    spots, background, sums = find_spots(
-        image, valid, areas, whole, cell_pixels, cell_side(shape.radius), shape, encoder.counts,
-        least, max(noise / level, 1.0), near[0], near[1], reach, encoder.most,
-    )  # fmt: skip
+    search = Search(encoder.counts, least, max(noise / level, 1.0), encoder.most)
+    spots, background, sums = find_spots(image, detector, search, Beam(near[0], near[1], reach))
     if not encoder.counts:
-        spots[:, 2] = _core_means(image, valid, background, spots, lengths.intensity_diameter / 2)
+        spots[:, 2] = _core_means(image, background, valid, spots, lengths.intensity_diameter / 2)
     spots = spots[np.argsort(-spots[:, 2], kind="stable")][: encoder.most]
     spots = spots[spots[:, 2] > 0]
     direct = -1
     if not _is_masked(valid, near):
-        spots, direct = _tell_direct_beam(spots, near, reach, lengths.direct_disc_radius)
+        spots, direct = _single_out_direct_beam(spots, near, reach, lengths.direct_disc_radius)
     radii = np.full(len(spots), lengths.prominence_diameter / 2)
     if direct >= 0:
         radii[direct] = lengths.direct_prominence_diameter / 2
-    prominence = _pseudo_prominences(sums, areas, background, valid, spots, radii)
+    prominence = _pseudo_prominences(sums, background, detector, spots, radii)
     entries = np.column_stack([spots[:, :2], spots[:, 2] * level, prominence * level])
     return entries, direct, noise, least * level if not encoder.counts else least
 
@@ -242,21 +226,6 @@ def _grey_level(image: np.ndarray, dtype: np.dtype, disc_radius: float) -> float
     return brightest / GREY_LEVELS or 1.0
 
 
-def _whole_discs(areas: np.ndarray, shape: SpotShape) -> np.ndarray:
-    """Where discs centred within the room of a first grid lie on valid pixels entirely."""
-    from scipy import ndimage
-
-    side = 2 * (shape.kernel.shape[0] // 2 + GRID_ROOM_PX) + 1
-    complete = (areas >= areas.max() * 0.999).astype(np.uint8)
-    return ndimage.minimum_filter(complete, side, mode="constant").astype(bool)
-
-
-def _outside_inscribed_circle(shape: tuple[int, int]) -> np.ndarray:
-    """Pixels outside the largest circle about the centre of a pattern."""
-    y, x = (np.arange(side) - (side - 1) / 2 for side in shape)
-    return np.hypot(y[:, None], x) > min(shape) / 2
-
-
 def _is_masked(valid: np.ndarray, position: np.ndarray) -> bool:
     """Whether a position lies on a masked pixel, as that of a beam behind a stop does."""
     y, x = np.rint(position).astype(int)
@@ -264,7 +233,7 @@ def _is_masked(valid: np.ndarray, position: np.ndarray) -> bool:
     return bool(inside and not valid[y, x])
 
 
-def _tell_direct_beam(
+def _single_out_direct_beam(
     spots: np.ndarray, near: np.ndarray, reach: float, beam_radius: float
 ) -> tuple[np.ndarray, int]:
     """Find the direct beam, and leave out what was found on it beside itself.
@@ -283,7 +252,7 @@ def _tell_direct_beam(
 
 
 @numba.njit(cache=True, nogil=True)
-def _clear(image, valid):  # noqa: ANN001, ANN202
+def _clear(image: np.ndarray, valid: np.ndarray) -> None:
     """Set to 0, in place, what is masked, negative or not finite."""
     for y in range(image.shape[0]):
         for x in range(image.shape[1]):
@@ -292,7 +261,9 @@ def _clear(image, valid):  # noqa: ANN001, ANN202
 
 
 @numba.njit(cache=True, nogil=True)
-def _core_means(image, valid, background, spots, radius):  # noqa: ANN001, ANN202
+def _core_means(
+    image: np.ndarray, background: np.ndarray, valid: np.ndarray, spots: np.ndarray, radius: float
+) -> np.ndarray:
     """Mean above the background over the pixels within a radius, the nearest one at least."""
     means = np.zeros(len(spots))
     for entry in range(len(spots)):
@@ -311,8 +282,15 @@ def _core_means(image, valid, background, spots, radius):  # noqa: ANN001, ANN20
 
 
 @numba.njit(cache=True, nogil=True)
-def _pseudo_prominences(sums, areas, background, valid, spots, radii):  # noqa: ANN001, ANN202
+def _pseudo_prominences(
+    sums: np.ndarray,
+    background: np.ndarray,
+    detector: Detector,
+    spots: np.ndarray,
+    radii: np.ndarray,
+) -> np.ndarray:
     """Peak less the lowest value within a radius, of disc means above the background."""
+    areas, valid = detector.areas, detector.valid
     prominence = np.zeros(len(spots))
     for entry in range(len(spots)):
         y, x, radius = spots[entry, 0], spots[entry, 1], radii[entry]

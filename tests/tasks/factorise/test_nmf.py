@@ -85,8 +85,8 @@ def test_an_iteration_does_not_depend_on_how_it_is_cut_in_tiles(size, l1):
             expected[j] = np.maximum(rest / gram[j, j], 0)
     half = improved(start, other, V, l1, times=2)
     np.testing.assert_allclose(half.whole(), expected, rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(half.mixed, expected @ V.T)
-    np.testing.assert_allclose(half.gram, expected @ expected.T)
+    np.testing.assert_allclose(half.products.mixed, expected @ V.T)
+    np.testing.assert_allclose(half.products.gram, expected @ expected.T)
 
 
 def test_nndsvd_takes_the_half_that_holds_more():
@@ -200,8 +200,10 @@ def test_balanced_factors_have_equal_norms_and_the_same_product():
     for j in (0, 2):
         assert np.linalg.norm(images[j]) == pytest.approx(np.linalg.norm(scans[j]))
     for half in halves:
-        np.testing.assert_allclose(half.gram, half.whole() @ half.whole().T)
-        np.testing.assert_allclose(half.mixed, half.whole() @ half.basis[0, :, : half.columns].T)
+        np.testing.assert_allclose(half.products.gram, half.whole() @ half.whole().T)
+        np.testing.assert_allclose(
+            half.products.mixed, half.whole() @ half.basis[0, :, : half.columns].T
+        )
 
 
 def test_empty_positions_and_pixels_get_nothing():

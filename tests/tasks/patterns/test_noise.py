@@ -3,12 +3,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from orimap.tasks.patterns.corners import outside_inscribed_circle
 from orimap.tasks.patterns.noise import (
     MOST_POSITIONS,
     Noise,
     cluster_noise,
     noise_deviations,
-    outside_inscribed_circle,
     robust_deviation,
     sampled_labels,
 )

@@ -8,9 +8,9 @@ import xarray as xr
 import zarr
 
 from orimap.tasks.store import variables
+from orimap.tasks.store.fingerprint import fingerprint
 from orimap.tasks.store.groups import (
     complete_mark,
-    fingerprint,
     link_group,
     mark_complete,
     open_group,

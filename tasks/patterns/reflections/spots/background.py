@@ -6,6 +6,8 @@ falls off steeply from there and nearly alike in all directions, then its local 
 rings, as far as enough electrons speak for it.
 """
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
 
@@ -25,6 +27,28 @@ NEAR_PRIOR = 50.0
 # A ring in which nothing was counted still has this many electrons: nowhere is a lone electron
 # infinitely surprising.
 LEAST_RING_ELECTRONS = 0.5
+
+
+class Cells(NamedTuple):
+    """A pattern in square cells about its direct beam; a tuple, which compiled loops can take.
+
+    Parameters
+    ----------
+    sums, pixels : (cell_y, cell_x) arrays
+        `bin_cells` of the pattern and of its valid pixels.
+    side : int, pixels
+        Side of a cell.
+    centre_y, centre_x : float, pixels
+        The direct beam, about which the rings lie.
+    disc_radius : float, pixels
+    """
+
+    sums: np.ndarray
+    pixels: np.ndarray
+    side: int
+    centre_y: float
+    centre_x: float
+    disc_radius: float
 
 
 def cell_side(disc_radius: float) -> int:
@@ -48,29 +72,14 @@ def bin_cells(image: np.ndarray, cell: int) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True)
-def background_of_cells(
-    sums: np.ndarray,
-    pixels: np.ndarray,
-    closed: np.ndarray,
-    cell: int,
-    centre_y: float,
-    centre_x: float,
-    disc_radius: float,
-    near: bool,
-) -> np.ndarray:
+def background_of_cells(cells: Cells, closed: np.ndarray, near: bool) -> np.ndarray:
     """Estimate the background per pixel at each cell.
 
     Parameters
     ----------
-    sums, pixels : (cell_y, cell_x) arrays
-        `bin_cells` of the pattern and of its valid pixels.
+    cells : Cells
     closed : (cell_y, cell_x) array of bool
         Cells that hold a reflection and are left out. Where nothing is open, everything counts.
-    cell : int, pixels
-        Side of a cell.
-    centre_y, centre_x : float, pixels
-        The direct beam, about which the rings lie.
-    disc_radius : float, pixels
     near : bool
         Follow the counts closely; only where all that can be seen of the reflections is closed.
 
@@ -78,32 +87,36 @@ def background_of_cells(
     -------
     (cell_y, cell_x) float64 array, per pixel
     """
-    rows, columns = sums.shape
-    if not (pixels.ravel()[~closed.ravel()] > 0).any():
-        closed = pixels == 0
+    cell, disc_radius = cells.side, cells.disc_radius
+    rows, columns = cells.sums.shape
+    if not (cells.pixels.ravel()[~closed.ravel()] > 0).any():
+        closed = cells.pixels == 0
     middle = (cell - 1) / 2
-    radius = np.empty(sums.shape)
+    radius = np.empty(cells.sums.shape)
     for i in range(rows):
         for j in range(columns):
-            dy, dx = i * cell + middle - centre_y, j * cell + middle - centre_x
+            dy = i * cell + middle - cells.centre_y
+            dx = j * cell + middle - cells.centre_x
             radius[i, j] = np.sqrt(dy * dy + dx * dx)
-    ring = _ring_profile(sums, pixels, closed, radius)
-    level = np.empty(sums.shape)
+    ring = _ring_profile(cells, closed, radius)
+    level = np.empty(cells.sums.shape)
     for i in range(rows):
         for j in range(columns):
             whole = int(radius[i, j])
             part = radius[i, j] - whole
             level[i, j] = (1 - part) * ring[whole] + part * ring[whole + 1]
-    _correct_locally(level, sums, pixels, closed, WIDE_DISC_RADII * disc_radius / cell, WIDE_PRIOR)
+    _correct_locally(level, cells, closed, WIDE_DISC_RADII * disc_radius / cell, WIDE_PRIOR)
     if near:
-        half_side = NEAR_DISC_RADII * disc_radius / cell
-        _correct_locally(level, sums, pixels, closed, half_side, NEAR_PRIOR)
+        _correct_locally(level, cells, closed, NEAR_DISC_RADII * disc_radius / cell, NEAR_PRIOR)
     return level
 
 
 @numba.njit(cache=True, nogil=True)
-def _correct_locally(level, sums, pixels, closed, half_side, prior):  # noqa: ANN001, ANN202
+def _correct_locally(
+    level: np.ndarray, cells: Cells, closed: np.ndarray, half_side: float, prior: float
+) -> None:
     """Scale a background, in place, to what was counted in a square about each cell."""
+    sums, pixels = cells.sums, cells.pixels
     rows, columns = sums.shape
     # Sums over everything above and to the left: four of them give any square.
     counted = np.zeros((rows + 1, columns + 1))
@@ -129,8 +142,9 @@ def _correct_locally(level, sums, pixels, closed, half_side, prior):  # noqa: AN
 
 
 @numba.njit(cache=True, nogil=True)
-def _ring_profile(sums, pixels, closed, radius):  # noqa: ANN001, ANN202
+def _ring_profile(cells: Cells, closed: np.ndarray, radius: np.ndarray) -> np.ndarray:
     """Mean per pixel at every whole distance from the direct beam, by rings, linear between."""
+    sums, pixels = cells.sums, cells.pixels
     furthest = int(radius.max()) + 2
     ring_of = np.empty(furthest + 1, np.int64)
     rings, start = 0, 0
@@ -170,7 +184,7 @@ def _ring_profile(sums, pixels, closed, radius):  # noqa: ANN001, ANN202
 
 
 @numba.njit(cache=True, nogil=True)
-def spread_cells(level, cell, height, width):  # noqa: ANN001, ANN201
+def spread_cells(level: np.ndarray, cell: int, height: int, width: int) -> np.ndarray:
     """Interpolate linearly from cells to pixels, (detector_y, detector_x) float32."""
     rows, columns = level.shape
     out = np.empty((height, width), np.float32)

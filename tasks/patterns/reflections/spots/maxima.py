@@ -5,7 +5,7 @@ import numpy as np
 
 
 @numba.njit(cache=True, nogil=True)
-def _highest_first(flat):  # noqa: ANN001, ANN202
+def _highest_first(flat: np.ndarray) -> np.ndarray:
     """Places of the positive values, highest first, equal ones in order.
 
     The bits of positive floats are in the order of the floats: one sort of whole numbers, height

@@ -141,7 +141,7 @@ def disc_sums(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True)
-def add_disc(image, y, x, amplitude, shape):  # noqa: ANN001, ANN201
+def add_disc(image: np.ndarray, y: float, x: float, amplitude: float, shape: SpotShape) -> None:
     """Add a disc of some height at a sub-pixel position to an image."""
     height, width = image.shape
     coverage, scale = shape.coverage, shape.coverage_scale

@@ -7,6 +7,8 @@ from scipy.optimize import nnls
 from orimap.tasks.factorise.kernels.least_squares import (
     LANES,
     SWEEPS_BEFORE,
+    Problem,
+    Room,
     settle,
     solve_chosen,
     solve_weights,
@@ -43,7 +45,9 @@ def test_nearly_alike_components_are_solved_where_sweeps_would_take_hundreds():
     matrix, data = problem(8, LANES, 3, alike=0.03)
     numerator, gram = matrix.T @ data, matrix.T @ matrix
     swept = np.zeros((8, LANES))
-    settle(swept, numerator, gram, 1e-6, SWEEPS_BEFORE - 1)  # ends before anything is solved
+    settle(
+        Problem(swept, numerator, gram), 1e-6, SWEEPS_BEFORE - 1
+    )  # ends before anything is solved
     expected = reference(matrix, data)
     assert np.abs(swept - expected).max() > 0.05 * expected.max()
     found = solve_weights(numerator, gram)
@@ -55,8 +59,8 @@ def test_components_that_cannot_be_told_apart_are_left_to_the_sweeps():
     matrix = np.concatenate([matrix, matrix[:, -1:]], axis=1)
     numerator, gram = matrix.T @ data, matrix.T @ matrix
     start = np.full((6, LANES), 1.0)
-    room = np.empty((6, 6)), np.empty(6), np.empty(6, bool), np.empty(6, np.uintp)
-    assert not solve_chosen(start, numerator, gram, 0, 1e-6, *room)
+    room = Room(np.empty((6, 6)), np.empty(6), np.empty(6, bool), np.empty(6, np.uintp))
+    assert not solve_chosen(Problem(start, numerator, gram), 0, 1e-6, room)
     np.testing.assert_array_equal(start, 1)
     found = solve_weights(numerator, gram)
     # Only their sum is defined.
@@ -69,8 +73,9 @@ def test_a_column_is_solved_from_any_choice_of_components(begin):
     matrix, data = problem(7, 20, 5)
     numerator, gram = matrix.T @ data, matrix.T @ matrix
     factor = np.full((7, 20), begin)
-    room = np.empty((7, 7)), np.empty(7), np.empty(7, bool), np.empty(7, np.uintp)
-    solved = [solve_chosen(factor, numerator, gram, c, 1e-9, *room) for c in range(20)]
+    room = Room(np.empty((7, 7)), np.empty(7), np.empty(7, bool), np.empty(7, np.uintp))
+    columns = Problem(factor, numerator, gram)
+    solved = [solve_chosen(columns, c, 1e-9, room) for c in range(20)]
     assert sum(solved) >= 18
     expected = reference(matrix, data)
     np.testing.assert_allclose(factor[:, solved], expected[:, solved], atol=1e-9)

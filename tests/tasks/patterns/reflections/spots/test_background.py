@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from orimap.tasks.patterns.reflections.spots.background import (
+    Cells,
     background_of_cells,
     bin_cells,
     spread_cells,
@@ -20,7 +21,7 @@ def estimate(image, closed_pixels, centre, near=True, cell=2):
     pixels = bin_cells(np.ones(image.shape, bool), cell)
     closed = bin_cells(closed_pixels, cell) > 0
     sums = bin_cells(image.astype(np.float32), cell)
-    level = background_of_cells(sums, pixels, closed, cell, *centre, 3.0, near)
+    level = background_of_cells(Cells(sums, pixels, cell, *centre, 3.0), closed, near)
     return spread_cells(level, cell, *image.shape)
 
 

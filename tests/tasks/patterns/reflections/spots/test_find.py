@@ -1,58 +1,76 @@
-"""The measure of what stands out; test_encode.py tests what is found by it."""
-
 import numpy as np
 import pytest
-from scipy import stats
 
-from orimap.tasks.patterns.reflections.spots.find import LEAST_EXPECTED, stands_out
+from orimap.tasks.patterns.reflections.spots.find import Beam, Detector, Search, find_spots
+from orimap.tasks.patterns.reflections.spots.shape import add_disc, disc_sums, spot_shape
 
-
-@pytest.mark.parametrize(
-    ("total", "expected", "rise"),
-    [
-        # sqrt(2 (t ln(t / e) - (t - e))), by hand.
-        (20.0, 10.0, np.sqrt(2 * (20 * np.log(2) - 10))),
-        (1.0, 0.25, np.sqrt(2 * (np.log(4) - 0.75))),
-        (10.0, 10.0, 0.0),
-        (9.0, 10.0, 0.0),
-        (0.0, 0.0, 0.0),
-    ],
-)
-def test_counts_stand_out_by_the_root_of_their_likelihood_ratio(total, expected, rise):
-    assert stands_out(total, expected, 7.0, True) == pytest.approx(rise, abs=1e-12)
+SIDE, RADIUS = 64, 3.0
+CENTRE = Beam(31.5, 31.5, 9.0)
+# y, x and height per pixel; the first is the direct beam.
+DISCS = np.array([[30.3, 33.6, 100.0], [47.8, 14.1, 30.0], [12.4, 50.0, 10.0]])
 
 
-def test_grey_levels_stand_out_by_the_mean_over_the_disc():
-    assert stands_out(20.0, 6.0, 7.0, False) == pytest.approx(2)
-    assert stands_out(5.0, 6.0, 7.0, False) == 0
+def detector(valid=None):
+    return Detector.of(np.ones((SIDE, SIDE), bool) if valid is None else valid, RADIUS)
+
+
+def pattern(discs=DISCS, background=0.5):
+    image = np.full((SIDE, SIDE), background, np.float32)
+    for y, x, height in discs:
+        add_disc(image, y, x, height, spot_shape(RADIUS))
+    return image
+
+
+def find(image, *, counts=True, least=3.0, most=150, valid=None):
+    return find_spots(image, detector(valid), Search(counts, least, 1.0, most), CENTRE)
 
 
 @pytest.mark.parametrize("counts", [True, False])
-def test_nothing_stands_out_where_no_pixel_is_valid(counts):
-    assert stands_out(5.0, 1.0, 0.0, counts) == 0
+def test_worked_positions_heights_and_background(counts):
+    image = pattern()
+    spots, background, sums = find(image, counts=counts)
+    np.testing.assert_allclose(spots[:, :2], DISCS[:, :2], atol=0.05)
+    np.testing.assert_allclose(spots[:, 2], DISCS[:, 2], rtol=0.03)
+    assert background.shape == (SIDE, SIDE)
+    np.testing.assert_allclose(background[np.hypot(*np.indices(image.shape)) > 75], 0.5, atol=0.05)
+    np.testing.assert_array_equal(sums, disc_sums(image, spot_shape(RADIUS).kernel))
 
 
-def test_where_nothing_is_expected_one_electron_has_a_bounded_weight():
-    least = stands_out(1.0, LEAST_EXPECTED, 7.0, True)
-    assert stands_out(1.0, 0.0, 7.0, True) == stands_out(1.0, -3.0, 7.0, True) == least
-    assert 3 < least < 4
+def test_a_flat_pattern_has_no_spots_and_is_its_own_background():
+    spots, background, _ = find(pattern([], 2.0))
+    assert spots.shape == (0, 3)
+    np.testing.assert_allclose(background, 2.0, rtol=1e-6)
 
 
-@pytest.mark.parametrize("expected", [0.5, 3.0, 40.0, 1000.0])
-def test_noise_exceeds_two_and_three_sigma_as_often_as_a_normal_variable(expected):
-    """What the measure is for: one threshold for bright and dim parts of a pattern."""
-    totals = np.arange(int(expected + 12 * np.sqrt(expected) + 30))
-    rises = np.array([stands_out(float(n), expected, 1.0, True) for n in totals])
-    chance = stats.poisson.pmf(totals, expected)
-    for level in (2.0, 3.0):
-        exceeding = chance[rises >= level].sum()
-        # Counts come in steps: of few electrons the step is a factor of several.
-        assert exceeding < 2.5 * stats.norm.sf(level)
-    if expected >= 40:
-        assert exceeding == pytest.approx(stats.norm.sf(3), rel=0.5)
+def test_a_weak_disc_that_touches_a_strong_one_is_found():
+    touching = [[31.0, 31.0, 100.0], [31.4, 37.2, 25.0]]
+    spots = find(pattern(touching))[0]
+    np.testing.assert_allclose(spots[:2, :2], np.array(touching)[:, :2], atol=0.1)
 
 
-def test_more_electrons_never_stand_out_less():
-    rises = [stands_out(float(n), 6.5, 3.0, True) for n in range(60)]
-    assert np.all(np.diff(rises) >= 0)
-    assert np.all(np.diff(rises[7:]) > 0)
+def test_no_more_are_looked_for_in_a_pass_than_asked():
+    assert len(find(pattern(), most=1)[0]) == 2  # one in each of two passes
+    assert len(find(pattern(), most=0)[0]) == 0
+
+
+def test_what_stands_out_by_less_than_asked_is_no_spot():
+    # A disc of 28.3 pixels: 10 a pixel on .5 stand out by 38 standard deviations, 30 by 80.
+    assert len(find(pattern(), least=50.0)[0]) == 2
+
+
+def test_no_spot_lies_on_masked_pixels():
+    valid = np.ones((SIDE, SIDE), bool)
+    valid[42:54, 8:20] = False
+    image = pattern()
+    image[~valid] = 0
+    spots = find(image, valid=valid)[0]
+    np.testing.assert_allclose(spots[:, :2], DISCS[[0, 2], :2], atol=0.05)
+
+
+def test_discs_near_the_edge_or_a_masked_pixel_are_not_whole():
+    valid = np.ones((SIDE, SIDE), bool)
+    valid[20, 20] = False
+    whole = detector(valid).whole
+    assert whole[40, 40]
+    assert not whole[20, 22]
+    assert not whole[3, 40]

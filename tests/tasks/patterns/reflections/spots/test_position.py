@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from orimap.tasks.patterns.reflections.spots.position import disc_height, place_disc
+from orimap.tasks.patterns.reflections.spots.position import Pattern, disc_height, place_disc
 from orimap.tasks.patterns.reflections.spots.shape import add_disc, spot_shape
 
 SHAPE = (30, 33)
@@ -26,11 +26,10 @@ def place(image, start, height, radius, background, *, counts=True, valid=VALID,
     shape = spot_shape(radius)
     add_disc(model, *start, height, shape)
     level = np.full(SHAPE, background, np.float32)
-    found = place_disc(
-        image.astype(np.float32), valid, whole() & valid.all(), level, model, *start, height,
-        counts, 1.0, shape,
-    )  # fmt: skip
-    return found, model
+    pattern = Pattern(
+        image.astype(np.float32), valid, whole() & valid.all(), level, counts, 1.0, shape
+    )
+    return place_disc(pattern, model, *start, height), model
 
 
 @pytest.mark.parametrize("counts", [True, False])
@@ -84,9 +83,10 @@ def test_the_height_of_counts_is_reached_step_by_step():
     shape = spot_shape(3.0)
     image = expected([(14.3, 16.8)], [2.0], 3.0, 0.5)
     level, none = np.full(SHAPE, 0.5, np.float32), np.zeros(SHAPE, np.float32)
+    pattern = Pattern(image, VALID, whole(), level, True, 1.0, shape)
     height = 1.0
     for _ in range(30):
-        height = disc_height(image, VALID, level, none, 14.3, 16.8, height, True, shape)
+        height = disc_height(pattern, none, 14.3, 16.8, height)
     assert height == pytest.approx(2.0, rel=1e-3)
-    least = disc_height(image, VALID, level, none, 14.3, 16.8, 0.0, False, shape)
+    least = disc_height(pattern._replace(counts=False), none, 14.3, 16.8, 0.0)
     assert least == pytest.approx(2.0, rel=1e-4)
