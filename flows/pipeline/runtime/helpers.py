@@ -1,31 +1,35 @@
 """Processes that help a run: they draw its figures and load what takes long to load.
 
 Where workers are threads, all Python code of a run takes turns on one core, and loading packages
-for the knee, for k-means and for figures would take a third of the time of a small run. Processes
-beside it load them while it works. Where workers are processes of this machine, they help.
+for the decision, for k-means and for figures would take a third of the time of a small run.
+Processes beside it load them while it works. Where workers are processes of this machine, they
+help; anywhere else, everything is done here.
 """
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from orimap.cluster.environment import ONE_THREAD
+from orimap.cluster.local import THREADS_ADDRESS, is_on_this_machine
 
-# Drawing halves with two; each takes 150 MB.
-HELPERS = 2
-# What helpers load, in the order in which a run needs it.
+DRAWING = "orimap.tasks.report.drawings"
+# What each helper loads: the first all that is asked of one, the second what two share.
 LOADED = (
-    *("orimap.tasks.report.drawings", "orimap.flows.pipeline.steps.decide"),
-    *("kneed", "pymcdm.methods", "dask_ml.cluster", "dask_ml.decomposition"),
+    (
+        *("orimap.flows.pipeline.steps.decide", "kneed", "pymcdm.methods"),
+        *("dask_ml.cluster", "dask_ml.decomposition", DRAWING),
+    ),
+    (DRAWING,),
 )
 
 
 class Here(Executor):
     """Calls everything at once, in this process."""
 
-    def submit(self, work: Any, /, *args: Any, **kwargs: Any) -> Future:
+    def submit(self, work: Callable, /, *args: Any, **kwargs: Any) -> Future:
         """Call a function; its future has the result, or what was raised."""
         future: Future = Future()
         try:
@@ -33,6 +37,27 @@ class Here(Executor):
         except Exception as error:
             future.set_exception(error)
         return future
+
+
+class Team(Executor):
+    """Gives work to the first of several executors that has nothing to do.
+
+    Parameters
+    ----------
+    members : sequence of Executor
+        The first is given more kinds of work than the last.
+    """
+
+    def __init__(self, members: Sequence[Executor]) -> None:
+        self._given: list[tuple[Executor, list[Future]]] = [(member, []) for member in members]
+
+    def submit(self, work: Callable, /, *args: Any, **kwargs: Any) -> Future:
+        """Call a function in one of the members."""
+        member, given = min(
+            self._given, key=lambda pair: sum(not future.done() for future in pair[1])
+        )
+        given.append(member.submit(work, *args, **kwargs))
+        return given[-1]
 
 
 @contextmanager
@@ -44,28 +69,31 @@ def open_helpers(client: Any) -> Iterator[Executor]:
     client : distributed.Client
         The workers of the run.
     """
-    from orimap.cluster.local import THREADS_ADDRESS, is_on_this_machine
-
-    if not client.scheduler.address.startswith(THREADS_ADDRESS):
-        here = all(map(is_on_this_machine, client.nthreads()))
-        with client.get_executor(pure=False) if here else Here() as executor:
+    if client.scheduler.address.startswith(THREADS_ADDRESS):
+        with ExitStack() as stack:
+            yield Team([stack.enter_context(_process(names)) for names in LOADED])
+    elif all(map(is_on_this_machine, client.nthreads())):
+        with client.get_executor(pure=False) as executor:
             yield executor
-        return
-    # Unlike those of multiprocessing, its processes do not run the main script of a user again.
+    else:
+        yield Here()
+
+
+@contextmanager
+def _process(names: Sequence[str]) -> Iterator[Executor]:
+    """Start a process that loads what it will be asked for."""
+    # Unlike one of multiprocessing, it does not run the main script of a user again.
     from loky import ProcessPoolExecutor
 
-    executor = ProcessPoolExecutor(HELPERS, env=ONE_THREAD, timeout=None)
+    executor = ProcessPoolExecutor(1, env=ONE_THREAD, timeout=None)
     try:
-        # All can draw; one is enough for the rest.
-        executor.submit(_load, LOADED)
-        for _ in range(HELPERS - 1):
-            executor.submit(_load, LOADED[:1])
+        executor.submit(_load, names)
         yield executor
     finally:
         executor.shutdown(kill_workers=True)
 
 
 def _load(names: Sequence[str]) -> None:
-    """Load in a helper what it will be asked for."""
+    """Load modules."""
     for name in names:
         importlib.import_module(name)
