@@ -7,7 +7,9 @@ reads only the patterns it is asked for.
 import hashlib
 import math
 from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,9 @@ from orimap.tasks.acquire.formats.recognise import reader_by_name, recognise
 from orimap.tasks.acquire.formats.signals import Signal
 from orimap.tasks.acquire.identity import IDENTITY_CONTENTS_AT_MOST, add_ends
 from orimap.tasks.errors import InputError
+
+# Most that is read at once where only some patterns of a stored chunk are asked for.
+LARGEST_ROW_BYTES = 64 * 2**20
 
 _opened: OrderedDict[tuple, Any] = OrderedDict()
 
@@ -124,6 +129,30 @@ class Acquisition:
         for number, row in enumerate(range(y0, y1)):
             patterns[number] = self._native(array[row * width + x0 : row * width + x1])
         return patterns
+
+    def read_row(self, row: int, columns: Sequence[int]) -> Iterator[np.ndarray]:
+        """Yield patterns of one scan row; what is stored together is read together.
+
+        Parameters
+        ----------
+        row : int
+        columns : sequence of int
+            Ascending.
+        """
+        width = self._columns_stored_together()
+        for _, together in groupby(columns, key=lambda column: column // width):
+            several = list(together)
+            first = several[0]
+            patterns = self.read(slice(row, row + 1), slice(first, several[-1] + 1))[0]
+            yield from (patterns[column - first] for column in several)
+
+    def _columns_stored_together(self) -> int:
+        """Return how many positions of a scan row a compressed chunk holds; 1 where none does."""
+        chunks = getattr(self._array(), "chunks", None)
+        if self.stack or chunks is None or not all(isinstance(size, int) for size in chunks):
+            return 1
+        columns: int = chunks[-3]
+        return columns if columns * self.pattern_bytes <= LARGEST_ROW_BYTES else 1
 
     def _native(self, piece: Any) -> np.ndarray:
         """Bring a cut piece into memory, in order and in native bytes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 
@@ -124,6 +125,7 @@ def write_scan(
 def _write_zarr(scan: SimulatedScan, path: Path, progress: Callable[[int, int], None]) -> float:
     """Write the patterns chunk row by chunk row; returns counts per stored unit, 1."""
     import dask.array as da
+    import zarr
     from zarr.codecs import BloscCodec
 
     recipe = scan.recipe
@@ -147,12 +149,15 @@ def _write_zarr(scan: SimulatedScan, path: Path, progress: Callable[[int, int], 
         zarr_format=3,
         encoding={"pattern_intensity": {"compressors": [codec], "_FillValue": None}},
     )
-    for rows, counts in scan.rows(rows_at_once):
-        part = variables.pattern_intensity.array(counts).to_dataset()
-        region = {"scan_y": rows, "scan_x": slice(None)}
-        region |= dict.fromkeys(variables.DETECTOR, slice(None))
-        part.to_zarr(path, region=region, consolidated=False)
-        progress(rows.stop, recipe.scan[0])
+    stored = zarr.open_array(path, path=variables.pattern_intensity.name, mode="r+")
+    # Rows are compressed while the next ones are simulated; no more than one set waits.
+    with ThreadPoolExecutor(1) as writer:
+        writing = writer.submit(lambda: None)
+        for rows, counts in scan.rows(rows_at_once):
+            writing.result()
+            writing = writer.submit(stored.__setitem__, rows, counts)
+            progress(rows.stop, recipe.scan[0])
+        writing.result()
     return 1.0
 
 

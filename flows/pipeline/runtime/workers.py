@@ -13,6 +13,17 @@ if TYPE_CHECKING:
 
 # In the folder of the results, which workers see and which one run alone writes.
 WORKERS_FOLDER = ".workers"
+# What worker processes on this machine load before they are forked, all that a run will need.
+PRELOAD = (
+    *("distributed", "distributed.nanny", "dask.array", "hdf5plugin"),
+    *("orimap.tasks.acquire.ingest.ingest", "orimap.tasks.patterns.beam.shift"),
+    *("orimap.tasks.factorise.sketch", "orimap.tasks.factorise.fit_k"),
+    *("orimap.tasks.factorise.exact_pass", "orimap.flows.pipeline.steps.decide"),
+    *("orimap.tasks.decide.evidence.compare_components", "orimap.tasks.decide.evidence.spectrum"),
+    *("orimap.tasks.decide.evidence.stability", "orimap.tasks.maps.clusters"),
+    *("kneed", "pymcdm.methods", "dask_ml.cluster", "dask_ml.decomposition"),
+    "orimap.tasks.report.drawings",
+)
 # What a request says of workers when it says nothing.
 NOTHING_ASKED = {name: Request.model_fields[name].default for name in WORKERS_FIELDS}
 # Scans of up to this size, as an array, are analysed by threads of this process. Starting worker
@@ -65,6 +76,7 @@ def open_workers(
         folder=request.output / WORKERS_FOLDER,
         # Where only results are looked at again, the acquisition may be gone.
         shared=[path for path in (request.file, request.output) if path.exists()],
+        preload=PRELOAD,
         first_worker_minutes=request.first_worker_minutes,
         note=note,
     )

@@ -338,9 +338,8 @@ def _sample(
     total: Any = 0.0
     filled = 0.0
     for row in rows:
-        for column in columns:
-            pattern = acquisition.read(slice(row, row + 1), slice(column, column + 1))
-            cut = clean(pattern[:, :, y0:y1, x0:x1])
+        for pattern in acquisition.read_row(int(row), columns.tolist()):
+            cut = clean(pattern[None, None, y0:y1, x0:x1])
             reduced = reduce_patterns(cut.astype(np.float64), bin, np.dtype("f4"))[0, 0]
             total = total + reduced
             filled += np.count_nonzero(reduced) / reduced.size
