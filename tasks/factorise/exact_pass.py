@@ -19,7 +19,7 @@ from orimap.tasks.factorise.kernels.products import products, sum_of_squares
 from orimap.tasks.factorise.weighting import Weighting
 from orimap.tasks.patterns.rows import Rows
 from orimap.tasks.patterns.source import PatternSource
-from orimap.tasks.stream.blocks import Block, Progress, broadcast, map_blocks, silent
+from orimap.tasks.stream.blocks import Block, Progress, broadcast, map_blocks, silent, submit
 
 # Rows of the table that are in double precision at once.
 PIXELS_AT_ONCE = 2**14
@@ -129,7 +129,7 @@ def exact_pass(
     share = min(1.0, LOSS_ENTRIES / entries) if entries > 0 else 1.0
     (shared,) = broadcast(client, weighting)
     groups, passes = patterns.groups(), 1 + held_out
-    prepared = client.submit(Prepared.read, stack_of, 0, shared, pure=False)
+    prepared = submit(client, "read fits", Prepared.read, stack_of, 0, shared)
     weights = [np.zeros((patterns.positions, k), np.float32) for k in ks]
     loss = np.full((len(ks), patterns.positions), np.nan)
     residual = np.zeros((len(ks), patterns.positions))
@@ -143,6 +143,7 @@ def exact_pass(
         seed,
         l1_weights,
         share,
+        name="exact pass",
         progress=lambda done, of: progress(done, passes * of),
     ):
         for one, part in zip(weights, found, strict=True):
@@ -152,7 +153,7 @@ def exact_pass(
     if not held_out:
         return ExactPass(weights, loss, residual, None)
     prepared.release()
-    prepared = client.submit(Prepared.read, stack_of, 1, shared, pure=False)
+    prepared = submit(client, "read fits", Prepared.read, stack_of, 1, shared)
     deviance = np.full((len(ks), patterns.positions), np.nan)
     for numbers, part in map_blocks(
         client,
@@ -163,6 +164,7 @@ def exact_pass(
         prepared,
         seed,
         l1_weights,
+        name="hold out",
         progress=lambda done, of: progress(of + done, passes * of),
     ):
         deviance[:, numbers] = part

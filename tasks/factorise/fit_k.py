@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from orimap.tasks.factorise.kernels.least_squares import solve_weights
 from orimap.tasks.factorise.nmf import Factors, LowRank, factorise
 from orimap.tasks.factorise.sketch import Sketch
 from orimap.tasks.factorise.weighting import Weighting
+from orimap.tasks.stream.blocks import submit
 
 
 @dataclass(frozen=True)
@@ -104,16 +104,7 @@ def fit_on_worker(
     keep : callable
         Called on the worker with k, the list of Fit and the Weighting; what it returns comes back.
     """
-    future = client.submit(
-        _fit_and_keep,
-        sketches,
-        weighting,
-        k,
-        l1,
-        keep,
-        pure=False,
-        key=f"fit-k{k:02d}-{uuid4().hex}",
-    )
+    future = submit(client, "fit", _fit_and_keep, sketches, weighting, k, l1, keep)
     try:
         return future.result()
     finally:

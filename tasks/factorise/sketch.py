@@ -23,7 +23,15 @@ from orimap.tasks.factorise.kernels.products import add_transposed, products, su
 from orimap.tasks.factorise.weighting import Weighting
 from orimap.tasks.patterns.rows import Rows
 from orimap.tasks.patterns.source import PatternSource
-from orimap.tasks.stream.blocks import Block, Progress, broadcast, map_blocks, silent, sum_blocks
+from orimap.tasks.stream.blocks import (
+    Block,
+    Progress,
+    broadcast,
+    map_blocks,
+    silent,
+    submit,
+    sum_blocks,
+)
 
 GRAM_PASSES = 2
 # Every group of patterns has a sum as large as the basis, and these are added up one after the
@@ -127,7 +135,7 @@ def _sketch(
     """
     steps = GRAM_PASSES + 1
     (shared,) = broadcast(client, weighting)
-    basis = client.submit(_directions, len(weighting.pixel), rank, seed, pure=False)
+    basis = submit(client, "directions", _directions, len(weighting.pixel), rank, seed)
     for before in range(GRAM_PASSES):
         total = sum_blocks(
             client,
@@ -135,12 +143,13 @@ def _sketch(
             patterns.blocks(),
             patterns,
             shared,
-            client.submit(Weighting.on_pixels, shared, basis, pure=False),
+            submit(client, "weight basis", Weighting.on_pixels, shared, basis),
             half,
+            name="gram",
             groups=sums(patterns.positions),
             progress=_part(progress, before, steps),
         )
-        basis = client.submit(orthonormal, total, pure=False)
+        basis = submit(client, "orthonormal basis", orthonormal, total)
         del total
     results = map_blocks(
         client,
@@ -148,8 +157,9 @@ def _sketch(
         patterns.groups(),
         patterns,
         shared,
-        client.submit(Weighting.on_pixels, shared, basis, pure=False),
+        submit(client, "weight basis", Weighting.on_pixels, shared, basis),
         half,
+        name="project",
         progress=_part(progress, GRAM_PASSES, steps),
     )
     coordinates = np.zeros((patterns.positions, rank))

@@ -41,7 +41,14 @@ def mean_patterns(
     """
     (labels,) = broadcast(client, label)
     total = sum_blocks(
-        client, _sum_by_label, patterns.blocks(), patterns, labels, count, progress=progress
+        client,
+        _sum_by_label,
+        patterns.blocks(),
+        patterns,
+        labels,
+        count,
+        name="mean pattern",
+        progress=progress,
     )
     size = np.bincount(label[label >= 0].ravel(), minlength=count)
     return total.result() / size[:, None, None]

@@ -54,7 +54,9 @@ def write_mean(client: Any, store: Path, mark: str, *, progress: Progress = sile
     """
     patterns = PatternSource.open(store, "raw")
     create_like_raw(store, "mean")
-    for _ in map_blocks(client, _write_mean_block, patterns.blocks(), patterns, progress=progress):
+    for _ in map_blocks(
+        client, _write_mean_block, patterns.blocks(), patterns, name="mean", progress=progress
+    ):
         pass
     mark_complete(store, "mean", mark)
 
@@ -75,7 +77,9 @@ def write_drawn(
     To look at and to take elsewhere: the analysis draws its own rows, which are sparse.
     """
     create_like_raw(patterns.store, "epattern")
-    for _ in map_blocks(client, _write_drawn_block, patterns.blocks(), patterns, progress=progress):
+    for _ in map_blocks(
+        client, _write_drawn_block, patterns.blocks(), patterns, name="draw", progress=progress
+    ):
         pass
     mark_complete(patterns.store, "epattern", mark)
 
@@ -132,7 +136,9 @@ def analysed_dataset(
         and zero_fraction (of them).
     """
     valid = mask == 0
-    summed = sum_blocks(client, _sum_rows, patterns.blocks(), patterns, valid, progress=progress)
+    summed = sum_blocks(
+        client, _sum_rows, patterns.blocks(), patterns, valid, name="sum", progress=progress
+    )
     total = summed.result()
     entries = patterns.positions * max(1, np.count_nonzero(valid))
     mean = np.zeros(mask.shape, np.float32)

@@ -202,7 +202,14 @@ def cluster_noise(
     shared = broadcast(client, label, valid)
     total = np.zeros((len(Noise._fields), count))
     for part in map_blocks(
-        client, _noise_of_blocks, patterns.groups(), patterns, *shared, count, progress=progress
+        client,
+        _noise_of_blocks,
+        patterns.groups(),
+        patterns,
+        *shared,
+        count,
+        name="noise",
+        progress=progress,
     ):
         total += part
     size = np.bincount(label[label >= 0].ravel(), minlength=count)

@@ -70,7 +70,7 @@ def register_scan(
     parts = list(
         map_blocks(
             client, register_block, blocks, patterns, *shared, seed if halves else None,
-            progress=progress, ahead=BLOCKS_AHEAD,
+            name="register", progress=progress, ahead=BLOCKS_AHEAD,
         )
     )  # fmt: skip
     in_blocks = np.concatenate([patterns.position_numbers(block) for block in blocks])

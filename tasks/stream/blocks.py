@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -80,6 +81,27 @@ def plan_blocks(scan_shape: tuple[int, int], shape: tuple[int, int]) -> list[Blo
     ]
 
 
+def submit(client: Any, name: str, work: Callable[..., Any], *args: Any, priority: int = 0) -> Any:
+    """Submit one task whose name a person can read; the dashboard groups tasks by it.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    name : str
+        Words, none of them a number or in hexadecimal digits: what the task does.
+    work : callable
+    *args
+        For ``work``; may be futures.
+    priority : int
+        Higher ones first.
+
+    Returns
+    -------
+    distributed.Future
+    """
+    return client.submit(work, *args, key=f"{name}-{uuid4().hex}", pure=False, priority=priority)
+
+
 def broadcast(client: Any, *values: Any) -> list[Any]:
     """Hand values to the workers that need them, once to each, and return their futures.
 
@@ -89,7 +111,7 @@ def broadcast(client: Any, *values: Any) -> list[Any]:
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
-        return [client.submit(_Given(value), pure=False) for value in values]
+        return [submit(client, "hand over", _Given(value)) for value in values]
 
 
 class _Given:
@@ -108,6 +130,7 @@ def map_blocks(
     work: Callable[..., Any],
     blocks: Sequence[Any],
     *shared: Any,
+    name: str = "block",
     progress: Progress = silent,
     ahead: int = 4,
 ) -> Iterator[Any]:
@@ -117,11 +140,11 @@ def map_blocks(
     there are more than `MOST_TASKS`, a task takes several, one after the other.
 
     ``shared`` may hold futures of values that workers were handed (``broadcast``). Bounding what
-    is submitted bounds what waits in memory when one block is slow.
+    is submitted bounds what waits in memory when one block is slow. ``name`` is that of the tasks.
     """
     parts = in_groups(blocks, -(-len(blocks) // MOST_TASKS))
     done = 0
-    with closing(_in_order(client, _Each(work), parts, shared, ahead)) as futures:
+    with closing(_in_order(client, name, _Each(work), parts, shared, ahead)) as futures:
         for future in futures:
             results = future.result()
             future.release()
@@ -152,6 +175,7 @@ def sum_blocks(
     work: Callable[..., Any],
     blocks: Sequence[Block],
     *shared: Any,
+    name: str = "sum",
     progress: Progress = silent,
     groups: int = 32,
     ahead: int = 2,
@@ -160,7 +184,8 @@ def sum_blocks(
 
     Each worker adds up its group and the groups are added on the workers, one after the other in
     runs of neighbours, then the sums of the runs. Besides these, of which one or two are under way,
-    at most ``ahead`` arrays a worker exist at once: they can be as large as a sketch. The sum stays
+    at most ``ahead`` arrays a worker exist at once: they can be as large as a sketch. ``name`` is
+    that of the tasks that sum a group. The sum stays
     on the worker that has it until somebody asks for its ``result()``.
     """
     cuts = np.linspace(0, len(blocks), min(groups, len(blocks)) + 1).astype(int)
@@ -171,9 +196,9 @@ def sum_blocks(
         # Before the next groups, so that no array waits to be added.
         if sum_ is None:
             return future
-        return client.submit(np.add, sum_, future, pure=False, priority=1)
+        return submit(client, "add", np.add, sum_, future, priority=1)
 
-    with closing(_in_order(client, work, parts, shared, ahead)) as futures:
+    with closing(_in_order(client, name, work, parts, shared, ahead)) as futures:
         for done, future in enumerate(futures, start=1):
             if future.exception() is not None:  # waits, but leaves the array on its worker
                 future.result()
@@ -185,7 +210,12 @@ def sum_blocks(
 
 
 def _in_order(
-    client: Any, work: Callable[..., Any], parts: Sequence[Any], shared: tuple, ahead: int
+    client: Any,
+    name: str,
+    work: Callable[..., Any],
+    parts: Sequence[Any],
+    shared: tuple,
+    ahead: int,
 ) -> Generator[Any]:
     """Yield the future of each part in turn; cancel on the way out what is not wanted any more."""
     limit = ahead * max(1, len(client.nthreads()))
@@ -194,7 +224,7 @@ def _in_order(
     try:
         for _ in parts:
             while submitted < len(parts) and len(waiting) < limit:
-                waiting.append(client.submit(work, parts[submitted], *shared, pure=False))
+                waiting.append(submit(client, name, work, parts[submitted], *shared))
                 submitted += 1
             yield waiting.pop(0)
     finally:

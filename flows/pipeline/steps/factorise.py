@@ -10,7 +10,7 @@ from orimap.tasks.errors import InputError
 from orimap.tasks.factorise import stored_fits
 from orimap.tasks.store import variables
 from orimap.tasks.store.fingerprint import fingerprint
-from orimap.tasks.stream.blocks import Progress, broadcast
+from orimap.tasks.stream.blocks import Progress, broadcast, submit
 from orimap.tasks.stream.sizes import sketch_rank
 
 
@@ -95,11 +95,12 @@ def fit(run: Run, fitted: Fitted) -> None:
     if not missing:
         return
     weighting = stored_fits.read_weighting(run.folder.read("sketch"))
-    sketches = run.client.submit(
+    sketches = submit(
+        run.client,
+        "read sketches",
         stored_fits.read_sketches,
         run.folder.analysis,
         fitted.prepared.sketch_groups,
-        pure=False,
     )
     (shared,) = broadcast(run.client, weighting)
     works = {

@@ -1,6 +1,7 @@
 """Gather the evidence for every number of components from the stores, on the workers."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from orimap.tasks.decide.evidence.evidence import Evidence
 from orimap.tasks.decide.reasons import CROSS_VALIDATION, HELD_OUT, SPECTRUM, STABILITY
 from orimap.tasks.factorise import stored_fits
 from orimap.tasks.store import variables
-from orimap.tasks.stream.blocks import Progress
+from orimap.tasks.stream.blocks import Progress, submit
 
 
 def gather_evidence(run: Run, progress: Progress, fitted: Fitted) -> Evidence:
@@ -22,20 +23,22 @@ def gather_evidence(run: Run, progress: Progress, fitted: Fitted) -> Evidence:
     from orimap.tasks.decide.evidence.compare_components import compare_components
 
     left_out = left_out_pixels(run)
-    futures = [
-        run.client.submit(
-            compare_components,
+    compare = partial(compare_components, split_bent=run.request.split_bent)
+    # Large k take longest: first in, so that no worker ends alone with one.
+    futures = {
+        k: submit(
+            run.client,
+            "compare components",
+            compare,
             run.folder.analysis,
             stored_fits.fit_group(k),
             left_out,
-            split_bent=run.request.split_bent,
-            pure=False,
         )
-        for k in fitted.ks
-    ]
+        for k in reversed(fitted.ks)
+    }
     components = []
-    for done, future in enumerate(futures, start=1):
-        components.append(future.result())
+    for done, k in enumerate(fitted.ks, start=1):
+        components.append(futures[k].result())
         progress(done, len(futures) + 1)
     fits = [run.folder.read(stored_fits.fit_group(k)) for k in fitted.ks]
     deviance = None
@@ -67,8 +70,8 @@ def _confirming(run: Run, fitted: Fitted, evidence: Evidence) -> Evidence:
         evidence = replace(evidence, cross_validation=_cross_validation(run, fitted, skipped))
     spectrum = None
     if counts and run.request.filter == "raw":
-        spectrum = run.client.submit(
-            _spectrum, run.folder.analysis, fitted.ks[-1], pure=False
+        spectrum = submit(
+            run.client, "spectrum", _spectrum, run.folder.analysis, fitted.ks[-1]
         ).result()
     else:
         skipped[SPECTRUM] = "it needs raw counts"
@@ -106,10 +109,8 @@ def _cross_validation(run: Run, fitted: Fitted, skipped: dict[str, str]) -> np.n
         weighting = stored_fits.read_weighting(run.folder.read("sketch"))
         rows = sample_patterns(run.client, patterns, weighting, seed=run.request.seed)
         if min(rows.shape) >= 2 * ks[-1]:
-            made = run.client.submit(
-                bi_cross_validate, rows, [*ks], seed=run.request.seed, pure=False
-            )
-            return made.result().error
+            validate = partial(bi_cross_validate, seed=run.request.seed)
+            return submit(run.client, "cross-validate", validate, rows, [*ks]).result().error
         why = f"{rows.shape[1]} detector pixels are too few to leave half of them out"
     skipped[CROSS_VALIDATION] = why
     return None
@@ -126,7 +127,7 @@ def _stability(
         skipped[STABILITY] = f"{positions} scan positions are too few to leave some out"
         return {}
     futures = [
-        run.client.submit(_stability_of, run.folder.analysis, k, run.request.seed, pure=False)
+        submit(run.client, "stability", _stability_of, run.folder.analysis, k, run.request.seed)
         for k in ks
     ]
     return {k: future.result() for k, future in zip(ks, futures, strict=True)}

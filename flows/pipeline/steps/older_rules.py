@@ -8,7 +8,7 @@ from orimap.flows.pipeline.runtime.run import Fitted, Prepared, Run
 from orimap.tasks.factorise import stored_fits
 from orimap.tasks.store import variables
 from orimap.tasks.store.fingerprint import fingerprint
-from orimap.tasks.stream.blocks import Progress
+from orimap.tasks.stream.blocks import Progress, submit
 
 
 def fit_as_published(run: Run, progress: Progress, prepared: Prepared) -> None:
@@ -46,12 +46,13 @@ def _silhouettes(run: Run, fitted: Fitted) -> np.ndarray:
     from orimap.tasks.maps.silhouette import fit_silhouette
 
     futures = [
-        run.client.submit(
+        submit(
+            run.client,
+            "silhouette",
             fit_silhouette,
             run.folder.analysis,
             stored_fits.fit_group(k),
             run.request.seed,
-            pure=False,
         )
         for k in fitted.ks
     ]

@@ -288,7 +288,9 @@ def ingest_acquisition(
     totals = ScanTotals(plan.scan_shape, plan.detector_shape, plan.candidates)
     several = in_groups(blocks, blocks_a_task(len(blocks)))
     # A record of a large detector takes some 20 MB: few wait on the workers at once.
-    for records in map_blocks(client, ingest_blocks, several, shared, progress=progress, ahead=2):
+    for records in map_blocks(
+        client, ingest_blocks, several, shared, name="ingest", progress=progress, ahead=2
+    ):
         for record in records:
             totals.add(record)
     ds = totals.dataset(given, beam, acquisition.dtype, bin)

@@ -26,7 +26,7 @@ from orimap.tasks.errors import InputError
 from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.store import variables
 from orimap.tasks.store.variables import METRICS
-from orimap.tasks.stream.blocks import Block, Progress, broadcast, map_blocks, silent
+from orimap.tasks.stream.blocks import Block, Progress, broadcast, map_blocks, silent, submit
 from orimap.tasks.stream.memory import COMMAND_BASE_BYTES, WORKER_BASE_BYTES
 
 SIDE_PX = 128
@@ -204,7 +204,9 @@ def small_images(
     """
     images = np.empty((patterns.positions, side * side), np.float32)
     blocks = patterns.blocks()
-    made = map_blocks(client, _resize_block, blocks, patterns, valid, side, progress=progress)
+    made = map_blocks(
+        client, _resize_block, blocks, patterns, valid, side, name="resize", progress=progress
+    )
     for block, small in zip(blocks, made, strict=True):
         images[patterns.position_numbers(block)] = small
     largest = images.max()
@@ -275,7 +277,8 @@ def published_fits(
     (shared,) = broadcast(client, images)
     # Large k take longest: first in, so that no worker ends alone with one.
     futures = {
-        client.submit(fit_kullback_leibler, shared, k, seed, pure=False): k for k in reversed(ks)
+        submit(client, "published fit", fit_kullback_leibler, shared, k, seed): k
+        for k in reversed(ks)
     }
     fits: dict[int, KLFit] = {}
     try:

@@ -45,7 +45,9 @@ def sample_patterns(
     )
     share = min(1.0, MOST_POSITIONS / patterns.positions)
     shared = broadcast(client, weighting, summing)
-    parts = map_blocks(client, _sample_block, patterns.blocks(), patterns, *shared, share, seed)
+    parts = map_blocks(
+        client, _sample_block, patterns.blocks(), patterns, *shared, share, seed, name="sample"
+    )
     rows, numbers = (np.concatenate(part) for part in zip(*parts, strict=True))
     return rows[np.argsort(numbers)]
 

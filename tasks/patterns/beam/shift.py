@@ -137,7 +137,7 @@ def measure_descan(
     }
     sample = sample_places(shape)
     parts = [part for block in patterns.blocks() if len(part := places_within(block, sample))]
-    windows = list(map_blocks(client, read_windows, parts, patterns, window))
+    windows = list(map_blocks(client, read_windows, parts, patterns, window, name="sample beam"))
     # In scan order, whatever the blocks are.
     order = np.lexsort(np.concatenate(parts).T[::-1])
     beam = learn_beam(
@@ -156,7 +156,9 @@ def measure_descan(
     candidates = np.full((*shape, CANDIDATES, 3), np.nan, np.float32)
     blocks = patterns.blocks()
     (probe,) = broadcast(client, beam.probe)
-    found = map_blocks(client, find_in_block, blocks, patterns, window, probe, progress=progress)
+    found = map_blocks(
+        client, find_in_block, blocks, patterns, window, probe, name="find beam", progress=progress
+    )
     for block, part in zip(blocks, found, strict=True):
         candidates[block.slices] = part
     places = np.column_stack(np.unravel_index(np.arange(patterns.positions), shape))

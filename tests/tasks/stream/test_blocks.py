@@ -9,6 +9,7 @@ from orimap.tasks.stream.blocks import (
     broadcast,
     map_blocks,
     plan_blocks,
+    submit,
     sum_blocks,
 )
 
@@ -92,6 +93,26 @@ def test_leaving_early_cancels_what_waits(one_worker):
     results.close()
     # The worker is free at once: 20 blocks would hold it for a second.
     assert one_worker.submit(lambda: 7, pure=False).result(timeout=0.7) == 7
+
+
+def test_tasks_have_names_that_the_dashboard_groups_them_by(one_worker):
+    from dask.utils import key_split
+
+    keys = []
+    for name in ("gram", "exact pass"):
+        future = submit(one_worker, name, sum, [1, 2])
+        assert future.result() == 3
+        keys.append(future.key)
+    assert [key_split(key) for key in keys] == ["gram", "exact pass"]
+    groups = set()
+
+    def work(block):
+        from distributed import get_worker
+
+        return get_worker().get_current_task()
+
+    groups = {key_split(key) for key in map_blocks(one_worker, work, range(3), name="ingest")}
+    assert groups == {"ingest"}
 
 
 def test_values_sent_to_the_workers_arrive_there(client):
