@@ -5,6 +5,7 @@ and what we need of jobs (their ids as soon as they are known, why one was refus
 our own, any command) has no public door. A new version is looked at here first.
 """
 
+import importlib
 import signal
 import sys
 import time
@@ -38,7 +39,7 @@ def load_jobqueue() -> ModuleType:
         set_handler = signal.signal
         signal.signal = lambda *_: None
         try:
-            import dask_jobqueue  # noqa: F401
+            importlib.import_module("dask_jobqueue")
         finally:
             signal.signal = set_handler
     return sys.modules["dask_jobqueue"]

@@ -4,6 +4,7 @@ Addresses are in the environment, never in a request: they hold secrets. A messa
 sent is a line in the log; the job that it is about has ended by then, and is not changed by it.
 """
 
+import importlib
 import os
 import re
 import tempfile
@@ -165,9 +166,9 @@ def _send_to(address: str, message: Message) -> None:
 
 def _send_by_block(slug: str, message: Message) -> None:
     """Send by one of Prefect's notification blocks, whose secrets are kept by Prefect."""
-    from prefect.blocks import notifications  # noqa: F401  (makes their kinds known)
     from prefect.blocks.core import Block
 
+    importlib.import_module("prefect.blocks.notifications")  # makes their kinds known
     block = Block.load(slug)
     with block.raise_on_failure():
         block.notify(message.body, subject=message.title)

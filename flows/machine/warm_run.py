@@ -14,6 +14,8 @@ import signal
 import socket
 import struct
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 # Names the socket of the keeper of warm processes.
@@ -61,18 +63,14 @@ def connect(path: Path) -> socket.socket | None:
     return keeper
 
 
-class short_address:  # noqa: N801  (a context manager that reads like a function)
+@contextmanager
+def short_address(path: Path) -> Iterator[str]:
     """Give a socket's address as the system takes it: 107 bytes, wherever the folder is."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> str:
-        self.folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        return f"/proc/self/fd/{self.folder}/{self.path.name}"
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self.folder)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
 
 
 def hand_over(to: socket.socket, facts: dict, files: tuple[int, ...]) -> None:

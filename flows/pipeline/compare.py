@@ -18,7 +18,7 @@ from orimap.flows.pipeline.runtime.workers import open_workers
 from orimap.flows.request.request import Request
 from orimap.tasks.acquire.acquisition import Acquisition
 from orimap.tasks.patterns.filters import FILTERS
-from orimap.tasks.report.comparison import Filtered, SeedRun, scores_of, seed_run
+from orimap.tasks.report.comparison.compare import Filtered, SeedRun, scores_of, seed_run
 from orimap.tasks.report.results import read_results
 from orimap.tasks.simulate.truth import Truth, find_truth, read_truth
 from orimap.tasks.store.fingerprint import fingerprint
@@ -203,7 +203,7 @@ def _write(
     further: Mapping[str, list[SeedRun]],
 ) -> Path:
     """Collect what every filter came to, and write the page."""
-    from orimap.tasks.report.comparison_page import write_comparison
+    from orimap.tasks.report.comparison.page import write_comparison
 
     filters = []
     for name, asked in requests.items():

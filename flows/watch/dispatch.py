@@ -28,15 +28,6 @@ class _NoAnswerError(Exception):
     """The submitter did not answer, which has been logged."""
 
 
-def load_ahead() -> None:
-    """Import what the key of a job and a look at its results need, before a job waits for them.
-
-    These imports take seconds: here they pass while the watcher starts, instead of after the
-    first acquisition has come.
-    """
-    import orimap.tasks.store.run_folder  # noqa: F401
-
-
 class Dispatch:
     """Hands jobs over and follows them.
 
@@ -46,7 +37,6 @@ class Dispatch:
     """
 
     def __init__(self, context: WatcherContext) -> None:
-        load_ahead()
         self.context, self.log = context, context.log
         self.watching, self.journal = context.watching, context.journal
         self._all_asked_for = False

@@ -21,7 +21,7 @@ from orimap.flows.request.request import Request
 from orimap.tasks.acquire.ingest import ingest
 from orimap.tasks.errors import InputError
 from orimap.tasks.patterns.filters import FILTERS
-from orimap.tasks.report.comparison import SeedRun
+from orimap.tasks.report.comparison.compare import SeedRun
 from orimap.tasks.simulate.recipe import ScanRecipe
 from orimap.tasks.simulate.write_scan import write_scan
 

@@ -1,6 +1,6 @@
 """Write ``comparison.html`` and ``comparison.json``: what each filter makes of an acquisition.
 
-Tested in tests/tasks/report/test_comparison.py.
+Tested in tests/tasks/report/comparison/test_compare.py.
 """
 
 import importlib.metadata
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from orimap.tasks.report import words
-from orimap.tasks.report.comparison import (
+from orimap.tasks.report.comparison.compare import (
     Filtered,
     Verdict,
     agreement,
@@ -133,7 +133,7 @@ def write_comparison(
     Path
         Path of the page.
     """
-    from orimap.tasks.report.comparison_drawings import FIGURES, comparison_drawings
+    from orimap.tasks.report.comparison.drawings import FIGURES, comparison_drawings
 
     numbers = match_clusters([f.label for f in filters])
     agreements = agreement({f.name: f.label for f in filters})

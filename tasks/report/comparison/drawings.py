@@ -1,13 +1,13 @@
 """Say which figures a comparison of filters allows: one function a figure, in the page's order.
 
-Tested in tests/tasks/report/test_comparison.py.
+Tested in tests/tasks/report/comparison/test_compare.py.
 """
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from orimap.tasks.report.comparison import Filtered, common_count, renumbered
+from orimap.tasks.report.comparison.compare import Filtered, common_count, renumbered
 from orimap.tasks.report.figures import comparison as figures
 from orimap.tasks.report.page import Drawing
 from orimap.tasks.report.results import (

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from orimap.tasks.report.comparison import (
+from orimap.tasks.report.comparison.compare import (
     Filtered,
     SeedRun,
     agreement,
@@ -20,8 +20,8 @@ from orimap.tasks.report.comparison import (
     scores_of,
     seed_run,
 )
-from orimap.tasks.report.comparison_drawings import FIGURES, comparison_drawings
-from orimap.tasks.report.comparison_page import write_comparison
+from orimap.tasks.report.comparison.drawings import FIGURES, comparison_drawings
+from orimap.tasks.report.comparison.page import write_comparison
 from orimap.tasks.report.results import GROUPS, Results
 from orimap.tasks.simulate.truth import Truth
 from orimap.tasks.store import variables as v

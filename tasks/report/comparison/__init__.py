@@ -1,0 +1,1 @@
+"""The page that compares the filters of one scan, from their stored results."""
