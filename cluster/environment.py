@@ -1,7 +1,7 @@
 """What every worker finds in its environment, wherever it is started: one thread for its sums."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 # Worker processes of one thread are faster than threads here, and must not start more.
@@ -21,15 +21,29 @@ WORKER_ENVIRONMENT = {**ONE_THREAD, **KEEP_SMALL_MEMORY}
 
 
 @contextmanager
+def environment(variables: Mapping[str, str | int]) -> Iterator[None]:
+    """Set variables of this process's environment, for what it starts and loads meanwhile."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update({name: str(value) for name, value in variables.items()})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
 def one_thread_for_blas() -> Iterator[None]:
     """Keep linear algebra of this process to one thread, as in worker processes.
 
     Sums of several threads come in another order: results would depend on the number of cores.
-    Libraries that are loaded already are told at once; those that a step loads later read the
-    environment, which is therefore changed for good: both are of the whole process.
+    Libraries that are loaded already are told; those that a step loads later read the environment.
+    Both are of the whole process.
     """
     from threadpoolctl import threadpool_limits
 
-    os.environ.update(ONE_THREAD)
-    with threadpool_limits(1, user_api="blas"):
+    with environment(ONE_THREAD), threadpool_limits(1, user_api="blas"):
         yield

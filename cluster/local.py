@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from orimap.cluster.dashboard import WITHOUT_DASHBOARD, add_dashboard
 from orimap.cluster.environment import WORKER_ENVIRONMENT, one_thread_for_blas
-from orimap.cluster.fork_server import start_fork_server
+from orimap.cluster.fork_server import main_script_left_alone, start_fork_server
 from orimap.tasks.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -76,7 +76,9 @@ def process_client(
         _cluster(processes=True, memory_limit=memory_limit or MEMORY_LIMIT // workers) as cluster,
     ):
         cluster.sync(_leave_interrupts_to_the_main_process)
-        cluster.scale(workers)
+        with main_script_left_alone():
+            cluster.scale(workers)
+            cluster.wait_for_workers(workers, timeout=START_SECONDS)
         yield from _client(cluster, workers)
 
 

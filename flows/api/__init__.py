@@ -27,8 +27,8 @@ def run(
 ) -> Path:
     """Analyse an acquisition: how many patterns, where each one is, where they overlap.
 
-    The same as ``orimap run`` without a record in Prefect. A script that calls this must protect
-    its own code with ``if __name__ == "__main__":``, because worker processes import the script.
+    The same as ``orimap run`` without a record in Prefect. Worker processes do not import the
+    script that calls this.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How long commands take until they have answered, on small files: start, and what they load.
+"""How long commands take on small files: start, what they load, and a whole run.
 
     python tests/benchmarks/startup.py [FILE ...]
 
@@ -19,6 +19,8 @@ from orimap.flows.watch.journal import JOURNAL, Journal
 ORIMAP = Path(sys.executable).with_name("orimap")
 ENDINGS = ("npy", "blo", "hspy", "zarr")
 RUNS = 7
+# The scan whose whole run is timed: what takes time is not its size.
+SMALL = ("--scan", "9x12", "--detector", "48x48", "--grains", "3")
 
 
 def measure(files: Iterable[Path] = (), runs: int = RUNS) -> dict[str, dict[str, float]]:
@@ -67,7 +69,13 @@ def _commands(folder: Path, files: Iterable[Path]) -> dict[str, list[str | Path]
     for file in files:
         commands[f"orimap info {file.name}"] = [ORIMAP, "info", file]
     dry = [ORIMAP, "run", folder / "scan.blo", "--output", folder / "results", "--dry-run"]
-    return {**commands, "orimap run --dry-run": dry}
+    commands["orimap run --dry-run"] = dry
+    small = folder / "small.hspy"
+    _seconds([ORIMAP, "simulate", small, *SMALL, "--quiet"])
+    for workers in ("threads", "processes"):
+        to = ("--output", folder / workers, "--restart", "--quiet", "--cluster", workers)
+        commands[f"orimap run, 9x12 of 48x48, {workers}"] = [ORIMAP, "run", small, *to]
+    return commands
 
 
 def _seconds(arguments: Sequence[str | Path]) -> float:
