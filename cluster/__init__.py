@@ -1,1 +1,1 @@
-"""Opens and closes Dask clients; nothing else."""
+"""Dask clusters of computers: open and close their clients, as threads, processes or batch jobs."""

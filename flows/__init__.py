@@ -1,1 +1,1 @@
-"""What happens in which order: the pipeline, its runners, the command line."""
+"""What happens, and in which order: the pipeline, its runners, the command line."""

@@ -1,1 +1,1 @@
-"""The computing: functions on arrays, the stores they read and write, the figures."""
+"""The computation: functions on arrays, the stores they read and write, the figures."""

@@ -1,1 +1,1 @@
-"""Workers and whole runs as jobs of a batch system."""
+"""Workers and whole runs as batch jobs."""

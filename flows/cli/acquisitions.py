@@ -21,7 +21,7 @@ def status(
     everything: Annotated[
         bool, typer.Option("--all", help="Also files that hold no scan of patterns")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs")] = False,
     debug: Debug = False,
 ) -> None:
     """List the acquisitions of a watched folder, and the state of each."""

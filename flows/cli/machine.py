@@ -47,7 +47,7 @@ def up(
     watch: Annotated[Path, typer.Option(help="The folder that acquisitions appear in")],
     results: Results,
     state: State = None,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Of Prefect's page")] = PORT,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Prefect's page")] = PORT,
     watch_options: Annotated[
         list[str] | None,
         typer.Argument(metavar="[-- OPTIONS]", help="Further options of orimap watch, after --"),
@@ -102,7 +102,7 @@ def doctor(
     state: Annotated[
         Path | None, typer.Option(help="Folder of journal and server [RESULTS/.orimap]")
     ] = None,
-    port: Annotated[int, typer.Option(help="Of the Prefect server of orimap up")] = PORT,
+    port: Annotated[int, typer.Option(help="Port of the Prefect server of orimap up")] = PORT,
     debug: Debug = False,
 ) -> None:
     """Check versions, folders, rights, disk, clocks and ports; say what is wrong and what to do.

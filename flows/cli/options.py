@@ -28,7 +28,7 @@ WRITTEN_AS = {
 
 Config = Annotated[
     Path | None,
-    typer.Option(help="YAML file with options; what the command line gives comes first"),
+    typer.Option(help="YAML file with options; the command line takes precedence"),
 ]
 
 # In the folder of results, unless --state says otherwise.

@@ -38,7 +38,7 @@ def decide(
     debug: Debug = False,
     **options: Any,
 ) -> None:
-    """Decide anew from the fits of a finished run, without fitting again.
+    """Decide again from the fits of a finished run, without fitting again.
 
     What is not given stays as it was, but for this: a strategy without --decided-k decides, even
     where a number was forced before. The file of the acquisition is not needed.

@@ -28,18 +28,19 @@ def watch(
     settle: Annotated[
         float,
         typer.Option(
-            metavar="SECONDS", help="Without any change until a file counts as written", min=0
+            metavar="SECONDS", help="Seconds without change before a file counts as written", min=0
         ),
     ] = 3.0,
     poll: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Between two looks at the folder", min=0.1)
+        float,
+        typer.Option(metavar="SECONDS", help="Seconds between two looks at the folder", min=0.1),
     ] = 5.0,
     patience: Annotated[
         float,
         typer.Option(
             metavar="SECONDS",
             min=0,
-            help="Without any change until what is incomplete is put aside",
+            help="Seconds without change before what is incomplete is put aside",
         ),
     ] = 3600.0,
     include: Annotated[

@@ -1,1 +1,1 @@
-"""What can be asked of a run: options, files of options, side-cars."""
+"""What can be asked of a run: options, files of options, sidecar files."""

@@ -159,7 +159,7 @@ class Request(BaseModel):
         ge=0,
         le=10,
         allow_inf_nan=False,
-        description="How much neighbouring positions have a say in a position's cluster: 0 none, "
+        description="Weight of neighbouring positions in a position's cluster: 0 none, "
         "0.5 moves one among eight of another where its shares differ by less than 0.5",
     )
     split_unconnected: bool = Field(
@@ -171,7 +171,7 @@ class Request(BaseModel):
     crop: Region | None = Field(None, description="Detector region Y0:Y1,X0:X1 in pixels")
     roi: Region | None = Field(None, description="Scan region Y0:Y1,X0:X1 in positions")
     mask: Path | None = Field(None, description="Image or .npy of the detector; not 0 = left out")
-    seed: int = Field(0, ge=0, lt=2**63, description="Of every random draw")
+    seed: int = Field(0, ge=0, lt=2**63, description="Seed of every random draw")
     scan_shape: Shape | None = Field(
         None, description="Rows x columns of the scan where the file does not say, e.g. 40x50"
     )

@@ -1,4 +1,4 @@
-"""From what lies in a folder to the journal: what is finished, and what job it makes."""
+"""From what lies in a folder to the journal: find what is finished, and make its job."""
 
 import time
 from collections.abc import Callable, Collection

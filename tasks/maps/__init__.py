@@ -1,1 +1,1 @@
-"""Maps of clusters, overlaps and uncertainty, and the patterns of each cluster."""
+"""Maps of clusters (labels and overlap), their uncertainty, and the patterns of each cluster."""

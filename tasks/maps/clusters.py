@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 import xarray as xr
 
-from orimap.tasks.maps.maps import CERTAIN, Maps
+from orimap.tasks.maps.labels_and_overlap import CERTAIN, Maps
 from orimap.tasks.patterns.noise import MOST_POSITIONS, Noise
 from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.store import variables

@@ -59,7 +59,7 @@ def fit_silhouette(store: Path, group: str, seed: int) -> float:
         Path of the fit in the store.
     seed : int
     """
-    from orimap.tasks.maps.maps import map_clusters
+    from orimap.tasks.maps.labels_and_overlap import map_clusters
     from orimap.tasks.store import variables
     from orimap.tasks.store.groups import open_group
 

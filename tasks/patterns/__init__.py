@@ -1,1 +1,1 @@
-"""Read stored patterns as they are analysed: filtered, centred, thinned."""
+"""Read stored patterns as they are analysed: filtered, centred, split into halves."""

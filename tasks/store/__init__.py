@@ -1,1 +1,1 @@
-"""Zarr stores: variables, groups and their fingerprints, locks, sparse patterns."""
+"""Zarr stores: variables, groups, sparse patterns; the folder of a run and its publication."""

@@ -1,1 +1,1 @@
-"""Walk over the patterns block by block, within known memory and time."""
+"""Walk over the patterns block by block; predict the memory and time of a run."""

@@ -48,7 +48,7 @@ def test_a_copy_is_as_clean_as_the_code(copy):
          "flows lead from the request up to the command line"),
         ("tasks/acquire/formats/signals.py", "import orimap.tasks.acquire.acquisition",
          "no folder needs a folder that needs it"),
-        ("tasks/maps/maps.py", "import prefect",
+        ("tasks/maps/labels_and_overlap.py", "import prefect",
          "tasks and cluster know neither Prefect nor the command line"),
         ("flows/pipeline/extent.py", "def late():\n    import prefect",
          "only flows.prefect and flows.machine know Prefect"),

@@ -1,1 +1,1 @@
-"""The steps of the pipeline, in the order of a run."""
+"""The steps of the pipeline: prepare, factorise, decide, conclude."""

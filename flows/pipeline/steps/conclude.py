@@ -18,7 +18,7 @@ from orimap.tasks.store.groups import open_group
 from orimap.tasks.stream.blocks import Progress
 
 if TYPE_CHECKING:
-    from orimap.tasks.maps.maps import Maps
+    from orimap.tasks.maps.labels_and_overlap import Maps
     from orimap.tasks.maps.uncertainty import CountingNoise
 
 
@@ -33,7 +33,7 @@ def map_clusters(run: Run, progress: Progress, decided: Decided) -> None:
     from orimap.tasks.decide.components.merge import merge_components
     from orimap.tasks.maps import clusters
     from orimap.tasks.maps.decomposition import source_attrs
-    from orimap.tasks.maps.maps import map_clusters as draw
+    from orimap.tasks.maps.labels_and_overlap import map_clusters as draw
     from orimap.tasks.patterns.noise import cluster_noise
 
     request, prepared = run.request, decided.fitted.prepared

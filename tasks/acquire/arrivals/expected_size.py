@@ -1,5 +1,7 @@
 """Tell by a file's header whether all of it is there, reading a few bytes and calling no library.
 
+Of a file that arrives; one that is opened for a run is checked by its reader (``formats``).
+
 A file that is being written or copied is looked at again and again, over a network as a rule:
 opening it for good waits until its own header says that it is whole, or has nothing to say.
 """

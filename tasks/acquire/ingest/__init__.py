@@ -1,1 +1,1 @@
-"""Copy the patterns into patterns.zarr, verify the copy, sum it up, find defective pixels."""
+"""Copy the patterns into patterns.zarr, verify the copy, compute sums, find defective pixels."""

@@ -1,1 +1,1 @@
-"""Compare the components of one fit: which are one crystal, which are background."""
+"""Compare the components of one fit: merge those of one crystal, set background apart."""

@@ -35,7 +35,8 @@ from orimap.tasks.decide.components.merge import join_inside
 
 # On those scans the pieces of one grain agree by .64 or more in three quarters of all pairs, by .9
 # in a quarter; different grains by .49 or less in 95 % of all pairs, by .68 at most at the true k.
-SAME_REFLECTIONS = 0.65
+# (What joins components to one pattern is SAME_REFLECTIONS in merge.py.)
+REDUNDANT_REFLECTIONS = 0.65
 # From here on, or where nothing is known of reflections, two of the three metrics decide.
 UNDECIDED = 0.5
 # Pieces of one grain reach these in a third (SSIM), half (MDSI) or three quarters (GMSD) of all
@@ -168,7 +169,7 @@ def alike_in_pattern(cosine: np.ndarray, metrics: Mapping[str, np.ndarray]) -> n
     votes += np.maximum(mdsi, mdsi.T) <= ALIKE_MDSI
     without = ~np.any(np.where(np.eye(len(cosine), dtype=bool), 0, cosine) > 0)
     undecided = (cosine >= UNDECIDED) | without
-    alike = (cosine >= SAME_REFLECTIONS) | (undecided & (votes >= 2))
+    alike = (cosine >= REDUNDANT_REFLECTIONS) | (undecided & (votes >= 2))
     np.fill_diagonal(alike, True)
     return alike
 

@@ -1,1 +1,1 @@
-"""Find the direct beam and follow it over the scan."""
+"""The direct beam: recognise it over the scan, find it in every pattern, follow its drift."""

@@ -9,7 +9,7 @@ from orimap.tasks.maps.clusters import (
     mean_patterns,
     representatives,
 )
-from orimap.tasks.maps.maps import map_clusters
+from orimap.tasks.maps.labels_and_overlap import map_clusters
 from orimap.tasks.patterns.noise import Noise
 from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.store import variables

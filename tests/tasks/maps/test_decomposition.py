@@ -11,7 +11,7 @@ from orimap.tasks.maps.decomposition import (
     source_attrs,
     strongest_overlap,
 )
-from orimap.tasks.maps.maps import map_clusters
+from orimap.tasks.maps.labels_and_overlap import map_clusters
 from orimap.tasks.maps.uncertainty import CountingNoise
 from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.store import variables

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from orimap.tasks.maps.maps import map_clusters
+from orimap.tasks.maps.labels_and_overlap import map_clusters
 from orimap.tasks.maps.uncertainty import CountingNoise
 
 
