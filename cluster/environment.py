@@ -17,7 +17,13 @@ KEEP_SMALL_MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": str(16 * 2**20),
     "MALLOC_MMAP_THRESHOLD_": str(4 * 2**20),
 }
-WORKER_ENVIRONMENT = {**ONE_THREAD, **KEEP_SMALL_MEMORY}
+# Dask looks at the stack of every thread of a worker each 10 ms. In Python 3.11 that look can meet
+# a collection of garbage and the start of a thread, which then wait for each other for ever
+# (cpython issue 106883; a worker of ours did so, and distributed itself
+# does without for its schedulers there).
+PROFILE = "distributed.worker.profile.enabled"
+NO_PROFILE = {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"}
+WORKER_ENVIRONMENT = {**ONE_THREAD, **KEEP_SMALL_MEMORY, **NO_PROFILE}
 
 
 @contextmanager

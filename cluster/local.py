@@ -10,7 +10,7 @@ from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
 from orimap.cluster.dashboard import WITHOUT_DASHBOARD, add_dashboard
-from orimap.cluster.environment import WORKER_ENVIRONMENT, one_thread_for_blas
+from orimap.cluster.environment import PROFILE, WORKER_ENVIRONMENT, one_thread_for_blas
 from orimap.cluster.fork_server import main_script_left_alone, start_fork_server
 from orimap.tasks.errors import UnavailableError
 
@@ -95,10 +95,9 @@ def thread_client(workers: int) -> Iterator["Client"]:
     """
     import dask
 
-    # A sample of every thread each 10 ms, as is usual, takes a fortieth of the time of all.
     with (
         one_thread_for_blas(),
-        dask.config.set({"distributed.worker.profile.interval": "100ms"}),
+        dask.config.set({PROFILE: False}),
         _cluster(processes=False, memory_limit=0) as cluster,
     ):
         cluster.scale(workers)

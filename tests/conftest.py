@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+# Before Dask is loaded, here and in what tests start: see cluster/environment.py.
+os.environ["DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED"] = "False"
+
 # Odd and unequal, so that swapped axes show.
 SMALL_SHAPE = (4, 5, 6, 7)
 SLURM_DAEMONS = ("munged", "slurmctld", "slurmd")

@@ -1,4 +1,15 @@
-from orimap.cluster.environment import KEEP_SMALL_MEMORY, ONE_THREAD, WORKER_ENVIRONMENT
+import os
+import subprocess
+import sys
+
+from orimap.cluster.client import open_client
+from orimap.cluster.environment import (
+    KEEP_SMALL_MEMORY,
+    NO_PROFILE,
+    ONE_THREAD,
+    PROFILE,
+    WORKER_ENVIRONMENT,
+)
 
 
 def test_a_worker_has_one_thread_and_keeps_memory_of_small_arrays_alone():
@@ -8,15 +19,26 @@ def test_a_worker_has_one_thread_and_keeps_memory_of_small_arrays_alone():
         int(KEEP_SMALL_MEMORY[f"MALLOC_{name}_THRESHOLD_"]) for name in ("TRIM", "MMAP")
     )
     assert (kept, mapped) == (16 * 2**20, 4 * 2**20)
-    assert {**ONE_THREAD, **KEEP_SMALL_MEMORY} == WORKER_ENVIRONMENT
+    assert {**ONE_THREAD, **KEEP_SMALL_MEMORY, **NO_PROFILE} == WORKER_ENVIRONMENT
 
 
 def test_every_worker_finds_it(client):
-    import os
-
     def seen():
         return {name: os.environ.get(name) for name in ONE_THREAD}
 
     # Those of the tests are Dask's own, which agrees for the libraries that it knows.
     for found in client.run(seen).values():
         assert found["OMP_NUM_THREADS"] == "1"
+
+
+def test_no_worker_looks_at_the_stacks_of_its_threads():
+    """In Python 3.11 that can stop a worker for ever."""
+    script = f"import dask; print(dask.config.get({PROFILE!r}))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={**os.environ, **NO_PROFILE}, capture_output=True
+    )
+    assert done.stdout.split() == [b"False"]
+    for kind in ("threads", "processes"):
+        with open_client(kind, workers=1) as client:
+            found = client.run(lambda dask_worker: "profile" in dask_worker.periodic_callbacks)
+            assert list(found.values()) == [False]
