@@ -24,6 +24,8 @@ FIRST_WORKER_SECONDS = 60
 # Starting takes seconds; a machine that is busy with other runs takes longer.
 START_SECONDS = 120
 ADDRESSES = ("tcp://", "tls://")
+# What goes wrong in a task reaches us with its result; the rest is noise as workers close.
+PROCESS_ENVIRONMENT = {**WORKER_ENVIRONMENT, "DASK_LOGGING__DISTRIBUTED": "critical"}
 # What "cluster" may be for workers that this process starts on its own machine.
 ON_THIS_MACHINE = ("local", "threads", "processes")
 # Of a scheduler whose workers are threads of its own process.
@@ -38,6 +40,17 @@ def available_cores() -> int:
 def is_on_this_machine(address: str) -> bool:
     """Return whether the worker of this address is on this machine."""
     return address.startswith(("tcp://127.0.0.1", THREADS_ADDRESS))
+
+
+def prepare_processes(preload: Sequence[str]) -> None:
+    """Load what worker processes of this process will need, in another process and ahead of them.
+
+    Parameters
+    ----------
+    preload : sequence of str
+        Modules.
+    """
+    start_fork_server(PROCESS_ENVIRONMENT, preload)
 
 
 @contextmanager
@@ -57,18 +70,15 @@ def process_client(
     import dask
     from distributed.system import MEMORY_LIMIT
 
-    # What goes wrong in a task reaches us with its result; the rest is noise as workers close.
-    no_noise = {"DASK_LOGGING__DISTRIBUTED": "critical"}
     usual = dask.config.get("distributed.nanny.pre-spawn-environ", {})
-    environment = {**usual, **WORKER_ENVIRONMENT, **no_noise}
     # An earlier cluster of this process leaves Dask's own settings in its environment, where they
     # come before ours; what somebody else has set there stays.
     for name, value in usual.items():
         if os.environ.get(name) == str(value):
             del os.environ[name]
-    start_fork_server(environment, preload)
+    prepare_processes(preload)
     settings = {
-        "distributed.nanny.pre-spawn-environ": environment,
+        "distributed.nanny.pre-spawn-environ": {**usual, **PROCESS_ENVIRONMENT},
         "distributed.worker.multiprocessing-method": "forkserver",
     }
     with (

@@ -24,6 +24,7 @@ def demo(
 ) -> None:
     """Simulate a scan with known grains, analyse it, and compare."""
     from orimap.flows.pipeline.runtime.runner import PlainRunner, choose_display
+    from orimap.flows.pipeline.runtime.workers import prepare_processes
     from orimap.tasks.simulate.recipe import ScanRecipe
     from orimap.tasks.simulate.write_scan import write_scan
     from orimap.tasks.store.run_folder import only_writer
@@ -32,6 +33,7 @@ def demo(
     scan, results = output / "scan.zarr", output / "results"
     display = choose_display(quiet=quiet)
     with only_writer(output):
+        prepare_processes()
         PlainRunner(display).step(
             "simulate a scan", lambda progress: write_scan(recipe, scan, progress)
         )

@@ -82,6 +82,16 @@ def open_workers(
     )
 
 
+def prepare_processes() -> None:
+    """Have worker processes of this machine load what they will need, while this process works.
+
+    For whoever knows that a larger scan will be analysed: workers then start at once.
+    """
+    from orimap.cluster import local
+
+    local.prepare_processes(PRELOAD)
+
+
 def check_workers(request: Request) -> "Profile | None":
     """Check what a request says of workers before anything is started; return the site profile.
 
