@@ -4,6 +4,7 @@ Tested in tests/cluster/test_local.py.
 """
 
 import os
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -12,7 +13,8 @@ def start_fork_server(environment: Mapping[str, str | int], preload: Sequence[st
     """Start the server that worker processes of this process are forked from, unless it runs.
 
     A worker that is started afresh imports for two to three seconds; a forked one shares what the
-    server has imported, and its memory. The server ends with this process.
+    server has imported, and its memory. The server ends with this process. Ctrl-C is left to this
+    process, which ends its workers: they would each print a traceback.
 
     Parameters
     ----------
@@ -21,10 +23,11 @@ def start_fork_server(environment: Mapping[str, str | int], preload: Sequence[st
     preload : sequence of str
         Modules to import before the first worker is forked. None of them starts a thread.
     """
-    from multiprocessing import forkserver, get_context
+    from multiprocessing import forkserver, get_context, resource_tracker
 
     get_context("forkserver").set_forkserver_preload([*preload])
-    with _environment(environment):
+    resource_tracker.ensure_running()  # starting it with the server would let Ctrl-C through again
+    with _environment(environment), _interrupts_blocked():
         forkserver.ensure_running()
 
 
@@ -41,3 +44,13 @@ def _environment(variables: Mapping[str, str | int]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Block Ctrl-C in this thread, and so in all that is started meanwhile and forked from it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

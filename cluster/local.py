@@ -2,11 +2,9 @@
 
 import logging
 import os
-import signal
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
 from orimap.cluster.dashboard import WITHOUT_DASHBOARD, add_dashboard
@@ -75,7 +73,6 @@ def process_client(
         dask.config.set(settings),
         _cluster(processes=True, memory_limit=memory_limit or MEMORY_LIMIT // workers) as cluster,
     ):
-        cluster.sync(_leave_interrupts_to_the_main_process)
         cluster.scale(workers)
         yield from _client(cluster, workers)
 
@@ -141,12 +138,6 @@ def _client(cluster: "LocalCluster", workers: int) -> Iterator["Client"]:
     with Client(cluster) as client:
         client.wait_for_workers(workers, timeout=START_SECONDS)
         yield client
-
-
-async def _leave_interrupts_to_the_main_process() -> None:
-    """Block Ctrl-C in the thread that starts workers: they inherit it and print no traceback."""
-    resource_tracker.ensure_running()  # would unblock it again when it starts with a worker
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 @contextmanager
