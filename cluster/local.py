@@ -3,9 +3,9 @@
 import logging
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orimap.cluster.dashboard import WITHOUT_DASHBOARD, add_dashboard
 from orimap.cluster.environment import WORKER_ENVIRONMENT, one_thread_for_blas
@@ -69,10 +69,8 @@ def process_client(
         "distributed.nanny.pre-spawn-environ": environment,
         "distributed.worker.multiprocessing-method": "forkserver",
     }
-    with (
-        dask.config.set(settings),
-        _cluster(processes=True, memory_limit=memory_limit or MEMORY_LIMIT // workers) as cluster,
-    ):
+    limit = memory_limit or MEMORY_LIMIT // workers
+    with _cluster(settings, processes=True, memory_limit=limit) as cluster:
         cluster.scale(workers)
         yield from _client(cluster, workers)
 
@@ -88,27 +86,25 @@ def thread_client(workers: int) -> Iterator["Client"]:
     ----------
     workers : int
     """
-    import dask
-
     # A sample of every thread each 10 ms, as is usual, takes a fortieth of the time of all.
-    with (
-        one_thread_for_blas(),
-        dask.config.set({"distributed.worker.profile.interval": "100ms"}),
-        _cluster(processes=False, memory_limit=0) as cluster,
-    ):
+    settings = {"distributed.worker.profile.interval": "100ms"}
+    with one_thread_for_blas(), _cluster(settings, processes=False, memory_limit=0) as cluster:
         cluster.scale(workers)
         yield from _client(cluster, workers)
 
 
 @contextmanager
-def _cluster(*, processes: bool, memory_limit: int | str) -> Iterator["LocalCluster"]:
+def _cluster(
+    settings: Mapping[str, Any], *, processes: bool, memory_limit: int | str
+) -> Iterator["LocalCluster"]:
     """Start a scheduler on loopback, or in this process alone, without workers yet."""
     import dask
-    from distributed import LocalCluster
+    from distributed import LocalCluster  # before its settings: Dask would drop them all afterwards
 
+    link = {"distributed.dashboard.link": "{scheme}://127.0.0.1:{port}/status"}
     with (
         tempfile.TemporaryDirectory(prefix="orimap-", ignore_cleanup_errors=True) as folder,
-        dask.config.set({"distributed.dashboard.link": "{scheme}://127.0.0.1:{port}/status"}),
+        dask.config.set({**link, **settings}),
         LocalCluster(
             n_workers=0,
             threads_per_worker=1,
@@ -122,6 +118,7 @@ def _cluster(*, processes: bool, memory_limit: int | str) -> Iterator["LocalClus
             scheduler_kwargs=WITHOUT_DASHBOARD,
         ) as cluster,
     ):
+        cluster.new_spec["options"].update(WITHOUT_DASHBOARD)  # of each worker
         cluster.sync(_add_dashboard, cluster)
         yield cluster
 
