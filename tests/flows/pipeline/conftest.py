@@ -154,9 +154,9 @@ def threads():
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
-    """A scan of two grains in 6x7 patterns of 32x32 pixels, its truth beside it."""
+    """A scan of two grains in 6x7 patterns of 48x48 pixels, its truth beside it."""
     path = tmp_path_factory.mktemp("tiny") / "two.npy"
-    recipe = ScanRecipe(scan=(6, 7), detector=(32, 32), grains=2, dose=3000, overlap=0.5, seed=3)
+    recipe = ScanRecipe(scan=(6, 7), detector=(48, 48), grains=2, dose=3000, overlap=0.5, seed=3)
     write_scan(recipe, path)
     return path
 
