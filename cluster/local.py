@@ -104,7 +104,8 @@ def _cluster(
     link = {"distributed.dashboard.link": "{scheme}://127.0.0.1:{port}/status"}
     with (
         tempfile.TemporaryDirectory(prefix="orimap-", ignore_cleanup_errors=True) as folder,
-        dask.config.set({**link, **settings}),
+        # The scheduler would leave a folder of its own among the temporary ones.
+        dask.config.set({**link, **settings, "temporary-directory": folder}),
         LocalCluster(
             n_workers=0,
             threads_per_worker=1,
