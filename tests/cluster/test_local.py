@@ -83,8 +83,18 @@ def test_the_dashboard_is_there_at_the_first_visit(cluster):
             urllib.request.urlopen(client.dashboard_link.replace("/status", "/absent"), timeout=60)
 
 
-def test_a_scheduler_is_made_without_its_dashboard():
-    assert dashboard.WITHOUT_DASHBOARD == {"dashboard": False}
+def test_a_scheduler_has_a_dashboard_only_when_one_is_added(monkeypatch):
+    monkeypatch.setattr(local, "add_dashboard", lambda _scheduler: None)
+    with open_client("threads", workers=1) as client:
+
+        async def add():
+            dashboard.add_dashboard(client.cluster.scheduler)
+
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(client.dashboard_link, timeout=60)
+        client.cluster.sync(add)
+        with urllib.request.urlopen(client.dashboard_link, timeout=60) as answer:
+            assert answer.status == 200
 
 
 def _answer(connection):
