@@ -3,6 +3,7 @@
 Tested in tests/cluster/test_local.py.
 """
 
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,19 +15,21 @@ def start_fork_server(variables: Mapping[str, str | int], preload: Sequence[str]
     """Start the server that worker processes of this process are forked from, unless it runs.
 
     A worker that is started afresh imports for two to three seconds; a forked one shares what the
-    server has imported, and its memory. The server ends with this process.
+    server has imported, and its memory. The server ends with this process. Ctrl-C is left to this
+    process, which ends its workers: they would each print a traceback.
 
     Parameters
     ----------
     variables : mapping
         Of the environment: what the C library and linear algebra read when a process starts.
     preload : sequence of str
-        Modules to import before the first worker is forked. None of them starts a thread.
+        Modules to import before the first worker is forked. None of them starts a Python thread.
     """
-    from multiprocessing import forkserver, get_context
+    from multiprocessing import forkserver, get_context, resource_tracker
 
     get_context("forkserver").set_forkserver_preload([*preload])
-    with environment(variables), main_script_left_alone():
+    resource_tracker.ensure_running()  # starting it with the server would let Ctrl-C through again
+    with environment(variables), main_script_left_alone(), _interrupts_blocked():
         forkserver.ensure_running()
 
 
@@ -49,3 +52,13 @@ def main_script_left_alone() -> Iterator[None]:
     finally:
         for name, value in known.items():
             setattr(main, name, value)
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Block Ctrl-C in this thread, and so in all that is started meanwhile and forked from it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -2,12 +2,10 @@
 
 import logging
 import os
-import signal
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from multiprocessing import resource_tracker
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orimap.cluster.dashboard import WITHOUT_DASHBOARD, add_dashboard
 from orimap.cluster.environment import PROFILE, WORKER_ENVIRONMENT, one_thread_for_blas
@@ -81,11 +79,8 @@ def process_client(
         "distributed.nanny.pre-spawn-environ": {**usual, **PROCESS_ENVIRONMENT},
         "distributed.worker.multiprocessing-method": "forkserver",
     }
-    with (
-        dask.config.set(settings),
-        _cluster(processes=True, memory_limit=memory_limit or MEMORY_LIMIT // workers) as cluster,
-    ):
-        cluster.sync(_leave_interrupts_to_the_main_process)
+    limit = memory_limit or MEMORY_LIMIT // workers
+    with _cluster(settings, processes=True, memory_limit=limit) as cluster:
         with main_script_left_alone():
             cluster.scale(workers)
             cluster.wait_for_workers(workers, timeout=START_SECONDS)
@@ -103,26 +98,24 @@ def thread_client(workers: int) -> Iterator["Client"]:
     ----------
     workers : int
     """
-    import dask
-
-    with (
-        one_thread_for_blas(),
-        dask.config.set({PROFILE: False}),
-        _cluster(processes=False, memory_limit=0) as cluster,
-    ):
+    with one_thread_for_blas(), _cluster({}, processes=False, memory_limit=0) as cluster:
         cluster.scale(workers)
         yield from _client(cluster, workers)
 
 
 @contextmanager
-def _cluster(*, processes: bool, memory_limit: int | str) -> Iterator["LocalCluster"]:
+def _cluster(
+    settings: Mapping[str, Any], *, processes: bool, memory_limit: int | str
+) -> Iterator["LocalCluster"]:
     """Start a scheduler on loopback, or in this process alone, without workers yet."""
     import dask
-    from distributed import LocalCluster
+    from distributed import LocalCluster  # before its settings: Dask would drop them all afterwards
 
+    always = {"distributed.dashboard.link": "{scheme}://127.0.0.1:{port}/status", PROFILE: False}
     with (
         tempfile.TemporaryDirectory(prefix="orimap-", ignore_cleanup_errors=True) as folder,
-        dask.config.set({"distributed.dashboard.link": "{scheme}://127.0.0.1:{port}/status"}),
+        # The scheduler would leave a folder of its own among the temporary ones.
+        dask.config.set({**always, **settings, "temporary-directory": folder}),
         LocalCluster(
             n_workers=0,
             threads_per_worker=1,
@@ -136,6 +129,7 @@ def _cluster(*, processes: bool, memory_limit: int | str) -> Iterator["LocalClus
             scheduler_kwargs=WITHOUT_DASHBOARD,
         ) as cluster,
     ):
+        cluster.new_spec["options"].update(WITHOUT_DASHBOARD)  # of each worker
         cluster.sync(_add_dashboard, cluster)
         yield cluster
 
@@ -152,12 +146,6 @@ def _client(cluster: "LocalCluster", workers: int) -> Iterator["Client"]:
     with Client(cluster) as client:
         client.wait_for_workers(workers, timeout=START_SECONDS)
         yield client
-
-
-async def _leave_interrupts_to_the_main_process() -> None:
-    """Block Ctrl-C in the thread that starts workers: they inherit it and print no traceback."""
-    resource_tracker.ensure_running()  # would unblock it again when it starts with a worker
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 @contextmanager

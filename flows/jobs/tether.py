@@ -6,22 +6,13 @@ however it ends: no other look at a process can be trusted, since numbers of pro
 again.
 """
 
-import ctypes
 import fcntl
 import os
-import signal
 import sys
 
-PR_SET_PDEATHSIG = 1  # of Linux's prctl
+from orimap.cluster.parent import end_with_parent
+
 HELD = 75  # exit code: somebody else holds the lock (sysexits' "try again later")
-
-
-def end_with_parent() -> None:
-    """Have this process told to end (SIGTERM) when its parent ends, even by SIGKILL.
-
-    Parents that have ended before are not noticed: look at ``os.getppid()`` afterwards.
-    """
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def main(parent: str, lock: str, *command: str) -> None:

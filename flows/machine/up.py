@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from orimap.flows.jobs.tether import end_with_parent
+from orimap.cluster.parent import end_with_parent
 from orimap.flows.machine.warm_run import SOCKET_VARIABLE
 from orimap.flows.request.allowed import ROOTS_VARIABLE
 from orimap.tasks.errors import INPUT_AT_FAULT, InputError, UnavailableError

@@ -1,7 +1,4 @@
-"""Check all that can be known of a run before any long work.
-
-Tested in tests/flows/pipeline/test_pipeline.py.
-"""
+"""Check all that can be known of a run before any long work."""
 
 from orimap.cluster.local import ON_THIS_MACHINE
 from orimap.flows.pipeline.estimate import load_that_fits

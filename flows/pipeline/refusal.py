@@ -1,7 +1,4 @@
-"""Leave nothing behind when a run is refused.
-
-Tested in tests/flows/pipeline/test_pipeline.py.
-"""
+"""Leave nothing behind when a run is refused."""
 
 import contextlib
 import shutil

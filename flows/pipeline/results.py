@@ -1,7 +1,4 @@
-"""Complete the results of a run, and recognise results that are complete.
-
-Tested in tests/flows/pipeline/test_pipeline.py.
-"""
+"""Complete the results of a run, and recognise results that are complete."""
 
 import json
 import shutil

@@ -3,13 +3,15 @@ import signal
 import subprocess
 import sys
 import threading
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
 
-from orimap.cluster import local
+from orimap.cluster import dashboard, fork_server, local
 from orimap.cluster.client import open_client
-from orimap.cluster.local import available_cores
+from orimap.cluster.local import available_cores, is_on_this_machine
 from orimap.tasks.errors import InputError
 
 
@@ -35,6 +37,90 @@ def test_workers_are_processes_of_one_thread_and_leave_nothing(tmp_path, monkeyp
     assert not any(Path(folder).exists() for folder in folders)
     assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr() == ("", "")
+
+
+def test_threads_are_of_this_process_and_leave_nothing(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    with open_client("threads", workers=2) as client:
+        assert set(client.run(os.getpid).values()) == {os.getpid()}
+        assert sorted(client.nthreads().values()) == [1, 1]
+        assert client.scheduler.address.startswith(local.THREADS_ADDRESS)
+        assert all(map(is_on_this_machine, client.nthreads()))
+        folders = client.run(lambda dask_worker: dask_worker.local_directory).values()
+    assert not any(Path(folder).exists() for folder in folders)
+    assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr() == ("", "")
+
+
+TWICE = """
+import sys
+from orimap.cluster.local import thread_client
+assert "distributed" not in sys.modules
+for number in (1, 2):
+    with thread_client(1) as client:
+        print(client.submit(sum, [1, number]).result(), "bokeh" in sys.modules)
+import dask
+print(dask.config.get("distributed.worker.profile.interval"))
+"""
+
+
+def test_threads_open_again_with_dask_as_it_was():
+    answer = subprocess.run(
+        [sys.executable, "-c", TWICE], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert answer.stdout.splitlines() == ["2 False", "3 False", "10ms"]
+
+
+@pytest.mark.parametrize("cluster", ["threads", "processes"])
+def test_the_dashboard_is_there_at_the_first_visit(cluster):
+    with open_client(cluster, workers=1) as client:
+        assert client.cluster.scheduler_info["workers"]
+        for _ in range(2):
+            with urllib.request.urlopen(client.dashboard_link, timeout=60) as answer:
+                assert answer.status == 200
+                assert "bokeh" in answer.read().decode().lower()
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(client.dashboard_link.replace("/status", "/absent"), timeout=60)
+
+
+def test_a_scheduler_has_a_dashboard_only_when_one_is_added(monkeypatch):
+    monkeypatch.setattr(local, "add_dashboard", lambda _scheduler: None)
+    with open_client("threads", workers=1) as client:
+
+        async def add():
+            dashboard.add_dashboard(client.cluster.scheduler)
+
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(client.dashboard_link, timeout=60)
+        client.cluster.sync(add)
+        with urllib.request.urlopen(client.dashboard_link, timeout=60) as answer:
+            assert answer.status == 200
+
+
+def _answer(connection):
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, set())
+    connection.send((os.getppid(), os.environ.get("ORIMAP_TEST"), signal.SIGINT in held))
+
+
+def test_the_fork_server_alone_has_its_environment_and_holds_back_ctrl_c(monkeypatch):
+    from multiprocessing import forkserver, get_context
+
+    before = dict(os.environ)
+    # Another of its kind may run in this process: this one is for the test alone.
+    server = forkserver.ForkServer()
+    monkeypatch.setattr(forkserver, "ensure_running", server.ensure_running)
+    monkeypatch.setattr(forkserver, "connect_to_new_process", server.connect_to_new_process)
+    fork_server.start_fork_server({"ORIMAP_TEST": 7}, [])
+    assert dict(os.environ) == before
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
+    context = get_context("forkserver")
+    receiver, sender = context.Pipe()
+    process = context.Process(target=_answer, args=(sender,))
+    process.start()
+    assert receiver.poll(60)
+    assert receiver.recv() == (server._forkserver_pid, "7", True)
+    process.join()
+    server._stop()
 
 
 def test_default_is_a_worker_for_each_core_that_may_be_used():

@@ -14,6 +14,7 @@ from typing import Any
 
 from orimap.cluster.environment import ONE_THREAD
 from orimap.cluster.local import THREADS_ADDRESS, is_on_this_machine
+from orimap.cluster.parent import end_with_parent
 
 DRAWING = "orimap.tasks.report.drawings"
 # What each helper loads: the first all that is asked of one, the second what two share.
@@ -81,11 +82,11 @@ def open_helpers(client: Any) -> Iterator[Executor]:
 
 @contextmanager
 def _process(names: Sequence[str]) -> Iterator[Executor]:
-    """Start a process that loads what it will be asked for."""
+    """Start a process that loads what it will be asked for; it ends with this one."""
     # Unlike one of multiprocessing, it does not run the main script of a user again.
     from loky import ProcessPoolExecutor
 
-    executor = ProcessPoolExecutor(1, env=ONE_THREAD, timeout=None)
+    executor = ProcessPoolExecutor(1, env=ONE_THREAD, timeout=None, initializer=end_with_parent)
     try:
         executor.submit(_load, names)
         yield executor

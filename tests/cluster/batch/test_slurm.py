@@ -96,7 +96,9 @@ def local(scan, client, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             "orimap.tasks.report.report.write_report",
-            lambda _results, output, *, run: (output / "report.html").write_text(f"{len(run)}"),
+            lambda _results, output, *, run, **_: (output / "report.html").write_text(
+                f"{len(run)}"
+            ),
         )
         return run_pipeline(request, PlainRunner(NoDisplay()))
 

@@ -2,17 +2,27 @@
 
 import json
 from contextlib import contextmanager
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import xarray as xr
 import zarr
 
+from orimap.cluster.local import thread_client
 from orimap.flows.pipeline.pipeline import run_pipeline
+from orimap.flows.pipeline.plan import Plan
+from orimap.flows.pipeline.runtime.helpers import Here
+from orimap.flows.pipeline.runtime.run import Run
 from orimap.flows.pipeline.runtime.runner import NoDisplay, PlainRunner
+from orimap.flows.pipeline.steps import conclude, decide, factorise, prepare
 from orimap.flows.request.request import Request
+from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.simulate.recipe import ScanRecipe
 from orimap.tasks.simulate.write_scan import write_scan
+from orimap.tasks.store.run_folder import RunFolder
+from orimap.tasks.stream.blocks import silent
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +61,7 @@ def same_workers(client, monkeypatch):
         opened.append((cluster, workers))
         yield client
 
-    def write_report(_results, output, *, run):
+    def write_report(_results, output, *, run, executor):
         (output / "report.html").write_text(f"{len(run)}")
 
     monkeypatch.setattr("orimap.cluster.client.open_client", open_client)
@@ -133,3 +143,56 @@ def finished_run(client, scan, run, tmp_path_factory):
 
         patch.setattr("orimap.cluster.client.open_client", open_client)
         return run(scan, folder, k="1:8")
+
+
+@pytest.fixture(scope="session")
+def threads():
+    """A worker that is a thread of this process."""
+    with thread_client(1) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """A scan of two grains in 6x7 patterns of 48x48 pixels, its truth beside it."""
+    path = tmp_path_factory.mktemp("tiny") / "two.npy"
+    recipe = ScanRecipe(scan=(6, 7), detector=(48, 48), grains=2, dose=3000, overlap=0.5, seed=3)
+    write_scan(recipe, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def started(threads):
+    """Start a run whose steps are called one by one; returns it and its plan."""
+
+    def start(file, output, **options):
+        request = Request.read(file=file, output=output, **options)
+        folder = RunFolder(request.output)
+        folder.prepare()
+        run = Run(request, folder, PlainRunner(NoDisplay()), threads, Here())
+        return run, Plan.of(request, open_acquisition(file))
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def stages(started, tiny, tmp_path_factory):
+    """A run up to its maps, and what each step returned; steps may be called on it again."""
+    run, plan = started(tiny, tmp_path_factory.mktemp("stages") / "results", k="1:4")
+    ingested = prepare.ingest(run, silent, plan)
+    centred = prepare.centre(run, silent, ingested)
+    prepared = prepare.filter_patterns(run, silent, ingested, centred)
+    fitted = factorise.sketch(run, silent, prepared, plan.ks)
+    factorise.fit(run, fitted)
+    factorise.score(run, silent, fitted)
+    decided = decide.decide(run, silent, fitted)
+    conclude.map_clusters(run, silent, decided)
+    return SimpleNamespace(
+        run=run,
+        plan=plan,
+        ingested=ingested,
+        prepared=prepared,
+        fitted=fitted,
+        decided=decided,
+        again=partial(Run, folder=run.folder, runner=run.runner, client=run.client, helpers=Here()),
+    )

@@ -47,7 +47,7 @@ def fast(client):
     def open_client(*_, **__):
         yield client
 
-    def write_report(_results, output, *, run):
+    def write_report(_results, output, *, run, executor):
         (output / "figures").mkdir(exist_ok=True)
         (output / "report.html").write_text(f"{len(run)}")
 

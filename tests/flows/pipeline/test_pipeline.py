@@ -8,7 +8,7 @@ import xarray as xr
 import zarr
 from sklearn.metrics import adjusted_rand_score
 
-from orimap.flows.pipeline.steps import prepare
+from orimap.flows.pipeline import plan
 from orimap.tasks.simulate.scan import SCAN_STEP_NM
 from orimap.tasks.store import variables
 
@@ -145,7 +145,7 @@ def test_report_figures_and_record_lie_beside_the_stores(finished_run):
 def test_the_size_of_chunks_changes_nothing(
     run, same_results, finished_run, scan, same_workers, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(prepare, "chunk_bytes_for", lambda _scan, pattern, _most: 5 * pattern)
+    monkeypatch.setattr(plan, "chunk_bytes_for", lambda _scan, pattern, _most: 5 * pattern)
     run(scan, tmp_path, k="3:3")
     chunks = zarr.open_group(tmp_path / "patterns.zarr", path="raw")["pattern_intensity"].chunks
     assert chunks[0] * chunks[1] <= 5

@@ -33,7 +33,7 @@ def same_workers(client, monkeypatch):
     def open_client(cluster="local", *, workers=None, **_):
         yield client
 
-    def write_report(_results, output, *, run):
+    def write_report(_results, output, *, run, executor):
         (output / "report.html").write_text(json.dumps(run["request"]))
 
     monkeypatch.setattr("orimap.cluster.client.open_client", open_client)
@@ -55,7 +55,7 @@ def original(client, tmp_path_factory):
         patch.setattr("orimap.cluster.client.open_client", open_client)
         patch.setattr(
             "orimap.tasks.report.report.write_report",
-            lambda _results, output, *, run: (output / "report.html").write_text("first"),
+            lambda _results, output, *, run, executor: (output / "report.html").write_text("first"),
         )
         request = Request.read(file=scan, output=folder / "results", k="1:6")
         run_pipeline(request, PlainRunner(NoDisplay()))

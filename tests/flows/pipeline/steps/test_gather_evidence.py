@@ -1,0 +1,75 @@
+"""The evidence for every number of components."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from orimap.flows.pipeline.steps.gather_evidence import gather_evidence, left_out_pixels
+from orimap.tasks.decide.reasons import CROSS_VALIDATION, HELD_OUT, SPECTRUM, STABILITY
+from orimap.tasks.stream.blocks import silent
+
+
+def asking(run, **changes):
+    return replace(run, request=run.request.model_copy(update=changes))
+
+
+def test_every_score_is_that_of_the_stored_fit(stages):
+    progress = []
+    found = gather_evidence(stages.run, lambda *so_far: progress.append(so_far), stages.fitted)
+    np.testing.assert_array_equal(found.ks, [1, 2, 3, 4])
+    for number, k in enumerate(found.ks):
+        fit = stages.run.folder.read(f"fits/k{k:02d}")
+        assert found.loss[number] == fit.attrs["loss"]
+        assert found.loss_error[number] == fit.attrs["loss_error"]
+        assert found.relative_error[number] == fit.attrs["relative_error"]
+        np.testing.assert_array_equal(
+            found.deviance[number], fit["scan_held_out_deviance"].values.ravel()
+        )
+    assert found.mean_intensity == stages.run.folder.read("analysed").attrs["mean_intensity"]
+    assert found.distinct[0] == 1
+    assert found.distinct[1] == 2
+    assert progress == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
+
+
+def test_raw_counts_have_a_spectrum_and_need_no_cross_validation(stages):
+    found = gather_evidence(stages.run, silent, stages.fitted)
+    assert found.spectrum.rank >= 1
+    assert found.cross_validation is None
+    assert HELD_OUT not in found.skipped
+    assert SPECTRUM not in found.skipped
+    # 42 positions are too few, or enough: one of the two is told.
+    assert (STABILITY in found.skipped) is (found.stability == {})
+
+
+def test_other_strategies_go_by_the_fits_alone(stages):
+    found = gather_evidence(asking(stages.run, strategy="knee"), silent, stages.fitted)
+    assert (found.spectrum, found.stability, found.skipped) == (None, {}, {})
+    assert (found.silhouette, found.published) == (None, None)
+    np.testing.assert_array_equal(found.distinct[:2], [1, 2])
+
+
+def test_what_the_data_do_not_allow_is_told(stages):
+    prepared = stages.prepared
+    prepared = replace(prepared, ingested=replace(prepared.ingested, counts=False))
+    fitted = replace(stages.fitted, prepared=prepared)
+    found = gather_evidence(stages.run, silent, fitted)
+    assert found.deviance is None
+    assert found.spectrum is None
+    assert found.skipped[HELD_OUT] == ("the values are not counts, of which half could be held out")
+    assert found.skipped[SPECTRUM] == "it needs raw counts"
+    # Blocks of the patterns are left out instead, where there are enough positions.
+    assert (CROSS_VALIDATION in found.skipped) is (found.cross_validation is None)
+    found = gather_evidence(asking(stages.run, filter="mean"), silent, fitted)
+    assert found.cross_validation is None
+    assert found.skipped[CROSS_VALIDATION] == "the filter shares noise between positions or pixels"
+
+
+def test_masked_pixels_and_the_direct_beam_are_left_out(stages):
+    left_out = left_out_pixels(stages.run)
+    sketch = stages.run.folder.read("sketch")
+    assert left_out.shape == (48, 48)
+    assert left_out[24, 24]
+    assert not left_out.all()
+    np.testing.assert_array_equal(
+        ~left_out, sketch["detector_fitted"].values & sketch["detector_valid"].values
+    )
