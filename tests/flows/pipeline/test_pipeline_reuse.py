@@ -164,7 +164,7 @@ KILLED_IN_THE_FITS = """
     from orimap.flows.pipeline.steps import factorise
     from orimap.flows.request.request import Request
 
-    def kill(run, progress):
+    def kill(run, progress, fitted):
         print("killed", flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
 

@@ -268,7 +268,7 @@ def test_a_folder_without_complete_results_is_refused_and_left_alone(tmp_path, f
 
 
 def test_the_results_stay_when_deciding_breaks(finished, monkeypatch):
-    def broken(*_args):
+    def broken(*_args, **_kwargs):
         raise OSError("disk full")
 
     before = everything(finished)
