@@ -38,6 +38,11 @@ COMMAND_BASE_BYTES = 380 * MB
 COMPARING_BASE_BYTES = 370 * MB
 # Drawing loads more still, and k-means scikit-learn, in the command.
 REPORT_BASE_BYTES = 560 * MB
+# Where workers are threads: processes beside them that draw and decide.
+BESIDE_THREADS_BYTES = 580 * MB
+# Where they are processes: the one that they are forked from. Memory that they share with it counts
+# for each of them, as the system counts it.
+FORK_SERVER_BYTES = 370 * MB
 SINGLE, DOUBLE = 4, 8
 
 
@@ -140,8 +145,9 @@ class StepMemory:
         Threads of the process that leads the run share its libraries.
         """
         if threads:
-            return workers * max(0, self.worker - self.base) + self.command
-        return workers * self.worker + self.command
+            shared = workers * max(0, self.worker - self.base)
+            return shared + self.command + BESIDE_THREADS_BYTES
+        return workers * self.worker + self.command + FORK_SERVER_BYTES
 
 
 def chunk_bytes_for(
@@ -224,7 +230,11 @@ def predict_steps(load: Workload) -> dict[str, StepMemory]:
         "baseline": StepMemory(
             COMPARING_BASE_BYTES, REPORT_BASE_BYTES + 2 * k * maps, COMPARING_BASE_BYTES
         ),
-        "report": StepMemory(0, REPORT_BASE_BYTES + 4 * k * maps + 12 * k * image, 0),
+        "report": StepMemory(
+            COMPARING_BASE_BYTES,
+            REPORT_BASE_BYTES + 4 * k * maps + 12 * k * image,
+            COMPARING_BASE_BYTES,
+        ),
     }
     if load.registered:
         # Three lists of four numbers, and once more while they are put together.

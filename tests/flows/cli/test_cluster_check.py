@@ -80,7 +80,7 @@ def test_a_worker_that_never_starts_is_wrong_and_the_reason_is_told(own_jobs, si
     ("asked", "words"),
     [
         (("--profile", "nowhere"), "a site profile"),
-        (("--cluster", "cloud"), "local, the address"),
+        (("--cluster", "cloud"), "local, threads, processes, the address"),
         (("--folder", "nowhere"), "no folder nowhere"),
     ],
 )

@@ -67,18 +67,7 @@ def test_results_are_equal_to_the_last_bit(analysed):
     assert [record["request"]["cluster"] for record in (one, other)] == [*KINDS]
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param(
-            "threads",
-            marks=pytest.mark.xfail(
-                strict=True, reason="the prediction leaves out the processes that help threads"
-            ),
-        ),
-        "processes",
-    ],
-)
+@pytest.mark.parametrize("kind", KINDS)
 def test_memory_is_within_three_tenths_of_what_was_predicted(analysed, kind):
     record = record_of(analysed[kind])
     assert [step["name"] for step in record["steps"]] == [*STEPS]

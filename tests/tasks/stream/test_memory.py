@@ -5,8 +5,10 @@ import pytest
 
 from orimap.tasks.errors import InputError
 from orimap.tasks.stream.memory import (
+    BESIDE_THREADS_BYTES,
     CHUNK_BYTES,
     FEWEST_CHUNKS,
+    FORK_SERVER_BYTES,
     SMALLEST_CHUNK_BYTES,
     StepMemory,
     Workload,
@@ -97,8 +99,11 @@ def test_a_batch_of_sparse_rows_is_bounded_by_patterns_and_by_entries():
     assert replace(LOAD, dtype=np.dtype("f4"), filled=0.01).batch == (121, 121 * 256 * 256 * 4)
 
 
-def test_steps_add_up_over_processes():
-    assert StepMemory(worker=3, command=5).total(4) == 17
+def test_steps_add_up_over_processes_and_what_stands_beside_them():
+    step = StepMemory(worker=3, command=5, base=2)
+    assert step.total(4) == 17 + FORK_SERVER_BYTES
+    # Threads share the libraries of the command.
+    assert step.total(4, threads=True) == 9 + BESIDE_THREADS_BYTES
 
 
 def test_chunks_shrink_until_every_worker_fits():

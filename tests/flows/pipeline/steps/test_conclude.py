@@ -62,7 +62,7 @@ def test_maps_that_are_there_are_not_drawn_again(stages, monkeypatch):
     def draw(*_args, **_kwargs):
         raise AssertionError("drawn again")
 
-    monkeypatch.setattr("orimap.tasks.maps.maps.map_clusters", draw)
+    monkeypatch.setattr("orimap.tasks.maps.labels_and_overlap.map_clusters", draw)
     run = asking(stages.run)
     conclude.map_clusters(run, silent, stages.decided)
     assert run.reused == {"clusters"}
