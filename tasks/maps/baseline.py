@@ -57,6 +57,15 @@ def baseline(store: Path, label: np.ndarray, clusters: int, *, seed: int) -> xr.
     )
 
 
+def warm_up() -> None:
+    """Load dask-ml, and have it compile its loops: half a second that the first k-means takes."""
+    import dask
+    import dask.array as da
+
+    with dask.config.set(scheduler="synchronous"):
+        _clustered(da.eye(4), 2, 0)
+
+
 def _clustered(flat: "da.Array", clusters: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the cluster of every position, and the singular values."""
     import dask.array as da

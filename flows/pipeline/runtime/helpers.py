@@ -15,13 +15,15 @@ from typing import Any
 from orimap.cluster.environment import ONE_THREAD
 from orimap.cluster.local import THREADS_ADDRESS, is_on_this_machine
 from orimap.cluster.parent import end_with_parent
+from orimap.tasks.maps.baseline import warm_up
 
 DRAWING = "orimap.tasks.report.drawings"
+WARMED_UP = "dask_ml.cluster"
 # What each helper loads: the first all that is asked of one, the second what two share.
 LOADED = (
     (
         *("orimap.flows.pipeline.steps.decide", "kneed", "pymcdm.methods"),
-        *("dask_ml.cluster", "dask_ml.decomposition", DRAWING),
+        *(WARMED_UP, DRAWING),
     ),
     (DRAWING,),
 )
@@ -89,6 +91,8 @@ def _process(names: Sequence[str]) -> Iterator[Executor]:
     executor = ProcessPoolExecutor(1, env=ONE_THREAD, timeout=None, initializer=end_with_parent)
     try:
         executor.submit(_load, names)
+        if WARMED_UP in names:
+            executor.submit(warm_up)
         yield executor
     finally:
         executor.shutdown(kill_workers=True)

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import zarr
@@ -37,3 +40,16 @@ def test_empty_positions_do_no_harm(client, tmp_path):
     values[1:, :, 0] = 1
     ds = baseline(write_basis(tmp_path / "a.zarr", values), np.zeros((3, 4), int), 1, seed=0)
     assert np.isfinite(ds["scree_value"]).all()
+
+
+def test_warming_up_compiles_what_the_first_k_means_needs(tmp_path):
+    script = """
+from dask_ml.cluster import k_means
+from orimap.tasks.maps.baseline import warm_up
+
+compiled = [k_means._centers_dense.signatures == []]
+warm_up()
+print(compiled, k_means._centers_dense.signatures != [])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.split() == ["[True]", "True"], done.stderr
