@@ -6,7 +6,7 @@ components, then what was `Decided`. None of them changes once it is made.
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -163,10 +163,6 @@ class Fitted:
     def score_fingerprint(self, k: int) -> str:
         """Return the fingerprint of the exact weights and losses of that fit."""
         return fingerprint(fit=self.fit_fingerprint(k), counts=self.prepared.counts)
-
-    def only(self, ks: Iterable[int]) -> "Fitted":
-        """Return the same with other numbers of components."""
-        return replace(self, ks=tuple(ks))
 
 
 @dataclass(frozen=True)

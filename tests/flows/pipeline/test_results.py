@@ -72,7 +72,8 @@ def test_what_the_request_did_not_ask_for_is_dropped(own):
     for group in ("fits/k09", "reflection_maps"):
         run.folder.write(group, xr.Dataset({"a": 1}), "other")
     run.folder.write("published", xr.Dataset({"a": 1}), published_fingerprint(run, fitted.prepared))
-    results.finish(run, replace(decided, fitted=fitted.only([1, 2, 3])), "mark", "two.npy", [])
+    fewer = replace(decided, fitted=replace(fitted, ks=(1, 2, 3)))
+    results.finish(run, fewer, "mark", "two.npy", [])
     names = {path.name for path in analysis.iterdir()}
     assert {"sketch", "sketch_training", "published", "clusters"} <= names
     assert "reflection_maps" not in names

@@ -41,11 +41,6 @@ def test_scores_depend_on_the_fit_and_on_counts():
     assert other.score_fingerprint(2) != FITTED.score_fingerprint(2)
 
 
-def test_only_some_numbers_of_components_are_looked_at():
-    assert FITTED.only(range(2, 4)).ks == (2, 3)
-    assert FITTED.only([3]) == replace(FITTED, ks=(3,))
-
-
 def test_patterns_know_their_store_and_their_sketches():
     assert (PREPARED.counts, PREPARED.store) == (True, Path("patterns.zarr"))
     assert PREPARED.sketch_groups == ["sketch", "sketch_training"]
