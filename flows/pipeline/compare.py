@@ -13,8 +13,8 @@ from orimap.flows.pipeline.check import check
 from orimap.flows.pipeline.pipeline import run_pipeline
 from orimap.flows.pipeline.plan import Plan, ingest_fingerprint, request_fingerprint
 from orimap.flows.pipeline.refusal import tidy_after_refusal
+from orimap.flows.pipeline.runtime.helpers import open_workers_and_helpers
 from orimap.flows.pipeline.runtime.runner import Display, NoDisplay, PlainRunner
-from orimap.flows.pipeline.runtime.workers import open_workers
 from orimap.flows.request.request import Request
 from orimap.tasks.acquire.acquisition import Acquisition
 from orimap.tasks.patterns.filters import FILTERS
@@ -155,11 +155,11 @@ def _further_seeds(
     with (
         display.step("further seeds") as progress,
         # One set of workers for all of them: starting them takes as long as a small scan.
-        open_workers(first, display.note, threads=plan.load.threads) as client,
+        open_workers_and_helpers(first, display.note, threads=plan.load.threads) as opened,
     ):
         for done, (name, request, mark) in enumerate(missing, start=1):
             _share(requests[name], request, plan.acquisition, FOR_EVERY_SEED)
-            folder = run_pipeline(request, PlainRunner(NoDisplay()), client)
+            folder = run_pipeline(request, PlainRunner(NoDisplay()), opened)
             results = read_results(folder / "analysis.zarr")
             found[name].append(seed_run(results, request.seed, mark, truth))
             progress(done, len(missing))

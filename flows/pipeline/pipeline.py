@@ -12,11 +12,10 @@ from orimap.flows.pipeline.check import check
 from orimap.flows.pipeline.estimate import load_that_fits, predicted_steps
 from orimap.flows.pipeline.plan import Plan
 from orimap.flows.pipeline.refusal import tidy_after_refusal
-from orimap.flows.pipeline.runtime.helpers import open_helpers
+from orimap.flows.pipeline.runtime.helpers import open_workers_and_helpers
 from orimap.flows.pipeline.runtime.measure import Measurement, machine, versions
 from orimap.flows.pipeline.runtime.run import Decided, Prepared, Run
 from orimap.flows.pipeline.runtime.runner import StepRunner
-from orimap.flows.pipeline.runtime.workers import open_workers
 from orimap.flows.pipeline.steps import conclude, decide, factorise, older_rules, prepare
 from orimap.flows.request.request import Request
 from orimap.tasks.store.run_folder import RunFolder, only_writer
@@ -32,15 +31,16 @@ class Step(Protocol):
         """Run one step and measure it."""
 
 
-def run_pipeline(request: Request, runner: StepRunner, client: Any = None) -> Path:
+def run_pipeline(request: Request, runner: StepRunner, opened: Any = None) -> Path:
     """Take one acquisition from file to report; ``runner`` calls each step.
 
     Parameters
     ----------
     request : Request
     runner : StepRunner
-    client : distributed.Client, optional
-        Workers that are open already; by default those that the request asks for are opened.
+    opened : (distributed.Client, Executor), optional
+        Workers and helpers that are open already (`open_workers_and_helpers`); by default those
+        that the request asks for are opened.
 
     Returns
     -------
@@ -63,18 +63,18 @@ def run_pipeline(request: Request, runner: StepRunner, client: Any = None) -> Pa
         if request.restart:
             folder.discard()
             folder.prepare()
-        _analyse(plan, folder, runner, client)
+        _analyse(plan, folder, runner, opened)
         folder.publish()
     return request.output
 
 
-def _analyse(plan: Plan, folder: RunFolder, runner: StepRunner, client: Any) -> None:
+def _analyse(plan: Plan, folder: RunFolder, runner: StepRunner, opened: Any) -> None:
     """Call every step in its order."""
     measured = Measurement()
     workers = (
-        nullcontext(client)
-        if client
-        else open_workers(plan.request, runner.note, threads=plan.load.threads)
+        nullcontext(opened)
+        if opened
+        else open_workers_and_helpers(plan.request, runner.note, threads=plan.load.threads)
     )
     with measured_steps(plan.request, folder, runner, workers, measured) as (run, step):
         plan = replace(plan, load=load_that_fits(plan.request, plan.load, run.client))
@@ -119,8 +119,8 @@ def measured_steps(
     workers: Any,
     measured: Measurement,
 ) -> Iterator[tuple[Run, Step]]:
-    """Open the workers of a run; give the run, and what calls a step on them and measures it."""
-    with measured, workers as client, open_helpers(client) as helpers:
+    """Open workers and helpers; give the run, and what calls a step on them and measures it."""
+    with measured, workers as (client, helpers):
         run = Run(request, folder, runner, client, helpers)
         runner.note(f"Dask dashboard: {client.dashboard_link}")
 

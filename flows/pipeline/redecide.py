@@ -15,10 +15,11 @@ import zarr
 
 from orimap.flows.pipeline.pipeline import complete, measured_steps, report
 from orimap.flows.pipeline.plan import request_fingerprint
+from orimap.flows.pipeline.runtime.helpers import open_workers_and_helpers
 from orimap.flows.pipeline.runtime.measure import Measurement
 from orimap.flows.pipeline.runtime.run import Fitted, Ingested, Prepared, Run
 from orimap.flows.pipeline.runtime.runner import StepRunner
-from orimap.flows.pipeline.runtime.workers import NOTHING_ASKED, are_threads, open_workers
+from orimap.flows.pipeline.runtime.workers import NOTHING_ASKED, are_threads
 from orimap.flows.pipeline.steps import older_rules
 from orimap.flows.pipeline.steps.decide import decide
 from orimap.flows.pipeline.steps.prepare import is_centred
@@ -132,7 +133,8 @@ def _decide_anew(
     """Call the steps from the decision to the report."""
     measured = Measurement()
     raw = zarr.open_array(fitted.prepared.store, path="raw/pattern_intensity", mode="r")
-    workers = open_workers(request, runner.note, threads=are_threads(request, raw.nbytes))
+    threads = are_threads(request, raw.nbytes)
+    workers = open_workers_and_helpers(request, runner.note, threads=threads)
     with measured_steps(request, folder, runner, workers, measured) as (run, step):
         step("stored fits", partial(_take_fits, fitted=fitted))
         run.note(

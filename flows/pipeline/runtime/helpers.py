@@ -15,6 +15,8 @@ from typing import Any
 from orimap.cluster.environment import ONE_THREAD
 from orimap.cluster.local import THREADS_ADDRESS, is_on_this_machine
 from orimap.cluster.parent import end_with_parent
+from orimap.flows.pipeline.runtime.workers import open_workers
+from orimap.flows.request.request import Request
 from orimap.tasks.maps.baseline import warm_up
 
 DRAWING = "orimap.tasks.report.drawings"
@@ -61,6 +63,18 @@ class Team(Executor):
         )
         given.append(member.submit(work, *args, **kwargs))
         return given[-1]
+
+
+@contextmanager
+def open_workers_and_helpers(
+    request: Request, note: Callable[[str], None], *, threads: bool
+) -> Iterator[tuple[Any, Executor]]:
+    """Give the client of the workers that a request asks for, and what calls functions beside them.
+
+    Several runs, one after the other, may share both. Parameters as for `open_workers`.
+    """
+    with open_workers(request, note, threads=threads) as client, open_helpers(client) as helpers:
+        yield client, helpers
 
 
 @contextmanager
