@@ -1,7 +1,7 @@
 """What every worker finds in its environment, wherever it is started: one thread for its sums."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 # Worker processes of one thread are faster than threads here, and must not start more.
@@ -24,13 +24,21 @@ KEEP_SMALL_MEMORY = {
 PROFILE = "distributed.worker.profile.enabled"
 NO_PROFILE = {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"}
 WORKER_ENVIRONMENT = {**ONE_THREAD, **KEEP_SMALL_MEMORY, **NO_PROFILE}
+NUMBA = "NUMBA_NUM_THREADS"
 
 
 @contextmanager
 def environment(variables: Mapping[str, str | int]) -> Iterator[None]:
     """Set variables of this process's environment, for what it starts and loads meanwhile."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update({name: str(value) for name, value in variables.items()})
+    with environment_restored(variables):
+        os.environ.update({name: str(value) for name, value in variables.items()})
+        yield
+
+
+@contextmanager
+def environment_restored(names: Iterable[str]) -> Iterator[None]:
+    """Give variables of this process's environment back the values that they have now."""
+    before = {name: os.environ.get(name) for name in names}
     try:
         yield
     finally:
@@ -47,9 +55,12 @@ def one_thread_for_blas() -> Iterator[None]:
 
     Sums of several threads come in another order: results would depend on the number of cores.
     Libraries that are loaded already are told; those that a step loads later read the environment.
-    Both are of the whole process.
+    Both are of the whole process. Numba is left alone: our kernels start no threads, and where
+    those of somebody else have started some in this process, it refuses to compile with another
+    number.
     """
     from threadpoolctl import threadpool_limits
 
-    with environment(ONE_THREAD), threadpool_limits(1, user_api="blas"):
+    of_blas = {name: value for name, value in ONE_THREAD.items() if name != NUMBA}
+    with environment(of_blas), threadpool_limits(1, user_api="blas"):
         yield

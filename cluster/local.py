@@ -2,13 +2,19 @@
 
 import logging
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from orimap.cluster.dashboard import WITHOUT_DASHBOARD, add_dashboard
-from orimap.cluster.environment import PROFILE, WORKER_ENVIRONMENT, one_thread_for_blas
+from orimap.cluster.environment import (
+    PROFILE,
+    WORKER_ENVIRONMENT,
+    environment_restored,
+    one_thread_for_blas,
+)
 from orimap.cluster.fork_server import main_script_left_alone, start_fork_server
 from orimap.tasks.errors import UnavailableError
 
@@ -24,6 +30,8 @@ START_SECONDS = 120
 ADDRESSES = ("tcp://", "tls://")
 # What goes wrong in a task reaches us with its result; the rest is noise as workers close.
 PROCESS_ENVIRONMENT = {**WORKER_ENVIRONMENT, "DASK_LOGGING__DISTRIBUTED": "critical"}
+# Dask gives all workers the same, so that they agree about the hashes of strings.
+HASH_SEED = "PYTHONHASHSEED"
 # What "cluster" may be for workers that this process starts on its own machine.
 ON_THIS_MACHINE = ("local", "threads", "processes")
 # Of a scheduler whose workers are threads of its own process.
@@ -80,7 +88,13 @@ def process_client(
         "distributed.worker.multiprocessing-method": "forkserver",
     }
     limit = memory_limit or MEMORY_LIMIT // workers
-    with _cluster(settings, processes=True, memory_limit=limit) as cluster:
+    # Dask sets what its workers are to find in this process's own environment, and leaves it there:
+    # what the user starts or compiles afterwards would have one thread as well.
+    left_behind = [*usual, *PROCESS_ENVIRONMENT, HASH_SEED]
+    with (
+        environment_restored(left_behind),
+        _cluster(settings, processes=True, memory_limit=limit) as cluster,
+    ):
         with main_script_left_alone():
             cluster.scale(workers)
             cluster.wait_for_workers(workers, timeout=START_SECONDS)
@@ -131,7 +145,11 @@ def _cluster(
     ):
         cluster.new_spec["options"].update(WITHOUT_DASHBOARD)  # of each worker
         cluster.sync(_add_dashboard, cluster)
-        yield cluster
+        try:
+            yield cluster
+        finally:
+            # Dask has this process look for modules there; nothing of them will be left.
+            sys.path[:] = [place for place in sys.path if not place.startswith(folder)]
 
 
 async def _add_dashboard(cluster: "LocalCluster") -> None:
