@@ -7,7 +7,7 @@ it from the stored results and from ``run.json``.
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from orimap.tasks.report.results import (
 from orimap.tasks.store.whole_file import write_whole
 
 # The figures are drawn in this many parts where several processes draw them.
-PARTS = 2
+PARTS = 5
 
 
 @dataclass(frozen=True)
@@ -294,8 +294,8 @@ def _run_section(
     )
 
 
-def _page(results: Results, run: Mapping[str, Any], images: Mapping[str, Picture]) -> ReportPage:
-    """Fill in every section."""
+def _page(results: Results, run: Mapping[str, Any]) -> ReportPage:
+    """Fill in every section; the figures are added once they are drawn."""
     answer = _answer(results)
     confidence = results.attr("decision").get("confidence")
     request = run.get("request") or words.decoded(results.attrs.get("request")) or {}
@@ -304,7 +304,7 @@ def _page(results: Results, run: Mapping[str, Any], images: Mapping[str, Picture
         source=source_name(results.attr("acquisition")),
         measured=sentences.measured_sentence(results),
         clusters=_cluster_cards(results),
-        images=images,
+        images={},
         written=minute_now(),
         answer=answer,
         map=_map_section(results, request),
@@ -351,12 +351,14 @@ def write_report(
     """
     found, folder = read_results(results), output / "figures"
     if executor is None:
-        images = draw_part(results, folder)
+        page = replace(_page(found, run), images=draw_part(results, folder))
     else:
         calls = [executor.submit(draw_part, results, folder, i, PARTS) for i in range(PARTS)]
-        images = {name: picture for call in calls for name, picture in call.result().items()}
+        page = _page(found, run)
+        for call in calls:
+            page = replace(page, images={**page.images, **call.result()})
     report = output / "report.html"
-    write_whole(report, render("report.html", _page(found, run, images)))
+    write_whole(report, render("report.html", page))
     return report
 
 

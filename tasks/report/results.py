@@ -11,7 +11,7 @@ import xarray as xr
 from orimap.tasks.errors import InputError
 from orimap.tasks.report import words
 from orimap.tasks.report.figures.images import ScanGrid
-from orimap.tasks.store.groups import open_group
+from orimap.tasks.store.groups import group_attributes, open_group
 from orimap.tasks.store.variables import METRICS
 
 GROUPS = (
@@ -75,6 +75,12 @@ def read_results(store: Path) -> Results:
         except (FileNotFoundError, KeyError):
             return xr.Dataset()
 
+    def attributes(name: str) -> Mapping[str, Any]:
+        try:
+            return group_attributes(store, name)
+        except (FileNotFoundError, KeyError):
+            return {}
+
     groups = {name: group(name) for name in GROUPS}
     if not groups["decision"].variables and not groups["clusters"].variables:
         raise InputError(
@@ -83,10 +89,10 @@ def read_results(store: Path) -> Results:
             "run the analysis first: orimap run FILE --output DIR",
         )
     fits = {
-        int(folder.name[1:]): group(f"fits/{folder.name}").attrs
+        int(folder.name[1:]): attributes(f"fits/{folder.name}")
         for folder in sorted((store / "fits").glob("k[0-9]*"))
     }
-    return Results(group("/").attrs, groups, fits)
+    return Results(attributes("/"), groups, fits)
 
 
 def stored_k(results: Results, name: str) -> int | None:

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 import zarr
@@ -16,6 +17,7 @@ import zarr
 from orimap.tasks.errors import InputError, UnavailableError
 from orimap.tasks.store.groups import (
     complete_mark,
+    group_attributes,
     link_group,
     open_group,
     remove_group,
@@ -121,6 +123,10 @@ class RunFolder:
     def read(self, group: str) -> xr.Dataset:
         """Open one group of the results lazily."""
         return open_group(self.analysis, group)
+
+    def attributes(self, group: str) -> dict[str, Any]:
+        """Return the attributes of one group of the results."""
+        return group_attributes(self.analysis, group)
 
     def publish(self) -> None:
         """Put what this run made in place of the last complete results.

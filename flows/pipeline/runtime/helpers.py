@@ -1,4 +1,4 @@
-"""Processes that help a run: they draw its figures and load what takes long to load.
+"""Processes that help a run: they compare components, draw its figures, load what takes long.
 
 Where workers are threads, all Python code of a run takes turns on one core, and loading packages
 for the decision, for k-means and for figures would take a third of the time of a small run.
@@ -7,9 +7,12 @@ help; anywhere else, everything is done here.
 """
 
 import importlib
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 from orimap.cluster.environment import ONE_THREAD
@@ -18,6 +21,7 @@ from orimap.cluster.parent import end_with_parent
 from orimap.flows.pipeline.runtime.workers import open_workers
 from orimap.flows.request.request import Request
 from orimap.tasks.maps.baseline import warm_up
+from orimap.tasks.stream.blocks import submit
 
 DRAWING = "orimap.tasks.report.drawings"
 WARMED_UP = "dask_ml.cluster"
@@ -27,7 +31,7 @@ LOADED = (
         *("orimap.flows.pipeline.steps.decide", "kneed", "pymcdm.methods"),
         *(WARMED_UP, DRAWING),
     ),
-    (DRAWING,),
+    ("orimap.flows.pipeline.steps.decide", DRAWING),
 )
 
 
@@ -45,24 +49,83 @@ class Here(Executor):
 
 
 class Team(Executor):
-    """Gives work to the first of several executors that has nothing to do.
+    """Gives work to the first of several executors that has nothing to do, in the order it came.
 
     Parameters
     ----------
-    members : sequence of Executor
-        The first is given more kinds of work than the last.
+    members : mapping of Executor to Future
+        What each of them does first. Of two that are idle, the earlier one is asked.
     """
 
-    def __init__(self, members: Sequence[Executor]) -> None:
-        self._given: list[tuple[Executor, list[Future]]] = [(member, []) for member in members]
+    def __init__(self, members: Mapping[Executor, Future]) -> None:
+        self._members = list(members)
+        self._idle: set[Executor] = set()
+        self._waiting: deque[tuple[Future, Callable[[], Any]]] = deque()
+        self._lock = threading.Lock()
+        for member, first in members.items():
+            first.add_done_callback(partial(self._go_on, member))
 
     def submit(self, work: Callable, /, *args: Any, **kwargs: Any) -> Future:
-        """Call a function in one of the members."""
-        member, given = min(
-            self._given, key=lambda pair: sum(not future.done() for future in pair[1])
-        )
-        given.append(member.submit(work, *args, **kwargs))
-        return given[-1]
+        """Call a function in the next member that is idle."""
+        future: Future = Future()
+        with self._lock:
+            self._waiting.append((future, partial(work, *args, **kwargs)))
+        self._hand_out()
+        return future
+
+    def _go_on(self, member: Executor, _: Future) -> None:
+        """Note that a member has ended what it did, and give it what comes next."""
+        with self._lock:
+            self._idle.add(member)
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        """Give what waits to those who are idle."""
+        while True:
+            with self._lock:
+                member = next((m for m in self._members if m in self._idle), None)
+                if member is None or not self._waiting:
+                    return
+                self._idle.discard(member)
+                future, call = self._waiting.popleft()
+            try:
+                made = member.submit(call)
+            except Exception as error:  # its process is gone
+                future.set_exception(error)
+                continue
+            # Who waits for the result finds the member idle.
+            made.add_done_callback(partial(self._go_on, member))
+            made.add_done_callback(partial(_pass_on, future))
+
+
+def _pass_on(future: Future, made: Future) -> None:
+    """Give one future the result, or the failure, of another."""
+    try:
+        future.set_result(made.result())
+    except BaseException as error:
+        future.set_exception(error)
+
+
+def call_beside(client: Any, helpers: Executor, name: str, work: Callable, *args: Any) -> Any:
+    """Submit work that is mostly Python code: to the workers, or to helpers beside threads.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    helpers : concurrent.futures.Executor
+    name : str
+        What the dashboard calls the task.
+    work : callable
+    *args
+        For ``work``.
+
+    Returns
+    -------
+    concurrent.futures.Future or distributed.Future
+    """
+    if isinstance(helpers, Team):
+        return helpers.submit(work, *args)
+    return submit(client, name, work, *args)
 
 
 @contextmanager
@@ -88,7 +151,7 @@ def open_helpers(client: Any) -> Iterator[Executor]:
     """
     if client.scheduler.address.startswith(THREADS_ADDRESS):
         with ExitStack() as stack:
-            yield Team([stack.enter_context(_process(names)) for names in LOADED])
+            yield Team(dict(stack.enter_context(_process(names)) for names in LOADED))
     elif all(map(is_on_this_machine, client.nthreads())):
         with client.get_executor(pure=False) as executor:
             yield executor
@@ -97,17 +160,14 @@ def open_helpers(client: Any) -> Iterator[Executor]:
 
 
 @contextmanager
-def _process(names: Sequence[str]) -> Iterator[Executor]:
-    """Start a process that loads what it will be asked for; it ends with this one."""
+def _process(names: Sequence[str]) -> Iterator[tuple[Executor, Future]]:
+    """Give a process, which ends with this one, and what loads there what it will be asked for."""
     # Unlike one of multiprocessing, it does not run the main script of a user again.
     from loky import ProcessPoolExecutor
 
     executor = ProcessPoolExecutor(1, env=ONE_THREAD, timeout=None, initializer=end_with_parent)
     try:
-        executor.submit(_load, names)
-        if WARMED_UP in names:
-            executor.submit(warm_up)
-        yield executor
+        yield executor, executor.submit(_load, names)
     finally:
         executor.shutdown(kill_workers=True)
 
@@ -116,3 +176,5 @@ def _load(names: Sequence[str]) -> None:
     """Load modules."""
     for name in names:
         importlib.import_module(name)
+    if WARMED_UP in names:
+        warm_up()

@@ -34,7 +34,7 @@ def decide(run: Run, progress: Progress, fitted: Fitted) -> Decided:
         split_bent=run.request.split_bent,
     )
     slow = [
-        k for k in fitted.ks if not run.folder.read(stored_fits.fit_group(k)).attrs["converged"]
+        k for k in fitted.ks if not run.folder.attributes(stored_fits.fit_group(k))["converged"]
     ]
     if slow:
         run.note(f"Stopped at the largest number of iterations, not converged: k = {slow}.")

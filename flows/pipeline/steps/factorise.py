@@ -150,7 +150,7 @@ def score(run: Run, progress: Progress, fitted: Fitted) -> None:
     )
     attrs = []
     for k in missing:
-        made = run.folder.read(stored_fits.basis_fit_group(k)).attrs
+        made = run.folder.attributes(stored_fits.basis_fit_group(k))
         attrs.append(
             {"iterations": made["iterations"][0], "converged": bool(np.all(made["converged"]))}
         )

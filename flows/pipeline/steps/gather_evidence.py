@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from orimap.flows.pipeline.runtime.helpers import call_beside
 from orimap.flows.pipeline.runtime.run import Fitted, Run
 from orimap.flows.pipeline.steps.older_rules import older_evidence
 from orimap.tasks.decide.candidates import leading_candidates
@@ -26,8 +27,9 @@ def gather_evidence(run: Run, progress: Progress, fitted: Fitted) -> Evidence:
     compare = partial(compare_components, split_bent=run.request.split_bent)
     # Large k take longest: first in, so that no worker ends alone with one.
     futures = {
-        k: submit(
+        k: call_beside(
             run.client,
+            run.helpers,
             "compare components",
             compare,
             run.folder.analysis,

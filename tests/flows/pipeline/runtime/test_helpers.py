@@ -2,7 +2,8 @@
 
 import os
 import time
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from functools import partial
 from importlib.util import find_spec
 from types import SimpleNamespace
 
@@ -10,7 +11,14 @@ import psutil
 import pytest
 
 from orimap.cluster.environment import ONE_THREAD
-from orimap.flows.pipeline.runtime.helpers import DRAWING, LOADED, Here, Team, open_helpers
+from orimap.flows.pipeline.runtime.helpers import (
+    DRAWING,
+    LOADED,
+    Here,
+    Team,
+    call_beside,
+    open_helpers,
+)
 
 
 def test_here_calls_at_once_and_raises_through_the_future():
@@ -33,40 +41,79 @@ class Waiting(Executor):
         self.taken = []
 
     def submit(self, work, /, *args, **kwargs):
-        self.taken.append((work, args, kwargs, Future()))
+        self.taken.append((partial(work, *args, **kwargs), Future()))
         return self.taken[-1][-1]
 
+    def end(self):
+        """Do the last work taken."""
+        call, future = self.taken[-1]
+        try:
+            future.set_result(call())
+        except ValueError as error:
+            future.set_exception(error)
 
-def test_a_team_gives_work_to_the_first_that_is_idle():
+
+def test_a_team_gives_work_to_the_first_that_is_idle_in_the_order_it_came():
     one, two = Waiting(), Waiting()
-    team = Team([one, two])
-    first = team.submit(max, 1, 2, key=abs)
-    assert one.taken == [(max, (1, 2), {"key": abs}, first)]
-    second = team.submit(min, 3)
-    assert [taken[0] for taken in two.taken] == [min]
-    # Both have one piece of work: the first takes the next, and the second, when it is free.
-    team.submit(sum, [4])
-    assert (len(one.taken), len(two.taken)) == (2, 1)
-    second.set_result(3)
-    team.submit(sum, [5])
-    assert (len(one.taken), len(two.taken)) == (2, 2)
-    # One that has failed is done as well.
-    for *_, future in one.taken:
-        future.set_exception(ValueError())
-    team.submit(sum, [6])
-    assert (len(one.taken), len(two.taken)) == (3, 2)
+    loaded = Future()
+    ready = Future()
+    ready.set_result(None)
+    team = Team({one: loaded, two: ready})
+    # The first still loads: the second takes the work, and what comes next waits.
+    made = [team.submit(max, 1, 2, key=abs), *(team.submit(sum, [n]) for n in range(3))]
+    assert (len(one.taken), len(two.taken)) == (0, 1)
+    loaded.set_result(None)
+    assert (len(one.taken), len(two.taken)) == (1, 1)
+    two.end()
+    assert made[0].result(timeout=0) == 2
+    assert (len(one.taken), len(two.taken)) == (1, 2)
+    one.end()
+    two.end()
+    assert [future.result(timeout=0) for future in made[1:3]] == [0, 1]
+    # Of two that are idle, the first is asked. A failure reaches who asked, and the next goes on.
+    assert not made[3].done()
+    one.end()
+    assert made[3].result(timeout=0) == 2
+    failed, after = team.submit(int, "x"), team.submit(int, "7")
+    assert (len(one.taken), len(two.taken)) == (3, 3)
+    one.end()
+    with pytest.raises(ValueError, match="invalid literal"):
+        failed.result(timeout=0)
+    two.end()
+    assert after.result(timeout=0) == 7
+
+
+def test_a_member_that_is_gone_fails_what_it_was_given():
+    ready = Future()
+    ready.set_result(None)
+    gone = ProcessPoolExecutor(1)
+    gone.shutdown()
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        Team({gone: ready}).submit(abs, -1).result(timeout=10)
+
+
+def test_python_code_goes_to_helpers_beside_threads_and_else_to_the_workers(threads, client):
+    with open_helpers(threads) as helpers:
+        assert call_beside(threads, helpers, "pid", os.getpid).result(timeout=60) != os.getpid()
+    future = call_beside(client, Here(), "say pid", os.getpid)
+    assert future.key.startswith("say pid-")
+    assert future.result(timeout=60) in client.run(os.getpid).values()
 
 
 def test_beside_threads_processes_help_and_are_gone_afterwards(threads):
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     with open_helpers(threads) as helpers:
-        futures = [helpers.submit(os.getpid) for _ in LOADED]
-        pids = {future.result(timeout=60) for future in futures}
+        # One that still loads takes no work: the other does it all until then.
+        pids, until = set(), time.monotonic() + 60
+        while len(pids) < len(LOADED) and time.monotonic() < until:
+            futures = [helpers.submit(_pid_of_one_who_takes_a_while()) for _ in LOADED]
+            pids |= {future.result(timeout=60) for future in futures}
+        assert len(pids) == len(LOADED)
         assert os.getpid() not in pids
-        # Two that are idle take turns: the first alone has loaded what only it is asked for.
+        # The first alone has loaded what only it is asked for.
+        assert helpers.submit(_loaded("pymcdm.methods")).result(timeout=60)
         work = [helpers.submit(time.sleep, 0.5), helpers.submit(_loaded(DRAWING))]
         assert [future.result(timeout=60) for future in work] == [None, True]
-        assert helpers.submit(_loaded("pymcdm.methods")).result(timeout=60)
         assert helpers.submit(os.getenv, "OMP_NUM_THREADS").result(timeout=60) == "1"
         with pytest.raises(ZeroDivisionError):
             helpers.submit(divmod, 1, 0).result(timeout=60)
@@ -80,6 +127,10 @@ def test_beside_threads_processes_help_and_are_gone_afterwards(threads):
 
 def _children():
     return {child.pid for child in psutil.Process().children(recursive=True)}
+
+
+def _pid_of_one_who_takes_a_while():
+    return lambda: __import__("time").sleep(0.5) or __import__("os").getpid()
 
 
 def _loaded(name):
