@@ -1,12 +1,13 @@
 """Open a Dask client, whatever computes: this machine, a running scheduler, a batch system."""
 
 import shutil
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orimap.cluster.batch.profiles import Profile, read_profile
+from orimap.cluster.environment import one_thread_for_blas
 from orimap.cluster.local import (
     ADDRESSES,
     ON_THIS_MACHINE,
@@ -100,7 +101,7 @@ def open_client(
         if folder is None:
             raise InputError("a folder that workers see", "none", "name one")
         number = workers or _of_profile(site, adapt)
-        return batch_client(
+        jobs = batch_client(
             system,
             *(adapt or (number, number)),
             profile=site,
@@ -110,12 +111,23 @@ def open_client(
             first_worker_seconds=60 * first_worker_minutes,
             note=note,
         )
+        return _summing_as_workers(jobs)
     if system in ON_THIS_MACHINE:
         number = workers or _of_profile(site, adapt) or available_cores()
         if system == "threads":
             return thread_client(number)
-        return process_client(number, memory_limit, preload)
-    return running_client(cluster)
+        return _summing_as_workers(process_client(number, memory_limit, preload))
+    return _summing_as_workers(running_client(cluster))
+
+
+@contextmanager
+def _summing_as_workers(opened: AbstractContextManager["Client"]) -> Iterator["Client"]:
+    """Open a client in a process whose own sums come in the order of those of its workers.
+
+    Part of the linear algebra of a run is done here, on what the workers return.
+    """
+    with one_thread_for_blas(), opened as client:
+        yield client
 
 
 def check_cluster(

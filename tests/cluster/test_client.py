@@ -1,4 +1,6 @@
+import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from orimap.cluster.client import check_cluster, open_client
 from orimap.tasks.errors import InputError
@@ -69,3 +71,19 @@ def test_a_batch_system_needs_a_folder_that_can_stand_in_a_script(tmp_path):
     ):
         pass
     assert not folder.exists()
+
+
+def _product():
+    random = np.random.default_rng(0)
+    basis, turn = random.standard_normal((8100, 48)), random.standard_normal((48, 48))
+    return turn @ basis.T  # two threads of OpenBLAS divide its columns so that they round otherwise
+
+
+@pytest.mark.parametrize("cluster", ["threads", "processes", "tcp"])
+def test_this_process_rounds_as_its_workers_do(cluster, client):
+    cluster = client.scheduler.address if cluster == "tcp" else cluster
+    with (
+        threadpool_limits(2, user_api="blas"),
+        open_client(cluster, workers=1) as opened,
+    ):
+        assert np.array_equal(opened.submit(_product).result(), _product())
