@@ -38,6 +38,7 @@ Examples:
       a scan with known truth
 """
 TERMINATED = 143
+STANDARD_ERROR = 2
 
 app = typer.Typer(
     name="orimap",
@@ -54,9 +55,27 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line."""
+    open_missing_streams()
     end_cleanly_by_signals()
     look_for_cycles_seldom()
     app()
+
+
+def open_missing_streams() -> None:
+    """Give this process the standard streams it was started without; they lead nowhere.
+
+    The next files that it opens would become them otherwise, and what a library prints would go
+    there. Where a stream cannot show a letter (a locale of ASCII alone), it shows "?".
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= STANDARD_ERROR:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+        elif number and not stream.encoding.lower().startswith("utf"):
+            stream.reconfigure(errors="replace")
 
 
 def end_cleanly_by_signals() -> None:

@@ -3,6 +3,7 @@ import dataclasses
 import inspect
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -293,6 +294,28 @@ def test_an_interrupted_run_ends_in_order_and_can_go_on(scan, tmp_path, sent, co
             "interrupted",
         ]
     _no_process_left_of(process.pid)
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_command_works_without_the_streams_it_is_not_given(scan, tmp_path, closed):
+    written = tmp_path / "dry"
+    command = [Path(sys.executable).with_name("orimap"), "run", scan, "--output", written]
+    line = shlex.join(map(str, [*command, "--k", "1:2", "--dry-run"]))
+    done = subprocess.run(f"{line} {closed}", shell=True, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert ("patterns" in done.stdout) == (closed == "2>&-")
+    line = shlex.join(map(str, [*command[:2], scan.with_name("absent.npy"), *command[3:]]))
+    done = subprocess.run(f"{line} {closed}", shell=True, capture_output=True, text=True)
+    assert (done.returncode, "needed" in done.stderr) == (2, closed == ">&-")
+
+
+def test_what_the_terminal_cannot_show_is_a_question_mark(scan):
+    command = [Path(sys.executable).with_name("orimap"), "info", scan]
+    surroundings = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, env=surroundings, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert " ? " in done.stdout
 
 
 SWALLOWED = """
