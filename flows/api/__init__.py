@@ -95,13 +95,17 @@ def open(folder: str | os.PathLike[str]) -> xr.DataTree:
     from orimap.tasks.errors import InputError
 
     store = Path(folder) / "analysis.zarr"
-    if not store.is_dir():
+    try:
+        tree = xr.open_datatree(store, engine="zarr", consolidated=False)
+    except FileNotFoundError:  # what Zarr raises for a folder without a store is one of its kind
+        tree = xr.DataTree()
+    if tree.attrs.get("status") != "complete":
         raise InputError(
             "a folder with the results of a run",
-            f"no analysis.zarr in {folder}",
+            f"no complete analysis.zarr in {folder}",
             "name the folder that orimap.run or orimap run --output has filled",
         )
-    return xr.open_datatree(store, engine="zarr", consolidated=False)
+    return tree
 
 
 def simulate(out: str | os.PathLike[str], *, quiet: bool = False, **recipe: Any) -> Path:

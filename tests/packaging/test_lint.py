@@ -50,7 +50,7 @@ def test_a_copy_is_as_clean_as_the_code(copy):
          "no folder needs a folder that needs it"),
         ("tasks/maps/labels_and_overlap.py", "import prefect",
          "tasks and cluster know neither Prefect nor the command line"),
-        ("flows/pipeline/extent.py", "def late():\n    import prefect",
+        ("flows/pipeline/estimate.py", "def late():\n    import prefect",
          "only flows.prefect and flows.machine know Prefect"),
         ("cluster/client.py", "import orimap.tasks.stream.sizes",
          "cluster takes nothing of tasks but the errors"),

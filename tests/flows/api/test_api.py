@@ -4,6 +4,7 @@ from importlib.metadata import version
 
 import numpy as np
 import pytest
+import zarr
 
 import orimap
 from orimap.tasks.errors import InputError
@@ -57,9 +58,12 @@ def test_results_open_as_a_tree(results):
     assert int(label.max()) + 1 == tree.attrs["decided_k"]
 
 
-def test_a_folder_without_results_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"no analysis\.zarr in"):
-        orimap.open(tmp_path)
+def test_a_folder_without_complete_results_is_refused(tmp_path):
+    store = tmp_path / "analysis.zarr"
+    for prepare in (lambda: None, store.mkdir, lambda: zarr.create_group(store, path="sketch")):
+        prepare()
+        with pytest.raises(InputError, match=r"no complete analysis\.zarr in"):
+            orimap.open(tmp_path)
 
 
 def test_options_at_fault_are_named(tmp_path):
