@@ -195,7 +195,12 @@ def solve_symmetric(
     return True
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True)
+# What is compiled into its caller comes out the same whether its own code was just made or is in
+# the cache: by calls, a first fit after installation differed from later ones in the last bits.
+INLINED = numba.njit(cache=True, fastmath=True, nogil=True, forceinline=True)
+
+
+@INLINED
 def sweep(
     problem: Problem, start: np.uintp, width: np.uintp, rest: np.ndarray, watched: bool
 ) -> tuple[float, float]:
@@ -225,7 +230,7 @@ def sweep(
     return change, largest
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True)
+@INLINED
 def leave_to(
     j: np.uintp,
     factor: np.ndarray,
@@ -244,7 +249,7 @@ def leave_to(
     subtract_products(rest, gram[j], factor, start, width)
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True)
+@INLINED
 def subtract_products(
     rest: np.ndarray, scales: np.ndarray, factor: np.ndarray, start: np.uintp, width: np.uintp
 ) -> None:

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -323,3 +326,32 @@ def test_fits_agree_with_scikit_learn_up_to_the_rank_and_predict_no_worse_beyond
             assert found <= reference
             # And the pass over the patterns scores as plain NumPy does, in single precision.
             assert passed.deviance[i].mean() == pytest.approx(found, rel=1e-5)
+
+
+FIRST_FIT = """
+import numpy as np
+from orimap.tasks.factorise.nmf import LowRank, factorise
+
+rng = np.random.default_rng(0)
+mixed = rng.random((108, 6)) @ rng.random((6, 900)) + 0.1 * rng.random((108, 900))
+left, values, right = np.linalg.svd(mixed, full_matrices=False)
+patterns = LowRank.of(np.ascontiguousarray(left.T)[:20], values[:20], right[:20], kind=np.float32)
+found = factorise(patterns, 4, max_iterations=10)
+print(found.patterns.tobytes().hex(), found.weights.tobytes().hex())
+"""
+
+
+def test_the_first_fit_after_installation_is_that_of_later_ones_to_the_last_bit(tmp_path):
+    once, again = (
+        subprocess.run(
+            [sys.executable, "-c", FIRST_FIT],
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "OPENBLAS_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for _ in range(2)
+    )
+    assert [*tmp_path.rglob("*.nbi")]
+    assert once == again
+    assert len(once) > 8 * 4 * 900

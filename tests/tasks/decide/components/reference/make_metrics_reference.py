@@ -1,4 +1,4 @@
-"""Work out the reference values of tests/tasks/test_metrics.py with piq 0.8.0.
+"""Work out the reference values of tests/tasks/decide/components/test_metrics.py with piq 0.8.0.
 
 Needs an environment of its own, because torch is not a dependency of orimap:
 
