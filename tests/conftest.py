@@ -11,6 +11,8 @@ import pytest
 
 # Before Dask is loaded, here and in what tests start: see cluster/environment.py.
 os.environ["DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED"] = "False"
+# Every process would translate all of orimap and, in one that runs tests, all tests again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Odd and unequal, so that swapped axes show.
 SMALL_SHAPE = (4, 5, 6, 7)
@@ -68,15 +70,20 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def client():
-    """Two worker processes of one thread each, for the whole run of the tests."""
+    """Two workers of one thread each, for the whole run of the tests.
+
+    They are in this process, as starting others takes long, and are talked to over TCP: what they
+    are given and give back is a copy, as with workers elsewhere.
+    """
     from distributed import Client, LocalCluster
 
     with (
         LocalCluster(
-            n_workers=2, processes=True, threads_per_worker=1, dashboard_address="127.0.0.1:0"
+            n_workers=2, processes=False, threads_per_worker=1, protocol="tcp", host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
         ) as cluster,
         Client(cluster) as client,
-    ):
+    ):  # fmt: skip
         yield client
 
 

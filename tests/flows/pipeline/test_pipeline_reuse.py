@@ -152,7 +152,7 @@ def test_results_half_moved_when_a_run_was_killed_are_moved_by_the_next(
     assert results(tmp_path).attrs["request"]["seed"] == 4
     assert json.loads((tmp_path / "run.json").read_text())["request"]["seed"] == 4
     assert {p.name for p in tmp_path.iterdir()} == {
-        "analysis.zarr", "patterns.zarr", "report.html", "run.json", ".lock",
+        "analysis.zarr", "patterns.zarr", "report.html", "figures", "run.json", ".lock",
     }  # fmt: skip
 
 
