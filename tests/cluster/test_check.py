@@ -6,20 +6,6 @@ from orimap.cluster import check
 from orimap.cluster.check import check_worker
 
 
-@pytest.fixture(scope="module")
-def worker_process():
-    """A client whose worker is another process: it has its own view of files."""
-    from distributed import Client, LocalCluster
-
-    with (
-        LocalCluster(
-            n_workers=1, threads_per_worker=1, memory_limit="2 GiB", dashboard_address="127.0.0.1:0"
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
-        yield client
-
-
 @pytest.fixture
 def found(worker_process):
     """Look at a worker; return the findings by what was looked at."""
