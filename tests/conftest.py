@@ -58,15 +58,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Servers of which there is one for all tests; everything that uses one runs in one process.
 # A finished run of the pipeline is shared in the same way.
 SERVERS = ("slurm", "prefect_api", "finished_run")
-# The groups that take longest start first, so that none is left alone in the end. Each of three
-# processes takes one of the first three and then one of the next three: those of its first column
-# mostly wait for servers, so that three keep two cores busy.
+# The groups that take longest start first, so that none is left alone in the end. Those of servers
+# mostly wait; the others among the first compute, so that both cores are busy meanwhile.
 LONGEST = (
     *("test_operation.py", "prefect_api", "test_compare.py"),
     *("slurm", "finished_run", "test_threads_and_processes.py"),
-    *("test_watch.py", "test_pipeline_reuse.py", "test_main.py", "test_pipeline_numbers.py"),
-    *("test_redecide.py", "test_shift.py", "test_wheel.py", "test_pipeline_options.py"),
-    *("test_peak_memory.py", "test_older_results.py"),
+    *("test_watch.py", "test_pipeline_reuse.py", "test_report.py", "test_main.py"),
+    *("test_pipeline_numbers.py", "test_redecide.py", "test_pipeline_options.py", "test_shift.py"),
+    *("test_wheel.py", "test_peak_memory.py", "test_older_results.py", "test_perform.py"),
 )
 
 
