@@ -34,7 +34,7 @@ demo: $(INSTALLED)
 	$(BIN)/orimap demo
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
 
 lint: $(INSTALLED)
 	$(BIN)/python tests/tools/lint.py

@@ -11,6 +11,8 @@ import pytest
 
 # Before Dask is loaded, here and in what tests start: see cluster/environment.py.
 os.environ["DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED"] = "False"
+# Every process would translate all of orimap and, in one that runs tests, all tests again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Odd and unequal, so that swapped axes show.
 SMALL_SHAPE = (4, 5, 6, 7)
@@ -56,26 +58,59 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Servers of which there is one for all tests; everything that uses one runs in one process.
 # A finished run of the pipeline is shared in the same way.
 SERVERS = ("slurm", "prefect_api", "finished_run")
+# The groups that take longest start first, so that none is left alone in the end. Those of servers
+# mostly wait; the others among the first compute, so that both cores are busy meanwhile.
+LONGEST = (
+    *("test_operation.py", "prefect_api", "test_compare.py"),
+    *("slurm", "finished_run", "test_threads_and_processes.py"),
+    *("test_watch.py", "test_pipeline_reuse.py", "test_report.py", "test_main.py"),
+    *("test_pipeline_numbers.py", "test_redecide.py", "test_pipeline_options.py", "test_shift.py"),
+    *("test_wheel.py", "test_peak_memory.py", "test_older_results.py", "test_perform.py"),
+)
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items):
     """Keep a file together, and what shares a server or a run, where pytest-xdist spreads tests."""
+    places = []
     for item in items:
         used = [name for name in SERVERS if name in item.fixturenames]
         item.add_marker(pytest.mark.xdist_group(used[0] if used else str(item.path)))
+        group = used[0] if used else item.path.name
+        places.append(LONGEST.index(group) if group in LONGEST else len(LONGEST))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items[:] = [items[n] for n in sorted(range(len(items)), key=places.__getitem__)]
 
 
 @pytest.fixture(scope="session")
 def client():
-    """Two worker processes of one thread each, for the whole run of the tests."""
+    """Two workers of one thread each, for the whole run of the tests.
+
+    They are in this process, as starting others takes long, and are talked to over TCP: what they
+    are given and give back is a copy, as with workers elsewhere.
+    """
     from distributed import Client, LocalCluster
 
     with (
         LocalCluster(
-            n_workers=2, processes=True, threads_per_worker=1, dashboard_address="127.0.0.1:0"
+            n_workers=2, processes=False, threads_per_worker=1, protocol="tcp", host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
         ) as cluster,
         Client(cluster) as client,
+    ):  # fmt: skip
+        yield client
+
+
+@pytest.fixture(scope="session")
+def worker_process():
+    """A client whose worker is a process of its own."""
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, memory_limit="2 GiB", dashboard_address="127.0.0.1:0"
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
     ):
         yield client
 

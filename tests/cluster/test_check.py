@@ -7,10 +7,10 @@ from orimap.cluster.check import check_worker
 
 
 @pytest.fixture
-def found(client):
+def found(worker_process):
     """Look at a worker; return the findings by what was looked at."""
     return lambda *asked, **options: {
-        finding.what: finding for finding in check_worker(client, *asked, **options)
+        finding.what: finding for finding in check_worker(worker_process, *asked, **options)
     }
 
 

@@ -1,6 +1,8 @@
 """What the tests of flows share."""
 
+import json
 import os
+from contextlib import contextmanager
 
 import pytest
 
@@ -31,3 +33,54 @@ def prefect_api(tmp_path_factory):
 
         with prefect_test_harness(server_startup_timeout=180), get_client(sync_client=True) as api:
             yield api
+
+
+@pytest.fixture(scope="session")
+def sharing_workers(client):
+    """Return a context in which runs use the workers that the tests have already.
+
+    Starting workers and helpers takes longer than a tiny run. The context gives a list of what
+    workers were asked for.
+    """
+
+    @contextmanager
+    def sharing_workers():
+        opened = []
+
+        @contextmanager
+        def open_client(cluster="local", *, workers=None, **_):
+            opened.append((cluster, workers))
+            yield client
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("orimap.cluster.client.open_client", open_client)
+            yield opened
+
+    return sharing_workers
+
+
+@pytest.fixture(scope="session")
+def bare_pages():
+    """Return a context in which a page that holds the request stands for the report.
+
+    Figures take most of the time of a tiny run.
+    """
+
+    def write_report(_results, output, *, run, executor):
+        (output / "figures").mkdir(exist_ok=True)
+        (output / "report.html").write_text(json.dumps(run["request"]))
+
+    @contextmanager
+    def bare_pages():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("orimap.tasks.report.report.write_report", write_report)
+            yield
+
+    return bare_pages
+
+
+@pytest.fixture
+def same_workers(sharing_workers, bare_pages):
+    """Runs share workers and write bare pages; lists what workers were asked for."""
+    with sharing_workers() as opened, bare_pages():
+        yield opened

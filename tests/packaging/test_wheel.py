@@ -45,7 +45,19 @@ def installed(wheel, tmp_path_factory):
     # A path file of a path file is not read, so that the repository itself is not found.
     dependencies = [path for path in sys.path if path.endswith("site-packages")]
     (packages / "dependencies.pth").write_text("\n".join(dependencies))
+    _take_compiled(packages / "orimap")
     return folder / "bin"
+
+
+def _take_compiled(package):
+    """Copy the kernels that numba has compiled of the same sources: it takes a minute."""
+    for source in (path for name in PACKAGES for path in (ROOT / name).rglob("*.py")):
+        place = package / source.relative_to(ROOT)
+        for compiled in (source.parent / "__pycache__").glob(f"{source.stem}.*.nb[ic]"):
+            # Numba takes what it compiled when size and time of the source agree.
+            shutil.copystat(source, place)
+            place.with_name("__pycache__").mkdir(exist_ok=True)
+            shutil.copy(compiled, place.with_name("__pycache__"))
 
 
 def test_the_wheel_holds_every_file_of_the_packages(wheel):

@@ -14,13 +14,16 @@ LOADED = "import sys; before = set(sys.modules); import orimap; print(*set(sys.m
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
+def results(sharing_workers, tmp_path_factory):
     """The folder of the results of a tiny simulated scan."""
     folder = tmp_path_factory.mktemp("api")
     scan = orimap.simulate(
         folder / "scan.npy", scan=(5, 6), detector=(24, 26), grains=2, dose=2000, quiet=True
     )
-    return orimap.run(str(scan), str(folder / "results"), k="1:3", workers=1, quiet=True)
+    with sharing_workers() as opened:
+        written = orimap.run(str(scan), str(folder / "results"), k="1:3", workers=1, quiet=True)
+    assert opened == [("threads", 1)]
+    return written
 
 
 def test_importing_loads_nothing_but_the_standard_library():

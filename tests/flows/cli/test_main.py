@@ -129,12 +129,10 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(scan, tmp_path):
 
 
 def test_the_demo_compares_with_the_truth_and_takes_nothing_of_another_seed(
-    tmp_path, monkeypatch, client
+    tmp_path, monkeypatch, same_workers
 ):
     from orimap.tasks.simulate import recipe
 
-    same_workers = contextlib.nullcontext(client)
-    monkeypatch.setattr("orimap.cluster.client.open_client", lambda *_, **__: same_workers)
     small = partial(ScanRecipe, scan=(9, 12), detector=(48, 48), grains=2, dose=3000)
     monkeypatch.setattr(recipe, "ScanRecipe", small)
     truths = []

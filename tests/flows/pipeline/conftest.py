@@ -1,7 +1,6 @@
 """A scan of three grains, a finished run of it, and what the tests of the pipeline do with runs."""
 
 import json
-from contextlib import contextmanager
 from functools import partial
 from types import SimpleNamespace
 
@@ -46,27 +45,6 @@ def one_thread_each():
 
     with threadpool_limits(1):
         yield
-
-
-@pytest.fixture
-def same_workers(client, monkeypatch):
-    """Runs use the workers that the tests have already; lists how often one asked for them.
-
-    Figures take most of the time of a tiny run: a bare page stands for the report.
-    """
-    opened = []
-
-    @contextmanager
-    def open_client(cluster="local", *, workers=None, **_):
-        opened.append((cluster, workers))
-        yield client
-
-    def write_report(_results, output, *, run, executor):
-        (output / "report.html").write_text(f"{len(run)}")
-
-    monkeypatch.setattr("orimap.cluster.client.open_client", open_client)
-    monkeypatch.setattr("orimap.tasks.report.report.write_report", write_report)
-    return opened
 
 
 @pytest.fixture(scope="session")
@@ -130,19 +108,10 @@ def same_results(results):
 
 
 @pytest.fixture(scope="session")
-def finished_run(client, scan, run, tmp_path_factory):
+def finished_run(sharing_workers, scan, run, tmp_path_factory):
     """A finished run with k from 1 to 8, made once for all tests; not to be written to."""
-    from threadpoolctl import threadpool_limits
-
-    folder = tmp_path_factory.mktemp("finished") / "results"
-    with threadpool_limits(1), pytest.MonkeyPatch.context() as patch:
-
-        @contextmanager
-        def open_client(cluster="local", *, workers=None, **_):
-            yield client
-
-        patch.setattr("orimap.cluster.client.open_client", open_client)
-        return run(scan, folder, k="1:8")
+    with sharing_workers():
+        return run(scan, tmp_path_factory.mktemp("finished") / "results", k="1:8")
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ import inspect
 import json
 import os
 import sys
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -40,20 +39,9 @@ def scan(tmp_path_factory):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def fast(client):
-    """Runs use the workers that the tests have already, and write bare pages for reports."""
-
-    @contextmanager
-    def open_client(*_, **__):
-        yield client
-
-    def write_report(_results, output, *, run, executor):
-        (output / "figures").mkdir(exist_ok=True)
-        (output / "report.html").write_text(f"{len(run)}")
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("orimap.cluster.client.open_client", open_client)
-        patch.setattr("orimap.tasks.report.report.write_report", write_report)
+def fast(sharing_workers, bare_pages):
+    """Runs share workers and write bare pages for reports."""
+    with sharing_workers(), bare_pages():
         yield
 
 

@@ -32,6 +32,13 @@ def older(unpacked, tmp_path):
     return tmp_path / "older"
 
 
+@pytest.fixture(autouse=True)
+def shared(sharing_workers):
+    """Commands use the workers that the tests have already."""
+    with sharing_workers():
+        yield
+
+
 def call(*arguments):
     """Return what a command writes to standard output."""
     answer = CliRunner().invoke(app, [str(argument) for argument in arguments])

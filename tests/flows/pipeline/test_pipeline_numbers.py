@@ -57,15 +57,21 @@ def test_a_forced_number_is_used_whatever_the_evidence_says(
     assert tree["decision"].attrs["strategy"] == "forced"
 
 
+@pytest.fixture(scope="module")
+def output(tmp_path_factory):
+    """A folder for runs of which a later one takes over fits."""
+    return tmp_path_factory.mktemp("strategies") / "results"
+
+
 @pytest.mark.parametrize("strategy", ["knee", "elbow", "silhouette", "published"])
 def test_the_other_strategies_run_too(
-    run, results, scan, same_workers, tmp_path, monkeypatch, strategy
+    run, results, scan, same_workers, output, monkeypatch, strategy
 ):
     # Images of the paper's size take minutes, whatever the scan.
     small = functools.partial(published.published_fits, side=16)
     monkeypatch.setattr(published, "published_fits", small)
-    run(scan, tmp_path, k="2:4", strategy=strategy)
-    tree = results(tmp_path)
+    run(scan, output, k="2:4", strategy=strategy)
+    tree = results(output)
     assert tree["decision"].attrs["strategy"] == strategy
     assert tree.attrs["fitted_k"] in (2, 3, 4)
     assert ("published" in tree) == (strategy == "published")

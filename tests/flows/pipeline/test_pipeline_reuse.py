@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 import xarray as xr
@@ -20,6 +22,19 @@ pytestmark = pytest.mark.usefixtures("one_thread_each")
 
 # Of the scan that conftest.py makes.
 SCAN, DETECTOR = (12, 14), (64, 64)
+
+
+@pytest.fixture(scope="module")
+def three(sharing_workers, bare_pages, run, scan, tmp_path_factory):
+    """A finished run of k = 3 with a bare page; not to be written to."""
+    with sharing_workers(), bare_pages():
+        return run(scan, tmp_path_factory.mktemp("three") / "results", k="3:3")
+
+
+@pytest.fixture
+def output(three, tmp_path):
+    """A folder of its own with the results of that run."""
+    return shutil.copytree(three, tmp_path / "output")
 
 
 def test_the_same_request_again_does_nothing_at_once(run, finished_run, scan, same_workers):
@@ -78,26 +93,25 @@ def test_a_run_that_broke_goes_on_where_it_stopped(
 
 
 def test_the_last_results_stay_until_another_request_is_complete(
-    run, results, scan, same_workers, tmp_path, monkeypatch
+    run, results, scan, same_workers, output, monkeypatch
 ):
-    run(scan, tmp_path, k="3:3")
-    record = (tmp_path / "run.json").read_bytes()
+    record = (output / "run.json").read_bytes()
     with monkeypatch.context() as patch:
         patch.setattr(pipeline_results, "write_report", raising)
         with pytest.raises(InterruptedRunError):
-            run(scan, tmp_path, k="3:3", roi="0:8,0:10")
-    tree = results(tmp_path)
+            run(scan, output, k="3:3", roi="0:8,0:10")
+    tree = results(output)
     assert tree.attrs["status"] == "complete"
     assert tree["clusters"]["cluster_label"].shape == SCAN
-    raw = xr.open_zarr(tmp_path / "patterns.zarr", group="raw", consolidated=False)
+    raw = xr.open_zarr(output / "patterns.zarr", group="raw", consolidated=False)
     assert raw["pattern_intensity"].shape == (*SCAN, *DETECTOR)
-    assert (tmp_path / "run.json").read_bytes() == record
+    assert (output / "run.json").read_bytes() == record
 
     # A third request must not take over the second one's patterns and coordinates.
-    run(scan, tmp_path, k="3:3", seed=5)
-    raw = xr.open_zarr(tmp_path / "patterns.zarr", group="raw", consolidated=False)
+    run(scan, output, k="3:3", seed=5)
+    raw = xr.open_zarr(output / "patterns.zarr", group="raw", consolidated=False)
     assert raw["pattern_intensity"].shape == (*SCAN, *DETECTOR)
-    assert results(tmp_path)["scan_y"].shape == (12,)
+    assert results(output)["scan_y"].shape == (12,)
 
 
 def test_another_way_to_register_leaves_the_last_results_until_it_is_complete(
@@ -124,11 +138,10 @@ def test_another_way_to_register_leaves_the_last_results_until_it_is_complete(
 
 
 def test_results_half_moved_when_a_run_was_killed_are_moved_by_the_next(
-    run, results, scan, same_workers, tmp_path, monkeypatch
+    run, results, scan, same_workers, output, monkeypatch
 ):
-    run(scan, tmp_path, k="3:3")
     moves = []
-    rename = type(tmp_path).rename
+    rename = Path.rename
 
     def stop_at_the_third(self, target):
         moves.append(target)
@@ -138,21 +151,21 @@ def test_results_half_moved_when_a_run_was_killed_are_moved_by_the_next(
 
     def publish(folder):
         with monkeypatch.context() as patch:
-            patch.setattr(type(tmp_path), "rename", stop_at_the_third)
+            patch.setattr(Path, "rename", stop_at_the_third)
             original(folder)
 
     original = RunFolder.publish
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "publish", publish)
         with pytest.raises(InterruptedRunError):
-            run(scan, tmp_path, k="3:3", seed=4)
+            run(scan, output, k="3:3", seed=4)
     same_workers.clear()
-    run(scan, tmp_path, k="3:3", seed=4)
+    run(scan, output, k="3:3", seed=4)
     assert same_workers == []
-    assert results(tmp_path).attrs["request"]["seed"] == 4
-    assert json.loads((tmp_path / "run.json").read_text())["request"]["seed"] == 4
-    assert {p.name for p in tmp_path.iterdir()} == {
-        "analysis.zarr", "patterns.zarr", "report.html", "run.json", ".lock",
+    assert results(output).attrs["request"]["seed"] == 4
+    assert json.loads((output / "run.json").read_text())["request"]["seed"] == 4
+    assert {p.name for p in output.iterdir()} == {
+        "analysis.zarr", "patterns.zarr", "report.html", "figures", "run.json", ".lock",
     }  # fmt: skip
 
 

@@ -3,7 +3,6 @@
 import functools
 import json
 import shutil
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -24,40 +23,17 @@ from orimap.tasks.errors import InputError
 from orimap.tasks.simulate.recipe import ScanRecipe
 from orimap.tasks.simulate.write_scan import write_scan
 
-
-@pytest.fixture(autouse=True)
-def same_workers(client, monkeypatch):
-    """Everything uses the workers that the tests have already; a bare page is the report."""
-
-    @contextmanager
-    def open_client(cluster="local", *, workers=None, **_):
-        yield client
-
-    def write_report(_results, output, *, run, executor):
-        (output / "report.html").write_text(json.dumps(run["request"]))
-
-    monkeypatch.setattr("orimap.cluster.client.open_client", open_client)
-    monkeypatch.setattr("orimap.tasks.report.report.write_report", write_report)
+pytestmark = pytest.mark.usefixtures("same_workers")
 
 
 @pytest.fixture(scope="module")
-def original(client, tmp_path_factory):
+def original(sharing_workers, bare_pages, tmp_path_factory):
     """A finished run with k from 1 to 6 on a scan of three grains, whose file is gone."""
     folder = tmp_path_factory.mktemp("original")
     scan = folder / "three.zarr"
     write_scan(ScanRecipe(scan=(9, 10), detector=(48, 48), grains=3, dose=3000, seed=3), scan)
-
-    @contextmanager
-    def open_client(cluster="local", *, workers=None, **_):
-        yield client
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("orimap.cluster.client.open_client", open_client)
-        patch.setattr(
-            "orimap.tasks.report.report.write_report",
-            lambda _results, output, *, run, executor: (output / "report.html").write_text("first"),
-        )
-        request = Request.read(file=scan, output=folder / "results", k="1:6")
+    request = Request.read(file=scan, output=folder / "results", k="1:6")
+    with sharing_workers(), bare_pages():
         run_pipeline(request, PlainRunner(NoDisplay()))
     shutil.rmtree(scan)
     return folder / "results"

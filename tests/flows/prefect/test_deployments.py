@@ -154,6 +154,8 @@ def test_of_two_runs_of_one_job_one_analyses_and_the_other_ends_well_and_without
     prefect_api, folders
 ):
     """A direct run, and that of an event which has come too late: whichever starts first."""
+    from orimap.flows.prefect.deployments import analyse
+
     said = _announced(folders, k="1:3")
     recipe = ScanRecipe(scan=(9, 12), detector=(48, 48), grains=2, dose=3000, seed=4)
     write_scan(recipe, said["path"])
@@ -167,9 +169,9 @@ def test_of_two_runs_of_one_job_one_analyses_and_the_other_ends_well_and_without
     before = {path: path.stat().st_mtime_ns for path in (log, said["results"] / "outcome.json")}
     assert log.read_text().count("ingest: done") == 1
     # It may as well start when the first one has ended.
-    late = _answer(_start_run(said, prefect_api))
+    late = analyse(**said, where={"workers": 1}, return_state=True)
     done = "Nothing to do: another run has done this job."
-    assert late == ["COMPLETED", "Duplicate", done]
+    assert (late.type.value, late.name, late.message) == ("COMPLETED", "Duplicate", done)
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 

@@ -138,10 +138,10 @@ def _loaded(name):
     return lambda: name in __import__("sys").modules
 
 
-def test_workers_that_are_processes_of_this_machine_help(client):
-    with open_helpers(client) as helpers:
+def test_workers_that_are_processes_of_this_machine_help(worker_process):
+    with open_helpers(worker_process) as helpers:
         pids = {helpers.submit(os.getpid).result(timeout=60) for _ in range(4)}
-    assert pids <= set(client.run(os.getpid).values())
+    assert pids <= set(worker_process.run(os.getpid).values())
     assert os.getpid() not in pids
 
 
