@@ -1,16 +1,19 @@
 """Time and memory of every step, over this process and its workers."""
 
 import importlib.metadata
+import itertools
 import os
 import platform
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
 # Often enough to see a step of a second, seldom enough to cost nothing.
 SAMPLE_SECONDS = 0.2
+# To find the processes that this one has started, all of the machine are looked through.
+SAMPLES_OF_SAME_PROCESSES = 5
 PACKAGES = (
     *("orimap", "dask", "distributed", "dask-ml", "zarr", "xarray", "numpy", "scipy", "numba"),
     *("scikit-learn", "scikit-image", "rosettasciio", "prefect"),
@@ -26,6 +29,7 @@ class Measurement:
         self._predicted: dict[str, int] = {}
         self._peak = 0
         self._step_peak = 0
+        self._family: list[Any] = []
         self._stop = threading.Event()
         self._started = time.perf_counter()
         self._sampler = threading.Thread(target=self._sample, daemon=True)
@@ -39,11 +43,15 @@ class Measurement:
         self._sampler.join()
 
     def _sample(self) -> None:
-        while not self._stop.wait(SAMPLE_SECONDS):
+        for sample in itertools.count():
+            if self._stop.wait(SAMPLE_SECONDS):
+                return
+            if sample % SAMPLES_OF_SAME_PROCESSES == 0:
+                self._family = family()
             self._look()
 
     def _look(self) -> None:
-        now = resident_bytes()
+        now = resident_bytes(self._family or family())
         self._peak = max(self._peak, now)
         self._step_peak = max(self._step_peak, now)
 
@@ -80,16 +88,24 @@ class Measurement:
         }
 
 
-def resident_bytes(pid: int | None = None) -> int:
-    """Return the memory of a process (this one by default) and of all it started."""
+def family(pid: int | None = None) -> list[Any]:
+    """Return a process (this one by default) and all it started, each a ``psutil.Process``."""
+    import psutil
+
+    with suppress(psutil.Error):
+        first = psutil.Process(pid)
+        return [first, *first.children(recursive=True)]
+    return []
+
+
+def resident_bytes(processes: Iterable[Any]) -> int:
+    """Return the memory of those of some processes that are still there."""
     import psutil
 
     total = 0
-    with suppress(psutil.Error):
-        first = psutil.Process(pid)
-        for process in [first, *first.children(recursive=True)]:
-            with suppress(psutil.Error):
-                total += process.memory_info().rss
+    for process in processes:
+        with suppress(psutil.Error):
+            total += process.memory_info().rss
     return total
 
 

@@ -16,7 +16,7 @@ from peers import answers
 from ways import Way
 
 from orimap.cluster.local import available_cores
-from orimap.flows.pipeline.runtime.measure import resident_bytes
+from orimap.flows.pipeline.runtime.measure import family, resident_bytes
 
 HERE = Path(__file__).parent
 SAMPLE_SECONDS = 0.1
@@ -115,7 +115,7 @@ def _ask(
         try:
             while process.poll() is None and failure is None:
                 samples.times.append(time.monotonic())
-                samples.bytes.append(resident_bytes(process.pid))
+                samples.bytes.append(resident_bytes(family(process.pid)))
                 if samples.bytes[-1] > LARGEST_SHARE * free:
                     failure = f"it takes more memory than there is ({free / 1e9:.0f} GB)"
                 elif most_seconds and time.monotonic() - started > PATIENCE * most_seconds + 60:

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from orimap.flows.pipeline.runtime import measure
-from orimap.flows.pipeline.runtime.measure import Measurement, machine, resident_bytes, versions
+from orimap.flows.pipeline.runtime.measure import (
+    Measurement,
+    family,
+    machine,
+    resident_bytes,
+    versions,
+)
 
 BLOCK_BYTES = 150_000_000
 
@@ -52,13 +58,37 @@ def test_the_memory_of_children_counts():
     code = (
         "import sys; b = bytearray(b'x' * 200_000_000); print('up', flush=True); sys.stdin.read()"
     )
-    before = resident_bytes()
+    before = resident_bytes(family())
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as child:
         child.stdout.readline()
-        assert resident_bytes() - before > 150_000_000
+        with_child = family()
+        assert resident_bytes(with_child) - before > 150_000_000
         child.stdin.close()
+    # One that has ended since counts nothing.
+    assert child.pid in [process.pid for process in with_child]
+    assert resident_bytes(with_child) - before < 50_000_000
+
+
+def test_processes_that_start_later_are_counted_in_time(monkeypatch):
+    import multiprocessing
+
+    monkeypatch.setattr(measure, "SAMPLE_SECONDS", 0.02)
+    measured = Measurement()
+    with measured:
+        time.sleep(0.05)
+        with measured.step("large"):
+            child = multiprocessing.get_context("fork").Process(target=_fill_and_wait)
+            child.start()
+            child.join()
+    assert measured.record()["peak_bytes"] - resident_bytes(family()) > BLOCK_BYTES
+
+
+def _fill_and_wait():
+    block = np.ones(BLOCK_BYTES, np.uint8)
+    time.sleep(0.5)
+    del block
 
 
 def test_versions_and_machine_are_those_that_compute():
