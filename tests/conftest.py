@@ -1,3 +1,4 @@
+import importlib
 import os
 import shutil
 import signal
@@ -80,6 +81,20 @@ def pytest_collection_modifyitems(items):
         places.append(LONGEST.index(group) if group in LONGEST else len(LONGEST))
     if "PYTEST_XDIST_WORKER" in os.environ:
         items[:] = [items[n] for n in sorted(range(len(items)), key=places.__getitem__)]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread_each():
+    """One thread for linear algebra in each process of tests, as in workers.
+
+    Several would wait for each other longer than they compute.
+    """
+    from threadpoolctl import threadpool_limits
+
+    importlib.import_module("scipy.linalg")  # it has threads of its own
+
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="session")

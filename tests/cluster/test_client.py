@@ -80,8 +80,8 @@ def _product():
 
 
 @pytest.mark.parametrize("cluster", ["threads", "processes", "tcp"])
-def test_this_process_rounds_as_its_workers_do(cluster, client):
-    cluster = client.scheduler.address if cluster == "tcp" else cluster
+def test_this_process_rounds_as_its_workers_do(cluster, worker_process):
+    cluster = worker_process.scheduler.address if cluster == "tcp" else cluster
     with (
         threadpool_limits(2, user_api="blas"),
         open_client(cluster, workers=1) as opened,

@@ -24,12 +24,12 @@ def test_a_worker_has_one_thread_and_keeps_memory_of_small_arrays_alone():
     assert {**ONE_THREAD, **KEEP_SMALL_MEMORY, **NO_PROFILE} == WORKER_ENVIRONMENT
 
 
-def test_every_worker_finds_it(client):
+def test_every_worker_finds_it(worker_process):
     def seen():
         return {name: os.environ.get(name) for name in ONE_THREAD}
 
     # Those of the tests are Dask's own, which agrees for the libraries that it knows.
-    for found in client.run(seen).values():
+    for found in worker_process.run(seen).values():
         assert found["OMP_NUM_THREADS"] == "1"
 
 

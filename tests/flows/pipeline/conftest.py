@@ -38,15 +38,6 @@ def counts(scan):
     return zarr.open_group(scan, mode="r")["pattern_intensity"][:]
 
 
-@pytest.fixture(scope="module")
-def one_thread_each():
-    """Linear algebra in this process competes with the workers for the same cores."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):
-        yield
-
-
 @pytest.fixture(scope="session")
 def run():
     """Analyse a file with some options; returns the folder of the results."""

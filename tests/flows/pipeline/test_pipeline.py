@@ -12,8 +12,6 @@ from orimap.flows.pipeline import plan
 from orimap.tasks.simulate.scan import SCAN_STEP_NM
 from orimap.tasks.store import variables
 
-pytestmark = pytest.mark.usefixtures("one_thread_each")
-
 # Of the scan that conftest.py makes.
 SCAN = (12, 14)
 

@@ -10,8 +10,6 @@ from orimap.tasks.decide.evidence import published
 from orimap.tasks.simulate.recipe import ScanRecipe
 from orimap.tasks.simulate.write_scan import write_scan
 
-pytestmark = pytest.mark.usefixtures("one_thread_each")
-
 # Of the scan that conftest.py makes.
 DETECTOR = (64, 64)
 

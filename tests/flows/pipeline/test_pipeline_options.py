@@ -8,8 +8,6 @@ from sklearn.metrics import adjusted_rand_score
 from orimap.tasks.simulate.recipe import ScanRecipe
 from orimap.tasks.simulate.write_scan import write_scan
 
-pytestmark = pytest.mark.usefixtures("one_thread_each")
-
 # Of the scan that conftest.py makes.
 SCAN, DETECTOR = (12, 14), (64, 64)
 

@@ -6,8 +6,6 @@ import pytest
 from orimap.tasks.decide.evidence import published
 from orimap.tasks.errors import InputError
 
-pytestmark = pytest.mark.usefixtures("one_thread_each")
-
 
 def test_a_scan_too_large_for_the_paper_s_fits_is_refused_before_any_work(
     run, scan, same_workers, tmp_path, monkeypatch

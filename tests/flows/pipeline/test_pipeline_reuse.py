@@ -18,8 +18,6 @@ from orimap.flows.pipeline.steps import conclude, factorise
 from orimap.tasks.errors import InputError
 from orimap.tasks.store.run_folder import RunFolder
 
-pytestmark = pytest.mark.usefixtures("one_thread_each")
-
 # Of the scan that conftest.py makes.
 SCAN, DETECTOR = (12, 14), (64, 64)
 

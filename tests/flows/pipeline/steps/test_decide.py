@@ -132,15 +132,12 @@ def test_a_helper_weighs_the_evidence(stages, own):
 
 def test_fits_that_did_not_converge_are_told(stages, own, monkeypatch):
     run, written = own
-    read = run.folder.read
+    attributes = run.folder.attributes
 
-    def read_unconverged(group):
-        ds = read(group)
-        if group == "fits/k03":
-            ds.attrs["converged"] = False
-        return ds
+    def unconverged(group):
+        return attributes(group) | ({"converged": False} if group == "fits/k03" else {})
 
-    monkeypatch.setattr(run.folder, "read", read_unconverged)
+    monkeypatch.setattr(run.folder, "attributes", unconverged)
     run = asking(run)
     decide(run, silent, stages.fitted)
     assert run.notes == ["Stopped at the largest number of iterations, not converged: k = [3]."]
