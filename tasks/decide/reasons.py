@@ -23,6 +23,7 @@ def reasons_of(
     reasons = [
         _settling_sentence(evidence, best),
         merging_sentence(evidence, best.fit),
+        *_hidden_sentences(evidence, best.fit),
         *_held_out_sentences(evidence, best, votes),
     ]
     spectrum = evidence.spectrum
@@ -86,6 +87,24 @@ def merging_sentence(evidence: Evidence, i: int) -> str:
     if not merged.has_reflections:
         start += ", none with reflections, so that background could not be told apart"
     return f"{start}: {said + '; ' if said else ''}{held}."
+
+
+def _hidden_sentences(evidence: Evidence, i: int) -> list[str]:
+    """Return sentences on patterns that may hide among those that are told apart, if any."""
+    merged, sentences = evidence.components[i].merged, []
+    if merged.on_top:
+        sentences.append(
+            f"{_counted(merged.on_top, 'component has', 'components have')} reflections that "
+            "others of the same pattern lack: precipitates or a second phase in the same "
+            "orientation, counted as one pattern with the crystal around them."
+        )
+    if merged.hiding:
+        sentences.append(
+            f"{_counted(merged.hiding, 'component', 'components')} of the background "
+            f"{'shows' if merged.hiding == 1 else 'show'} reflections: a crystal that diffracts "
+            "weakly may be hidden in it, where the map has no cluster."
+        )
+    return sentences
 
 
 def _counted(count: int, one: str, more: str) -> str:

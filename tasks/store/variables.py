@@ -244,7 +244,7 @@ pair_mdsi = group.add("pair_mdsi", PAIR, "f", "1",
 pair_psnr = group.add("pair_psnr", PAIR, "f", "dB",
     "PSNR, at most 80")
 pair_cosine = group.add("pair_cosine", PAIR, "f", "1",
-    "cosine of the reflections, 1 = identical")
+    "cosine of the places of reflections, 1 = identical")
 
 group = CLUSTERS = Group("analysis.zarr", "clusters")
 cluster_label = group.add("cluster_label", SCAN, "i", "1",

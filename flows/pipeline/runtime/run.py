@@ -12,8 +12,10 @@ from typing import Any
 
 from orimap.flows.pipeline.runtime.runner import StepRunner
 from orimap.flows.request.request import Request
+from orimap.tasks.decide.components.reflections import USUAL_RADIUS_PX
 from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.store.fingerprint import fingerprint
+from orimap.tasks.store.groups import group_attributes
 from orimap.tasks.store.run_folder import RunFolder
 
 # No range of k is widened beyond this.
@@ -119,6 +121,12 @@ class Prepared:
     def store(self) -> Path:
         """The pattern store."""
         return self.ingested.store
+
+    @property
+    def disc_radius_px(self) -> float:
+        """Radius of the discs of reflections: that of the direct beam, where one was found."""
+        beam = group_attributes(self.store, "beam")
+        return float(beam["disc_radius_px"]) if beam["found"] else USUAL_RADIUS_PX
 
     @property
     def patterns(self) -> PatternSource:

@@ -44,7 +44,13 @@ def map_clusters(run: Run, progress: Progress, decided: Decided) -> None:
     fitted = run.folder.read(stored_fits.fit_group(decided.fitted_k))
     pattern = variables.component_pattern.read(fitted).values.astype(float)
     weight = variables.scan_weight.read(fitted).values
-    merged = merge_components(pattern, weight, left_out_pixels(run), split_bent=request.split_bent)
+    merged = merge_components(
+        pattern,
+        weight,
+        left_out_pixels(run),
+        radius_px=prepared.disc_radius_px,
+        split_bent=request.split_bent,
+    )
     maps = draw(
         weight,
         merged.component_cluster,

@@ -24,7 +24,11 @@ def gather_evidence(run: Run, progress: Progress, fitted: Fitted) -> Evidence:
     from orimap.tasks.decide.evidence.compare_components import compare_components
 
     left_out = left_out_pixels(run)
-    compare = partial(compare_components, split_bent=run.request.split_bent)
+    compare = partial(
+        compare_components,
+        radius_px=fitted.prepared.disc_radius_px,
+        split_bent=run.request.split_bent,
+    )
     # Large k take longest: first in, so that no worker ends alone with one.
     futures = {
         k: call_beside(

@@ -13,7 +13,8 @@ from scipy import ndimage
 OPENING_SHARE = 0.1
 # Noise of one pixel is smoothed over about a small disc.
 SMOOTHING_PX = 0.7
-# An excess over the background counts as a reflection above this many standard deviations.
+# An excess over the background counts as a reflection above this many standard deviations: among
+# the ten thousand pixels of a component, noise hardly ever makes one.
 SIGNIFICANT = 5.0
 
 
@@ -87,14 +88,38 @@ def reflection_cosines(reflections: np.ndarray, shift_px: int = 0) -> np.ndarray
     return np.clip(cosines, 0, 1)
 
 
-def reflection_shares(counts: np.ndarray, left_out: np.ndarray) -> np.ndarray:
-    """Return the share of each component's intensity that lies in significant reflections.
+def backgrounds(counts: np.ndarray, left_out: np.ndarray) -> np.ndarray:
+    """Return what lies below the reflections of components.
+
+    Parameters
+    ----------
+    counts : (component, detector_y, detector_x) array
+    left_out : (detector_y, detector_x) array of bool
+        Direct beam and masked pixels.
+
+    Returns
+    -------
+    (component, detector_y, detector_x) array
+        What an opening leaves, and at least the median along the circle about the direct beam.
+    """
+    inside = np.where(left_out, 0.0, counts)
+    smooth = ndimage.gaussian_filter(inside, (0, SMOOTHING_PX, SMOOTHING_PX))
+    opened = background_of(inside, opening_size(counts.shape[1:]))
+    return np.maximum(opened, _rings(smooth, left_out))
+
+
+def reflection_shares(
+    counts: np.ndarray, background: np.ndarray, left_out: np.ndarray
+) -> np.ndarray:
+    """Return the share of each component's intensity that lies in bright reflections.
 
     Parameters
     ----------
     counts : (component, detector_y, detector_x) array, electrons
         Component patterns times all their weights: the electrons that each accounts for, which
         give its noise.
+    background : (component, detector_y, detector_x) array, electrons
+        From ``backgrounds``: reflections are significant, and brighter than it.
     left_out : (detector_y, detector_x) array of bool
 
     Returns
@@ -104,9 +129,6 @@ def reflection_shares(counts: np.ndarray, left_out: np.ndarray) -> np.ndarray:
     """
     inside = np.where(left_out, 0.0, counts)
     smooth = ndimage.gaussian_filter(inside, (0, SMOOTHING_PX, SMOOTHING_PX))
-    background = np.maximum(
-        background_of(inside, opening_size(counts.shape[1:])), _rings(smooth, left_out)
-    )
     # A Gaussian of this width divides the variance of independent pixels by 4 pi sigma squared.
     noise = np.sqrt(np.maximum(background, 1.0) / (4 * np.pi * SMOOTHING_PX**2))
     above = smooth - background

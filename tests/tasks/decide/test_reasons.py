@@ -97,6 +97,41 @@ def test_a_fit_without_reflections_is_said_to_be_one(make_evidence):
     )
 
 
+def test_what_lies_on_top_of_a_pattern_is_said(make_evidence):
+    found = make_evidence(HELD)
+    i = next(c.fit for c in settled_candidates(found) if c.distinct == 4)
+    assert not [s for s in reasons(found, 4) if "second phase" in s]
+    components = [*found.components]
+    for count, start in ((1, "1 component has"), (2, "2 components have")):
+        merged = dataclasses.replace(components[i].merged, on_top=count)
+        components[i] = dataclasses.replace(components[i], merged=merged)
+        said = reasons(dataclasses.replace(found, components=components), 4)
+        assert starting(said, f"{start} reflections that others of the same pattern lack:")
+
+
+@pytest.mark.parametrize(
+    ("shares", "start"),
+    [
+        ([0.009, 0.5], None),
+        ([0.011, 0.5], "1 component of the background shows reflections:"),
+        ([0.2, 0.011], "2 components of the background show reflections:"),
+    ],
+)
+def test_background_with_reflections_may_hide_a_crystal(make_evidence, shares, start):
+    found = make_evidence(HELD)
+    i = next(c.fit for c in settled_candidates(found) if c.distinct == 4)
+    components = [*found.components]
+    merged = components[i].merged
+    share, background = merged.reflection_share.copy(), np.zeros(len(merged.cosine), bool)
+    share[:2], background[: 2 if shares[1] < 0.5 else 1] = shares, True
+    merged = dataclasses.replace(merged, reflection_share=share, is_background=background)
+    components[i] = dataclasses.replace(components[i], merged=merged)
+    said = reasons(dataclasses.replace(found, components=components), 4)
+    assert [s for s in said if "of the background" in s] == (
+        [starting(said, start)] if start else []
+    )
+
+
 def held_out(found, number, vote):
     name = HELD_OUT if found.deviance is not None else CROSS_VALIDATION
     return [

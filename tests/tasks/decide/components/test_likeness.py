@@ -3,6 +3,7 @@ import pytest
 
 from orimap.tasks.decide.components.likeness import (
     background_of,
+    backgrounds,
     opening_size,
     reflection_cosines,
     reflection_images,
@@ -21,6 +22,10 @@ def discs(spots, radius=1.5):
     for y, x in spots:
         image += np.clip(radius + 0.5 - np.hypot(Y - y, X - x), 0, 1)
     return image
+
+
+def shares(counts, left_out):
+    return reflection_shares(counts, backgrounds(counts, left_out), left_out)
 
 
 def lattice(angle_deg, spacing=11.0):
@@ -75,27 +80,27 @@ def test_nothing_agrees_with_an_empty_image():
 
 def test_background_has_hardly_any_share_in_reflections_and_discs_have_most():
     counts = np.stack([1e5 * SMOOTH / SMOOTH.sum(), 1e5 * discs(lattice(10)) / 500])
-    share = reflection_shares(counts, NOTHING_LEFT_OUT)
+    share = shares(counts, NOTHING_LEFT_OUT)
     assert share[0] < 0.02
     assert share[1] > 0.6
 
 
 def test_counting_noise_on_a_background_is_no_reflection():
     noisy = np.random.default_rng(0).poisson(3e4 * SMOOTH / SMOOTH.sum(), (4, SIZE, SIZE))
-    assert reflection_shares(noisy.astype(float), NOTHING_LEFT_OUT).max() < 0.05
+    assert shares(noisy.astype(float), NOTHING_LEFT_OUT).max() < 0.05
 
 
 def test_pixels_left_out_take_no_part():
     left_out = np.hypot(Y - 32, X - 32) < 6
     beam = 100 * discs([(32, 32)], radius=3)[None]
     assert reflection_images(beam + discs(lattice(0)), left_out)[0][left_out].max() == 0
-    assert reflection_shares(1e4 * beam, left_out)[0] == 0
+    assert shares(1e4 * beam, left_out)[0] == 0
 
 
 def test_an_empty_pattern_has_no_reflections():
     empty = np.zeros((1, SIZE, SIZE))
     assert reflection_images(empty, NOTHING_LEFT_OUT).max() == 0
-    assert reflection_shares(empty, NOTHING_LEFT_OUT)[0] == 0
+    assert shares(empty, NOTHING_LEFT_OUT)[0] == 0
 
 
 def test_the_scale_of_a_component_does_not_matter_to_its_reflections():
@@ -123,7 +128,7 @@ def test_a_halo_goes_all_the_way_round_and_is_no_reflection():
     spots = halo.copy()
     for row, column in ((20, 40), (45, 28), (31, 10)):
         spots += 4000 * np.exp(-((y - row) ** 2 + (x - column) ** 2) / 2)
-    share = reflection_shares(np.stack([halo, spots]), radius < 4)
+    share = shares(np.stack([halo, spots]), radius < 4)
     assert share[0] < 0.01
     # 3 spots of 4000 * 2 pi each, beside the halo's sum; their feet count as background.
     expected = 3 * 4000 * 2 * np.pi / spots.sum()

@@ -1,0 +1,80 @@
+"""Notice what lies on top of a pattern: reflections that only a part of its components have.
+
+Precipitates, or a second phase in the same orientation, have the reflections of the grain around
+them, and more. A tilt takes reflections away as well as it adds some; what lies on top only adds.
+"""
+
+import numpy as np
+from scipy import ndimage
+
+from orimap.tasks.decide.components.likeness import SIGNIFICANT
+from orimap.tasks.decide.components.reflections import Reflections, heights
+
+# A component lacks a reflection of another that should stand out from it by so many standard
+# deviations, and has less than this part of what is expected.
+SHOULD_STAND_OUT = 12.0
+LACKING = 0.15
+# It lies on top of another where at least this number of its reflections, and this part of them,
+# are lacking there, and next to none the other way round.
+FEWEST_ON_TOP = 4
+PART_ON_TOP = 0.3
+PART_LACKED = 0.12
+# To compare brightness takes reflections that both have; to say that none is lacking, some more.
+FEWEST_COMMON = 2
+FEWEST_COMPARED = 3
+
+
+def lies_on_top(
+    groups: np.ndarray, reflections: Reflections, least: float, part: float
+) -> np.ndarray:
+    """Return which components have reflections that another of their group lacks.
+
+    Parameters
+    ----------
+    groups : (component,) array of int
+        -1 for none.
+    reflections : Reflections
+        Of the components.
+    least : float
+        Significance from which on a place counts.
+    part : float
+        A reflection is that of another group, and not on top, where it has this part of the
+        logarithm of its significance there: the component is then a mixture.
+
+    Returns
+    -------
+    (component,) array of bool
+    """
+    own, around = heights(reflections)
+    found = np.zeros(len(groups), bool)
+    for group in range(int(groups.max(initial=-1)) + 1):
+        members = np.flatnonzero(groups == group)
+        others = around[(groups >= 0) & (groups != group)].max(axis=0, initial=0.0)
+        for one in members:
+            places = reflections.surer_than(least)[one]
+            new = others[places] < part * own[one][places]
+            for other in members[members != one]:
+                lacking, shown = _compare(reflections, one, other, least)
+                back, compared = _compare(reflections, other, one, least)
+                if compared.sum() < FEWEST_COMPARED or back.sum() > PART_LACKED * compared.sum():
+                    continue
+                count = np.count_nonzero(lacking & new)
+                found[one] |= count >= max(FEWEST_ON_TOP, PART_ON_TOP * shown.sum())
+    return found
+
+
+def _compare(
+    reflections: Reflections, one: int, other: int, least: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which reflections of one component another lacks, and which it would show."""
+    places = reflections.surer_than(least)[one]
+    excess = reflections.excess[one][places]
+    there = ndimage.maximum_filter(reflections.excess[other], size=3)[places]
+    sure = ndimage.maximum_filter(reflections.significance[other], size=3)[places]
+    common = sure >= SIGNIFICANT
+    if np.count_nonzero(common) < FEWEST_COMMON:
+        nothing = np.zeros(len(excess), bool)
+        return nothing, nothing
+    expected = np.median(there[common] / excess[common]) * excess
+    would_show = expected >= SHOULD_STAND_OUT * reflections.noise[other][places]
+    return would_show & (there < LACKING * expected), would_show
