@@ -48,12 +48,14 @@ def lies_on_top(
     own, around = heights(reflections)
     found = np.zeros(len(groups), bool)
     for group in range(int(groups.max(initial=-1)) + 1):
-        members = np.flatnonzero(groups == group)
+        members = np.flatnonzero(groups == group).tolist()
         others = around[(groups >= 0) & (groups != group)].max(axis=0, initial=0.0)
         for one in members:
             places = reflections.surer_than(least)[one]
             new = others[places] < part * own[one][places]
-            for other in members[members != one]:
+            for other in members:
+                if other == one:
+                    continue
                 lacking, shown = _compare(reflections, one, other, least)
                 back, compared = _compare(reflections, other, one, least)
                 if compared.sum() < FEWEST_COMPARED or back.sum() > PART_LACKED * compared.sum():
