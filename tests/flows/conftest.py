@@ -39,8 +39,9 @@ def prefect_api(tmp_path_factory):
 def sharing_workers(client):
     """Return a context in which runs use the workers that the tests have already.
 
-    Starting workers and helpers takes longer than a tiny run. The context gives a list of what
-    workers were asked for.
+    Starting workers and helpers takes longer than a tiny run, and so does giving workers one task
+    for each of many chunks: patterns are stored in few. The context gives a list of what workers
+    were asked for.
     """
 
     @contextmanager
@@ -54,6 +55,7 @@ def sharing_workers(client):
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("orimap.cluster.client.open_client", open_client)
+            patch.setattr("orimap.tasks.stream.memory.FEWEST_CHUNKS", 3)
             yield opened
 
     return sharing_workers

@@ -79,7 +79,7 @@ def scan(tmp_path_factory):
     return path
 
 
-OPTIONS = ("--k", "1:4", "--centre", "no", "--orchestrate", "never")
+OPTIONS = ("--k", "1:5", "--centre", "no", "--orchestrate", "never")
 ON_SLURM = ("--cluster", "slurm", "--workers", "2")
 
 

@@ -130,7 +130,7 @@ def test_a_watched_folder_is_analysed_by_jobs(own_jobs, call, scan, site, tmp_pa
     watched, results, config = tmp_path / "in", tmp_path / "results", tmp_path / "run.yaml"
     (watched / "day 1").mkdir(parents=True)
     scan.rename(watched / "day 1" / scan.name)
-    config.write_text(f"profile: {site}\nk: 1:3\n")
+    config.write_text(f"profile: {site}\nk: 1:4\n")
     asked = ("watch", watched, "--results", results, "--config", config, "--submit-to", "batch")
     done = call(*asked, "--settle", "0.5", "--poll", "1", "--once")
     assert done.exit_code == 0, done.stderr

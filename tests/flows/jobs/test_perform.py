@@ -213,7 +213,7 @@ def test_a_real_job_ends_with_whole_results(tmp_path, client):
     asked = Request.read(
         file=tmp_path / "scan.zarr",
         output=tmp_path / "out",
-        k="1:3",
+        k="1:4",
         cluster=client.scheduler.address,
     )
     job = Job(acquisition="abc", request=asked)

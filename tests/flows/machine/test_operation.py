@@ -180,7 +180,7 @@ def test_an_acquisition_that_is_announced_twice_is_analysed_once(up, submitter):
 def test_an_event_that_comes_too_late_leads_to_no_second_analysis(up, submitter):
     file = up.results / "late.hspy"
     shutil.copy(up.scan, file)
-    request = Request.read(file=file, output=up.results / "late", k="1:3")
+    request = Request.read(file=file, output=up.results / "late", k="1:4")
     job = Job(acquisition="late", request=request)
     # As if the event had led to no run for a minute: it is announced, and then started directly.
     assert submitter.submit(job) == job.key

@@ -50,7 +50,7 @@ def analyse(request, display):
 
 
 def request(scan, output, **options):
-    return Request.read(file=scan, output=output, k="1:3", orchestrate="never", **options)
+    return Request.read(file=scan, output=output, k="1:4", orchestrate="never", **options)
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +202,7 @@ def test_the_command_takes_what_run_takes_but_for_what_it_decides_itself():
 
 
 def test_the_command_prints_the_verdict_every_filter_and_the_page(compared, scan):
-    answer = _call(scan, "--output", compared, "--k", "1:3", "--seeds", 2, "--quiet")
+    answer = _call(scan, "--output", compared, "--k", "1:4", "--seeds", 2, "--quiet")
     assert answer.exit_code == 0, answer.stderr
     assert answer.stderr == ""
     verdict, *filters, page = answer.stdout.splitlines()

@@ -66,7 +66,7 @@ def test_regions_bins_and_masks_from_end_to_end(
     mask[40, 30] = 1
     np.save(tmp_path / "mask.npy", mask)
     run(
-        saved(tmp_path, counts), tmp_path / "out", k="2:4", roi="1:11,2:13", crop="4:60,6:58",
+        saved(tmp_path, counts), tmp_path / "out", k="2:5", roi="1:11,2:13", crop="4:60,6:58",
         bin=2, mask=tmp_path / "mask.npy",
     )  # fmt: skip
     tree = results(tmp_path / "out")

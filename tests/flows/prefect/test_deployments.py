@@ -156,7 +156,7 @@ def test_of_two_runs_of_one_job_one_analyses_and_the_other_ends_well_and_without
     """A direct run, and that of an event which has come too late: whichever starts first."""
     from orimap.flows.prefect.deployments import analyse
 
-    said = _announced(folders, k="1:3")
+    said = _announced(folders, k="1:4")
     recipe = ScanRecipe(scan=(9, 12), detector=(48, 48), grains=2, dose=3000, seed=4)
     write_scan(recipe, said["path"])
     pair = [_start_run(said, prefect_api) for _ in range(2)]

@@ -10,6 +10,7 @@ from orimap.tasks.maps.reflection_maps import reflection_maps
 from orimap.tasks.patterns.reflections.lengths import Lengths
 from orimap.tasks.patterns.reflections.reflection_list import Reflections
 from orimap.tasks.patterns.reflections.stored_list import ListSize
+from orimap.tasks.report import drawings
 from orimap.tasks.report.report import write_report
 from orimap.tasks.store import variables
 from orimap.tasks.store.groups import write_group
@@ -309,6 +310,13 @@ def written(tmp_path_factory):
 def small_pictures(monkeypatch):
     """Draw fast where only the words of the page matter."""
     monkeypatch.setattr("orimap.tasks.report.page.DOTS_PER_INCH", 30)
+
+
+@pytest.fixture
+def few_pictures(monkeypatch, small_pictures):
+    """Draw only what tests of words look for; all others are drawn in tests that look at them."""
+    kept = ("cluster_map", "held_out", "beam_shift", "reflection_maps")
+    monkeypatch.setattr(drawings, "FIGURES", {name: drawings.FIGURES[name] for name in kept})
 
 
 @pytest.fixture(scope="session")

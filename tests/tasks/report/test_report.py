@@ -76,7 +76,7 @@ def test_page_tells_evidence_repairs_and_steps(written):
     assert "/somewhere/else" not in page.text
 
 
-@pytest.mark.usefixtures("small_pictures")
+@pytest.mark.usefixtures("few_pictures")
 def test_hostile_text_is_shown_not_run(tmp_path, small_store_of, page_of, run_record):
     evil = "<script>alert('x')</script><img src=http://example.org/x onerror=y>"
     run = run_record | {"request": {"file": evil}, "steps": [{"name": evil, "seconds": 1}]}
@@ -98,6 +98,7 @@ def test_hostile_text_is_shown_not_run(tmp_path, small_store_of, page_of, run_re
     ],
     ids=["one cluster", "2x3 scan", "tall scan", "line, not calibrated"],
 )
+@pytest.mark.usefixtures("small_pictures")
 def test_unusual_scans_are_drawn(store_of, page_of, content):
     page = page_of(store_of(**content))
     count = content["clusters"]
@@ -156,7 +157,7 @@ def test_the_beam_s_places_are_shown_and_told(written):
     assert any("where the direct beam lies" in image["alt"] for image in page.images)
 
 
-@pytest.mark.usefixtures("small_pictures")
+@pytest.mark.usefixtures("few_pictures")
 def test_a_beam_that_was_not_measured_is_not_spoken_of(tmp_path, small_store, page_of):
     store = tmp_path / "analysis.zarr"
     shutil.copytree(small_store, store)
@@ -171,7 +172,7 @@ def test_noise_is_tabled_for_every_cluster_with_its_unit(written):
     assert "Noise standard deviation (electron) cluster whole robust 0 6.6 0.25 1" in page.text
 
 
-@pytest.mark.usefixtures("small_pictures")
+@pytest.mark.usefixtures("few_pictures")
 def test_without_registered_reflections_the_page_does_not_speak_of_them(
     tmp_path, small_store_of, page_of
 ):
@@ -191,26 +192,26 @@ def test_a_scan_without_any_cluster_is_told(tmp_path, page_of):
     assert "No position has a cluster." in page.text
 
 
-@pytest.mark.usefixtures("small_pictures")
+@pytest.mark.usefixtures("few_pictures")
 def test_without_held_out_counts_the_page_says_why(tmp_path, small_store_of, page_of):
     page = page_of(small_store_of(held_out=False))
     assert "the intensities do not behave as electron counts" in page.text
     assert not (tmp_path / "figures" / "held_out.png").exists()
 
 
-@pytest.mark.usefixtures("small_pictures")
+@pytest.mark.usefixtures("few_pictures")
 def test_nothing_repaired_is_said(small_store_of, page_of):
     assert sentences.repairs({"notes": []}, *np.zeros((2, 3, 3), np.uint8)) == []
     page = page_of(small_store_of(without=["acquisition", "analysed"]))
     assert "Not recorded." in page.text
 
 
-@pytest.mark.usefixtures("small_pictures")
+@pytest.mark.usefixtures("few_pictures")
 def test_an_empty_run_record_is_enough(small_store, page_of):
     assert "Times and memory were not recorded." in page_of(small_store, {}).text
 
 
-@pytest.mark.usefixtures("small_pictures")
+@pytest.mark.usefixtures("few_pictures")
 def test_other_files_stay_and_stale_figures_go(tmp_path, small_store_of):
     store = small_store_of(held_out=False)
     figures = tmp_path / "figures"
@@ -241,6 +242,7 @@ def test_the_page_says_which_second_patterns_were_within_their_error(written):
     assert "0.97 ± 0.04 of the first" in words
 
 
+@pytest.mark.usefixtures("few_pictures")
 def test_a_name_that_the_page_does_not_have_is_an_error(monkeypatch, small_store, tmp_path):
     from jinja2 import UndefinedError
 
