@@ -102,7 +102,7 @@ def _hidden_sentences(evidence: Evidence, i: int) -> list[str]:
         sentences.append(
             f"{_counted(merged.hiding, 'component', 'components')} of the background "
             f"{'shows' if merged.hiding == 1 else 'show'} reflections: a crystal that diffracts "
-            "weakly may be hidden in it, where the map has no cluster."
+            "weakly may be hidden in it."
         )
     return sentences
 
