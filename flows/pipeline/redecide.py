@@ -29,7 +29,7 @@ from orimap.tasks.decide.evidence.published import check_size
 from orimap.tasks.errors import InputError
 from orimap.tasks.factorise import stored_fits
 from orimap.tasks.store.fingerprint import fingerprint
-from orimap.tasks.store.groups import complete_mark, open_group
+from orimap.tasks.store.groups import complete_mark, group_attributes, open_group
 from orimap.tasks.store.run_folder import RunFolder, only_writer
 from orimap.tasks.stream.blocks import Progress
 
@@ -163,7 +163,7 @@ def _root(folder: RunFolder) -> dict[str, Any]:
     """
     root: dict[str, Any] = {}
     with suppress(FileNotFoundError):
-        root = dict(zarr.open_group(folder.published_analysis, mode="r").attrs)
+        root = group_attributes(folder.published_analysis, "")
     if root.get("status") == "complete":
         return root
     if not folder.root.is_dir():

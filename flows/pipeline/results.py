@@ -11,7 +11,7 @@ from orimap.flows.pipeline.runtime.measure import Measurement, versions
 from orimap.flows.pipeline.runtime.run import Decided, Run
 from orimap.flows.pipeline.steps.older_rules import published_fingerprint
 from orimap.tasks.store.fingerprint import SCHEMA_VERSION
-from orimap.tasks.store.groups import complete_mark, mark_complete
+from orimap.tasks.store.groups import group_attributes, mark_complete
 from orimap.tasks.store.run_folder import RunFolder
 from orimap.tasks.store.variables import SCAN
 
@@ -19,12 +19,12 @@ from orimap.tasks.store.variables import SCAN
 def is_complete(folder: RunFolder, mark: str) -> bool:
     """Return whether the folder holds the complete results of this very request."""
     try:
-        attrs = zarr.open_group(folder.published_analysis, mode="r").attrs
+        attrs = group_attributes(folder.published_analysis, "")
     except FileNotFoundError:
         return False
     return (
         attrs.get("status") == "complete"
-        and complete_mark(folder.published_analysis, "") == mark
+        and attrs.get("complete") == mark
         and (folder.root / "report.html").exists()
     )
 

@@ -174,23 +174,16 @@ def merge_components(
         return _without_reflections(patterns, weights, left_out, alive, share)
     shift = max(1, round(DRIFT_SHARE * min(patterns.shape[1:])))
     images, at = reflection_images(patterns, left_out), place_images(found)
-    cosine, unmoved, bright = (
-        reflection_cosines(at, shift),
-        reflection_cosines(at),
-        reflection_cosines(images),
-    )
-    equal = bright >= SAME_PATTERN
-    alike = cosine >= SAME_REFLECTIONS
-    own = own_places(found, SURE, OTHERS_HAVE)
-    pale = _is_background(share, own, spreads(weights), coherent)
+    cosine, unmoved = reflection_cosines(at, shift), reflection_cosines(at)
+    bright = reflection_cosines(images)
+    equal, alike = bright >= SAME_PATTERN, cosine >= SAME_REFLECTIONS
     if split_bent:
         alike = reflection_cosines(images, shift) >= SAME_PATTERN
+    own = own_places(found, SURE, OTHERS_HAVE)
+    pale = _is_background(share, own, spreads(weights), coherent)
     beside = neighbours(weights)
     linked, inside = (alike & beside) | equal, alive & ~pale
-    # Copies of one pattern that share its positions at random cohere together.
-    copies = join_inside(equal, inside)
-    together = np.append(is_coherent(cluster_weights(weights, copies)), False)
-    coherent = inside & (coherent | together[copies])
+    coherent = _holds_together(weights, equal, inside)
     groups = join_along_grains(cosine, linked, coherent)
     groups = _join_scattered(groups, cosine, linked, inside & ~coherent)
     groups = _keep_patterns(groups, weights)
@@ -215,9 +208,7 @@ def _without_reflections(
     total = weights.sum(axis=(0, 1))
     cosine = reflection_cosines(np.sqrt(np.where(left_out, 0.0, np.maximum(patterns, 0))))
     equal = cosine >= 1 - 1e-3
-    copies = join_inside(equal, alive)
-    together = np.append(is_coherent(cluster_weights(weights, copies)), False)
-    coherent = alive & (is_coherent(weights) | together[copies])
+    coherent = _holds_together(weights, equal, alive)
     groups = _join_scattered(join_inside(equal, coherent), cosine, equal, alive & ~coherent)
     groups = _keep_patterns(groups, weights)
     groups = _at_least_one(groups, total, alive)
@@ -239,6 +230,16 @@ def _is_background(
     pale = share < max(FEWEST_REFLECTIONS, PALEST_CRYSTAL * usual)
     common = (spread > WIDESPREAD) & (share < PALER * usual)
     return common | (pale & ((own < FEWEST_PLACES) | (spread > COMPACT)))
+
+
+def _holds_together(weights: np.ndarray, equal: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Return which components inside cohere, by themselves or together with equal ones.
+
+    Copies of one pattern that share its positions at random cohere together.
+    """
+    copies = join_inside(equal, inside)
+    together = np.append(is_coherent(cluster_weights(weights, copies)), False)
+    return inside & (is_coherent(weights) | together[copies])
 
 
 def join_along_grains(cosine: np.ndarray, linked: np.ndarray, inside: np.ndarray) -> np.ndarray:

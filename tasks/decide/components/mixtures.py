@@ -9,14 +9,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from orimap.tasks.decide.components.reflections import Reflections, heights
+from orimap.tasks.decide.components.reflections import Reflections
 
 # Two patterns explain a third that has no more than this part of its reflections besides, by the
 # logarithm of their significance; each of the two must explain a tenth that the other does not.
 EXPLAINED = 0.85
 EACH_EXPLAINS = 0.1
 # Of fewer reflections, two patterns explain all by chance.
-FEWEST_PLACES = 3
+FEWEST_EXPLAINED = 3
 
 
 class Mixture(NamedTuple):
@@ -61,7 +61,7 @@ def find_mixture(
     if count < 3:
         return None
     member = groups == np.arange(count)[:, None]
-    own, around = heights(reflections)
+    own, around = reflections.height, reflections.height_around
     counted = reflections.surer_than(least)
     size = member @ total
     near = member @ beside @ member.T
@@ -69,7 +69,7 @@ def find_mixture(
     for g in range(count):
         places = counted[member[g]].any(axis=0)
         height = own[member[g]].max(axis=0)[places]
-        if height.size < FEWEST_PLACES:
+        if height.size < FEWEST_EXPLAINED:
             continue
         others = [h for h in range(count) if h != g and near[g, h]]
         have = {h: np.minimum(around[member[h]].max(axis=0)[places], height) for h in others}

@@ -4,11 +4,13 @@ Precipitates, or a second phase in the same orientation, have the reflections of
 them, and more. A tilt takes reflections away as well as it adds some; what lies on top only adds.
 """
 
+from itertools import permutations
+
 import numpy as np
 from scipy import ndimage
 
 from orimap.tasks.decide.components.likeness import SIGNIFICANT
-from orimap.tasks.decide.components.reflections import Reflections, heights
+from orimap.tasks.decide.components.reflections import Reflections
 
 # A component lacks a reflection of another that should stand out from it by so many standard
 # deviations, and has less than this part of what is expected.
@@ -45,38 +47,37 @@ def lies_on_top(
     -------
     (component,) array of bool
     """
-    own, around = heights(reflections)
+    own, around = reflections.height, reflections.height_around
+    places = reflections.surer_than(least)
+    near = _largest_near(reflections.excess), _largest_near(reflections.significance)
     found = np.zeros(len(groups), bool)
+
+    def compare(one: int, other: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return which reflections of one component another lacks, and which it would show."""
+        at = places[one]
+        excess, there, sure = reflections.excess[one][at], *(image[other][at] for image in near)
+        common = sure >= SIGNIFICANT
+        if np.count_nonzero(common) < FEWEST_COMMON:
+            nothing = np.zeros(len(excess), bool)
+            return nothing, nothing
+        expected = np.median(there[common] / excess[common]) * excess
+        would_show = expected >= SHOULD_STAND_OUT * reflections.noise[other][at]
+        return would_show & (there < LACKING * expected), would_show
+
     for group in range(int(groups.max(initial=-1)) + 1):
         members = np.flatnonzero(groups == group).tolist()
         others = around[(groups >= 0) & (groups != group)].max(axis=0, initial=0.0)
-        for one in members:
-            places = reflections.surer_than(least)[one]
-            new = others[places] < part * own[one][places]
-            for other in members:
-                if other == one:
-                    continue
-                lacking, shown = _compare(reflections, one, other, least)
-                back, compared = _compare(reflections, other, one, least)
-                if compared.sum() < FEWEST_COMPARED or back.sum() > PART_LACKED * compared.sum():
-                    continue
-                count = np.count_nonzero(lacking & new)
-                found[one] |= count >= max(FEWEST_ON_TOP, PART_ON_TOP * shown.sum())
+        for one, other in permutations(members, 2):
+            lacking, shown = compare(one, other)
+            back, compared = compare(other, one)
+            if compared.sum() < FEWEST_COMPARED or back.sum() > PART_LACKED * compared.sum():
+                continue
+            new = others[places[one]] < part * own[one][places[one]]
+            count = np.count_nonzero(lacking & new)
+            found[one] |= count >= max(FEWEST_ON_TOP, PART_ON_TOP * shown.sum())
     return found
 
 
-def _compare(
-    reflections: Reflections, one: int, other: int, least: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return which reflections of one component another lacks, and which it would show."""
-    places = reflections.surer_than(least)[one]
-    excess = reflections.excess[one][places]
-    there = ndimage.maximum_filter(reflections.excess[other], size=3)[places]
-    sure = ndimage.maximum_filter(reflections.significance[other], size=3)[places]
-    common = sure >= SIGNIFICANT
-    if np.count_nonzero(common) < FEWEST_COMMON:
-        nothing = np.zeros(len(excess), bool)
-        return nothing, nothing
-    expected = np.median(there[common] / excess[common]) * excess
-    would_show = expected >= SHOULD_STAND_OUT * reflections.noise[other][places]
-    return would_show & (there < LACKING * expected), would_show
+def _largest_near(images: np.ndarray) -> np.ndarray:
+    """Return the largest value of each image within a pixel."""
+    return ndimage.maximum_filter(images, size=(1, 3, 3))

@@ -6,7 +6,8 @@ Components are therefore compared by the places of their reflections, each weigh
 is there.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import ndimage, signal
@@ -24,7 +25,8 @@ ON_A_LINE = 0.7
 PLACE_PX = 1.0
 
 
-class Reflections(NamedTuple):
+@dataclass(frozen=True)
+class Reflections:
     """What stands out of components.
 
     Parameters
@@ -43,6 +45,17 @@ class Reflections(NamedTuple):
     noise: np.ndarray
     significance: np.ndarray
     is_place: np.ndarray
+
+    @cached_property
+    def height(self) -> np.ndarray:
+        """Logarithm of the significance at each pixel, (component, detector_y, detector_x)."""
+        return np.log1p(np.maximum(self.significance, 0) / SIGNIFICANT)
+
+    @cached_property
+    def height_around(self) -> np.ndarray:
+        """The largest height within a pixel; 0 where nothing is significant."""
+        there = np.where(self.significance >= SIGNIFICANT, self.height, 0.0)
+        return ndimage.maximum_filter(there, size=(1, 3, 3))
 
     def surer_than(self, least: float) -> np.ndarray:
         """Return the places with at least this significance, as an array of bool."""
@@ -99,21 +112,8 @@ def place_images(reflections: Reflections) -> np.ndarray:
     Each is a spot about a pixel wide, with the logarithm of its significance as its height: what
     is surely there weighs about alike, however bright it is.
     """
-    spots = np.where(reflections.is_place, heights(reflections)[0], 0.0)
+    spots = np.where(reflections.is_place, reflections.height, 0.0)
     return ndimage.gaussian_filter(spots, (0, PLACE_PX, PLACE_PX))
-
-
-def heights(reflections: Reflections) -> tuple[np.ndarray, np.ndarray]:
-    """Return the logarithm of the significance: at each pixel, and the largest within a pixel.
-
-    Returns
-    -------
-    own, around : (component, detector_y, detector_x) arrays
-        ``around`` is 0 where nothing is significant.
-    """
-    own = np.log1p(np.maximum(reflections.significance, 0) / SIGNIFICANT)
-    there = np.where(reflections.significance >= SIGNIFICANT, own, 0.0)
-    return own, ndimage.maximum_filter(there, size=(1, 3, 3))
 
 
 def own_places(reflections: Reflections, least: float, part: float) -> np.ndarray:
@@ -132,7 +132,7 @@ def own_places(reflections: Reflections, least: float, part: float) -> np.ndarra
     -------
     (component,) array of int
     """
-    height, there = heights(reflections)
+    height, there = reflections.height, reflections.height_around
     own = np.zeros(len(height), int)
     for i, places in enumerate(reflections.surer_than(least)):
         others = np.delete(there, i, axis=0)[:, places].max(axis=0, initial=0.0)

@@ -5,7 +5,6 @@ from orimap.tasks.decide.components.likeness import SIGNIFICANT
 from orimap.tasks.decide.components.reflections import (
     Reflections,
     find_reflections,
-    heights,
     own_places,
     place_images,
 )
@@ -70,7 +69,7 @@ def test_places_weigh_alike_however_bright_they_are():
     assert ratio == pytest.approx(np.divide(*np.log1p(significance / SIGNIFICANT)), rel=1e-6)
     assert 10 * ratio < 100
     # A spot of a pixel's width holds the height of its place.
-    assert image[14:27, 14:27].sum() == pytest.approx(heights(found)[0][0, 20, 20], rel=0.01)
+    assert image[14:27, 14:27].sum() == pytest.approx(found.height[0, 20, 20], rel=0.01)
 
 
 def at_places(*components):
