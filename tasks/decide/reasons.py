@@ -23,7 +23,6 @@ def reasons_of(
     reasons = [
         _settling_sentence(evidence, best),
         merging_sentence(evidence, best.fit),
-        *_hidden_sentences(evidence, best.fit),
         *_held_out_sentences(evidence, best, votes),
     ]
     spectrum = evidence.spectrum
@@ -70,16 +69,13 @@ def _settling_sentence(evidence: Evidence, best: Candidate) -> str:
 def merging_sentence(evidence: Evidence, i: int) -> str:
     """Return a sentence on what became of the components of one fit."""
     merged, k = evidence.components[i].merged, int(evidence.ks[i])
-    joined = k - merged.background - merged.left_over - merged.distinct
-    split = joined - merged.moved - merged.faded
+    what = "grains that bend, vary in thickness or drift" if merged.has_reflections else "others"
     parts = [
-        _counted(merged.background, "is background", "are background"),
+        _counted(merged.background, "shows no reflections", "show no reflections"),
         _counted(
             merged.left_over, "is left-over noise or a mixture", "are left-over noise or mixtures"
         ),
-        _counted(merged.faded, "shows a grain that bends", "show grains that bend"),
-        _counted(merged.moved, "shows a pattern that drifts", "show patterns that drift"),
-        _counted(split, "repeats another", "repeat others"),
+        _counted(merged.joined, f"is a further part of {what}", f"are further parts of {what}"),
     ]
     said = ", ".join(part for part in parts if part)
     held = f"{merged.distinct} distinct pattern{'' if merged.distinct == 1 else 's'}"
@@ -87,24 +83,6 @@ def merging_sentence(evidence: Evidence, i: int) -> str:
     if not merged.has_reflections:
         start += ", none with reflections, so that background could not be told apart"
     return f"{start}: {said + '; ' if said else ''}{held}."
-
-
-def _hidden_sentences(evidence: Evidence, i: int) -> list[str]:
-    """Return sentences on patterns that may hide among those that are told apart, if any."""
-    merged, sentences = evidence.components[i].merged, []
-    if merged.on_top:
-        sentences.append(
-            f"{_counted(merged.on_top, 'component has', 'components have')} reflections that "
-            "others of the same pattern lack: precipitates or a second phase in the same "
-            "orientation, counted as one pattern with the crystal around them."
-        )
-    if merged.hiding:
-        sentences.append(
-            f"{_counted(merged.hiding, 'component', 'components')} of the background "
-            f"{'shows' if merged.hiding == 1 else 'show'} reflections: a crystal that diffracts "
-            "weakly may be hidden in it."
-        )
-    return sentences
 
 
 def _counted(count: int, one: str, more: str) -> str:

@@ -133,10 +133,6 @@ def _confidence(evidence: Evidence, best: Candidate, votes: dict[str, int | None
     # Where grains bend strongly, every criterion that counts components follows the merging: a
     # single one that disagrees counts where the number has settled poorly.
     undoubted = best.share >= WELL_SETTLED_SHARE or agreeing == len(others)
-    # A second phase in the same orientation, or a weak crystal that a component shares with the
-    # background, would be a pattern of its own.
-    merged = evidence.components[best.fit].merged
-    undoubted &= not merged.on_top and not merged.hiding
     if settled and agreeing >= 2 and undoubted:
         return "high"
     if (settled and agreeing) or agreeing >= 2:

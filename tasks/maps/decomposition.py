@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from orimap.tasks.decide.grains.stored import GRAINS
 from orimap.tasks.errors import InputError
-from orimap.tasks.factorise import stored_fits
 from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.store import variables
 from orimap.tasks.store.groups import open_group
@@ -132,8 +132,7 @@ def decomposition(analysis: Path, patterns: PatternSource, position: tuple[int, 
         )
     v = variables
     clusters, overlap = open_group(analysis, "clusters"), open_group(analysis, "overlap")
-    fitted = int(open_group(analysis, "decision").attrs["fitted_k"])
-    fit = open_group(analysis, stored_fits.fit_group(fitted))
+    fit = open_group(analysis, GRAINS)
     valid = v.detector_valid.read(open_group(analysis, "sketch")).values
     images = v.component_pattern.read(fit).values.astype(float)
     weights = v.scan_weight.read(fit)[y, x].values.astype(float)

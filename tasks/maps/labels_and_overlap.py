@@ -65,6 +65,7 @@ def map_clusters(
     component_cluster: np.ndarray,
     *,
     noise: CountingNoise | None = None,
+    present: np.ndarray | None = None,
     regularity: float = 0.0,
     split: bool = False,
 ) -> Maps:
@@ -78,6 +79,8 @@ def map_clusters(
         -1 for background, which takes no part.
     noise : CountingNoise, optional
         Gives shares their standard errors; without it no overlap is doubted.
+    present : (scan_y, scan_x) array of bool, optional
+        Where some pattern surely is; elsewhere there is no label. By default everywhere.
     regularity : float
         How much neighbouring positions count (``regularity.regularise``).
     split : bool
@@ -88,6 +91,8 @@ def map_clusters(
     members, flat, full = _clusters_with_positions(every, component_cluster)
     share = flat / full if flat.shape[1] else flat
     strongest = _largest(share).reshape(scan_shape)
+    if present is not None:
+        strongest = np.where(present, strongest, -1).astype(np.int16)
     label = regularise(strongest, share.reshape(*scan_shape, -1), regularity)
     moved = int(np.count_nonzero(label != strongest))
     parent = np.arange(len(full), dtype=np.int16)

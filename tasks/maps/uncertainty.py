@@ -30,11 +30,14 @@ class CountingNoise:
         holds one electron of component c.
     dispersion : float or (scan_y, scan_x) array
         Variance of an intensity over its mean: 1 for counts; less where patterns were averaged.
+    fitted : (component,) array of bool, optional
+        Components that the weights are fitted for; others only add their noise. By default all.
     """
 
     gram: np.ndarray
     spread: np.ndarray
     dispersion: float | np.ndarray = 1.0
+    fitted: np.ndarray | None = None
 
     @classmethod
     def of(
@@ -77,12 +80,17 @@ class CountingNoise:
         step = max(1, ENTRIES_AT_ONCE // self.gram.size)
         for start in range(0, len(weights), step):
             part = slice(start, min(start + step, len(weights)))
-            covariance = weight_covariance(weights[part], self.gram, self.spread)
+            covariance = weight_covariance(weights[part], self.gram, self.spread, self.fitted)
             covariance *= dispersion[part, None, None]
             yield part, members.T @ covariance @ members
 
 
-def weight_covariance(weights: np.ndarray, gram: np.ndarray, spread: np.ndarray) -> np.ndarray:
+def weight_covariance(
+    weights: np.ndarray,
+    gram: np.ndarray,
+    spread: np.ndarray,
+    fitted: np.ndarray | None = None,
+) -> np.ndarray:
     """Return the covariance of the weights of Poisson counts under weighted least squares.
 
     Parameters
@@ -90,6 +98,8 @@ def weight_covariance(weights: np.ndarray, gram: np.ndarray, spread: np.ndarray)
     weights : (positions, component) array, electrons
     gram : (component, component) array
     spread : (component, component, component) array
+    fitted : (component,) array of bool, optional
+        As in ``CountingNoise``.
 
     Returns
     -------
@@ -100,7 +110,7 @@ def weight_covariance(weights: np.ndarray, gram: np.ndarray, spread: np.ndarray)
     """
     count = len(gram)
     weights = np.asarray(weights, float)
-    active = weights > 0
+    active = weights > 0 if fitted is None else (weights > 0) & fitted
     both = active[:, :, None] & active[:, None, :]
     scale = np.sqrt(np.maximum(np.diag(gram), 1e-300))
     # At unit diagonal, with ones where a component takes no part.

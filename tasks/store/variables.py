@@ -206,6 +206,22 @@ scan_weight = group.add("scan_weight", SCAN + COMPONENT, "f", "electron",
 scan_held_out_deviance = group.add("scan_held_out_deviance", SCAN, "f", "1",
     "half the Poisson deviance of the held-out half")
 
+# What is decided of the grains, /grains, holds component_pattern and scan_weight as fits do; the
+# last component is the background.
+group = DARK_FIELDS = Group("analysis.zarr", "dark_fields")
+place_position = group.add("place_position", PLACE + AXIS, "i", "pixel",
+    "row and column of each place where some pattern has a reflection")
+basis_dark_field = group.add("basis_dark_field", DIRECTION + PLACE, "f", "1",
+    "times the coordinates of a pattern: intensity of the disc at each place, without background")
+basis_disc = group.add("basis_disc", DIRECTION + PLACE, "f", "1",
+    "the same with the background")
+basis_background = group.add("basis_background", DIRECTION, "f", "1",
+    "the same of the smooth background of the whole pattern")
+
+group = GRAINS = Group("analysis.zarr", "grains")
+component_reflection = group.add("component_reflection", COMPONENT + PLACE, "f", "1",
+    "share of each place in the reflections of a component")
+
 group = DECISION = Group("analysis.zarr", "decision")
 k_component_loss = group.add("k_component_loss", K, "f", "electron",
     "mean absolute error over all entries")
@@ -226,7 +242,7 @@ k_in_range = group.add("k_in_range", K, "b", "1",
 k_distinct = group.add("k_distinct", K, "i", "1",
     "distinct patterns after merging")
 k_background = group.add("k_background", K, "i", "1",
-    "components that are background")
+    "components without reflections")
 k_ssim = group.add("k_ssim", K, "f", "1",
     "mean SSIM between different components")
 k_gmsd = group.add("k_gmsd", K, "f", "1",
@@ -244,13 +260,13 @@ pair_mdsi = group.add("pair_mdsi", PAIR, "f", "1",
 pair_psnr = group.add("pair_psnr", PAIR, "f", "dB",
     "PSNR, at most 80")
 pair_cosine = group.add("pair_cosine", PAIR, "f", "1",
-    "cosine of the places of reflections, 1 = identical")
+    "cosine of the reflections, 1 = identical")
 
 group = CLUSTERS = Group("analysis.zarr", "clusters")
 cluster_label = group.add("cluster_label", SCAN, "i", "1",
     "cluster of each position, -1 none")
 component_cluster = group.add("component_cluster", COMPONENT, "i", "1",
-    "cluster of each component, -1 background")
+    "cluster of each component of /grains, -1 background and left over")
 cluster_share = group.add("cluster_share", SCAN + CLUSTER, "f", "1",
     "1 = position filled by this cluster alone")
 cluster_share_error = group.add("cluster_share_error", SCAN + CLUSTER, "f", "1",

@@ -72,8 +72,8 @@ def components_of(k, distinct, not_redundant=None):
     member = np.minimum(np.arange(k), distinct - 1)
     # SSIM and the others grow with k.
     metrics = {name: np.where(np.eye(k, dtype=bool), 1.0, 0.5 + 0.01 * k) for name in METRICS}
-    merged = Merged(member, np.eye(k), np.ones(k), True, np.zeros(k, bool))
-    return Components(metrics, merged, not_redundant)
+    merged = Merged(member, True, np.zeros(k, bool))
+    return Components(metrics, merged, np.eye(k), not_redundant)
 
 
 @pytest.fixture(scope="session")

@@ -129,6 +129,12 @@ class Prepared:
         return float(beam["disc_radius_px"]) if beam["found"] else USUAL_RADIUS_PX
 
     @property
+    def beam_position(self) -> tuple[float, float] | None:
+        """Row and column of the direct beam in the mean pattern; None where none was found."""
+        beam = group_attributes(self.store, "beam")
+        return (float(beam["reference_y"]), float(beam["reference_x"])) if beam["found"] else None
+
+    @property
     def patterns(self) -> PatternSource:
         """How workers read the patterns."""
         return PatternSource.open(
@@ -182,6 +188,8 @@ class Decided:
     fitted : Fitted
     fitted_k : int
         Number of components of the fit that is used.
+    has_reflections : bool
+        Whether its patterns were told apart by their reflections.
     settled_k : int or None
         From where on the number of distinct patterns no longer changes; not with older
         strategies.
@@ -190,5 +198,6 @@ class Decided:
 
     fitted: Fitted
     fitted_k: int
+    has_reflections: bool
     settled_k: int | None
     fingerprint: str

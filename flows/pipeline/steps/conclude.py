@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from orimap.flows.pipeline.runtime.run import Decided, Prepared, Run
-from orimap.flows.pipeline.steps.gather_evidence import left_out_pixels
+from orimap.flows.pipeline.steps.gather_evidence import find_dark_fields
 from orimap.tasks.factorise import stored_fits
 from orimap.tasks.patterns.reflections.stored_list import read_lengths
 from orimap.tasks.patterns.rows import OUTSIDE
@@ -15,11 +15,11 @@ from orimap.tasks.patterns.source import LISTS
 from orimap.tasks.store import variables
 from orimap.tasks.store.fingerprint import fingerprint
 from orimap.tasks.store.groups import open_group
-from orimap.tasks.stream.blocks import Progress
+from orimap.tasks.stream.blocks import Progress, submit
 
 if TYPE_CHECKING:
     from orimap.tasks.maps.labels_and_overlap import Maps
-    from orimap.tasks.maps.uncertainty import CountingNoise
+    from orimap.tasks.maps.parts import Parts
 
 
 # What the maps are stored in.
@@ -30,7 +30,6 @@ LINE_POINTS = 9
 
 def map_clusters(run: Run, progress: Progress, decided: Decided) -> None:
     """Draw the maps of the decided fit; write /clusters, /overlap and an example of one."""
-    from orimap.tasks.decide.components.merge import merge_components
     from orimap.tasks.maps import clusters
     from orimap.tasks.maps.decomposition import source_attrs
     from orimap.tasks.maps.labels_and_overlap import map_clusters as draw
@@ -41,20 +40,15 @@ def map_clusters(run: Run, progress: Progress, decided: Decided) -> None:
     if all(run.can_reuse("clusters", group, mark) for group in MAPS):
         return
     run.reused.discard("clusters")
-    fitted = run.folder.read(stored_fits.fit_group(decided.fitted_k))
-    pattern = variables.component_pattern.read(fitted).values.astype(float)
-    weight = variables.scan_weight.read(fitted).values
-    merged = merge_components(
-        pattern,
-        weight,
-        left_out_pixels(run),
-        radius_px=prepared.disc_radius_px,
-        split_bent=request.split_bent,
-    )
+    parts = _parts(run, decided)
+    run.folder.write("grains", parts.stored, mark)
+    pattern = variables.component_pattern.read(parts.stored).values.astype(float)
+    weight = variables.scan_weight.read(parts.stored).values
     maps = draw(
-        weight,
-        merged.component_cluster,
-        noise=_counting_noise(run, prepared, pattern),
+        parts.weights,
+        parts.component_cluster,
+        noise=parts.noise,
+        present=parts.present,
         regularity=request.regularity,
         split=request.split_unconnected,
     )
@@ -111,10 +105,22 @@ def _take_apart(run: Run, prepared: Prepared, maps: "Maps", mark: str) -> None:
     run.folder.write("line", along, mark)
 
 
-def _counting_noise(run: Run, prepared: Prepared, patterns: np.ndarray) -> "CountingNoise | None":
+def _parts(run: Run, decided: Decided) -> "Parts":
+    """Return what maps are drawn of, from a worker."""
+    from orimap.tasks.maps.parts import grain_parts, parts_by_look
+
+    find_dark_fields(run, decided.fitted)
+    dispersion, store = _dispersion(run, decided.fitted.prepared), run.folder.analysis
+    by_look = partial(parts_by_look, store, decided.fitted_k, dispersion)
+    by_grains = partial(
+        grain_parts, store, decided.fitted_k, dispersion, split_bent=run.request.split_bent
+    )
+    return submit(run.client, "grains", by_grains if decided.has_reflections else by_look).result()
+
+
+def _dispersion(run: Run, prepared: Prepared) -> "float | np.ndarray | None":
     """Return what gives shares their errors; None where the noise of the patterns is not known."""
     from orimap.tasks.maps.regularity import positions_around
-    from orimap.tasks.maps.uncertainty import CountingNoise
 
     filtered = run.request.filter
     if filtered == "epattern":
@@ -123,10 +129,9 @@ def _counting_noise(run: Run, prepared: Prepared, patterns: np.ndarray) -> "Coun
     dispersion = 1.0 if prepared.counts else facts["fano"]
     if dispersion is None or not np.isfinite(dispersion):
         return None
-    weighting = stored_fits.read_weighting(run.folder.read("sketch"))
     if filtered == "mean":
-        dispersion = dispersion / positions_around(prepared.patterns.scan_shape)
-    return CountingNoise.of(patterns[:, weighting.valid], weighting.pixel, dispersion)
+        return dispersion / positions_around(prepared.patterns.scan_shape)
+    return float(dispersion)
 
 
 def map_reflections(run: Run, _progress: Progress, decided: Decided) -> None:

@@ -57,7 +57,8 @@ def decide(run: Run, progress: Progress, fitted: Fitted) -> Decided:
         not_converged=slow,
     )
     run.folder.write("decision", ds, mark)
-    return Decided(fitted, decision.fitted_k, decision.settled_k, mark)
+    merged = evidence.components[fitted.ks.index(decision.fitted_k)].merged
+    return Decided(fitted, decision.fitted_k, merged.has_reflections, decision.settled_k, mark)
 
 
 def _weigh(

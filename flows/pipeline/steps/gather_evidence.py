@@ -16,19 +16,20 @@ from orimap.tasks.decide.evidence.evidence import Evidence
 from orimap.tasks.decide.reasons import CROSS_VALIDATION, HELD_OUT, SPECTRUM, STABILITY
 from orimap.tasks.factorise import stored_fits
 from orimap.tasks.store import variables
+from orimap.tasks.store.fingerprint import fingerprint
 from orimap.tasks.stream.blocks import Progress, submit
+
+# Positions that a 3x3 mean is taken of.
+NEIGHBOURS = 9
 
 
 def gather_evidence(run: Run, progress: Progress, fitted: Fitted) -> Evidence:
     """Compare the components of every k, one task each, and collect every score."""
     from orimap.tasks.decide.evidence.compare_components import compare_components
 
+    find_dark_fields(run, fitted)
     left_out = left_out_pixels(run)
-    compare = partial(
-        compare_components,
-        radius_px=fitted.prepared.disc_radius_px,
-        split_bent=run.request.split_bent,
-    )
+    compare = partial(compare_components, split_bent=run.request.split_bent)
     # Large k take longest: first in, so that no worker ends alone with one.
     futures = {
         k: call_beside(
@@ -42,10 +43,16 @@ def gather_evidence(run: Run, progress: Progress, fitted: Fitted) -> Evidence:
         )
         for k in reversed(fitted.ks)
     }
-    components = []
+    compared = []
     for done, k in enumerate(fitted.ks, start=1):
-        components.append(futures[k].result())
+        compared.append(futures[k].result())
         progress(done, len(futures) + 1)
+    # Where most fits show no crystal, single ones that do show noise.
+    none = np.median([found.merged.distinct for found, _ in compared]) == 0
+    components = [
+        replace(found, merged=by_look) if none or not found.merged.distinct else found
+        for found, by_look in compared
+    ]
     fits = [run.folder.read(stored_fits.fit_group(k)) for k in fitted.ks]
     deviance = None
     if fitted.prepared.counts:
@@ -64,6 +71,45 @@ def gather_evidence(run: Run, progress: Progress, fitted: Fitted) -> Evidence:
         evidence = _confirming(run, fitted, evidence)
     progress(len(futures) + 1, len(futures) + 1)
     return evidence
+
+
+def find_dark_fields(run: Run, fitted: Fitted) -> None:
+    """Find the places of all reflections and the dark fields there; write /dark_fields."""
+    from orimap.tasks.decide.grains.stored import DARK_FIELDS, write_dark_fields
+
+    prepared, ks = fitted.prepared, fitted.ks
+    # Few components are means over much of the scan, many show what is rare.
+    shown = sorted({ks[max(1, len(ks) // part) - 1] for part in (1, 2, 4)})
+    radius, centre = prepared.disc_radius_px, prepared.beam_position
+    dispersion = _dispersion(run, fitted)
+    mark = fingerprint(
+        scores=[fitted.score_fingerprint(k) for k in shown],
+        radius=radius,
+        centre=centre,
+        dispersion=dispersion,
+    )
+    if not run.request.restart and run.folder.reuse(DARK_FIELDS, mark):
+        return
+    groups = [stored_fits.fit_group(k) for k in shown]
+    made = partial(
+        write_dark_fields,
+        run.folder.analysis,
+        groups,
+        mark,
+        radius_px=radius,
+        centre=centre,
+        dispersion=dispersion,
+    )
+    submit(run.client, "dark fields", made).result()
+
+
+def _dispersion(run: Run, fitted: Fitted) -> float:
+    """Return the variance of an intensity over its mean, 1 where it is not known."""
+    prepared = fitted.prepared
+    dispersion = 1.0 if prepared.counts else run.folder.read("acquisition").attrs["fano"]
+    if dispersion is None or not 0 < dispersion < np.inf:
+        return 1.0
+    return float(dispersion) / (NEIGHBOURS if prepared.filter == "mean" else 1)
 
 
 def _confirming(run: Run, fitted: Fitted, evidence: Evidence) -> Evidence:

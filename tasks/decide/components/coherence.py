@@ -11,16 +11,20 @@ import numpy as np
 COHERENT = 0.5
 # Present nearly everywhere, evenly: a scan of one crystal has nothing else to cohere against.
 EVERYWHERE = 0.8
+# Noise that was averaged over squares of nine positions is even to .81.
+AVERAGED_EVERYWHERE = 0.9
 # Neighbours' correlation says little in fewer positions.
 FEWEST_POSITIONS = 64
 
 
-def neighbour_correlation(weights: np.ndarray) -> np.ndarray:
-    """Return the correlation of every component's weight with that of adjacent positions.
+def neighbour_correlation(weights: np.ndarray, apart: int = 1) -> np.ndarray:
+    """Return the correlation of every component's weight with that of positions nearby.
 
     Parameters
     ----------
     weights : (scan_y, scan_x, component) array
+    apart : int
+        How far positions are apart: as far as weights were averaged, so that they share no noise.
 
     Returns
     -------
@@ -34,11 +38,12 @@ def neighbour_correlation(weights: np.ndarray) -> np.ndarray:
     """
     deviation = weights - weights.mean(axis=(0, 1))
     variance = (deviation**2).mean(axis=(0, 1))
+    d = apart
     pairs = (
-        (deviation[1:], deviation[:-1]),
-        (deviation[:, 1:], deviation[:, :-1]),
-        (deviation[1:, 1:], deviation[:-1, :-1]),
-        (deviation[1:, :-1], deviation[:-1, 1:]),
+        (deviation[d:], deviation[:-d]),
+        (deviation[:, d:], deviation[:, :-d]),
+        (deviation[d:, d:], deviation[:-d, :-d]),
+        (deviation[d:, :-d], deviation[:-d, d:]),
     )
     largest = np.full(weights.shape[-1], -1.0)
     for one, other in pairs:
@@ -66,8 +71,12 @@ def spreads(weights: np.ndarray) -> np.ndarray:
     return ratio / (weights.shape[0] * weights.shape[1])
 
 
-def is_coherent(weights: np.ndarray) -> np.ndarray:
-    """Return which components (scan_y, scan_x, component) hold together over the scan."""
+def is_coherent(weights: np.ndarray, apart: int = 1) -> np.ndarray:
+    """Return which components (scan_y, scan_x, component) hold together over the scan.
+
+    ``apart`` as in ``neighbour_correlation``.
+    """
     if weights.shape[0] * weights.shape[1] < FEWEST_POSITIONS:
         return np.ones(weights.shape[-1], bool)
-    return (neighbour_correlation(weights) >= COHERENT) | (spreads(weights) >= EVERYWHERE)
+    everywhere = EVERYWHERE if apart == 1 else AVERAGED_EVERYWHERE
+    return (neighbour_correlation(weights, apart) >= COHERENT) | (spreads(weights) >= everywhere)

@@ -83,7 +83,7 @@ def find_reflections(
     The noise is that of counting the background, or what is measured about the median of the
     component where that is more: values that are no counts, speckle, and what a factorisation adds.
     """
-    disc = _disc(radius_px)
+    disc = disc_of(radius_px)
     excess = np.where(left_out, 0.0, counts - background)
     # Mirrored at the edges, where a disc would be cut and a line of the camera end.
     half = len(disc) // 2
@@ -154,7 +154,7 @@ def _on_a_line(excess: np.ndarray, radius_px: float) -> np.ndarray:
     return found
 
 
-def _disc(radius_px: float) -> np.ndarray:
+def disc_of(radius_px: float) -> np.ndarray:
     """Return the pixels of a disc, of sum 1."""
     reach = max(1.0, DISC_SHARE * radius_px) + 0.3
     half = int(np.ceil(reach))

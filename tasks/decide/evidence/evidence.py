@@ -22,12 +22,15 @@ class Components:
     metrics : dict of (k, k) arrays
         "ssim", "gmsd", "mdsi", "psnr", of patterns at unit maximum.
     merged : Merged
+    cosine : (k, k) array
+        Of the reflections of components.
     not_redundant : int or None
         Number of components left without those that repeat another in pattern and in map.
     """
 
     metrics: dict[str, np.ndarray]
     merged: Merged
+    cosine: np.ndarray
     not_redundant: int | None = None
 
     def off_diagonal(self, name: str) -> float:
@@ -125,8 +128,8 @@ class Evidence:
         pairs = {name: np.full((len(self.ks), largest, largest), np.nan) for name in METRICS}
         cosine = np.full((len(self.ks), largest, largest), np.nan)
         for i, c in enumerate(self.components):
-            size = len(c.merged.cosine)
-            cosine[i, :size, :size] = c.merged.cosine
+            size = len(c.cosine)
+            cosine[i, :size, :size] = c.cosine
             for name in METRICS:
                 pairs[name][i, :size, :size] = c.metrics[name]
         held_out = np.full(len(self.ks), np.nan)

@@ -103,7 +103,8 @@ def test_the_knee_decides_from_the_fits_as_they_are(finished, no_fitting):
     assert (was.strategy, now.strategy) == ("evidence", "knee")
     assert tree.attrs["request"]["strategy"] == "knee"
     assert tree.attrs["status"] == "complete"
-    assert len(tree["clusters"]["component_cluster"]) == now.components
+    # The last one is the background.
+    assert len(tree["clusters"]["component_cluster"]) == now.components + 1
     assert made_before(finished) == before
     assert sorted(p.stat().st_mtime_ns for p in (finished / "patterns.zarr").rglob("*")) == patterns
     assert any("Decided anew" in note for note in tree.attrs["notes"])

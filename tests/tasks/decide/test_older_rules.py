@@ -25,9 +25,7 @@ def evidence(ks=KS, loss=None, **extra):
         np.full(len(ks), 0.3),
         None,
         [
-            Components(
-                metrics, Merged(np.arange(k), np.eye(k), np.ones(k), True, np.zeros(k, bool))
-            )
+            Components(metrics, Merged(np.arange(k), True, np.zeros(k, bool)), np.eye(k))
             for metrics, k in zip(alike, ks, strict=True)
         ],
         **extra,

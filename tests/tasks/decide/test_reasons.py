@@ -52,41 +52,34 @@ def test_a_number_that_only_the_largest_fit_holds_settles_nowhere(make_evidence,
     )
 
 
-def merged_into(make_evidence, member, background, *, moved=0, faded=0, reflections=True):
+def merged_into(make_evidence, member, background, *, reflections=True):
     """The sentence on one fit whose components were merged so."""
-    k = len(member)
-    found = make_evidence([1], first=k)
-    merged = Merged(
-        np.array(member), np.eye(k), np.ones(k), reflections, np.array(background), moved, faded
-    )
+    found = make_evidence([1], first=len(member))
+    merged = Merged(np.array(member), reflections, np.array(background))
     components = [dataclasses.replace(found.components[0], merged=merged)]
     return merging_sentence(dataclasses.replace(found, components=components), 0)
 
 
 def test_what_became_of_every_component_is_counted(make_evidence):
-    # One background, two left over, two distinct patterns; five joined: two moved, one faded.
+    # One without reflections, two left over, two distinct patterns, five joined to them.
     member = [-1, -1, -1, 0, 0, 0, 1, 1, 1, 1]
-    said = merged_into(make_evidence, member, [True] + 9 * [False], moved=2, faded=1)
-    assert said == (
-        "The fit used has 10 components: 1 is background, 2 are left-over noise or mixtures, "
-        "1 shows a grain that bends, 2 show patterns that drift, 2 repeat others; "
+    assert merged_into(make_evidence, member, [True] + 9 * [False]) == (
+        "The fit used has 10 components: 1 shows no reflections, 2 are left-over noise or "
+        "mixtures, 5 are further parts of grains that bend, vary in thickness or drift; "
         "2 distinct patterns."
     )
 
 
 def test_one_of_each_is_said_in_the_singular(make_evidence):
-    member = [-1, -1, -1, 0, 0, 0, 0]
-    said = merged_into(make_evidence, member, [True, True] + 5 * [False], moved=1, faded=1)
+    said = merged_into(make_evidence, [-1, -1, -1, 0, 0], [True, True] + 3 * [False])
     assert said == (
-        "The fit used has 7 components: 2 are background, 1 is left-over noise or a mixture, "
-        "1 shows a grain that bends, 1 shows a pattern that drifts, 1 repeats another; "
+        "The fit used has 5 components: 2 show no reflections, 1 is left-over noise or a mixture, "
+        "1 is a further part of grains that bend, vary in thickness or drift; "
         "1 distinct pattern."
     )
     assert merged_into(make_evidence, [0], [False]) == (
         "The fit used has 1 component: 1 distinct pattern."
     )
-    bent = merged_into(make_evidence, [0, 0, 0], 3 * [False], faded=2)
-    assert "2 show grains that bend;" in bent
 
 
 def test_a_fit_without_reflections_is_said_to_be_one(make_evidence):
@@ -94,41 +87,6 @@ def test_a_fit_without_reflections_is_said_to_be_one(make_evidence):
     assert said == (
         "The fit used has 2 components, none with reflections, so that background could not be "
         "told apart: 2 distinct patterns."
-    )
-
-
-def test_what_lies_on_top_of_a_pattern_is_said(make_evidence):
-    found = make_evidence(HELD)
-    i = next(c.fit for c in settled_candidates(found) if c.distinct == 4)
-    assert not [s for s in reasons(found, 4) if "second phase" in s]
-    components = [*found.components]
-    for count, start in ((1, "1 component has"), (2, "2 components have")):
-        merged = dataclasses.replace(components[i].merged, on_top=count)
-        components[i] = dataclasses.replace(components[i], merged=merged)
-        said = reasons(dataclasses.replace(found, components=components), 4)
-        assert starting(said, f"{start} reflections that others of the same pattern lack:")
-
-
-@pytest.mark.parametrize(
-    ("shares", "start"),
-    [
-        ([0.009, 0.5], None),
-        ([0.011, 0.5], "1 component of the background shows reflections:"),
-        ([0.2, 0.011], "2 components of the background show reflections:"),
-    ],
-)
-def test_background_with_reflections_may_hide_a_crystal(make_evidence, shares, start):
-    found = make_evidence(HELD)
-    i = next(c.fit for c in settled_candidates(found) if c.distinct == 4)
-    components = [*found.components]
-    merged = components[i].merged
-    share, background = merged.reflection_share.copy(), np.zeros(len(merged.cosine), bool)
-    share[:2], background[: 2 if shares[1] < 0.5 else 1] = shares, True
-    merged = dataclasses.replace(merged, reflection_share=share, is_background=background)
-    components[i] = dataclasses.replace(components[i], merged=merged)
-    said = reasons(dataclasses.replace(found, components=components), 4)
-    assert [s for s in said if "of the background" in s] == (
-        [starting(said, start)] if start else []
     )
 
 

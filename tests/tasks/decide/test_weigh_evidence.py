@@ -1,10 +1,7 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from orimap.tasks.decide.candidates import LEAST_DROP_SHARE, PLATEAU, leading_candidates
-from orimap.tasks.decide.components.merge import OF_BACKGROUND
 from orimap.tasks.decide.evidence.spectrum import BiWhitened
 from orimap.tasks.decide.reasons import (
     CROSS_VALIDATION,
@@ -169,25 +166,6 @@ def test_one_doubt_is_heard_where_the_number_has_settled_poorly(make_evidence):
     agreed["spectrum"] = spectrum(3)
     assert confidence(make_evidence(poorly, FOR_FOUR, **agreed)) == "moderate"
     assert confidence(make_evidence(HELD, FOR_FOUR, **agreed)) == "high"
-
-
-def test_what_may_hide_a_pattern_rules_out_high_confidence(make_evidence):
-    found = make_evidence(HELD, FOR_FOUR, redundancy=HELD, spectrum=spectrum(4))
-    best = decide(found)
-    i = list(found.ks).index(best.fitted_k)
-    merged = found.components[i].merged
-    background = np.arange(len(merged.cosine)) == 0
-    for share, expected in ((OF_BACKGROUND, "high"), (2 * OF_BACKGROUND, "moderate")):
-        shares = np.where(background, share, 0.5)
-        changed = replace(merged, is_background=background, reflection_share=shares)
-        assert confidence(with_merged(found, i, changed)) == expected
-    assert confidence(with_merged(found, i, replace(merged, on_top=1))) == "moderate"
-
-
-def with_merged(found, i, merged):
-    components = [*found.components]
-    components[i] = replace(components[i], merged=merged)
-    return replace(found, components=components)
 
 
 def test_a_number_that_goes_on_changing_is_moderate_if_confirmed_and_low_if_not(make_evidence):

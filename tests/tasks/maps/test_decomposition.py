@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from orimap.tasks.decide.grains.stored import GRAINS
 from orimap.tasks.errors import InputError
-from orimap.tasks.factorise import stored_fits
 from orimap.tasks.maps.clusters import overlap_dataset
 from orimap.tasks.maps.decomposition import (
     along_line,
@@ -51,9 +51,8 @@ def run(tmp_path):
     maps = map_clusters(weights, MEMBERS, noise=noise, split=True)
     v, store = variables, tmp_path / "analysis.zarr"
     groups = {
-        stored_fits.fit_group(4): v.dataset({v.component_pattern: images, v.scan_weight: weights}),
+        GRAINS: v.dataset({v.component_pattern: images, v.scan_weight: weights}),
         "sketch": v.dataset({v.detector_valid: valid}),
-        "decision": v.dataset({}, fitted_k=4),
         "overlap": overlap_dataset(maps),
         "clusters": v.dataset(
             {

@@ -11,8 +11,8 @@ from orimap.tasks.store import variables
 def components(k, not_redundant=None):
     """The first component is background, all others are patterns of their own."""
     metrics = {name: np.arange(k * k, dtype=float).reshape(k, k) for name in METRICS}
-    merged = Merged(np.arange(k) - 1, np.eye(k), np.ones(k), True, np.arange(k) == 0)
-    return Components(metrics, merged, not_redundant)
+    merged = Merged(np.arange(k) - 1, True, np.arange(k) == 0)
+    return Components(metrics, merged, np.eye(k), not_redundant)
 
 
 def evidence(deviance, first=2, **more):

@@ -1,0 +1,217 @@
+"""Group the components of dark fields into grains.
+
+A grain that is bent or of varying thickness takes several components. They have reflections at the
+same places, and they fade into each other over the scan: each of the two alone may be chance, both
+together are one crystal. What is nowhere alone, but always together with others, is not a pattern
+of its own: it is the overlap of two grains, whose diffraction is not the sum of both, or noise.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from orimap.tasks.decide.components.groups import (
+    by_intensity,
+    holds_together,
+    join_inside,
+    join_scattered,
+    keep_patterns,
+    neighbours,
+)
+from orimap.tasks.decide.components.likeness import SIGNIFICANT
+from orimap.tasks.decide.components.merge import Merged
+from orimap.tasks.decide.components.shares import cluster_weights, full_weights, renumbered
+from orimap.tasks.decide.grains.dark_fields import DarkFields
+from orimap.tasks.decide.grains.fit import GrainFit
+from orimap.tasks.decide.grains.presence import PRESENT, certain_weights
+
+# A component has this number of reflections, each at least so many standard deviations above the
+# background.
+FEWEST_REFLECTIONS = 2
+SURE = 6.0
+# Two groups are one grain where their likeness reaches this.
+ONE_GRAIN = 0.6
+# How much the likeness of places counts in that, at least this, and how much that of the maps.
+LEAST_ALIKE = 0.25
+MIXING_COUNTS = 0.6
+# A position filled twice over says no more than one that is full.
+MOST_SHARE = 1.2
+# A grain is alone where its share is this part of the two largest.
+ALONE = 0.75
+# It has at least this number of such positions, and this share of its own.
+FEWEST_ALONE = 4
+LEAST_ALONE = 0.08
+# Of the second share, what is less than so many standard deviations may be noise.
+CERTAIN = 1.0
+EQUAL = 0.9
+SCATTERED = 0.45
+
+
+def group_grains(fit: GrainFit, fields: DarkFields, *, split_bent: bool = False) -> Merged:
+    """Group components into grains.
+
+    Parameters
+    ----------
+    fit : GrainFit
+    fields : DarkFields
+    split_bent : bool
+        Leave the components of a bent grain apart, and join only those that are equal.
+    """
+    k = fit.weights.shape[1]
+    if k == 0:
+        return Merged(np.zeros(0, np.int16), True, np.zeros(0, bool))
+    certain = certain_weights(fit, fields)
+    weights, apart = certain.weights.reshape(*fields.scan_shape, k), certain.side
+    seen = _Seen.of(fit, fields)
+    cosine, beside = seen.cosines(), neighbours(weights)
+    equal = cosine >= EQUAL
+    sure = np.count_nonzero(seen.significance >= SURE, axis=1) >= FEWEST_REFLECTIONS
+    alive = sure & (fit.weights.max(axis=0) > 0)
+    coherent = holds_together(weights, equal, alive, apart)
+    if split_bent:
+        groups = join_inside(seen.equal() & equal, coherent)
+    else:
+        groups = _join_alike(seen, fit.share, coherent)
+    linked = ((cosine >= SCATTERED) & beside) | equal
+    groups = join_scattered(groups, cosine, linked, alive & ~coherent)
+    groups = keep_patterns(groups, weights, apart)
+    groups = _drop_never_alone(groups, fit, fields)
+    return Merged(by_intensity(groups, fit.weights.sum(axis=0)), True, ~alive)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The reflections of components, and how surely they are there.
+
+    Parameters
+    ----------
+    excess, variance : (component, place) arrays
+        Intensity over the whole scan, without background, and its variance.
+    """
+
+    excess: np.ndarray
+    variance: np.ndarray
+
+    @classmethod
+    def of(cls, fit: GrainFit, fields: DarkFields) -> "_Seen":
+        """Sum the reflections of every component over the scan."""
+        filled = np.maximum(fit.share.sum(axis=1, keepdims=True), 1e-9)
+        excess = fit.reflections * fit.weights.sum(axis=0)[:, None]
+        return cls(excess, fields.noise(fit.share / filled))
+
+    @property
+    def significance(self) -> np.ndarray:
+        """Of each reflection, in standard deviations, (component, place)."""
+        return self.excess / np.sqrt(self.variance)
+
+    def height(self, members: list[int]) -> np.ndarray:
+        """Return the logarithm of the significance of what some components are together.
+
+        0 where it is not significant. What is surely there weighs about alike, however bright.
+        """
+        sure = self.excess[members].sum(axis=0) / np.sqrt(self.variance[members].sum(axis=0))
+        return np.where(sure >= SIGNIFICANT, np.log1p(np.maximum(sure, 0) / SIGNIFICANT), 0.0)
+
+    def equal(self) -> np.ndarray:
+        """Return which components are equally bright in all their reflections."""
+        bright = np.sqrt(np.maximum(self.excess, 0))
+        norm = np.linalg.norm(bright, axis=1, keepdims=True)
+        unit = bright / np.where(norm > 0, norm, 1.0)
+        return unit @ unit.T >= EQUAL
+
+    def cosines(self) -> np.ndarray:
+        """Return the cosine of the heights of every pair of components."""
+        heights = np.stack([self.height([i]) for i in range(len(self.excess))])
+        norm = np.linalg.norm(heights, axis=1, keepdims=True)
+        unit = heights / np.where(norm > 0, norm, 1.0)
+        return unit @ unit.T
+
+
+def _join_alike(seen: _Seen, share: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Join components to groups, the most alike first; -1 for those that are not inside."""
+    members = [[int(i)] for i in np.flatnonzero(inside)]
+    heights = [seen.height(group) for group in members]
+    fills = [np.minimum(share[:, group].sum(axis=1), MOST_SHARE) for group in members]
+
+    def likeness(one: int, other: int) -> float:
+        alike = places_alike(heights[one], heights[other])
+        if alike < LEAST_ALIKE:
+            return 0.0
+        return alike + MIXING_COUNTS * mixing(fills[one], fills[other])
+
+    pairs = {
+        (one, other): likeness(one, other) for other in range(len(members)) for one in range(other)
+    }
+    while pairs:
+        one, other = max(pairs, key=lambda pair: pairs[pair])
+        if pairs[one, other] < ONE_GRAIN:
+            break
+        members[one] += members[other]
+        heights[one] = seen.height(members[one])
+        fills[one] = np.minimum(share[:, members[one]].sum(axis=1), MOST_SHARE)
+        members[other] = []
+        for pair in [pair for pair in pairs if other in pair]:
+            del pairs[pair]
+        for pair in [pair for pair in pairs if one in pair]:
+            pairs[pair] = likeness(*pair)
+    groups = np.full(len(inside), -1)
+    for number, group in enumerate(group for group in members if group):
+        groups[group] = number
+    return groups
+
+
+def places_alike(one: np.ndarray, other: np.ndarray) -> float:
+    """Return how far two patterns have their reflections in common, 0 to 1.
+
+    Parameters
+    ----------
+    one, other : (place,) arrays
+        Logarithms of significance.
+
+    Returns
+    -------
+    float
+        The mean of their cosine and of the part of the poorer one that the richer one has too: a
+        tilt takes reflections away, which lowers the cosine alone.
+    """
+    size = np.linalg.norm(one) * np.linalg.norm(other)
+    poorer = min(one.sum(), other.sum())
+    if size == 0 or poorer == 0:
+        return 0.0
+    return float(0.5 * (one @ other / size + np.minimum(one, other).sum() / poorer))
+
+
+def mixing(one: np.ndarray, other: np.ndarray) -> float:
+    """Return which part of the smaller of two maps the other one fills too.
+
+    Parameters
+    ----------
+    one, other : (positions,) arrays
+        Shares of positions.
+    """
+    smaller = min(one.sum(), other.sum())
+    return float(np.minimum(one, other).sum() / smaller) if smaller > 0 else 0.0
+
+
+def _drop_never_alone(groups: np.ndarray, fit: GrainFit, fields: DarkFields) -> np.ndarray:
+    """Drop groups (-1), one after the other, that are alone nowhere."""
+    certain = certain_weights(fit, fields)
+    weights, variance = certain.weights, certain.variance
+    while groups.max(initial=-1) > 0:
+        count = int(groups.max()) + 1
+        own = cluster_weights(weights, groups)
+        full = full_weights(own)
+        share, error = own / full, np.sqrt(cluster_weights(variance, groups)) / full
+        order = np.argsort(share, axis=1)[:, -2:]
+        (second, first), (unsure, spread) = (
+            np.take_along_axis(values, order, axis=1).T for values in (share, error)
+        )
+        label = order[:, 1]
+        # As far as noise can tell: the second share is what is certain of it.
+        alone = (1 - ALONE) * first >= ALONE * (second - CERTAIN * unsure)
+        held = np.bincount(label[alone & (first >= PRESENT * spread)], minlength=count)
+        needed = np.maximum(FEWEST_ALONE, LEAST_ALONE * np.bincount(label, minlength=count))
+        if np.all(held >= needed):
+            break
+        groups = renumbered(groups, np.arange(count) != (held / needed).argmin())
+    return groups

@@ -1,0 +1,97 @@
+"""Where components of dark fields are present, as far as counting noise lets one tell."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from orimap.tasks.decide.grains.dark_fields import DarkFields
+from orimap.tasks.decide.grains.fit import GrainFit
+
+# A weight counts from this many standard deviations above nothing.
+PRESENT = 3.0
+# Single positions are looked at where weights are this many standard deviations, in the median;
+# otherwise squares of this side are.
+SINGLE_POSITIONS = 6.0
+SIDE = 3
+# A weak grain shows in larger squares, in which it needs so many standard deviations; near by is at
+# least this part of its mean weight there.
+SIDES = (3, 5)
+WEAK = 4.0
+NOT_LENT = 0.7
+
+
+@dataclass(frozen=True)
+class CertainWeights:
+    """Weights of single positions, or means over squares of them.
+
+    Parameters
+    ----------
+    weights, variance : (positions, component) arrays
+    side : int
+        Of the squares; 1 for single positions.
+    """
+
+    weights: np.ndarray
+    variance: np.ndarray
+    side: int
+
+    @classmethod
+    def averaged(
+        cls, weights: np.ndarray, variance: np.ndarray, scan_shape: tuple[int, int], side: int
+    ) -> "CertainWeights":
+        """Take means over squares around each position."""
+        shape = (*scan_shape, weights.shape[1])
+        mean, mean_variance = (
+            ndimage.uniform_filter(values.reshape(shape), (side, side, 1)).reshape(weights.shape)
+            for values in (weights, variance)
+        )
+        return cls(mean, mean_variance / side**2, side)
+
+    @property
+    def sureness(self) -> np.ndarray:
+        """Weights in standard deviations, (positions, component)."""
+        return self.weights / np.sqrt(np.maximum(self.variance, 1e-300))
+
+
+def weight_variance(fit: GrainFit, fields: DarkFields) -> np.ndarray:
+    """Return the variance (positions, component) of weights by counting noise.
+
+    As if each component were alone: that of a weighted sum over its own reflections.
+    """
+    squares = fit.reflections**2
+    size = np.maximum(squares.sum(axis=1), 1e-300)
+    seen = fields.scan @ (fields.whole @ squares.T)
+    return np.maximum(seen, 0) * fields.dispersion / size**2
+
+
+def certain_weights(fit: GrainFit, fields: DarkFields) -> CertainWeights:
+    """Return weights of single positions where they say enough, else means over squares."""
+    variance = weight_variance(fit, fields)
+    strongest = fit.share.argmax(axis=1)[:, None]
+    weight = np.take_along_axis(fit.weights, strongest, axis=1)
+    noise = np.sqrt(np.take_along_axis(variance, strongest, axis=1))
+    if np.median(weight / np.maximum(noise, 1e-300)) >= SINGLE_POSITIONS:
+        return CertainWeights(fit.weights, variance, 1)
+    return CertainWeights.averaged(fit.weights, variance, fields.scan_shape, SIDE)
+
+
+def is_present(fit: GrainFit, fields: DarkFields, component_cluster: np.ndarray) -> np.ndarray:
+    """Return where some grain is surely present, (scan_y, scan_x) array of bool.
+
+    Parameters
+    ----------
+    fit : GrainFit
+    fields : DarkFields
+    component_cluster : (component,) array of int
+        -1 for components that belong to no grain.
+    """
+    grains = component_cluster >= 0
+    weights, variance = fit.weights[:, grains], weight_variance(fit, fields)[:, grains]
+    near, wide = (
+        CertainWeights.averaged(weights, variance, fields.scan_shape, side) for side in SIDES
+    )
+    # What is weak needs more positions to be sure; beside a bright grain they must not lend it.
+    weak = (wide.sureness >= WEAK) & (near.weights >= NOT_LENT * wide.weights)
+    sure = ((near.sureness >= PRESENT) | weak).any(axis=1)
+    return sure.reshape(fields.scan_shape)

@@ -1,0 +1,105 @@
+"""What maps are drawn of: the weights of the components that were decided, and their noise."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from orimap.tasks.decide.components.merge import merge_by_look
+from orimap.tasks.decide.grains.dark_fields import DarkFields
+from orimap.tasks.decide.grains.fit import GrainFit
+from orimap.tasks.decide.grains.presence import is_present
+from orimap.tasks.decide.grains.stored import find_grains, grains_dataset, read_dark_fields
+from orimap.tasks.factorise.kernels.least_squares import solve_weights
+from orimap.tasks.factorise.stored_fits import fit_group, read_weighting
+from orimap.tasks.maps.uncertainty import CountingNoise
+from orimap.tasks.store import variables
+from orimap.tasks.store.groups import open_group
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The components of the decided fit over the scan.
+
+    Parameters
+    ----------
+    stored : xarray.Dataset
+        The group /grains: whole patterns of the components, and their intensities.
+    weights : (scan_y, scan_x, component) array
+        What shares are taken of: intensities of reflections where there are some.
+    component_cluster : (component,) array of int
+        -1 for background and what is left over.
+    present : (scan_y, scan_x) array of bool
+        Where some pattern surely is.
+    noise : CountingNoise or None
+        Of the weights; None where the noise is not known.
+    """
+
+    stored: xr.Dataset
+    weights: np.ndarray
+    component_cluster: np.ndarray
+    present: np.ndarray
+    noise: CountingNoise | None
+
+
+def grain_parts(
+    store: Path, k: int, dispersion: float | np.ndarray | None, *, split_bent: bool
+) -> Parts:
+    """Return the grains that k components of the dark fields show.
+
+    Parameters
+    ----------
+    store : Path
+        ``analysis.zarr``.
+    k : int
+    dispersion : float, (scan_y, scan_x) array or None
+        Variance of an intensity over its mean; None where it is not known.
+    split_bent : bool
+        See ``grains.group.group_grains``.
+    """
+    fields = read_dark_fields(store)
+    fit, merged = find_grains(fields, k, split_bent=split_bent)
+    every = np.concatenate([fit.weights, fields.background_weights[:, None]], axis=1)
+    return Parts(
+        grains_dataset(store, fields, fit),
+        every.reshape(*fields.scan_shape, -1),
+        np.append(merged.component_cluster, -1),
+        is_present(fit, fields, merged.component_cluster),
+        None if dispersion is None else _noise(fields, fit, every, dispersion),
+    )
+
+
+def parts_by_look(store: Path, k: int, dispersion: float | np.ndarray | None) -> Parts:
+    """Return the components of the fit of k, for scans that show no reflections."""
+    fit, sketch = open_group(store, fit_group(k)), open_group(store, "sketch")
+    weighting = read_weighting(sketch)
+    patterns = variables.component_pattern.read(fit).values
+    weights = variables.scan_weight.read(fit).values
+    left_out = np.ones(weighting.valid.shape, bool)
+    left_out[weighting.valid] = ~weighting.fitted
+    merged = merge_by_look(patterns.astype(float), weights, left_out)
+    noise = None
+    if dispersion is not None:
+        noise = CountingNoise.of(patterns[:, weighting.valid], weighting.pixel, dispersion)
+    stored = fit[[variables.component_pattern.name, variables.scan_weight.name]].load()
+    stored.attrs = {}
+    return Parts(stored, weights, merged.component_cluster, np.ones(weights.shape[:2], bool), noise)
+
+
+def _noise(
+    fields: DarkFields, fit: GrainFit, weights: np.ndarray, dispersion: float | np.ndarray
+) -> CountingNoise:
+    """Return what gives the weights of dark fields their errors.
+
+    Discs have the noise of all that lies in them, background included: ``weights`` has the
+    background as its last component, which takes part in the noise alone.
+    """
+    gram = weights.T @ weights
+    discs = solve_weights((weights.T @ fields.scan) @ fields.whole, gram)
+    precision = 1 / np.maximum(fields.scan.mean(axis=0) @ fields.whole, 1.0)
+    reflections = np.concatenate([fit.reflections, np.zeros((1, len(precision)))])
+    weighted = reflections * precision
+    spread = np.stack([(weighted * disc) @ weighted.T for disc in discs])
+    fitted = np.arange(len(reflections)) < len(fit.reflections)
+    return CountingNoise(weighted @ reflections.T, spread, dispersion, fitted)
