@@ -59,9 +59,20 @@ def join_scattered(
     return groups
 
 
-def keep_patterns(groups: np.ndarray, weights: np.ndarray, apart: int = 1) -> np.ndarray:
-    """Drop groups (-1) that do not cohere, or are next to nowhere the strongest."""
-    groups = renumbered(groups, is_coherent(cluster_weights(weights, groups), apart))
+def keep_patterns(
+    groups: np.ndarray,
+    weights: np.ndarray,
+    means: np.ndarray | None = None,
+    side: int = 1,
+) -> np.ndarray:
+    """Drop groups (-1) that do not cohere, or are next to nowhere the strongest.
+
+    Where ``means`` of the weights over squares of a side are given, to cohere in them is enough.
+    """
+    coherent = is_coherent(cluster_weights(weights, groups))
+    if means is not None:
+        coherent |= is_coherent(cluster_weights(means, groups), side)
+    groups = renumbered(groups, coherent)
     while groups.max(initial=-1) > 0:
         flat = cluster_weights(weights.reshape(-1, weights.shape[-1]), groups)
         strongest = (flat / full_weights(flat)).argmax(axis=1)

@@ -9,6 +9,7 @@ of its own: it is the overlap of two grains, whose diffraction is not the sum of
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from orimap.tasks.decide.components.groups import (
     by_intensity,
@@ -23,7 +24,7 @@ from orimap.tasks.decide.components.merge import Merged
 from orimap.tasks.decide.components.shares import cluster_weights, full_weights, renumbered
 from orimap.tasks.decide.grains.dark_fields import DarkFields
 from orimap.tasks.decide.grains.fit import GrainFit
-from orimap.tasks.decide.grains.presence import PRESENT, certain_weights
+from orimap.tasks.decide.grains.presence import PRESENT, CertainWeights, certain_weights
 
 # A component has this number of reflections, each at least so many standard deviations above the
 # background.
@@ -41,6 +42,9 @@ ALONE = 0.75
 # It has at least this number of such positions, and this share of its own.
 FEWEST_ALONE = 4
 LEAST_ALONE = 0.08
+# A group is looked at in single positions where it is so many standard deviations strong there, in
+# the median; small grains would vanish in means over squares, weak ones vanish without.
+SINGLE_POSITIONS = 6.0
 # Of the second share, what is less than so many standard deviations may be noise.
 CERTAIN = 1.0
 EQUAL = 0.9
@@ -60,22 +64,25 @@ def group_grains(fit: GrainFit, fields: DarkFields, *, split_bent: bool = False)
     k = fit.weights.shape[1]
     if k == 0:
         return Merged(np.zeros(0, np.int16), True, np.zeros(0, bool))
-    certain = certain_weights(fit, fields)
-    weights, apart = certain.weights.reshape(*fields.scan_shape, k), certain.side
+    every = certain_weights(fit, fields)
+    weights = every[0].weights.reshape(*fields.scan_shape, k)
     seen = _Seen.of(fit, fields)
     cosine, beside = seen.cosines(), neighbours(weights)
     equal = cosine >= EQUAL
     sure = np.count_nonzero(seen.significance >= SURE, axis=1) >= FEWEST_REFLECTIONS
     alive = sure & (fit.weights.max(axis=0) > 0)
-    coherent = holds_together(weights, equal, alive, apart)
+    coherent = np.zeros(k, bool)
+    for one in every:
+        held = one.weights.reshape(*fields.scan_shape, k)
+        coherent |= holds_together(held, equal, alive, one.side)
     if split_bent:
         groups = join_inside(seen.equal() & equal, coherent)
     else:
         groups = _join_alike(seen, fit.share, coherent)
     linked = ((cosine >= SCATTERED) & beside) | equal
     groups = join_scattered(groups, cosine, linked, alive & ~coherent)
-    groups = keep_patterns(groups, weights, apart)
-    groups = _drop_never_alone(groups, fit, fields)
+    groups = keep_patterns(groups, weights, every[1].weights.reshape(weights.shape), every[1].side)
+    groups = _drop_never_alone(groups, every)
     return Merged(by_intensity(groups, fit.weights.sum(axis=0)), True, ~alive)
 
 
@@ -193,25 +200,35 @@ def mixing(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.minimum(one, other).sum() / smaller) if smaller > 0 else 0.0
 
 
-def _drop_never_alone(groups: np.ndarray, fit: GrainFit, fields: DarkFields) -> np.ndarray:
+def _drop_never_alone(groups: np.ndarray, every: tuple[CertainWeights, ...]) -> np.ndarray:
     """Drop groups (-1), one after the other, that are alone nowhere."""
-    certain = certain_weights(fit, fields)
-    weights, variance = certain.weights, certain.variance
     while groups.max(initial=-1) > 0:
-        count = int(groups.max()) + 1
-        own = cluster_weights(weights, groups)
-        full = full_weights(own)
-        share, error = own / full, np.sqrt(cluster_weights(variance, groups)) / full
-        order = np.argsort(share, axis=1)[:, -2:]
-        (second, first), (unsure, spread) = (
-            np.take_along_axis(values, order, axis=1).T for values in (share, error)
-        )
-        label = order[:, 1]
-        # As far as noise can tell: the second share is what is certain of it.
-        alone = (1 - ALONE) * first >= ALONE * (second - CERTAIN * unsure)
-        held = np.bincount(label[alone & (first >= PRESENT * spread)], minlength=count)
-        needed = np.maximum(FEWEST_ALONE, LEAST_ALONE * np.bincount(label, minlength=count))
-        if np.all(held >= needed):
+        (alone, sure), (mean, _) = (_alone(groups, one) for one in every)
+        alone = np.where(sure >= SINGLE_POSITIONS, alone, mean)
+        if np.all(alone >= 1):
             break
-        groups = renumbered(groups, np.arange(count) != (held / needed).argmin())
+        groups = renumbered(groups, np.arange(len(alone)) != alone.argmin())
     return groups
+
+
+def _alone(groups: np.ndarray, certain: CertainWeights) -> tuple[np.ndarray, np.ndarray]:
+    """Return how often each group is alone, as a part of what is needed, and its sureness.
+
+    The sureness, also (group,), is the median of the weight where the group is the strongest, in
+    standard deviations.
+    """
+    count = int(groups.max()) + 1
+    own = cluster_weights(certain.weights, groups)
+    full = full_weights(own)
+    share, error = own / full, np.sqrt(cluster_weights(certain.variance, groups)) / full
+    order = np.argsort(share, axis=1)[:, -2:]
+    (second, first), (unsure, spread) = (
+        np.take_along_axis(values, order, axis=1).T for values in (share, error)
+    )
+    label = order[:, 1]
+    # As far as noise can tell: the second share is what is certain of it.
+    alone = (1 - ALONE) * first >= ALONE * (second - CERTAIN * unsure)
+    held = np.bincount(label[alone & (first >= PRESENT * spread)], minlength=count)
+    needed = np.maximum(FEWEST_ALONE, LEAST_ALONE * np.bincount(label, minlength=count))
+    sureness = first / np.maximum(spread, 1e-300)
+    return held / needed, np.nan_to_num(ndimage.median(sureness, label, np.arange(count)), nan=0.0)

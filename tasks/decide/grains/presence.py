@@ -10,12 +10,8 @@ from orimap.tasks.decide.grains.fit import GrainFit
 
 # A weight counts from this many standard deviations above nothing.
 PRESENT = 3.0
-# Single positions are looked at where weights are this many standard deviations, in the median;
-# otherwise squares of this side are.
-SINGLE_POSITIONS = 6.0
-SIDE = 3
-# A weak grain shows in larger squares, in which it needs so many standard deviations; near by is at
-# least this part of its mean weight there.
+# Sides of the squares. A weak grain shows in larger ones, in which it needs so many standard
+# deviations; near by is at least this part of its mean weight there.
 SIDES = (3, 5)
 WEAK = 4.0
 NOT_LENT = 0.7
@@ -36,17 +32,14 @@ class CertainWeights:
     variance: np.ndarray
     side: int
 
-    @classmethod
-    def averaged(
-        cls, weights: np.ndarray, variance: np.ndarray, scan_shape: tuple[int, int], side: int
-    ) -> "CertainWeights":
+    def averaged(self, scan_shape: tuple[int, int], side: int) -> "CertainWeights":
         """Take means over squares around each position."""
-        shape = (*scan_shape, weights.shape[1])
-        mean, mean_variance = (
-            ndimage.uniform_filter(values.reshape(shape), (side, side, 1)).reshape(weights.shape)
-            for values in (weights, variance)
+        shape = (*scan_shape, self.weights.shape[1])
+        mean, variance = (
+            ndimage.uniform_filter(values.reshape(shape), (side, side, 1)).reshape(values.shape)
+            for values in (self.weights, self.variance)
         )
-        return cls(mean, mean_variance / side**2, side)
+        return CertainWeights(mean, variance / side**2, side)
 
     @property
     def sureness(self) -> np.ndarray:
@@ -65,15 +58,10 @@ def weight_variance(fit: GrainFit, fields: DarkFields) -> np.ndarray:
     return np.maximum(seen, 0) * fields.dispersion / size**2
 
 
-def certain_weights(fit: GrainFit, fields: DarkFields) -> CertainWeights:
-    """Return weights of single positions where they say enough, else means over squares."""
-    variance = weight_variance(fit, fields)
-    strongest = fit.share.argmax(axis=1)[:, None]
-    weight = np.take_along_axis(fit.weights, strongest, axis=1)
-    noise = np.sqrt(np.take_along_axis(variance, strongest, axis=1))
-    if np.median(weight / np.maximum(noise, 1e-300)) >= SINGLE_POSITIONS:
-        return CertainWeights(fit.weights, variance, 1)
-    return CertainWeights.averaged(fit.weights, variance, fields.scan_shape, SIDE)
+def certain_weights(fit: GrainFit, fields: DarkFields) -> tuple[CertainWeights, CertainWeights]:
+    """Return the weights of single positions, and means over squares: weak grains need those."""
+    single = CertainWeights(fit.weights, weight_variance(fit, fields), 1)
+    return single, single.averaged(fields.scan_shape, SIDES[0])
 
 
 def is_present(fit: GrainFit, fields: DarkFields, component_cluster: np.ndarray) -> np.ndarray:
@@ -88,9 +76,8 @@ def is_present(fit: GrainFit, fields: DarkFields, component_cluster: np.ndarray)
     """
     grains = component_cluster >= 0
     weights, variance = fit.weights[:, grains], weight_variance(fit, fields)[:, grains]
-    near, wide = (
-        CertainWeights.averaged(weights, variance, fields.scan_shape, side) for side in SIDES
-    )
+    single = CertainWeights(weights, variance, 1)
+    near, wide = (single.averaged(fields.scan_shape, side) for side in SIDES)
     # What is weak needs more positions to be sure; beside a bright grain they must not lend it.
     weak = (wide.sureness >= WEAK) & (near.weights >= NOT_LENT * wide.weights)
     sure = ((near.sureness >= PRESENT) | weak).any(axis=1)
