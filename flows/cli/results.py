@@ -51,7 +51,7 @@ def decide(
     before, after = redecide(
         directory, changes, PlainRunner(choose_display(quiet=quiet)), dry_run=dry_run
     )
-    print(headline(after.patterns, after.confidence))
+    print(headline(after.patterns, after.confidence, crystal=after.crystal))
     print_lines(
         [
             ("before", _in_short(before)),

@@ -42,6 +42,7 @@ class Outcome(BaseModel):
     started: str = ""
     ended: str = ""
     decided_k: int | None = None
+    crystal_found: bool = True
     confidence: str | None = None
     report: str | None = None
     bundle: str | None = None
@@ -111,9 +112,12 @@ def _asked(request: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in request.items() if name not in ignored}
 
 
-def decided(output: Path) -> tuple[int, str]:
-    """Return the number of clusters of finished results, and the confidence in it."""
+def decided(output: Path) -> tuple[int, str, bool]:
+    """Return the number of clusters, the confidence, and whether a crystal was found at all."""
     import zarr
 
     results = zarr.open_group(output / "analysis.zarr", mode="r")
-    return int(results.attrs["decided_k"]), str(results["decision"].attrs["confidence"])
+    confidence = str(results["decision"].attrs["confidence"])
+    # An earlier version did not ask for a crystal.
+    crystal = bool(results.attrs.get("crystal_found", True))
+    return int(results.attrs["decided_k"]), confidence, crystal

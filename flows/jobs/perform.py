@@ -80,10 +80,11 @@ def perform(
             note(f"{failure.reason}: {_again(failure, delay)}")
             wait(delay)
         else:
-            number, confidence = decided(job.output)
+            number, confidence, crystal = decided(job.output)
             ended = Outcome(
                 state="done",
                 decided_k=number,
+                crystal_found=crystal,
                 confidence=confidence,
                 report=str(job.output / "report.html"),
                 checked=True,

@@ -51,6 +51,8 @@ class Answer:
         Of the fit that is used.
     strategy, confidence : str
     reasons : list of str
+    crystal : bool
+        Whether there is one at all.
     """
 
     patterns: int
@@ -58,6 +60,7 @@ class Answer:
     strategy: str
     confidence: str
     reasons: list[str]
+    crystal: bool
 
     @classmethod
     def of(cls, analysis: Path) -> "Answer":
@@ -69,7 +72,15 @@ class Answer:
         patterns = int(decision["k_distinct"].sel(k=components))
         with suppress(FileNotFoundError):
             patterns = int(open_group(analysis, "clusters").sizes["cluster"])
-        return cls(patterns, components, facts["strategy"], facts["confidence"], facts["reasons"])
+        return cls(
+            patterns,
+            components,
+            facts["strategy"],
+            facts["confidence"],
+            facts["reasons"],
+            # An earlier version did not ask.
+            bool(facts.get("crystal_found", True)),
+        )
 
 
 def redecide(

@@ -45,6 +45,7 @@ def finish(run: Run, decided: Decided, mark: str, acquisition: str, remarks: Seq
         acquisition=acquisition,
         decided_k=int(clusters.sizes["cluster"]),
         fitted_k=decided.fitted_k,
+        crystal_found=decided.crystal_found,
         notes=list(remarks),
         status="complete",
     )

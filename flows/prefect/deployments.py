@@ -215,7 +215,9 @@ def _at_most(hours: float, job: Job) -> Iterator[None]:
 
 
 def _in_short(outcome: Outcome) -> str:
-    return f"{outcome.decided_k} clusters, confidence {outcome.confidence}"
+    from orimap.tasks.report.words import headline
+
+    return headline(outcome.decided_k, outcome.confidence, crystal=outcome.crystal_found)
 
 
 @flow(

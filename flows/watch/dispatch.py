@@ -100,7 +100,7 @@ class Dispatch:
         except LookupError as error:
             self._fail(entry, str(error))
             return
-        found = headline(outcome.decided_k, outcome.confidence)
+        found = headline(outcome.decided_k, outcome.confidence, crystal=outcome.crystal_found)
         self.journal.move(
             entry, "done", found, decided_k=outcome.decided_k, confidence=outcome.confidence
         )

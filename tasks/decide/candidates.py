@@ -86,19 +86,21 @@ def settled_candidates(evidence: Evidence) -> list[Candidate]:
 
 
 def held_out_vote(evidence: Evidence) -> int | None:
-    """Return the number of patterns at the last clear drop that brought a new one.
+    """Return the number of components after which the held-out score falls least of all.
 
-    A component that lowers the deviance without being a new pattern describes how a grain bends or
-    how its patterns drift. None where nothing was held out.
+    Of the clear drops, the one that is largest beside all that follow: grains come before what
+    bends within them. It knows nothing of grains, and so is independent of their number. None where
+    nothing was held out.
     """
     if evidence.held_out is None:
         return None
-    counts, last = evidence.distinct, 0
-    for i in np.flatnonzero(clear_drops(evidence)):
-        # Against the last one kept: what a superfluous fit seems to hold settles nothing.
-        if counts[i] > counts[last]:
-            last = int(i)
-    return int(counts[last])
+    drop, error = evidence.held_out_drops()
+    clear = np.flatnonzero(clear_drops(evidence))
+    if not len(clear):
+        return int(evidence.ks[0])
+    floor = np.maximum(least_drop(evidence) or 0.0, LEAST_DROP_ERRORS * error[clear])
+    after = [np.max(drop[i + 1 :], initial=0.0) for i in clear]
+    return int(evidence.ks[clear[np.argmax(drop[clear] / np.maximum(after, floor))]])
 
 
 def leading_candidates(evidence: Evidence) -> list[Candidate]:

@@ -16,6 +16,7 @@ from orimap.tasks.decide.candidates import (
 )
 from orimap.tasks.decide.components.redundancy import plateau
 from orimap.tasks.decide.decision import Criterion, Decision, level_one_and_two
+from orimap.tasks.decide.doubts import doubts
 from orimap.tasks.decide.evidence.evidence import Evidence
 from orimap.tasks.decide.ranking import Ranking, Scores, rank_candidates
 from orimap.tasks.decide.reasons import (
@@ -44,7 +45,7 @@ WEIGHTS = {
 # A plateau is settled where at least this share of the fits from its start on hold it; where nearly
 # all hold it, criteria that disagree do not rule out high confidence.
 SETTLED_SHARE = 0.6
-WELL_SETTLED_SHARE = 0.9
+WELL_SETTLED_SHARE = 0.85
 
 
 class ByEvidence:
@@ -125,19 +126,19 @@ def _votes(evidence: Evidence, scores: list[Scores], ranking: Ranking) -> dict[s
 
 
 def _confidence(evidence: Evidence, best: Candidate, votes: dict[str, int | None]) -> str:
-    """Return the confidence: whether the number has settled, and how many criteria agree."""
+    """Return the confidence: whether the number has settled, and what confirms or doubts it."""
     settled = best.fits >= PLATEAU and best.share >= SETTLED_SHARE
     independent = [HELD_OUT, CROSS_VALIDATION, SPECTRUM, REDUNDANCY]
     others = [votes[name] for name in independent if votes.get(name) is not None]
     agreeing = others.count(best.distinct)
-    # Where grains bend strongly, every criterion that counts components follows the merging: a
-    # single one that disagrees counts where the number has settled poorly.
-    undoubted = best.share >= WELL_SETTLED_SHARE or agreeing == len(others)
-    if settled and agreeing >= 2 and undoubted:
+    if evidence.components[best.fit].merged.has_reflections:
+        sure = settled and best.share >= WELL_SETTLED_SHARE and not doubts(evidence, best)
+        if sure:
+            return "high"
+        return "moderate" if settled or agreeing >= 2 else "low"
+    if settled and agreeing >= 2 and (best.share >= WELL_SETTLED_SHARE or agreeing == len(others)):
         return "high"
-    if (settled and agreeing) or agreeing >= 2:
-        return "moderate"
-    return "low"
+    return "moderate" if (settled and agreeing) or agreeing >= 2 else "low"
 
 
 def _criteria(

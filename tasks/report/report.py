@@ -300,7 +300,12 @@ def _page(results: Results, run: Mapping[str, Any]) -> ReportPage:
     confidence = results.attr("decision").get("confidence")
     request = run.get("request") or words.decoded(results.attrs.get("request")) or {}
     return ReportPage(
-        title=words.headline(answer.decided, confidence, stored_k(results, "decided_k")),
+        title=words.headline(
+            answer.decided,
+            confidence,
+            stored_k(results, "decided_k"),
+            crystal=bool(results.attr("decision").get("crystal_found", True)),
+        ),
         source=source_name(results.attr("acquisition")),
         measured=sentences.measured_sentence(results),
         clusters=_cluster_cards(results),

@@ -95,12 +95,29 @@ def bytes_text(size: Any) -> str:
     return f"{known:.1f} TB"
 
 
-def headline(decided: int | None, confidence: str | None, connected: int | None = None) -> str:
-    """Return the answer in one sentence; ``connected`` clusters where patterns were split."""
+def headline(
+    decided: int | None,
+    confidence: str | None,
+    connected: int | None = None,
+    *,
+    crystal: bool = True,
+) -> str:
+    """Return the answer in one sentence.
+
+    Parameters
+    ----------
+    decided : int or None
+        Number of distinct patterns.
+    confidence : str or None
+    connected : int, optional
+        Clusters, where patterns were split.
+    crystal : bool
+        Whether there is one at all: without, the number says nothing.
+    """
     if decided is None:
         return "The number of distinct patterns is not decided"
-    answer = count_text(decided, "distinct pattern")
-    if connected is not None and connected != decided:
+    answer = count_text(decided, "distinct pattern") if crystal else "no crystal found"
+    if crystal and connected is not None and connected != decided:
         answer += f" in {count_text(connected, 'connected cluster')}"
     return f"{answer}, {confidence} confidence" if confidence else answer
 

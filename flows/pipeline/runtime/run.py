@@ -190,6 +190,8 @@ class Decided:
         Number of components of the fit that is used.
     has_reflections : bool
         Whether its patterns were told apart by their reflections.
+    crystal_found : bool
+        Without reflections, a single pattern is that of vacuum, of an amorphous film or of noise.
     settled_k : int or None
         From where on the number of distinct patterns no longer changes; not with older
         strategies.
@@ -199,5 +201,6 @@ class Decided:
     fitted: Fitted
     fitted_k: int
     has_reflections: bool
+    crystal_found: bool
     settled_k: int | None
     fingerprint: str

@@ -38,8 +38,11 @@ def decide(run: Run, progress: Progress, fitted: Fitted) -> Decided:
     ]
     if slow:
         run.note(f"Stopped at the largest number of iterations, not converged: k = {slow}.")
+    merged = evidence.components[fitted.ks.index(decision.fitted_k)].merged
+    crystal = merged.has_reflections or merged.distinct > 1
     ds.attrs.update(
         strategy=decision.strategy,
+        crystal_found=crystal,
         fitted_k=decision.fitted_k,
         knee=interest.knee,
         range_low=interest.low,
@@ -57,8 +60,9 @@ def decide(run: Run, progress: Progress, fitted: Fitted) -> Decided:
         not_converged=slow,
     )
     run.folder.write("decision", ds, mark)
-    merged = evidence.components[fitted.ks.index(decision.fitted_k)].merged
-    return Decided(fitted, decision.fitted_k, merged.has_reflections, decision.settled_k, mark)
+    return Decided(
+        fitted, decision.fitted_k, merged.has_reflections, crystal, decision.settled_k, mark
+    )
 
 
 def _weigh(

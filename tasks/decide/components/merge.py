@@ -35,11 +35,24 @@ class Merged:
         Whether components were told apart by their reflections.
     is_background : (component,) array of bool
         Components without reflections.
+    on_top : int
+        Components with reflections that others of their pattern lack: precipitates, or a second
+        phase in the same orientation.
+    least_joined, most_apart : float
+        The least likeness of what was joined, and the largest of what was left apart; the nearer
+        they are, the less clear the grouping. NaN where nothing was.
+    weakest : float
+        How strong the weakest pattern is where it is the strongest, in the median, in standard
+        deviations of single positions.
     """
 
     component_cluster: np.ndarray
     has_reflections: bool
     is_background: np.ndarray
+    on_top: int = 0
+    least_joined: float = np.nan
+    most_apart: float = np.nan
+    weakest: float = np.inf
 
     @property
     def distinct(self) -> int:

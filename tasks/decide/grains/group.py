@@ -7,6 +7,7 @@ of its own: it is the overlap of two grains, whose diffraction is not the sum of
 """
 
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 from scipy import ndimage
@@ -24,6 +25,7 @@ from orimap.tasks.decide.components.merge import Merged
 from orimap.tasks.decide.components.shares import cluster_weights, full_weights, renumbered
 from orimap.tasks.decide.grains.dark_fields import DarkFields
 from orimap.tasks.decide.grains.fit import GrainFit
+from orimap.tasks.decide.grains.on_top import Pattern, lies_on_top
 from orimap.tasks.decide.grains.presence import PRESENT, CertainWeights, certain_weights
 
 # A component has this number of reflections, each at least so many standard deviations above the
@@ -75,15 +77,18 @@ def group_grains(fit: GrainFit, fields: DarkFields, *, split_bent: bool = False)
     for one in every:
         held = one.weights.reshape(*fields.scan_shape, k)
         coherent |= holds_together(held, equal, alive, one.side)
+    least_joined = most_apart = np.nan
     if split_bent:
         groups = join_inside(seen.equal() & equal, coherent)
     else:
-        groups = _join_alike(seen, fit.share, coherent)
+        groups, least_joined, most_apart = _join_alike(seen, fit.share, coherent)
     linked = ((cosine >= SCATTERED) & beside) | equal
     groups = join_scattered(groups, cosine, linked, alive & ~coherent)
     groups = keep_patterns(groups, weights, every[1].weights.reshape(weights.shape), every[1].side)
     groups = _drop_never_alone(groups, every)
-    return Merged(by_intensity(groups, fit.weights.sum(axis=0)), True, ~alive)
+    groups = by_intensity(groups, fit.weights.sum(axis=0))
+    weakest = float(_alone(groups, every[0])[1].min()) if groups.max(initial=-1) >= 0 else 0.0
+    return Merged(groups, True, ~alive, _on_top(groups, seen), least_joined, most_apart, weakest)
 
 
 @dataclass(frozen=True)
@@ -111,12 +116,18 @@ class _Seen:
         """Of each reflection, in standard deviations, (component, place)."""
         return self.excess / np.sqrt(self.variance)
 
+    def pattern(self, members: list[int]) -> Pattern:
+        """Return what some components are together."""
+        excess, variance = self.excess[members].sum(axis=0), self.variance[members].sum(axis=0)
+        return Pattern(excess, np.sqrt(variance))
+
     def height(self, members: list[int]) -> np.ndarray:
         """Return the logarithm of the significance of what some components are together.
 
         0 where it is not significant. What is surely there weighs about alike, however bright.
         """
-        sure = self.excess[members].sum(axis=0) / np.sqrt(self.variance[members].sum(axis=0))
+        together = self.pattern(members)
+        sure = together.excess / together.noise
         return np.where(sure >= SIGNIFICANT, np.log1p(np.maximum(sure, 0) / SIGNIFICANT), 0.0)
 
     def equal(self) -> np.ndarray:
@@ -134,8 +145,22 @@ class _Seen:
         return unit @ unit.T
 
 
-def _join_alike(seen: _Seen, share: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Join components to groups, the most alike first; -1 for those that are not inside."""
+def _on_top(groups: np.ndarray, seen: _Seen) -> int:
+    """Count the components that lie on top of another one of their group."""
+    found = np.zeros(len(groups), bool)
+    for group in range(int(groups.max(initial=-1)) + 1):
+        for one, other in permutations(np.flatnonzero(groups == group).tolist(), 2):
+            found[one] |= lies_on_top(seen.pattern([one]), seen.pattern([other]))
+    return int(np.count_nonzero(found))
+
+
+def _join_alike(
+    seen: _Seen, share: np.ndarray, inside: np.ndarray
+) -> tuple[np.ndarray, float, float]:
+    """Join components to groups, the most alike first; -1 for those that are not inside.
+
+    With the least likeness of what was joined, and the largest of what stayed apart.
+    """
     members = [[int(i)] for i in np.flatnonzero(inside)]
     heights = [seen.height(group) for group in members]
     fills = [np.minimum(share[:, group].sum(axis=1), MOST_SHARE) for group in members]
@@ -149,10 +174,12 @@ def _join_alike(seen: _Seen, share: np.ndarray, inside: np.ndarray) -> np.ndarra
     pairs = {
         (one, other): likeness(one, other) for other in range(len(members)) for one in range(other)
     }
+    least_joined = np.nan
     while pairs:
         one, other = max(pairs, key=lambda pair: pairs[pair])
         if pairs[one, other] < ONE_GRAIN:
             break
+        least_joined = np.fmin(least_joined, pairs[one, other])
         members[one] += members[other]
         heights[one] = seen.height(members[one])
         fills[one] = np.minimum(share[:, members[one]].sum(axis=1), MOST_SHARE)
@@ -164,7 +191,7 @@ def _join_alike(seen: _Seen, share: np.ndarray, inside: np.ndarray) -> np.ndarra
     groups = np.full(len(inside), -1)
     for number, group in enumerate(group for group in members if group):
         groups[group] = number
-    return groups
+    return groups, float(least_joined), max(pairs.values(), default=np.nan)
 
 
 def places_alike(one: np.ndarray, other: np.ndarray) -> float:
@@ -221,11 +248,12 @@ def _alone(groups: np.ndarray, certain: CertainWeights) -> tuple[np.ndarray, np.
     own = cluster_weights(certain.weights, groups)
     full = full_weights(own)
     share, error = own / full, np.sqrt(cluster_weights(certain.variance, groups)) / full
-    order = np.argsort(share, axis=1)[:, -2:]
-    (second, first), (unsure, spread) = (
-        np.take_along_axis(values, order, axis=1).T for values in (share, error)
-    )
-    label = order[:, 1]
+    label = share.argmax(axis=1)
+    at = np.arange(len(label))
+    first, spread = share[at, label], error[at, label]
+    share[at, label] = -np.inf
+    other = share.argmax(axis=1)
+    second, unsure = np.maximum(share[at, other], 0.0), error[at, other]
     # As far as noise can tell: the second share is what is certain of it.
     alone = (1 - ALONE) * first >= ALONE * (second - CERTAIN * unsure)
     held = np.bincount(label[alone & (first >= PRESENT * spread)], minlength=count)

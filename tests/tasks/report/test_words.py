@@ -87,3 +87,4 @@ def test_ratios_and_regions_are_written_as_on_the_command_line():
 def test_an_undecided_run_says_so():
     assert words.headline(None, "low") == "The number of distinct patterns is not decided"
     assert words.headline(1, "low", 1) == "1 distinct pattern, low confidence"
+    assert words.headline(1, "high", 1, crystal=False) == "no crystal found, high confidence"

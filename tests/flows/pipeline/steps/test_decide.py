@@ -21,7 +21,7 @@ def widen(first, last, settled, *, most=60, largest=1000, **asked):
     request = Request.read(file="scan.npy", output="results", **asked)
     ks = tuple(range(first, last + 1))
     plan = Plan(request, None, ks, largest, None, "", "")
-    return widened(plan, Decided(Fitted(None, ks, most, "", (0, 0)), last, True, settled, ""))
+    return widened(plan, Decided(Fitted(None, ks, most, "", (0, 0)), last, True, True, settled, ""))
 
 
 @pytest.mark.parametrize(
