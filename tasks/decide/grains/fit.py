@@ -16,6 +16,8 @@ MOST_POSITIONS = 16384
 ROUNDING = 1e-9
 # A reflection's brightness changes by this part of itself where the crystal tilts by a little.
 CHANGES = 0.3
+# A disc that is darker than this part of the mean one is taken to be as bright.
+DARKEST = 0.01
 # The groups no longer change.
 MAX_ITERATIONS = 150
 
@@ -86,7 +88,9 @@ def _disc_variance(fields: DarkFields) -> np.ndarray:
     mean = fields.scan.mean(axis=0)
     second = (fields.scan.T @ fields.scan) / len(fields.scan)
     squares = np.maximum(((second @ fields.net) * fields.net).sum(axis=0), 0)
-    return np.maximum(mean @ fields.whole, 1.0) * fields.dispersion + CHANGES**2 * squares
+    disc = mean @ fields.whole
+    disc = np.maximum(disc, DARKEST * disc.mean())
+    return np.maximum(disc * fields.dispersion + CHANGES**2 * squares, 1e-300)
 
 
 def _spread_evenly(positions: int) -> np.ndarray:

@@ -57,7 +57,7 @@ def write_dark_fields(
     scan, images = _coordinates(sketch), _images(sketch, weighting)
     rows, columns = stored[variables.scan_row_weight.name].shape
     scan_shape = (rows, columns)
-    left_out = ~_on_detector(weighting.fitted, weighting)
+    left_out = ~on_detector(_seen(sketch, weighting), weighting.valid).astype(bool)
     if centre is None:
         centre = (left_out.shape[0] - 1) / 2, (left_out.shape[1] - 1) / 2
 
@@ -177,6 +177,11 @@ def _images(sketch: Sketch, weighting: Weighting) -> np.ndarray:
     return on_detector(sketch.right * scale, weighting.valid)
 
 
-def _on_detector(chosen: np.ndarray, weighting: Weighting) -> np.ndarray:
-    """Return columns of valid pixels as pixels of the detector, an array of bool."""
-    return on_detector(chosen, weighting.valid).astype(bool)
+def _seen(sketch: Sketch, weighting: Weighting) -> np.ndarray:
+    """Return the pixels to look for reflections in, of the valid ones: all but the direct beam.
+
+    Pixels that no electron has met are not fitted, but dark they are all the same.
+    """
+    seen = weighting.fitted.copy()
+    seen[~weighting.fitted] = ~sketch.excluded.any(axis=0)
+    return seen
