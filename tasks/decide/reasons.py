@@ -4,12 +4,15 @@ import numpy as np
 
 from orimap.tasks.decide.candidates import PLATEAU, Candidate, clear_drops
 from orimap.tasks.decide.decision import knee_sentence
+from orimap.tasks.decide.doubts import doubts
 from orimap.tasks.decide.evidence.evidence import Evidence
 
 # Names of the criteria, in the results and in the report.
 DISTINCT, HELD_OUT, SPECTRUM = "distinct patterns", "held-out counts", "spectrum"
 REDUNDANCY, STABILITY, KNEE = "redundancy", "stability", "knee of the loss"
 CROSS_VALIDATION = "cross-validation"
+# So many directions for each pattern are a sign by themselves that diffraction changes in grains.
+MANY_DIRECTIONS = 3
 
 
 def reasons_of(
@@ -23,6 +26,7 @@ def reasons_of(
     reasons = [
         _settling_sentence(evidence, best),
         merging_sentence(evidence, best.fit),
+        *doubt_sentences(evidence, best),
         *_held_out_sentences(evidence, best, votes),
     ]
     spectrum = evidence.spectrum
@@ -32,6 +36,11 @@ def reasons_of(
             f"directions stand out from counting noise; the largest step down, by a factor of "
             f"{spectrum.gap[1]:.2g}, comes after {spectrum.gap[0]}."
         )
+        if spectrum.rank > MANY_DIRECTIONS * best.distinct:
+            reasons.append(
+                f"That is more than {MANY_DIRECTIONS} directions a pattern: grains bend, vary in "
+                "thickness, or diffract dynamically."
+            )
     if votes.get(REDUNDANCY) is not None:
         reasons.append(
             "Redundancy: without components that repeat another in pattern and in map, most fits "
@@ -48,6 +57,12 @@ def reasons_of(
     if confidence != "high":
         reasons.append(_doubt_sentence(evidence, best, other))
     return reasons
+
+
+def doubt_sentences(evidence: Evidence, best: Candidate) -> list[str]:
+    """Return a sentence on what makes the grouping doubtful; none where nothing does."""
+    found = doubts(evidence, best)
+    return [f"Doubtful: {'; '.join(found)}."] if found else []
 
 
 def _settling_sentence(evidence: Evidence, best: Candidate) -> str:

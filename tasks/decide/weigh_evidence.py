@@ -126,19 +126,29 @@ def _votes(evidence: Evidence, scores: list[Scores], ranking: Ranking) -> dict[s
 
 
 def _confidence(evidence: Evidence, best: Candidate, votes: dict[str, int | None]) -> str:
-    """Return the confidence: whether the number has settled, and what confirms or doubts it."""
+    """Return the confidence: whether the number has settled, and what confirms or doubts it.
+
+    What counts components agrees with the number of patterns where nothing bends, and then no doubt
+    about the grouping is left. Where it does not agree, the grouping must be clear by itself; where
+    all of it agrees on another number, that is likelier.
+    """
     settled = best.fits >= PLATEAU and best.share >= SETTLED_SHARE
     independent = [HELD_OUT, CROSS_VALIDATION, SPECTRUM, REDUNDANCY]
     others = [votes[name] for name in independent if votes.get(name) is not None]
     agreeing = others.count(best.distinct)
-    if evidence.components[best.fit].merged.has_reflections:
-        sure = settled and best.share >= WELL_SETTLED_SHARE and not doubts(evidence, best)
-        if sure:
-            return "high"
-        return "moderate" if settled or agreeing >= 2 else "low"
-    if settled and agreeing >= 2 and (best.share >= WELL_SETTLED_SHARE or agreeing == len(others)):
+    well_settled = settled and best.share >= WELL_SETTLED_SHARE
+    one_voice = len(others) >= 2 and len(set(others)) == 1
+    if one_voice and not agreeing:
+        return "low"
+    if settled and one_voice:
         return "high"
-    return "moderate" if (settled and agreeing) or agreeing >= 2 else "low"
+    if not evidence.components[best.fit].merged.has_reflections:
+        if well_settled and agreeing >= 2:
+            return "high"
+        return "moderate" if (settled and agreeing) or agreeing >= 2 else "low"
+    if well_settled and others and not doubts(evidence, best):
+        return "high"
+    return "moderate" if settled or agreeing >= 2 else "low"
 
 
 def _criteria(

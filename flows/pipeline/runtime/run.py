@@ -19,7 +19,7 @@ from orimap.tasks.store.groups import group_attributes
 from orimap.tasks.store.run_folder import RunFolder
 
 # No range of k is widened beyond this.
-LARGEST_K = 60
+LARGEST_K = 100
 
 
 @dataclass(frozen=True)
@@ -196,6 +196,10 @@ class Decided:
         From where on the number of distinct patterns no longer changes; not with older
         strategies.
     fingerprint : str
+    directions : int
+        How many directions of the patterns stand out from noise; 0 where that is not known.
+    most_distinct : int
+        The number of distinct patterns that the largest fit holds.
     """
 
     fitted: Fitted
@@ -204,3 +208,5 @@ class Decided:
     crystal_found: bool
     settled_k: int | None
     fingerprint: str
+    directions: int = 0
+    most_distinct: int = 0

@@ -17,8 +17,15 @@ from orimap.tasks.factorise import stored_fits
 from orimap.tasks.store.fingerprint import fingerprint
 from orimap.tasks.stream.blocks import Progress
 
-# How far k is widened when the best one touches an edge of the range.
+# How far k is widened when the best one touches an edge of the range: by this, or where more
+# directions of the patterns stand out from noise, to so many times their number and the range.
 WIDEN_BY = 10
+BEYOND_DIRECTIONS = 1.25
+AT_MOST_TIMES = 3
+# Where nearly every component of the largest fit is a pattern of its own, and there are so many
+# times more directions, the range is too small, wherever the number seems to have settled.
+NEARLY_ALL = 0.75
+MORE_DIRECTIONS = 1.5
 
 
 def decide(run: Run, progress: Progress, fitted: Fitted) -> Decided:
@@ -61,7 +68,14 @@ def decide(run: Run, progress: Progress, fitted: Fitted) -> Decided:
     )
     run.folder.write("decision", ds, mark)
     return Decided(
-        fitted, decision.fitted_k, merged.has_reflections, crystal, decision.settled_k, mark
+        fitted,
+        decision.fitted_k,
+        merged.has_reflections,
+        crystal,
+        decision.settled_k,
+        mark,
+        directions=evidence.spectrum.rank if evidence.spectrum else 0,
+        most_distinct=evidence.components[-1].merged.distinct,
     )
 
 
@@ -86,8 +100,12 @@ def widened(plan: Plan, decided: Decided) -> list[int] | None:
     if decided.settled_k is None:
         return None
     # A number that appears only near the end of the range may still grow beyond it.
-    if decided.settled_k > last + 1 - PLATEAU and last < most:
-        return list(range(first, min(most, last + WIDEN_BY) + 1))
+    crowded = (
+        decided.most_distinct >= NEARLY_ALL * last and decided.directions >= MORE_DIRECTIONS * last
+    )
+    if (decided.settled_k > last + 1 - PLATEAU or crowded) and last < most:
+        needed = min(round(BEYOND_DIRECTIONS * decided.directions), AT_MOST_TIMES * last)
+        return list(range(first, min(most, max(last + WIDEN_BY, needed)) + 1))
     if decided.settled_k == first and first > 1:
         return list(range(max(1, first - WIDEN_BY), last + 1))
     return None

@@ -83,18 +83,18 @@ def test_where_nothing_can_drop_nothing_is_clear(make_evidence, drops):
 
 
 @pytest.mark.parametrize("counts", [True, False])
-def test_the_last_clear_drop_by_a_new_pattern_has_the_vote(make_evidence, counts):
-    def vote(held, drops):
-        return held_out_vote(make_evidence(held, drops, counts=counts))
+def test_the_drop_that_is_largest_beside_all_that_follow_has_the_vote(make_evidence, counts):
+    def vote(drops):
+        return held_out_vote(make_evidence([1] * (len(drops) + 1), drops, counts=counts))
 
-    assert vote([1, 2, 3, 4, 5], [50, 30, 10, -0.1]) == 4
+    assert vote([50, 30, 10, -0.1]) == 4
     # The drop is against the best so far: a late grain is found after a k that brings nothing.
-    assert vote([1, 2, 3, 4, 5], [50, -2, 10, -0.1]) == 4
-    # Clear drops without a new pattern are bending.
-    assert vote([1, 2, 2, 2, 2], [50, 30, 10, 9]) == 2
-    # What a superfluous fit seemed to hold settles nothing.
-    assert vote([1, 2, 5, 3, 3], [50, 0.1, 20, 0.1]) == 3
-    assert vote([1, 1, 1], [-0.5, -0.3]) == 1
+    assert vote([50, -2, 10, -0.1]) == 4
+    # Clear drops that are much smaller than the one before are bending: 30 to 5, 5 to 3, 3 to 1.
+    assert vote([50, 30, 5, 3, -1]) == 3
+    # All are alike up to the last.
+    assert vote([50, 40, 45, 30]) == 5
+    assert vote([-0.5, -0.3]) == 1
 
 
 def test_where_nothing_was_held_out_there_is_no_vote(make_evidence):

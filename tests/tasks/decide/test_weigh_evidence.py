@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from orimap.tasks.decide.candidates import LEAST_DROP_SHARE, PLATEAU, leading_candidates
 from orimap.tasks.decide.evidence.spectrum import BiWhitened
+from orimap.tasks.decide.grains.group import ONE_GRAIN
 from orimap.tasks.decide.reasons import (
     CROSS_VALIDATION,
     DISTINCT,
@@ -52,7 +55,7 @@ def test_the_fit_that_is_used_has_all_components_that_a_bent_grain_needs(make_ev
 def test_held_out_counts_tip_the_balance_between_numbers_that_settle_alike(make_evidence):
     held = [1, 2, 2, 2, 3, 3, 3, 4]
     two = decide(make_evidence(held, [50, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]))
-    three = decide(make_evidence(held, [50, 0.1, 0.1, 30, 0.1, 0.1, 0.1]))
+    three = decide(make_evidence(held, [50, 30, 0.1, 0.1, 0.1, 0.1, 0.1]))
     assert votes(two)[HELD_OUT] == 2
     assert votes(three)[HELD_OUT] == 3
     assert two.preference[2] > three.preference[2]
@@ -151,15 +154,51 @@ def test_settled_and_confirmed_twice_is_high(make_evidence):
     assert confidence(make_evidence(HELD, FOR_FOUR, counts=False, redundancy=HELD)) == "high"
 
 
-def test_settled_but_confirmed_once_is_moderate_and_unconfirmed_is_low(make_evidence):
-    assert confidence(make_evidence(HELD, FOR_FOUR)) == "moderate"
-    assert confidence(make_evidence(HELD)) == "low"
-    doubted = make_evidence(HELD, FOR_TWO, redundancy=HELD, spectrum=spectrum(3))
-    assert decide(doubted).settled_k == 4
-    assert confidence(doubted) == "moderate"
+def test_where_nothing_else_is_known_a_settled_number_is_moderate(make_evidence):
+    assert confidence(make_evidence(HELD)) == "moderate"
 
 
-def test_one_doubt_is_heard_where_the_number_has_settled_poorly(make_evidence):
+def test_a_clear_grouping_is_high_though_components_count_otherwise(make_evidence):
+    assert confidence(make_evidence(HELD, FOR_FOUR)) == "high"
+    bent = make_evidence(HELD, FOR_TWO, redundancy=HELD, spectrum=spectrum(3))
+    assert decide(bent).settled_k == 4
+    assert confidence(bent) == "high"
+
+
+@pytest.mark.parametrize(
+    "doubt",
+    [
+        {"most_apart": ONE_GRAIN - 0.06},
+        {"least_joined": ONE_GRAIN + 0.06},
+        {"weakest": 3.9},
+        {"on_top": 1},
+    ],
+)
+def test_a_doubtful_grouping_is_high_only_where_all_else_agrees(make_evidence, doubt):
+    def doubted(found, i):
+        components = [*found.components]
+        for at in i:
+            merged = replace(components[at].merged, **doubt)
+            components[at] = replace(components[at], merged=merged)
+        return replace(found, components=components)
+
+    bent = make_evidence(HELD, FOR_FOUR, redundancy=HELD, spectrum=spectrum(3))
+    agreed = make_evidence(HELD, FOR_FOUR, redundancy=HELD, spectrum=spectrum(4))
+    # Two of the five fits that hold it are enough to raise the doubt, one is not.
+    assert confidence(doubted(bent, [3])) == "high"
+    assert confidence(doubted(bent, [3, 5])) == "moderate"
+    assert confidence(doubted(agreed, [3, 4, 5])) == "high"
+    # Other numbers have no say.
+    assert confidence(doubted(bent, [0, 1, 2])) == "high"
+
+
+def test_what_all_else_contradicts_with_one_voice_is_low(make_evidence):
+    found = make_evidence(HELD, FOR_TWO, redundancy=[2] * 8, spectrum=spectrum(2))
+    best = decide(found)
+    assert (best.settled_k, best.confidence) == (4, "low")
+
+
+def test_one_that_disagrees_is_heard_where_the_number_has_settled_poorly(make_evidence):
     poorly = [1, 2, 3, 4, 4, 4, 5, 4]  # four of five
     agreed = {"redundancy": HELD, "spectrum": spectrum(4)}
     assert confidence(make_evidence(poorly, FOR_FOUR, **agreed)) == "high"
@@ -186,7 +225,7 @@ def test_a_number_reached_at_the_end_of_the_range_is_not_high(make_evidence):
 def test_a_plateau_needs_enough_fits_and_most_of_them(make_evidence):
     def of(held):
         # Everything else speaks for 2.
-        drops = [50] + [0.1] * (len(held) - 2)
+        drops = [-0.1] * (len(held) - 1)
         found = make_evidence(
             held, drops, first=2, redundancy=[2] * len(held), spectrum=spectrum(2)
         )

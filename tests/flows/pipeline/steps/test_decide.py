@@ -17,11 +17,12 @@ from orimap.tasks.store.groups import complete_mark
 from orimap.tasks.stream.blocks import silent
 
 
-def widen(first, last, settled, *, most=60, largest=1000, **asked):
+def widen(first, last, settled, *, most=60, largest=1000, found=(0, 0), **asked):
     request = Request.read(file="scan.npy", output="results", **asked)
     ks = tuple(range(first, last + 1))
     plan = Plan(request, None, ks, largest, None, "", "")
-    return widened(plan, Decided(Fitted(None, ks, most, "", (0, 0)), last, True, True, settled, ""))
+    fitted = Fitted(None, ks, most, "", (0, 0))
+    return widened(plan, Decided(fitted, last, True, True, settled, "", *found))
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,16 @@ def widen(first, last, settled, *, most=60, largest=1000, **asked):
 )
 def test_the_range_grows_by_ten_at_the_edge_that_is_touched(first, last, settled, expected):
     assert widen(first, last, settled) == (None if expected is None else [*expected])
+
+
+def test_the_range_grows_to_what_stands_out_from_noise_but_no_more_than_threefold():
+    # 40 directions: a quarter more; 80: three times the range.
+    assert widen(1, 20, 19, most=100, found=(40, 19)) == [*range(1, 51)]
+    assert widen(1, 20, 20, most=100, found=(80, 20)) == [*range(1, 61)]
+    # The number seems to have settled, but nearly every component is a pattern of its own.
+    assert widen(1, 20, 15, most=100, found=(32, 15)) == [*range(1, 41)]
+    assert widen(1, 20, 15, most=100, found=(32, 14)) is None
+    assert widen(1, 20, 15, most=100, found=(29, 15)) is None
 
 
 def test_no_range_grows_beyond_what_can_be_fitted():
