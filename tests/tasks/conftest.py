@@ -1,4 +1,5 @@
 from itertools import count
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,6 +8,9 @@ import zarr
 from orimap.tasks.decide.components.merge import Merged
 from orimap.tasks.decide.evidence.evidence import METRICS, Components, Evidence
 from orimap.tasks.decide.evidence.published import PublishedFits
+from orimap.tasks.factorise.sketch import Sketch
+from orimap.tasks.factorise.stored_fits import write_sketch
+from orimap.tasks.factorise.weighting import poisson_weighting
 from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.store.groups import mark_complete
 
@@ -120,3 +124,56 @@ def make_evidence():
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def two_grains():
+    """Counts of a scan of two grains side by side, with discs of radius 2.5 at places of their own.
+
+    A column between them holds both; the last rows hold nothing but background.
+    """
+    size, rng, sites = 64, np.random.default_rng(7), []
+    y, x = np.mgrid[:size, :size]
+    radius = np.hypot(y - 31.5, x - 31.5)
+    while len(sites) < 14:
+        one = rng.integers(5, size - 5, 2)
+        if radius[tuple(one)] > 10 and all(np.hypot(*(one - other)) > 8 for other in sites):
+            sites.append(one)
+    sites = np.array(sites)
+    discs = [30.0 * (np.hypot(y - v, x - u) <= 2.5) for v, u in sites]
+    images = np.stack([sum(discs[:7]), 0.5 * sum(discs[7:])])
+    shares = np.zeros((10, 13, 2))
+    shares[:8, :6, 0] = shares[:8, 7:, 1] = 1
+    shares[:8, 6] = 0.5
+    beam = radius < 5
+    below = 6 + 60 * np.exp(-radius / 9) + 3000 * (radius < 4)
+    mean = shares @ images.reshape(2, -1)
+    return SimpleNamespace(
+        counts=rng.poisson(mean.reshape(10, 13, size, size) + below),
+        mean=mean.reshape(10, 13, size, size) + below,
+        beam=beam,
+        places=(sites[:7], sites[7:]),
+        shares=shares,
+    )
+
+
+@pytest.fixture
+def sketch_of(tmp_path):
+    """Write patterns as a sketch that keeps all of them into a store of its own; return that."""
+    numbers = count()
+
+    def write(patterns, beam, valid=None, rank=None):
+        store = tmp_path / f"sketch{next(numbers)}.zarr"
+        valid = np.ones(beam.shape, bool) if valid is None else valid
+        weighting = poisson_weighting(patterns.mean(axis=(0, 1)), valid, beam)
+        rows = patterns[..., valid].reshape(-1, np.count_nonzero(valid)).astype(float)
+        factor = weighting.row_factor(rows)
+        left, values, right = np.linalg.svd(weighting.apply(rows, factor), full_matrices=False)
+        kept = np.flatnonzero(values > 1e-10 * values[0])[:rank]
+        left, values, right = left.T[kept], values[kept], right[kept]
+        excluded = left @ (rows[:, ~weighting.fitted] * factor[:, None])
+        sketch = Sketch(left, values, right, excluded, factor, float((values**2).sum()))
+        write_sketch(store, "sketch", sketch, weighting, patterns.shape[:2], "m")
+        return store
+
+    return write

@@ -225,3 +225,19 @@ def test_every_option_together_keeps_every_cluster_and_its_size():
         assert np.all((maps.second_label >= 0) == (maps.overlap_ratio > 0))
         assert np.all(maps.second_label[maps.label < 0] == -1)
         assert np.all(maps.second_label[maps.label >= 0] != maps.label[maps.label >= 0])
+
+
+def test_where_nothing_is_surely_present_there_is_neither_label_nor_overlap():
+    present = np.ones((3, 5), bool)
+    everywhere = map_clusters(worked_scan(), np.array([0, 1]), present=present)
+    assert everywhere.overlap_ratio[2, 1] == pytest.approx(0.8)
+    present[0, 1] = present[2, 1:4] = False
+    # Regularity fills no such place either.
+    for regularity in (0.0, 0.5):
+        maps = map_clusters(worked_scan(), np.array([0, 1]), present=present, regularity=regularity)
+        np.testing.assert_array_equal(maps.label, np.where(present, everywhere.label, -1))
+        np.testing.assert_array_equal(maps.size, [5, 5])
+        np.testing.assert_array_equal(maps.overlap_ratio[~present], 0)
+        np.testing.assert_array_equal(maps.second_label[~present], -1)
+        np.testing.assert_array_equal(maps.share, everywhere.share)
+        assert (maps.moved, maps.label.dtype) == (0, np.int16)

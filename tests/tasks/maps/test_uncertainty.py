@@ -90,3 +90,44 @@ def test_the_error_of_a_ratio_is_that_of_its_draws():
     predicted = ratio_error(*np.array([[0.7], [0.4], [4e-4], [9e-4], [-2e-4]]))
     np.testing.assert_allclose(predicted, (draws[:, 1] / draws[:, 0]).std(), rtol=0.02)
     np.testing.assert_array_equal(ratio_error(*np.zeros((5, 2))), 0)
+
+
+def with_background(rng):
+    """Three patterns, of which the last is a background that the weights are not fitted for."""
+    patterns = spotty_patterns(rng, count=3)
+    patterns[2] = 1 / 400
+    noise = CountingNoise.of(patterns, np.ones(400))
+    return patterns, CountingNoise(noise.gram, noise.spread, fitted=np.array([True, True, False]))
+
+
+def test_what_is_not_fitted_adds_its_noise_alone():
+    rng = np.random.default_rng(6)
+    patterns, noise = with_background(rng)
+    weights = np.array([[900.0, 500, 4000]])
+    counts = rng.poisson(weights[0] @ patterns, (4000, 400)) - weights[0, 2] * patterns[2]
+    gram = noise.gram[:2, :2]
+    found = np.linalg.solve(gram, (counts @ patterns[:2].T).T)
+    covariance = next(noise.blocks(weights, np.array([0, 1, -1])))[1][0]
+    np.testing.assert_allclose(np.sqrt(np.diag(covariance)), found.std(axis=1), rtol=0.05)
+    np.testing.assert_allclose(covariance, np.cov(found), rtol=0.1, atol=0.05 * covariance.max())
+    whole = weight_covariance(weights, noise.gram, noise.spread, noise.fitted)[0]
+    np.testing.assert_allclose(whole[:2, :2], covariance)
+    np.testing.assert_array_equal(whole[2], 0)
+    np.testing.assert_array_equal(whole[:, 2], 0)
+
+
+def test_less_background_makes_errors_smaller_and_fitting_it_makes_them_larger():
+    _, noise = with_background(np.random.default_rng(7))
+    weights = np.array([[900.0, 500, 2e4], [900, 500, 0], [900, 0, 2e4]])
+
+    def variances(fitted):
+        covariance = weight_covariance(weights, noise.gram, noise.spread, fitted)
+        return np.einsum("nii->ni", covariance)
+
+    found = variances(noise.fitted)
+    assert np.all(found[0, :2] > 2 * found[1, :2])
+    assert found[2, 1] == 0 < found[2, 0]
+    everything = variances(np.ones(3, bool))
+    assert np.all(everything[0, :2] > found[0, :2])
+    np.testing.assert_array_equal(everything, variances(None))
+    np.testing.assert_array_equal(everything[1], found[1])

@@ -2,8 +2,10 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from orimap.tasks.decide.components.coherence import (
+    AVERAGED_EVERYWHERE,
     COHERENT,
     EVERYWHERE,
     FEWEST_POSITIONS,
@@ -105,3 +107,46 @@ def test_in_too_few_positions_everything_passes_for_coherent():
 def test_no_component_is_no_trouble():
     for positions in (FEWEST_POSITIONS - 1, FEWEST_POSITIONS):
         assert is_coherent(np.zeros((positions, 1, 0))).shape == (0,)
+
+
+def test_positions_further_apart_are_paired_as_by_hand():
+    line = [[1, 1, 1, 0, 0, 0]]
+    # Deviations of a half: of five pairs next to each other four agree, of four pairs two.
+    assert neighbour_correlation(grids(line))[0] == pytest.approx(3 / 5)
+    assert neighbour_correlation(grids(line), 2)[0] == pytest.approx(0)
+    assert neighbour_correlation(grids(line), 3)[0] == pytest.approx(-1)
+    # No pairs are as far apart as that.
+    assert neighbour_correlation(grids(line), 6)[0] == -1
+
+
+def test_as_far_apart_as_the_squares_of_a_board_every_direction_is_its_own():
+    board = np.kron(np.indices((4, 5)).sum(axis=0) % 2, np.ones((3, 3)))
+    # Along the diagonals the squares are alike, along rows and columns the opposite.
+    np.testing.assert_allclose(neighbour_correlation(grids(board), 3), 1)
+    np.testing.assert_allclose(neighbour_correlation(grids(board[:3]), 3), -1)
+    stripes = np.kron(np.arange(4) % 2, np.ones(3))
+    rows = np.tile(stripes, (12, 1))
+    np.testing.assert_allclose(neighbour_correlation(grids(rows, rows.T), 3), 1)
+    np.testing.assert_allclose(neighbour_correlation(grids(rows[:3]), 3), -1)
+    lines = grids(np.eye(12), np.eye(12)[::-1])
+    assert neighbour_correlation(lines, 3).min() > COHERENT
+
+
+def test_noise_that_was_averaged_over_squares_does_not_cohere_as_far_apart():
+    noise = np.random.default_rng(4).gamma(0.5, size=(40, 45, 3))
+    averaged = ndimage.uniform_filter(noise, (3, 3, 1))
+    assert spreads(averaged).min() > EVERYWHERE
+    assert neighbour_correlation(averaged).min() > COHERENT
+    assert np.abs(neighbour_correlation(averaged, 3)).max() < 0.15
+    np.testing.assert_array_equal(is_coherent(averaged, 3), False)
+
+
+def test_averaged_weights_have_to_be_more_even_to_be_everywhere():
+    board = np.indices((10, 12)).sum(axis=0) % 2
+    levels = np.random.default_rng(5).permutation(board.ravel()).reshape(10, 12)
+    # Half of the positions at 1 + a, half at 1 - a: a spread of 1 / (1 + a²).
+    between = 0.5 * (EVERYWHERE + AVERAGED_EVERYWHERE)
+    weights = grids(*(1 + np.sqrt(1 / s - 1) * (2 * levels - 1) for s in (between, 0.95)))
+    np.testing.assert_allclose(spreads(weights), [between, 0.95])
+    np.testing.assert_array_equal(is_coherent(weights), [True, True])
+    np.testing.assert_array_equal(is_coherent(weights, 3), [False, True])
