@@ -16,7 +16,7 @@ CLOSE_CALL = 0.07
 # A pattern that is weaker than this in the median of its positions may be what noise left over.
 WEAK = 4.0
 # A doubt that this share of the fits raise is heard.
-HEARD = 1 / 3
+HEARD = 0.25
 
 
 def doubts(evidence: Evidence, best: Candidate) -> list[str]:

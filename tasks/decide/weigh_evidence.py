@@ -46,6 +46,8 @@ WEIGHTS = {
 # all hold it, criteria that disagree do not rule out high confidence.
 SETTLED_SHARE = 0.6
 WELL_SETTLED_SHARE = 0.85
+# So many criteria that name another number with one voice outweigh a clear grouping.
+OUTWEIGH = 3
 
 
 class ByEvidence:
@@ -138,9 +140,9 @@ def _confidence(evidence: Evidence, best: Candidate, votes: dict[str, int | None
     agreeing = others.count(best.distinct)
     well_settled = settled and best.share >= WELL_SETTLED_SHARE
     one_voice = len(others) >= 2 and len(set(others)) == 1
-    if one_voice and not agreeing:
+    if one_voice and not agreeing and len(others) >= OUTWEIGH:
         return "low"
-    if settled and one_voice:
+    if settled and one_voice and agreeing:
         return "high"
     if not evidence.components[best.fit].merged.has_reflections:
         if well_settled and agreeing >= 2:

@@ -8,7 +8,7 @@ import xarray as xr
 
 from orimap.tasks.decide.components.merge import merge_by_look
 from orimap.tasks.decide.grains.dark_fields import DarkFields
-from orimap.tasks.decide.grains.fit import GrainFit
+from orimap.tasks.decide.grains.fit import GrainFit, disc_variance
 from orimap.tasks.decide.grains.presence import is_present
 from orimap.tasks.decide.grains.stored import find_grains, grains_dataset, read_dark_fields
 from orimap.tasks.factorise.kernels.least_squares import solve_weights
@@ -97,7 +97,7 @@ def _noise(
     """
     gram = weights.T @ weights
     discs = solve_weights((weights.T @ fields.scan) @ fields.whole, gram)
-    precision = 1 / np.maximum(fields.scan.mean(axis=0) @ fields.whole, 1.0)
+    precision = 1 / disc_variance(fields)
     reflections = np.concatenate([fit.reflections, np.zeros((1, len(precision)))])
     weighted = reflections * precision
     spread = np.stack([(weighted * disc) @ weighted.T for disc in discs])

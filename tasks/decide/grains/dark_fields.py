@@ -33,6 +33,8 @@ REACH_PX = 1.5
 BACKGROUND_ERROR = 0.01
 # Keeps functions apart that no pixel can tell apart.
 RIDGE = 1e-6
+# It takes this number of pixels for each function to fit them.
+PIXELS_A_FUNCTION = 3
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def dark_fields(
         above = images[part] - smooth
         left = _around(above, disc) - share * _around(np.where(free, above, 0.0), ring)
         net[part], whole[part] = left[chosen], _around(images[part], disc)[chosen]
-        total[part] = smooth.sum(axis=(1, 2))
+        total[part] = smooth[:, ~left_out].sum(axis=1)
     return DarkFields(scan, net, whole, total, places, scan_shape, dispersion)
 
 
@@ -139,6 +141,7 @@ class _SmoothBackground:
     Parameters
     ----------
     basis : (function, pixels) array
+        A single one that is zero, where too few pixels are free to fit any.
     fit : (function, free pixels) array
         ``fit @ image`` are the factors of the functions, each pixel weighted by its noise.
     free : (pixels,) array of bool
@@ -167,7 +170,10 @@ class _SmoothBackground:
             knot += width
         basis = np.stack(functions).reshape(len(functions), -1)
         inside = free.ravel()
-        weight = 1 / np.maximum(mean.ravel()[inside], 1e-6 * max(float(mean.max()), 1e-300))
+        if np.count_nonzero(inside) < PIXELS_A_FUNCTION * len(basis):
+            nothing = np.zeros((1, basis.shape[1]))
+            return cls(nothing, nothing[:, inside], inside)
+        weight = 1 / np.maximum(mean.ravel()[inside], max(1e-6 * float(mean.max()), 1e-200))
         weighted = basis[:, inside] * weight
         gram = weighted @ basis[:, inside].T
         gram += RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))

@@ -40,6 +40,8 @@ class GrainFit:
     @cached_property
     def share(self) -> np.ndarray:
         """Share of each position that components fill, (positions, k): 1 = all of it."""
+        if not self.weights.shape[1]:
+            return self.weights
         return self.weights / np.minimum(full_weights(self.weights), 1e300)
 
 
@@ -60,7 +62,7 @@ def fit_grains(fields: DarkFields, k: int) -> GrainFit:
     are not.
     """
     scan, net = fields.scan, fields.net
-    column = 1 / np.sqrt(_disc_variance(fields))
+    column = 1 / np.sqrt(disc_variance(fields))
     weighted = net * column
     noise = fields.dispersion * (scan @ (fields.whole @ column**2))
     squares = ((scan @ (weighted @ weighted.T)) * scan).sum(axis=1)
@@ -83,13 +85,13 @@ def fit_grains(fields: DarkFields, k: int) -> GrainFit:
     return GrainFit(weights * size, reflections / size[:, None])
 
 
-def _disc_variance(fields: DarkFields) -> np.ndarray:
+def disc_variance(fields: DarkFields) -> np.ndarray:
     """Return what the reflection at each place varies by, (place,): by noise and by tilts."""
     mean = fields.scan.mean(axis=0)
     second = (fields.scan.T @ fields.scan) / len(fields.scan)
     squares = np.maximum(((second @ fields.net) * fields.net).sum(axis=0), 0)
     disc = mean @ fields.whole
-    disc = np.maximum(disc, DARKEST * disc.mean())
+    disc = np.maximum(disc, DARKEST * disc.mean() if disc.size else 0.0)
     return np.maximum(disc * fields.dispersion + CHANGES**2 * squares, 1e-300)
 
 

@@ -12,6 +12,7 @@ from itertools import permutations
 import numpy as np
 from scipy import ndimage
 
+from orimap.tasks.decide.components.coherence import is_coherent
 from orimap.tasks.decide.components.groups import (
     by_intensity,
     holds_together,
@@ -84,6 +85,7 @@ def group_grains(fit: GrainFit, fields: DarkFields, *, split_bent: bool = False)
         groups, least_joined, most_apart = _join_alike(seen, fit.share, coherent)
     linked = ((cosine >= SCATTERED) & beside) | equal
     groups = join_scattered(groups, cosine, linked, alive & ~coherent)
+    groups = _without_scatter(groups, coherent, every, fields.scan_shape)
     groups = keep_patterns(groups, weights, every[1].weights.reshape(weights.shape), every[1].side)
     groups = _drop_never_alone(groups, every)
     groups = by_intensity(groups, fit.weights.sum(axis=0))
@@ -143,6 +145,21 @@ class _Seen:
         norm = np.linalg.norm(heights, axis=1, keepdims=True)
         unit = heights / np.where(norm > 0, norm, 1.0)
         return unit @ unit.T
+
+
+def _without_scatter(
+    groups: np.ndarray,
+    coherent: np.ndarray,
+    every: tuple[CertainWeights, ...],
+    scan_shape: tuple[int, int],
+) -> np.ndarray:
+    """Leave out (-1) scattered components of a group that holds together without them only."""
+    holds = np.zeros(int(groups.max(initial=-1)) + 1, bool)
+    for one in every:
+        own = cluster_weights(one.weights, groups).reshape(*scan_shape, -1)
+        holds |= is_coherent(own, one.side)
+    grain = np.isin(groups, groups[coherent])
+    return np.where(grain & ~coherent & ~np.append(holds, True)[groups], -1, groups)
 
 
 def _on_top(groups: np.ndarray, seen: _Seen) -> int:

@@ -3,12 +3,14 @@
 import numpy as np
 from scipy import ndimage
 
-from orimap.tasks.decide.components.likeness import background_of, opening_size
-
-# A line is brighter than the background by this share of it, in the median along it, and by so
-# many times what is usual among lines.
-BRIGHTER = 0.03
-OUTSTANDING = 6.0
+# A line is brighter than what lies so many pixels beside it, on both sides, ...
+BESIDE_PX = 4
+# ... by this share of it in the median (amplifiers differ by a few per cent), and at this part of
+# its pixels: a row of reflections of a crystal that is aligned with the camera leaves gaps.
+BRIGHTER = 0.1
+ALL_ALONG = 0.9
+# It takes this part of a line to tell.
+KNOWN = 0.3
 
 
 def near_lines(pattern: np.ndarray, left_out: np.ndarray, radius_px: float) -> np.ndarray:
@@ -17,7 +19,7 @@ def near_lines(pattern: np.ndarray, left_out: np.ndarray, radius_px: float) -> n
     Parameters
     ----------
     pattern : (detector_y, detector_x) array
-        Sum of many patterns: reflections fill less than half of any line.
+        Sum of many patterns.
     left_out : (detector_y, detector_x) array of bool
     radius_px : float
 
@@ -25,18 +27,24 @@ def near_lines(pattern: np.ndarray, left_out: np.ndarray, radius_px: float) -> n
     -------
     (detector_y, detector_x) array of bool
     """
-    inside = np.where(left_out, 0.0, pattern)
-    background = background_of(inside, opening_size(pattern.shape))
-    above = np.where(
-        left_out | (background <= 0), np.nan, (inside - background) / np.maximum(background, 1e-300)
-    )
     found = np.zeros(pattern.shape, bool)
+    known = np.where(left_out, np.nan, pattern.astype(float))
     for axis in (0, 1):
-        known = np.isfinite(above).any(axis=1 - axis)
-        along = np.zeros(pattern.shape[axis])
-        along[known] = np.nanmedian(np.compress(known, above, axis=axis), axis=1 - axis)
-        usual = np.median(along)
-        spread = 1.4826 * np.median(np.abs(along - usual))
-        bright = along > usual + max(BRIGHTER, OUTSTANDING * spread)
-        found |= np.expand_dims(bright, 1 - axis)
+        rows = np.moveaxis(known, axis, 0)
+        bright = [_stands_out(rows, at) for at in range(len(rows))]
+        found |= np.expand_dims(np.array(bright), 1 - axis)
     return ndimage.distance_transform_edt(~found) <= radius_px + 1 if found.any() else found
+
+
+def _stands_out(rows: np.ndarray, at: int) -> bool:
+    """Return whether a row is brighter than those beside it all along; NaN where not known."""
+    beside = [rows[i] for i in (at - BESIDE_PX, at + BESIDE_PX) if 0 <= i < len(rows)]
+    if not beside:
+        return False
+    around = np.max(beside, axis=0)
+    told = np.isfinite(rows[at]) & np.isfinite(around)
+    if np.count_nonzero(told) < KNOWN * rows.shape[1]:
+        return False
+    own, around = rows[at][told], around[told]
+    brighter = np.median(own - around) > BRIGHTER * np.median(around)
+    return bool(brighter and np.mean(own > around) >= ALL_ALONG)

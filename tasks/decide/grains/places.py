@@ -20,8 +20,10 @@ BLOCKS = 150
 SMALLEST_BLOCK = 3
 # A place is known to about a pixel in each pattern.
 PLACE_PX = 0.8
-# One reflection of two patterns, or a sure one of a single pattern (in logarithms of significance).
-LEAST_HEIGHT = 0.02
+# What one significant reflection of a single pattern comes to, in logarithms of significance.
+LEAST_HEIGHT = 0.1
+# Nearer to the edges than this share of the radius a disc is not there to be seen.
+INSIDE = 0.5
 # Maxima nearer than this share of the radius are one place.
 ONE_PLACE = 0.9
 
@@ -56,6 +58,9 @@ def find_places(
         found = find_reflections(counts, backgrounds(counts, left_out), left_out, radius_px)
         height += np.where(found.is_place, found.height, 0.0).sum(axis=0)
     height[near_lines(total, left_out, radius_px)] = 0.0
+    edge = max(1, round(INSIDE * radius_px))
+    inside = np.pad(np.ones(np.array(height.shape) - 2 * edge, bool), edge)
+    height[~inside] = 0.0
     smooth = ndimage.gaussian_filter(height, PLACE_PX)
     size = 2 * max(1, round(ONE_PLACE * radius_px)) + 1
     largest = ndimage.maximum_filter(smooth, size)

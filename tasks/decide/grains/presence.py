@@ -34,17 +34,24 @@ class CertainWeights:
 
     def averaged(self, scan_shape: tuple[int, int], side: int) -> "CertainWeights":
         """Take means over squares around each position."""
-        shape = (*scan_shape, self.weights.shape[1])
+        there = _mean_of(np.ones((*scan_shape, 1)), side)
         mean, variance = (
-            ndimage.uniform_filter(values.reshape(shape), (side, side, 1)).reshape(values.shape)
+            (_mean_of(values.reshape(*scan_shape, -1), side) / there).reshape(values.shape)
             for values in (self.weights, self.variance)
         )
-        return CertainWeights(mean, variance / side**2, side)
+        # At the edges there are fewer positions in a square.
+        number = there.reshape(-1, 1) * side**2
+        return CertainWeights(mean, variance / number, side)
 
     @property
     def sureness(self) -> np.ndarray:
         """Weights in standard deviations, (positions, component)."""
         return self.weights / np.sqrt(np.maximum(self.variance, 1e-300))
+
+
+def _mean_of(values: np.ndarray, side: int) -> np.ndarray:
+    """Return means over squares of a scan, with nothing beyond its edges."""
+    return ndimage.uniform_filter(values, (side, side, 1), mode="constant")
 
 
 def weight_variance(fit: GrainFit, fields: DarkFields) -> np.ndarray:

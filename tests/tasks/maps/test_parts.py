@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from orimap.tasks.decide.grains.fit import disc_variance
 from orimap.tasks.decide.grains.stored import find_grains, read_dark_fields, write_dark_fields
 from orimap.tasks.factorise.stored_fits import fit_group
 from orimap.tasks.maps.labels_and_overlap import map_clusters
@@ -72,15 +73,10 @@ def test_errors_are_those_of_equal_positions_counted_again(store, cluster, colum
     assert error.mean() > 1.1 * np.sqrt(weights.mean())
 
 
-def test_reflections_count_by_the_electrons_in_their_discs(store, two_grains):
+def test_reflections_count_as_they_do_in_the_fit(store):
     parts = grain_parts(store, 2, 1.0, split_bent=False)
-    y, x = np.mgrid[:64, :64]
-    mean = two_grains.counts.mean(axis=(0, 1))
-    places = read_dark_fields(store).places
-    # Of radius 2.5, the inner .8 * 2.5 + .3 px.
-    electrons = np.array([mean[np.hypot(y - v, x - u) <= 2.3].sum() for v, u in places])
     reflections = variables.component_reflection.read(parts.stored).values
-    expected = (reflections / electrons) @ reflections.T
+    expected = (reflections / disc_variance(read_dark_fields(store))) @ reflections.T
     np.testing.assert_allclose(parts.noise.gram, expected, rtol=1e-5, atol=1e-12)
 
 

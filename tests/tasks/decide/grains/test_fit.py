@@ -3,7 +3,13 @@ import pytest
 from scipy.optimize import nnls
 
 from orimap.tasks.decide.grains import fit as module
-from orimap.tasks.decide.grains.fit import CHANGES, MOST_POSITIONS, GrainFit, fit_grains
+from orimap.tasks.decide.grains.fit import (
+    CHANGES,
+    DARKEST,
+    MOST_POSITIONS,
+    GrainFit,
+    fit_grains,
+)
 
 SHAPE = (12, 14)
 # Three crystals: the first two have one reflection in common.
@@ -58,7 +64,8 @@ def test_brighter_positions_have_larger_weights_and_the_same_reflections(fields_
 def column_of(fields):
     """What places count, by hand: one over the noise and over what a tilt changes."""
     counts, net = fields.scan @ fields.whole, fields.scan @ fields.net
-    noise = counts.mean(axis=0) * fields.dispersion
+    mean = counts.mean(axis=0)
+    noise = np.maximum(mean, DARKEST * mean.mean()) * fields.dispersion
     return 1 / np.sqrt(noise + CHANGES**2 * (net**2).mean(axis=0))
 
 

@@ -65,7 +65,7 @@ def test_no_place_lies_in_or_beside_what_is_left_out():
 
 
 def test_a_bright_line_of_the_camera_holds_no_places():
-    line = np.where(Y == 30, 1.06, 1.0)
+    line = np.where(Y == 30, 1.15, 1.0)
     pattern = discs([30, 12], [30, 50], [10, 40])
     assert places_in(pattern) == [[10, 40], [30, 12], [30, 50]]
     # Too faint to be told in one pattern, plain in the sum of all.

@@ -7,8 +7,7 @@ from orimap.tasks.decide.grains.fit import GrainFit
 from orimap.tasks.decide.grains.presence import (
     NOT_LENT,
     PRESENT,
-    SIDE,
-    SINGLE_POSITIONS,
+    SIDES,
     WEAK,
     CertainWeights,
     certain_weights,
@@ -54,14 +53,15 @@ def test_the_variance_is_that_of_repeated_counting(fields_of):
 def test_means_over_squares_are_those_of_a_loop():
     rng = np.random.default_rng(1)
     weights, variance = rng.random((2, 5, 7, 2))
-    flat = CertainWeights.averaged(weights.reshape(-1, 2), variance.reshape(-1, 2), (5, 7), 3)
-    around = np.pad(weights, ((1, 1), (1, 1), (0, 0)), mode="symmetric")
-    wide = np.pad(variance, ((1, 1), (1, 1), (0, 0)), mode="symmetric")
+    single = CertainWeights(weights.reshape(-1, 2), variance.reshape(-1, 2), 1)
+    flat = single.averaged((5, 7), 3)
     for y, x in np.ndindex(5, 7):
-        square = np.s_[y : y + 3, x : x + 3]
-        np.testing.assert_allclose(flat.weights[7 * y + x], around[square].mean(axis=(0, 1)))
-        # The variance of a mean of nine.
-        np.testing.assert_allclose(flat.variance[7 * y + x], wide[square].mean(axis=(0, 1)) / 9)
+        # At the edges there are fewer than nine.
+        square = np.s_[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
+        number = weights[square][..., 0].size
+        np.testing.assert_allclose(flat.weights[7 * y + x], weights[square].mean(axis=(0, 1)))
+        expected = variance[square].mean(axis=(0, 1)) / number
+        np.testing.assert_allclose(flat.variance[7 * y + x], expected)
     assert flat.side == 3
     np.testing.assert_allclose(flat.sureness, flat.weights / np.sqrt(flat.variance))
 
@@ -71,21 +71,17 @@ def test_nothing_is_sure_of_nothing():
     np.testing.assert_array_equal(none.sureness, [[0, 1]])
 
 
-@pytest.mark.parametrize(("sure", "side"), [(0.9, SIDE), (1.1, 1)])
-def test_weights_that_are_sure_enough_are_those_of_single_positions(fields_of, sure, side):
-    # A weight w of two discs over 200 each has the variance w + 400.
-    weight = next(w for w in range(1000) if w / np.sqrt(w + 400) >= sure * SINGLE_POSITIONS)
+def test_weights_are_given_for_single_positions_and_for_squares(fields_of):
     left = np.indices(SHAPE)[1] < 12
-    fit = fit_of(weight * left, 3 * weight * ~left)
+    fit = fit_of(20.0 * left, 60.0 * ~left)
     fields = fields_of(intensity_of(fit), below=[200.0, 200, 50, 50])
-    found = certain_weights(fit, fields)
-    variance = weight_variance(fit, fields)
-    expected = CertainWeights.averaged(fit.weights, variance, SHAPE, side)
-    assert found.side == side
-    np.testing.assert_allclose(found.weights, expected.weights)
-    np.testing.assert_allclose(found.variance, expected.variance)
-    if side == 1:
-        np.testing.assert_array_equal(found.weights, fit.weights)
+    single, mean = certain_weights(fit, fields)
+    assert (single.side, mean.side) == (1, SIDES[0])
+    np.testing.assert_array_equal(single.weights, fit.weights)
+    np.testing.assert_array_equal(single.variance, weight_variance(fit, fields))
+    expected = single.averaged(SHAPE, SIDES[0])
+    np.testing.assert_array_equal(mean.weights, expected.weights)
+    np.testing.assert_array_equal(mean.variance, expected.variance)
 
 
 def test_a_grain_is_present_where_it_is_and_nowhere_else(fields_of):
@@ -116,8 +112,10 @@ def test_a_weak_grain_shows_in_larger_squares(fields_of):
         assert weight < PRESENT * 100 / 3
         fit = fit_of(np.full(SHAPE, weight))
         fields = fields_of(intensity_of(fit), below=5000.0)
-        assert is_present(fit, fields, np.array([0])).all() == shows
-        assert is_present(fit, fields, np.array([0])).any() == shows
+        # At the edges squares are smaller.
+        inside = is_present(fit, fields, np.array([0]))[2:-2, 2:-2]
+        assert inside.all() == shows
+        assert inside.any() == shows
 
 
 def test_a_grain_of_a_single_position_shows_around_it(fields_of):
@@ -138,7 +136,8 @@ def test_a_bright_grain_lends_nothing_to_what_is_two_positions_away(fields_of):
     fit = fit_of(grain)
     fields = fields_of(intensity_of(fit), below=5000.0)
     # In squares of five the mean reaches two positions further, in those of three only one.
-    wide = CertainWeights.averaged(fit.weights, weight_variance(fit, fields), SHAPE, 5)
+    single = CertainWeights(fit.weights, weight_variance(fit, fields), 1)
+    wide = single.averaged(SHAPE, 5)
     wide = wide.sureness.reshape(SHAPE)
     assert wide[:, 7].min() > NOT_LENT * WEAK
     assert wide[:, 6].min() > WEAK
