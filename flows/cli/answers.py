@@ -76,7 +76,8 @@ def print_result(output: Path) -> None:
     clusters = int(results.attrs["decided_k"])
     patterns = len(set(results["clusters/cluster_parent"][:].tolist()))
     decision = results["decision"].attrs
-    crystal = bool(results.attrs["crystal_found"])
+    # An earlier version did not ask.
+    crystal = bool(results.attrs.get("crystal_found", True))
     print(headline(patterns, decision["confidence"], clusters, crystal=crystal))
     if decision["confidence"] != "high":
         # A forced number is compared with the evidence first; else the last reason names the

@@ -12,6 +12,7 @@ import xarray as xr
 
 from orimap.tasks.decide.grains.stored import GRAINS
 from orimap.tasks.errors import InputError
+from orimap.tasks.factorise.stored_fits import fit_group
 from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.store import variables
 from orimap.tasks.store.groups import open_group
@@ -132,7 +133,7 @@ def decomposition(analysis: Path, patterns: PatternSource, position: tuple[int, 
         )
     v = variables
     clusters, overlap = open_group(analysis, "clusters"), open_group(analysis, "overlap")
-    fit = open_group(analysis, GRAINS)
+    fit = open_group(analysis, _decided_fit(analysis))
     valid = v.detector_valid.read(open_group(analysis, "sketch")).values
     images = v.component_pattern.read(fit).values.astype(float)
     weights = v.scan_weight.read(fit)[y, x].values.astype(float)
@@ -164,6 +165,13 @@ def decomposition(analysis: Path, patterns: PatternSource, position: tuple[int, 
         overlap_ratio=float(v.overlap_ratio.read(overlap)[y, x]),
         overlap_ratio_error=float(v.overlap_ratio_error.read(overlap)[y, x]),
     )
+
+
+def _decided_fit(analysis: Path) -> str:
+    """Return the group of the decided components; earlier versions drew maps of a fit itself."""
+    if (analysis / GRAINS / "zarr.json").exists():
+        return GRAINS
+    return fit_group(int(open_group(analysis, "decision").attrs["fitted_k"]))
 
 
 def line(

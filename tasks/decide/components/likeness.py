@@ -1,8 +1,7 @@
 """Compare patterns by their reflections, which distinguish one crystal from another.
 
 Component patterns share the direct beam and the smooth inelastic background, which make any two
-look alike. Here both are subtracted, and patterns are compared by what is left. A drifting beam
-(descan) shifts whole patterns, so the comparison looks for the best of all small shifts.
+look alike. Here both are subtracted, and patterns are compared by what is left.
 """
 
 import numpy as np
@@ -54,38 +53,23 @@ def reflection_images(images: np.ndarray, left_out: np.ndarray) -> np.ndarray:
     return np.where(ndimage.binary_dilation(left_out), 0.0, np.maximum(above, 0))
 
 
-def reflection_cosines(reflections: np.ndarray, shift_px: int = 0) -> np.ndarray:
+def reflection_cosines(reflections: np.ndarray) -> np.ndarray:
     """Compare all pairs of reflection images by their cosine.
 
     Parameters
     ----------
     reflections : (component, detector_y, detector_x) array
         From ``reflection_images``.
-    shift_px : int
-        Take the largest cosine over all shifts of at most this along either axis.
 
     Returns
     -------
     (component, component) array
         1 = identical; 0 where one has no reflections.
     """
-    k = len(reflections)
-    norm = np.linalg.norm(reflections.reshape(k, -1), axis=1)
-    unit = reflections / np.where(norm > 0, norm, 1.0)[:, None, None]
-    if shift_px == 0:
-        flat = unit.reshape(k, -1)
-        return np.clip(flat @ flat.T, 0, 1)
-    # Zero padding by the largest shift keeps the correlation from wrapping around.
-    shape = tuple(size + 2 * shift_px for size in reflections.shape[1:])
-    spectra = np.fft.rfft2(unit, s=shape)
-    cosines = np.zeros((k, k))
-    for i in range(k):
-        correlation = np.fft.irfft2(spectra[i] * spectra[: i + 1].conj(), s=shape)
-        near = np.roll(correlation, (shift_px, shift_px), axis=(1, 2))
-        width = 2 * shift_px + 1
-        cosines[i, : i + 1] = near[:, :width, :width].max(axis=(1, 2))
-        cosines[: i + 1, i] = cosines[i, : i + 1]
-    return np.clip(cosines, 0, 1)
+    flat = reflections.reshape(len(reflections), -1)
+    norm = np.linalg.norm(flat, axis=1, keepdims=True)
+    unit = flat / np.where(norm > 0, norm, 1.0)
+    return np.clip(unit @ unit.T, 0, 1)
 
 
 def backgrounds(counts: np.ndarray, left_out: np.ndarray) -> np.ndarray:
@@ -106,35 +90,6 @@ def backgrounds(counts: np.ndarray, left_out: np.ndarray) -> np.ndarray:
     smooth = ndimage.gaussian_filter(inside, (0, SMOOTHING_PX, SMOOTHING_PX))
     opened = background_of(inside, opening_size(counts.shape[1:]))
     return np.maximum(opened, _rings(smooth, left_out))
-
-
-def reflection_shares(
-    counts: np.ndarray, background: np.ndarray, left_out: np.ndarray
-) -> np.ndarray:
-    """Return the share of each component's intensity that lies in bright reflections.
-
-    Parameters
-    ----------
-    counts : (component, detector_y, detector_x) array, electrons
-        Component patterns times all their weights: the electrons that each accounts for, which
-        give its noise.
-    background : (component, detector_y, detector_x) array, electrons
-        From ``backgrounds``: reflections are significant, and brighter than it.
-    left_out : (detector_y, detector_x) array of bool
-
-    Returns
-    -------
-    (component,) array
-        Near 0 for amorphous background, vacuum and support; a tenth or more for crystals.
-    """
-    inside = np.where(left_out, 0.0, counts)
-    smooth = ndimage.gaussian_filter(inside, (0, SMOOTHING_PX, SMOOTHING_PX))
-    # A Gaussian of this width divides the variance of independent pixels by 4 pi sigma squared.
-    noise = np.sqrt(np.maximum(background, 1.0) / (4 * np.pi * SMOOTHING_PX**2))
-    above = smooth - background
-    above[(above < SIGNIFICANT * noise) | (above < background)] = 0
-    above[:, ndimage.binary_dilation(left_out)] = 0
-    return above.sum(axis=(1, 2)) / np.maximum(inside.sum(axis=(1, 2)), 1e-300)
 
 
 def _rings(smooth: np.ndarray, left_out: np.ndarray) -> np.ndarray:

@@ -2,8 +2,7 @@
 
 How bright a reflection is says how thick a crystal is and how it is tilted: in dynamical
 diffraction a quarter of a degree changes it several-fold. Where it is says which crystal it is.
-Components are therefore compared by the places of their reflections, each weighed by how surely it
-is there.
+Places are therefore looked for, each with how surely it is there.
 """
 
 from dataclasses import dataclass
@@ -21,8 +20,6 @@ DISC_SHARE = 0.8
 USUAL_RADIUS_PX = 2.0
 # Of a line, this part of the excess goes on to both sides, twice the radius far.
 ON_A_LINE = 0.7
-# Places are known to about a pixel: what a tilt changes inside a disc moves its maximum so far.
-PLACE_PX = 1.0
 
 
 @dataclass(frozen=True)
@@ -50,16 +47,6 @@ class Reflections:
     def height(self) -> np.ndarray:
         """Logarithm of the significance at each pixel, (component, detector_y, detector_x)."""
         return np.log1p(np.maximum(self.significance, 0) / SIGNIFICANT)
-
-    @cached_property
-    def height_around(self) -> np.ndarray:
-        """The largest height within a pixel; 0 where nothing is significant."""
-        there = np.where(self.significance >= SIGNIFICANT, self.height, 0.0)
-        return ndimage.maximum_filter(there, size=(1, 3, 3))
-
-    def surer_than(self, least: float) -> np.ndarray:
-        """Return the places with at least this significance, as an array of bool."""
-        return self.is_place & (self.significance >= least)
 
 
 def find_reflections(
@@ -104,40 +91,6 @@ def find_reflections(
     significance = excess / noise
     is_place = (excess == largest) & (significance >= SIGNIFICANT) & ~_on_a_line(excess, radius_px)
     return Reflections(excess, noise, significance, is_place)
-
-
-def place_images(reflections: Reflections) -> np.ndarray:
-    """Return images (component, detector_y, detector_x) of the places of reflections.
-
-    Each is a spot about a pixel wide, with the logarithm of its significance as its height: what
-    is surely there weighs about alike, however bright it is.
-    """
-    spots = np.where(reflections.is_place, reflections.height, 0.0)
-    return ndimage.gaussian_filter(spots, (0, PLACE_PX, PLACE_PX))
-
-
-def own_places(reflections: Reflections, least: float, part: float) -> np.ndarray:
-    """Count the places of each component at which no other has much.
-
-    Parameters
-    ----------
-    reflections : Reflections
-    least : float
-        Significance from which on a place counts.
-    part : float
-        Others have much where the logarithm of their significance, within a pixel, is at least
-        this part.
-
-    Returns
-    -------
-    (component,) array of int
-    """
-    height, there = reflections.height, reflections.height_around
-    own = np.zeros(len(height), int)
-    for i, places in enumerate(reflections.surer_than(least)):
-        others = np.delete(there, i, axis=0)[:, places].max(axis=0, initial=0.0)
-        own[i] = np.count_nonzero(others < part * height[i][places])
-    return own
 
 
 def _on_a_line(excess: np.ndarray, radius_px: float) -> np.ndarray:

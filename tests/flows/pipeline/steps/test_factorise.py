@@ -21,7 +21,7 @@ def fresh(run, **changes):
 def test_a_sketch_is_of_all_counts_and_of_the_training_half(stages):
     fitted, analysis = stages.fitted, stages.run.folder.analysis
     assert fitted.ks == (1, 2, 3, 4)
-    assert fitted.most_k == LARGEST_K == 60
+    assert fitted.most_k == LARGEST_K == 100
     assert fitted.l1 == (0.0, 0.0)
     for group in ("sketch", "sketch_training"):
         assert complete_mark(analysis, group) == fitted.sketch
