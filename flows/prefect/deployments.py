@@ -215,9 +215,9 @@ def _at_most(hours: float, job: Job) -> Iterator[None]:
 
 
 def _in_short(outcome: Outcome) -> str:
-    from orimap.tasks.report.words import headline
-
-    return headline(outcome.decided_k, outcome.confidence, crystal=outcome.crystal_found)
+    if not outcome.crystal_found:
+        return f"no crystal found, confidence {outcome.confidence}"
+    return f"{outcome.decided_k} clusters, confidence {outcome.confidence}"
 
 
 @flow(
