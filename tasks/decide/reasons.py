@@ -27,6 +27,7 @@ def reasons_of(
         _settling_sentence(evidence, best),
         merging_sentence(evidence, best.fit),
         *doubt_sentences(evidence, best),
+        *_no_crystal_sentences(evidence, best),
         *_held_out_sentences(evidence, best, votes),
     ]
     spectrum = evidence.spectrum
@@ -63,6 +64,13 @@ def doubt_sentences(evidence: Evidence, best: Candidate) -> list[str]:
     """Return a sentence on what makes the grouping doubtful; none where nothing does."""
     found = doubts(evidence, best)
     return [f"Doubtful: {'; '.join(found)}."] if found else []
+
+
+def _no_crystal_sentences(evidence: Evidence, best: Candidate) -> list[str]:
+    """Return a sentence where no crystal is found; none where there is one."""
+    if evidence.components[best.fit].merged.has_reflections or best.distinct > 1:
+        return []
+    return ["No fit shows reflections above its background: vacuum, an amorphous film, or noise."]
 
 
 def _settling_sentence(evidence: Evidence, best: Candidate) -> str:

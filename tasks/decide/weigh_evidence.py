@@ -162,8 +162,8 @@ def _criteria(
     """Return every criterion with its vote, its margin between the first two, and its reason."""
     why = {
         DISTINCT: "where the number settles as k grows; margin: in the share of fits that hold it",
-        HELD_OUT: "last clear drop in the deviance by a new pattern",
-        CROSS_VALIDATION: "last clear drop in the error of unseen blocks by a new pattern",
+        HELD_OUT: "clear drop in the deviance that is largest beside all that follow",
+        CROSS_VALIDATION: "clear drop in the error of unseen blocks that is largest beside others",
         SPECTRUM: "largest step down among the directions that stand out from counting noise",
         REDUNDANCY: "components that repeat no other in pattern and map, over all fits",
         STABILITY: "smallest silhouette of components over resampled fits",

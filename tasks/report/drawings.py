@@ -171,7 +171,8 @@ def _pairs(results: Results) -> Drawn:
         return None
     owners = results.values("clusters", "component_cluster")
     if owners is None or len(owners) != fitted:
-        owners = np.full(fitted, -1)
+        # Patterns were told apart by components of dark fields, which are others.
+        owners = None
     return (
         f"Pairwise {', '.join(pairs)} between the {fitted} fitted components.",
         lambda: curves.pairs_figure(pairs, owners),

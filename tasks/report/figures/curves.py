@@ -207,7 +207,7 @@ def scree_figure(
 
 def pairs_figure(
     matrices: Mapping[str, np.ndarray],
-    component_cluster: Sequence[int],
+    component_cluster: Sequence[int] | None,
     *,
     alike_is_low: Sequence[str] = ("GMSD", "MDSI"),
 ) -> Figure:
@@ -217,22 +217,25 @@ def pairs_figure(
     ----------
     matrices : mapping of name to (component, component) array
         The diagonal, a component against itself, is left out.
-    component_cluster : sequence of int
+    component_cluster : sequence of int or None
         Cluster of each component, -1 for background. Components are sorted by it, so that those
-        of one cluster stand side by side.
+        of one cluster stand side by side. None where they belong to none.
     alike_is_low : sequence of str
         The metrics for which 0 means identical.
     """
-    clusters = np.asarray(component_cluster)
+    owned = component_cluster is not None
+    count = len(next(iter(matrices.values())))
+    clusters = np.zeros(count, int) if component_cluster is None else np.asarray(component_cluster)
     order = np.lexsort((np.arange(len(clusters)), np.where(clusters < 0, 10**6, clusters)))
     colours = cluster_colours(max(int(clusters.max(initial=-1)) + 1, 1))
     squares = [NO_CLUSTER if clusters[i] < 0 else colours[clusters[i]] for i in order]
     columns = min(3, len(matrices))
     rows = -(-len(matrices) // columns)
-    count, known = len(order), sorted({int(c) for c in clusters})
+    known = sorted({int(c) for c in clusters})
     side, across, down = 2.5, 3.35, 3.0
     spare = len(matrices) < rows * columns
-    figure = Figure(figsize=(columns * across, rows * down + (0.0 if spare else 0.5)))
+    legend = 0.5 if owned and not spare else 0.0
+    figure = Figure(figsize=(columns * across, rows * down + legend))
     for i, (name, matrix) in enumerate(matrices.items()):
         row, column = divmod(i, columns)
         left, top = 0.25 + column * across, 0.25 + row * down
@@ -247,13 +250,17 @@ def pairs_figure(
         axes.set_yticks(range(count), [str(c) for c in order], fontsize=8 if count <= 14 else 5.5)
         axes.tick_params(length=0, pad=2)
         axes.spines[:].set_visible(False)
-        # A strip of cluster colours below the columns ties components to the map.
-        axes.scatter(
-            range(count), np.full(count, -0.045), marker="s", s=min(60, 900 / count), c=squares,
-            edgecolors="none", clip_on=False, transform=axes.get_xaxis_transform(),
-        )  # fmt: skip
+        if owned:
+            # A strip of cluster colours below the columns ties components to the map.
+            axes.scatter(
+                range(count), np.full(count, -0.045), marker="s", s=min(60, 900 / count),
+                c=squares, edgecolors="none", clip_on=False,
+                transform=axes.get_xaxis_transform(),
+            )  # fmt: skip
         axes.set_xlim(-0.5, count - 0.5)
         draw_colour_bar(image, place_axes(figure, left + side + 0.06, top, 0.09, side))
+    if not owned:
+        return figure
     handles = [
         Line2D([], [], ls="", marker="s", ms=8, color=NO_CLUSTER if c < 0 else colours[c],
                label="background" if c < 0 else f"cluster {c}")

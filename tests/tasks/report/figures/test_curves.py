@@ -98,6 +98,15 @@ def test_pairs_are_sorted_by_cluster_and_leave_the_diagonal_out():
     assert legend(figure) == ["background", "cluster 0", "cluster 1"]
 
 
+def test_components_that_belong_to_no_cluster_are_in_order_and_without_a_legend():
+    matrix = np.array([[1, 0.2, 0.9], [0.2, 1, 0.4], [0.9, 0.4, 1]])
+    figure = curves.pairs_figure({"SSIM": matrix}, None)
+    assert not figure.legends
+    panel = next(axes for axes in figure.axes if axes.images)
+    assert not panel.collections
+    assert [label.get_text() for label in panel.get_yticklabels()] == ["0", "1", "2"]
+
+
 def test_brighter_is_more_alike_in_every_panel():
     matrix = np.array([[1, 0.2, 0.9], [0.2, 1, 0.4], [0.9, 0.4, 1]])
     figure = curves.pairs_figure({"SSIM": matrix, "GMSD": 1 - matrix}, [0, 1, 2])
