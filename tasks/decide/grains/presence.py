@@ -39,9 +39,9 @@ class CertainWeights:
             (_mean_of(values.reshape(*scan_shape, -1), side) / there).reshape(values.shape)
             for values in (self.weights, self.variance)
         )
-        # At the edges there are fewer positions in a square.
+        # At the edges there are fewer positions in a square. Running sums leave rounding below 0.
         number = there.reshape(-1, 1) * side**2
-        return CertainWeights(mean, variance / number, side)
+        return CertainWeights(np.maximum(mean, 0.0), np.maximum(variance, 0.0) / number, side)
 
     @property
     def sureness(self) -> np.ndarray:
