@@ -50,6 +50,8 @@ LEAST_ALONE = 0.08
 SINGLE_POSITIONS = 6.0
 # Of the second share, what is less than so many standard deviations may be noise.
 CERTAIN = 1.0
+# Components whose places agree like this are copies of one pattern, wherever they are; one that is
+# scattered over the scan belongs to a neighbour that it is like by less.
 EQUAL = 0.9
 SCATTERED = 0.45
 
