@@ -9,8 +9,10 @@ from orimap.tasks.maps.connected import split_unconnected, spread_to_pieces
 from orimap.tasks.maps.regularity import regularise
 from orimap.tasks.maps.uncertainty import CountingNoise, ratio_error
 
-# Below this share of a full position nothing is there.
+# Below this share of a full position nothing is there; where it is sure, this is enough: a crystal
+# that hardly diffracts where it is bent, or thin.
 LEAST_SHARE = 0.1
+LEAST_SURE_SHARE = 0.03
 # A second pattern counts where its share is this many standard errors above nothing: the largest of
 # several shares that are all noise is often two above, hardly ever three.
 CERTAIN = 3.0
@@ -66,6 +68,7 @@ def map_clusters(
     *,
     noise: CountingNoise | None = None,
     present: np.ndarray | None = None,
+    sure: np.ndarray | None = None,
     regularity: float = 0.0,
     split: bool = False,
 ) -> Maps:
@@ -80,7 +83,9 @@ def map_clusters(
     noise : CountingNoise, optional
         Gives shares their standard errors; without it no overlap is doubted.
     present : (scan_y, scan_x) array of bool, optional
-        Where some pattern surely is; elsewhere there is no label. By default everywhere.
+        Where some pattern is at all; elsewhere there is no label. By default everywhere.
+    sure : (scan_y, scan_x) array of bool, optional
+        Where it is so sure that a small share is enough. By default nowhere.
     regularity : float
         How much neighbouring positions count (``regularity.regularise``).
     split : bool
@@ -90,7 +95,10 @@ def map_clusters(
     every = weights.reshape(-1, weights.shape[-1])
     members, flat, full = _clusters_with_positions(every, component_cluster)
     share = flat / full if flat.shape[1] else flat
-    strongest = _largest(share).reshape(scan_shape)
+    strongest = _largest(share)
+    if sure is not None:
+        strongest = np.where(sure.ravel(), _largest(share, LEAST_SURE_SHARE), strongest)
+    strongest = strongest.reshape(scan_shape)
     if present is not None:
         strongest = np.where(present, strongest, -1).astype(np.int16)
     label = regularise(strongest, share.reshape(*scan_shape, -1), regularity)
@@ -184,11 +192,11 @@ def _errors(
     return error, of_weaker, of_ratio
 
 
-def _largest(share: np.ndarray) -> np.ndarray:
+def _largest(share: np.ndarray, least: float = LEAST_SHARE) -> np.ndarray:
     """Return the number of the largest share (positions,), -1 where none is large enough."""
     if share.shape[1] == 0:
         return np.full(len(share), -1, np.int16)
-    return np.where(share.max(axis=1) >= LEAST_SHARE, share.argmax(axis=1), -1).astype(np.int16)
+    return np.where(share.max(axis=1) >= least, share.argmax(axis=1), -1).astype(np.int16)
 
 
 def _label_and_strongest_other(

@@ -9,7 +9,7 @@ import xarray as xr
 from orimap.tasks.decide.components.merge import merge_by_look
 from orimap.tasks.decide.grains.dark_fields import DarkFields
 from orimap.tasks.decide.grains.fit import GrainFit, disc_variance
-from orimap.tasks.decide.grains.presence import is_present
+from orimap.tasks.decide.grains.presence import is_present, is_sure
 from orimap.tasks.decide.grains.stored import find_grains, grains_dataset, read_dark_fields
 from orimap.tasks.factorise.kernels.least_squares import solve_weights
 from orimap.tasks.factorise.stored_fits import fit_group, read_weighting
@@ -30,8 +30,8 @@ class Parts:
         What shares are taken of: intensities of reflections where there are some.
     component_cluster : (component,) array of int
         -1 for background and what is left over.
-    present : (scan_y, scan_x) array of bool
-        Where some pattern surely is.
+    present, sure : (scan_y, scan_x) arrays of bool
+        Where some pattern is at all, and where it is beyond doubt.
     noise : CountingNoise or None
         Of the weights; None where the noise is not known.
     """
@@ -40,6 +40,7 @@ class Parts:
     weights: np.ndarray
     component_cluster: np.ndarray
     present: np.ndarray
+    sure: np.ndarray | None
     noise: CountingNoise | None
 
 
@@ -66,6 +67,7 @@ def grain_parts(
         every.reshape(*fields.scan_shape, -1),
         np.append(merged.component_cluster, -1),
         is_present(fit, fields, merged.component_cluster),
+        is_sure(fit, fields, merged.component_cluster),
         None if dispersion is None else _noise(fields, fit, every, dispersion),
     )
 
@@ -84,7 +86,8 @@ def parts_by_look(store: Path, k: int, dispersion: float | np.ndarray | None) ->
         noise = CountingNoise.of(patterns[:, weighting.valid], weighting.pixel, dispersion)
     stored = fit[[variables.component_pattern.name, variables.scan_weight.name]].load()
     stored.attrs = {}
-    return Parts(stored, weights, merged.component_cluster, np.ones(weights.shape[:2], bool), noise)
+    everywhere = np.ones(weights.shape[:2], bool)
+    return Parts(stored, weights, merged.component_cluster, everywhere, None, noise)
 
 
 def _noise(

@@ -49,6 +49,7 @@ def map_clusters(run: Run, progress: Progress, decided: Decided) -> None:
         parts.component_cluster,
         noise=parts.noise,
         present=parts.present,
+        sure=parts.sure,
         regularity=request.regularity,
         split=request.split_unconnected,
     )

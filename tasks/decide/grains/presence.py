@@ -5,11 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from orimap.tasks.decide.components.shares import cluster_weights, full_weights
 from orimap.tasks.decide.grains.dark_fields import DarkFields
 from orimap.tasks.decide.grains.fit import GrainFit
 
 # A weight counts from this many standard deviations above nothing.
 PRESENT = 3.0
+# It is beyond doubt from here on, however small a share it is of what is usual in its grain.
+BEYOND_DOUBT = 6.0
 # Sides of the squares. A weak grain shows in larger ones, in which it needs so many standard
 # deviations; near by is at least this part of its mean weight there.
 SIDES = (3, 5)
@@ -89,3 +92,24 @@ def is_present(fit: GrainFit, fields: DarkFields, component_cluster: np.ndarray)
     weak = (wide.sureness >= WEAK) & (near.weights >= NOT_LENT * wide.weights)
     sure = ((near.sureness >= PRESENT) | weak).any(axis=1)
     return sure.reshape(fields.scan_shape)
+
+
+def is_sure(fit: GrainFit, fields: DarkFields, component_cluster: np.ndarray) -> np.ndarray:
+    """Return where the strongest grain is beyond doubt, (scan_y, scan_x) array of bool.
+
+    Parameters
+    ----------
+    fit : GrainFit
+    fields : DarkFields
+    component_cluster : (component,) array of int
+        -1 for components that belong to no grain.
+    """
+    _, near = certain_weights(fit, fields)
+    weights = cluster_weights(near.weights, component_cluster)
+    if not weights.shape[1]:
+        return np.zeros(fields.scan_shape, bool)
+    noise = np.sqrt(np.maximum(cluster_weights(near.variance, component_cluster), 1e-300))
+    full = full_weights(cluster_weights(fit.weights, component_cluster))
+    strongest = (weights / full).argmax(axis=1)[:, None]
+    sureness = np.take_along_axis(weights / noise, strongest, axis=1)
+    return (sureness >= BEYOND_DOUBT).reshape(fields.scan_shape)

@@ -227,6 +227,16 @@ def test_every_option_together_keeps_every_cluster_and_its_size():
         assert np.all(maps.second_label[maps.label >= 0] != maps.label[maps.label >= 0])
 
 
+def test_a_small_share_is_enough_where_it_is_sure():
+    weights = np.full((2, 8, 1), 100.0)
+    weights[0, :3, 0] = 5, 5, 2
+    sure = np.zeros((2, 8), bool)
+    sure[0, 1:3] = True
+    label = map_clusters(weights, np.array([0]), sure=sure).label
+    # 5 % is no label but where it is sure, 2 % is none anywhere.
+    np.testing.assert_array_equal(label[0], [-1, 0, -1, 0, 0, 0, 0, 0])
+
+
 def test_where_nothing_is_surely_present_there_is_neither_label_nor_overlap():
     present = np.ones((3, 5), bool)
     everywhere = map_clusters(worked_scan(), np.array([0, 1]), present=present)

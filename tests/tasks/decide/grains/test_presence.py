@@ -5,6 +5,7 @@ import pytest
 
 from orimap.tasks.decide.grains.fit import GrainFit
 from orimap.tasks.decide.grains.presence import (
+    BEYOND_DOUBT,
     NOT_LENT,
     PRESENT,
     SIDES,
@@ -12,6 +13,7 @@ from orimap.tasks.decide.grains.presence import (
     CertainWeights,
     certain_weights,
     is_present,
+    is_sure,
     weight_variance,
 )
 
@@ -144,6 +146,19 @@ def test_a_bright_grain_lends_nothing_to_what_is_two_positions_away(fields_of):
     present = is_present(fit, fields, np.array([0]))
     assert present[:, :6].all()
     assert not present[:, 7:].any()
+
+
+def test_a_grain_is_sure_where_its_own_mean_is_beyond_doubt(fields_of):
+    # Two discs over 500 each: in a mean over nine positions a standard deviation of about 11.
+    rows = np.indices(SHAPE)[0]
+    for weight, expected in ((0.9 * BEYOND_DOUBT * 11, False), (1.2 * BEYOND_DOUBT * 11, True)):
+        fit = fit_of(np.where(rows < 4, 2000.0, weight), np.where(rows < 1, 10.0, 0.0))
+        fields = fields_of(intensity_of(fit), below=500.0)
+        found = is_sure(fit, fields, np.array([0, -1]))
+        assert found[:4].all()
+        assert found[7:-1, 1:-1].all() == expected
+        assert found[7:-1, 1:-1].any() == expected
+    assert not is_sure(fit, fields, np.array([-1, -1])).any()
 
 
 def test_without_components_nothing_is_present(fields_of):
