@@ -11,8 +11,10 @@ from orimap.tasks.decide.grains.fit import GrainFit
 
 # A weight counts from this many standard deviations above nothing.
 PRESENT = 3.0
-# It is beyond doubt from here on, however small a share it is of what is usual in its grain.
+# It is beyond doubt from here on, however small a share it is of what is usual in its grain,
 BEYOND_DOUBT = 6.0
+# ... where the position itself has at least this part of the mean around it.
+OWN_PART = 0.4
 # Sides of the squares. A weak grain shows in larger ones, in which it needs so many standard
 # deviations; near by is at least this part of its mean weight there.
 SIDES = (3, 5)
@@ -104,12 +106,17 @@ def is_sure(fit: GrainFit, fields: DarkFields, component_cluster: np.ndarray) ->
     component_cluster : (component,) array of int
         -1 for components that belong to no grain.
     """
-    _, near = certain_weights(fit, fields)
+    single, near = certain_weights(fit, fields)
     weights = cluster_weights(near.weights, component_cluster)
     if not weights.shape[1]:
         return np.zeros(fields.scan_shape, bool)
     noise = np.sqrt(np.maximum(cluster_weights(near.variance, component_cluster), 1e-300))
     full = full_weights(cluster_weights(fit.weights, component_cluster))
     strongest = (weights / full).argmax(axis=1)[:, None]
-    sureness = np.take_along_axis(weights / noise, strongest, axis=1)
-    return (sureness >= BEYOND_DOUBT).reshape(fields.scan_shape)
+    own = cluster_weights(single.weights, component_cluster)
+    sureness, mean, own = (
+        np.take_along_axis(values, strongest, axis=1) for values in (weights / noise, weights, own)
+    )
+    # Beside a bright grain, it must not lend it.
+    sure = (sureness >= BEYOND_DOUBT) & (own >= OWN_PART * mean)
+    return sure.reshape(fields.scan_shape)

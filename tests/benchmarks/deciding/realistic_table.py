@@ -153,9 +153,9 @@ def draw(families: dict[str, list[tuple[str | None, bool]]], path: Path) -> None
             )
     axes.axhline(95, color="black", linewidth=0.8, linestyle="--")
     axes.set_xticks(range(len(CONFIDENCES)), CONFIDENCES)
-    axes.set(ylim=(0, 112), ylabel="number and map right (%)", xlabel="stated confidence")
+    axes.set(ylim=(0, 118), ylabel="number and map right (%)", xlabel="stated confidence")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower left")
+    axes.legend(frameon=False, loc="upper right")
     figure.savefig(path, dpi=130)
     plt.close(figure)
 
