@@ -36,7 +36,7 @@ def start_fork_server(variables: Mapping[str, str | int], preload: Sequence[str]
     get_context("forkserver").set_forkserver_preload([*preload])
     resource_tracker.ensure_running()  # starting it with the server would let Ctrl-C through again
     _stay_within_socket_addresses()
-    with environment(variables), main_script_left_alone(), _interrupts_blocked():
+    with environment(variables), main_script_left_alone(), interrupts_blocked():
         forkserver.ensure_running()
 
 
@@ -78,7 +78,7 @@ def main_script_left_alone() -> Iterator[None]:
 
 
 @contextmanager
-def _interrupts_blocked() -> Iterator[None]:
+def interrupts_blocked() -> Iterator[None]:
     """Block Ctrl-C in this thread, and so in all that is started meanwhile and forked from it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

@@ -7,6 +7,7 @@ help; anywhere else, everything is done here.
 """
 
 import importlib
+import multiprocessing.resource_tracker
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from orimap.cluster.environment import ONE_THREAD
+from orimap.cluster.fork_server import interrupts_blocked
 from orimap.cluster.local import THREADS_ADDRESS, is_on_this_machine
 from orimap.cluster.parent import end_with_parent
 from orimap.flows.pipeline.runtime.workers import open_workers
@@ -164,10 +166,18 @@ def _process(names: Sequence[str]) -> Iterator[tuple[Executor, Future]]:
     """Give a process, which ends with this one, and what loads there what it will be asked for."""
     # Unlike one of multiprocessing, it does not run the main script of a user again.
     from loky import ProcessPoolExecutor
+    from loky.backend import resource_tracker
 
     executor = ProcessPoolExecutor(1, env=ONE_THREAD, timeout=None, initializer=end_with_parent)
     try:
-        yield executor, executor.submit(_load, names)
+        # Ctrl-C goes to all processes of a terminal: one that is starting would print where it was.
+        # This process ends it anyway. What keeps track of them lets interrupts through again when
+        # it has started, so it comes first.
+        multiprocessing.resource_tracker.ensure_running()
+        resource_tracker.ensure_running()
+        with interrupts_blocked():
+            first = executor.submit(_load, names)
+        yield executor, first
     finally:
         executor.shutdown(kill_workers=True)
 
