@@ -12,7 +12,7 @@ from orimap.tasks.decide.grains.fit import GrainFit, disc_variance
 from orimap.tasks.decide.grains.presence import is_present, is_sure
 from orimap.tasks.decide.grains.stored import find_grains, grains_dataset, read_dark_fields
 from orimap.tasks.factorise.kernels.least_squares import solve_weights
-from orimap.tasks.factorise.stored_fits import fit_group, read_weighting
+from orimap.tasks.factorise.stored_fits import fit_group, on_detector, read_weighting
 from orimap.tasks.maps.uncertainty import CountingNoise
 from orimap.tasks.store import variables
 from orimap.tasks.store.groups import open_group
@@ -78,8 +78,7 @@ def parts_by_look(store: Path, k: int, dispersion: float | np.ndarray | None) ->
     weighting = read_weighting(sketch)
     patterns = variables.component_pattern.read(fit).values
     weights = variables.scan_weight.read(fit).values
-    left_out = np.ones(weighting.valid.shape, bool)
-    left_out[weighting.valid] = ~weighting.fitted
+    left_out = on_detector(weighting.fitted, weighting.valid) == 0
     merged = merge_by_look(patterns.astype(float), weights, left_out)
     noise = None
     if dispersion is not None:

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from orimap.flows.pipeline.runtime.run import Decided, Prepared, Run
-from orimap.flows.pipeline.steps.gather_evidence import find_dark_fields
+from orimap.flows.pipeline.steps.gather_evidence import intensity_dispersion
 from orimap.tasks.factorise import stored_fits
 from orimap.tasks.patterns.reflections.stored_list import read_lengths
 from orimap.tasks.patterns.rows import OUTSIDE
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 # What the maps are stored in.
-MAPS = ("clusters", "overlap", "decomposition", "line")
+MAPS = ("grains", "clusters", "overlap", "decomposition", "line")
 # Patterns along the line through the strongest overlap: as many as fit beside each other.
 LINE_POINTS = 9
 
@@ -110,7 +110,6 @@ def _parts(run: Run, decided: Decided) -> "Parts":
     """Return what maps are drawn of, from a worker."""
     from orimap.tasks.maps.parts import grain_parts, parts_by_look
 
-    find_dark_fields(run, decided.fitted)
     dispersion, store = _dispersion(run, decided.fitted.prepared), run.folder.analysis
     by_look = partial(parts_by_look, store, decided.fitted_k, dispersion)
     by_grains = partial(
@@ -126,13 +125,10 @@ def _dispersion(run: Run, prepared: Prepared) -> "float | np.ndarray | None":
     filtered = run.request.filter
     if filtered == "epattern":
         return None
-    facts = run.folder.read("acquisition").attrs
-    dispersion = 1.0 if prepared.counts else facts["fano"]
-    if dispersion is None or not np.isfinite(dispersion):
-        return None
-    if filtered == "mean":
-        return dispersion / positions_around(prepared.patterns.scan_shape)
-    return float(dispersion)
+    dispersion = intensity_dispersion(run, prepared)
+    if dispersion is None or filtered != "mean":
+        return dispersion
+    return dispersion / positions_around(prepared.patterns.scan_shape)
 
 
 def map_reflections(run: Run, _progress: Progress, decided: Decided) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from orimap.flows.pipeline.runtime.helpers import call_beside
-from orimap.flows.pipeline.runtime.run import Fitted, Run
+from orimap.flows.pipeline.runtime.run import Fitted, Prepared, Run
 from orimap.flows.pipeline.steps.older_rules import older_evidence
 from orimap.tasks.decide.candidates import leading_candidates
 from orimap.tasks.decide.components.coherence import FEWEST_POSITIONS
@@ -104,12 +104,17 @@ def find_dark_fields(run: Run, fitted: Fitted) -> None:
 
 
 def _dispersion(run: Run, fitted: Fitted) -> float:
-    """Return the variance of an intensity over its mean, 1 where it is not known."""
-    prepared = fitted.prepared
-    dispersion = 1.0 if prepared.counts else run.folder.read("acquisition").attrs["fano"]
-    if dispersion is None or not 0 < dispersion < np.inf:
+    """Return the variance of a filtered intensity over its mean, 1 where it is not known."""
+    dispersion = intensity_dispersion(run, fitted.prepared)
+    if dispersion is None or dispersion <= 0:
         return 1.0
-    return float(dispersion) / (NEIGHBOURS if prepared.filter == "mean" else 1)
+    return dispersion / (NEIGHBOURS if fitted.prepared.filter == "mean" else 1)
+
+
+def intensity_dispersion(run: Run, prepared: Prepared) -> float | None:
+    """Return the variance of an intensity as measured over its mean; None where it is not known."""
+    dispersion = 1.0 if prepared.counts else run.folder.read("acquisition").attrs["fano"]
+    return float(dispersion) if dispersion is not None and np.isfinite(dispersion) else None
 
 
 def _confirming(run: Run, fitted: Fitted, evidence: Evidence) -> Evidence:

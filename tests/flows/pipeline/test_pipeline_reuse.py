@@ -16,6 +16,7 @@ import xarray as xr
 from orimap.flows.pipeline import results as pipeline_results
 from orimap.flows.pipeline.steps import conclude, factorise
 from orimap.tasks.errors import InputError
+from orimap.tasks.maps.decomposition import decompose
 from orimap.tasks.store.run_folder import RunFolder
 
 # Of the scan that conftest.py makes.
@@ -43,6 +44,16 @@ def test_the_same_request_again_does_nothing_at_once(run, finished_run, scan, sa
     assert same_workers == []
     assert (finished_run / "run.json").stat().st_mtime_ns == before
     assert not (finished_run / ".unfinished").exists()
+
+
+def test_maps_that_are_used_again_bring_the_components_they_were_drawn_of(
+    run, reused, scan, output, same_workers
+):
+    before = decompose(output, (3, 4))
+    (output / "report.html").unlink()
+    run(scan, output, k="3:3")
+    assert "clusters" in reused(output)
+    xr.testing.assert_identical(decompose(output, (3, 4)), before)
 
 
 def test_another_range_of_k_uses_what_is_there(run, results, reused, scan, same_workers, tmp_path):
