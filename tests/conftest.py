@@ -4,6 +4,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -128,6 +129,22 @@ def worker_process():
         Client(cluster, set_as_default=False) as client,
     ):
         yield client
+
+
+@pytest.fixture(scope="module")
+def script(request):
+    """Give the scripts of a benchmark (``FOLDER`` of the module) by name.
+
+    They import one another as scripts do.
+    """
+    folders = [request.module.FOLDER, request.module.FOLDER / "peers"]
+    names = {path.stem for folder in folders for path in folder.glob("*.py")}
+    before = set(sys.modules) & names
+    sys.path[:0] = map(str, folders)
+    yield importlib.import_module
+    del sys.path[: len(folders)]
+    for name in names - before:
+        sys.modules.pop(name, None)
 
 
 @pytest.fixture

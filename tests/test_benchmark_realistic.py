@@ -1,7 +1,5 @@
 """The arithmetic of the benchmark on realistic scans, on rows and maps made by hand."""
 
-import importlib
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,18 +7,6 @@ import numpy as np
 import pytest
 
 FOLDER = Path(__file__).parent / "benchmarks" / "deciding"
-
-
-@pytest.fixture(scope="module")
-def script():
-    """Give the scripts of the benchmark by name; they import one another as scripts do."""
-    names = {path.stem for path in [*FOLDER.glob("*.py"), *(FOLDER / "peers").glob("*.py")]}
-    before = set(sys.modules) & names
-    sys.path[:0] = [str(FOLDER), str(FOLDER / "peers")]
-    yield importlib.import_module
-    del sys.path[:2]
-    for name in names - before:
-        sys.modules.pop(name, None)
 
 
 def truth():
