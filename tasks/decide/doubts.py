@@ -4,6 +4,8 @@ Criteria that count components cannot tell: where diffraction is dynamical they 
 within grains. The grouping itself shows how clear it is.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from orimap.tasks.decide.candidates import Candidate
@@ -12,10 +14,13 @@ from orimap.tasks.decide.evidence.evidence import Evidence
 from orimap.tasks.decide.grains.group import ONE_GRAIN
 
 # A pair that was joined or left apart by less than this could as well have been the other way.
-CLOSE_CALL = 0.07
+CLOSE_CALL = 0.04
 # A pattern that is weaker than this in the median of its positions may be what noise left over.
-WEAK = 4.0
-# A doubt that this share of the fits raise is heard.
+WEAK = 2.5
+# Parts of one pattern whose places are less alike than this have no more in common than any two
+# crystals: it turns so far over the scan that there is no telling where one ends.
+TURNED = 0.15
+# A doubt that more than this share of the fits raise is heard.
 HEARD = 0.25
 
 
@@ -28,12 +33,15 @@ def doubts(evidence: Evidence, best: Candidate) -> list[str]:
     best : Candidate
         All fits that hold this number are asked.
     """
-    holding = [c.merged for c in evidence.components if c.merged.distinct == best.distinct]
-    holding = [merged for merged in holding if merged.has_reflections]
     raised = [
         (_nearly_joined, "two patterns are nearly as alike as parts of one grain"),
         (_nearly_apart, "parts of one pattern are nearly as different as grains"),
         (_weak, "a pattern is hardly stronger than its noise"),
+        (
+            _turned,
+            "the ends of a pattern have hardly a reflection in common: where a crystal bends or "
+            "turns so far, how many patterns it is counted as is a matter of choice",
+        ),
         (
             _on_top,
             "some parts of a pattern have reflections that others lack: precipitates or a second "
@@ -41,11 +49,19 @@ def doubts(evidence: Evidence, best: Candidate) -> list[str]:
             "around them",
         ),
     ]
-    return [
-        words
-        for asked, words in raised
-        if holding and np.mean([asked(merged) for merged in holding]) >= HEARD
-    ]
+    return [words for asked, words in raised if _heard(asked, evidence, best)]
+
+
+def has_turned(evidence: Evidence, best: Candidate) -> bool:
+    """Return whether a pattern turns so far that its number is a matter of choice."""
+    return _heard(_turned, evidence, best)
+
+
+def _heard(asked: Callable[[Merged], bool], evidence: Evidence, best: Candidate) -> bool:
+    """Return whether enough of the fits that hold a number raise a doubt."""
+    holding = [c.merged for c in evidence.components if c.merged.distinct == best.distinct]
+    raised = [asked(merged) for merged in holding if merged.has_reflections]
+    return bool(raised) and float(np.mean(raised)) > HEARD
 
 
 def _nearly_joined(merged: Merged) -> bool:
@@ -58,6 +74,10 @@ def _nearly_apart(merged: Merged) -> bool:
 
 def _weak(merged: Merged) -> bool:
     return merged.weakest < WEAK
+
+
+def _turned(merged: Merged) -> bool:
+    return merged.ends_alike < TURNED
 
 
 def _on_top(merged: Merged) -> bool:

@@ -16,7 +16,7 @@ from orimap.tasks.decide.candidates import (
 )
 from orimap.tasks.decide.components.redundancy import plateau
 from orimap.tasks.decide.decision import Criterion, Decision, level_one_and_two
-from orimap.tasks.decide.doubts import doubts
+from orimap.tasks.decide.doubts import doubts, has_turned
 from orimap.tasks.decide.evidence.evidence import Evidence
 from orimap.tasks.decide.ranking import Ranking, Scores, rank_candidates
 from orimap.tasks.decide.reasons import (
@@ -142,7 +142,7 @@ def _confidence(evidence: Evidence, best: Candidate, votes: dict[str, int | None
     one_voice = len(others) >= 2 and len(set(others)) == 1
     if one_voice and not agreeing and len(others) >= OUTWEIGH:
         return "low"
-    if settled and one_voice and agreeing:
+    if settled and one_voice and agreeing and not has_turned(evidence, best):
         return "high"
     if not evidence.components[best.fit].merged.has_reflections:
         if well_settled and agreeing >= 2:

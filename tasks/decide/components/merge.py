@@ -44,6 +44,8 @@ class Merged:
     weakest : float
         How strong the weakest pattern is where it is the strongest, in the median, in standard
         deviations of single positions.
+    ends_alike : float
+        How far the least alike parts of one pattern have reflections in common, 0 to 1.
     """
 
     component_cluster: np.ndarray
@@ -53,6 +55,7 @@ class Merged:
     least_joined: float = np.nan
     most_apart: float = np.nan
     weakest: float = np.inf
+    ends_alike: float = 1.0
 
     @property
     def distinct(self) -> int:

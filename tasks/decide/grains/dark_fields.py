@@ -11,6 +11,7 @@ Bergh et al. (2020, doi:10.1111/jmi.12850).
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import ndimage, signal
@@ -29,6 +30,8 @@ RING_PIXELS = 12
 IMAGES_AT_ONCE = 8
 # So far around a place, beyond the radius, a reflection may reach.
 REACH_PX = 1.5
+# Where there is hardly any background it is taken to be this part of the mean one.
+DARKEST_BACKGROUND = 1e-3
 # No background is known better than to this part of it: speckle, and what no smooth function fits.
 BACKGROUND_ERROR = 0.01
 # Keeps functions apart that no pixel can tell apart.
@@ -70,6 +73,24 @@ class DarkFields:
     def background_weights(self) -> np.ndarray:
         """Intensity of the smooth background at every position, at least 0."""
         return np.maximum(self.scan @ self.background, 0.0)
+
+    @cached_property
+    def _below(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean background of the disc at each place, and how much of that positions have."""
+        below = self.whole - self.net
+        mean = np.maximum(self.scan.mean(axis=0) @ below, 0.0)
+        total = np.maximum(self.scan @ below.sum(axis=1), 0.0)
+        mean = np.maximum(mean, max(DARKEST_BACKGROUND * float(mean.mean()), 1e-300))
+        return mean, total / max(float(total.mean()), 1e-300)
+
+    def expected_noise(self, positions: slice, intensity: np.ndarray) -> np.ndarray:
+        """Return the counting variance of discs, (positions, place), for an expected intensity.
+
+        The background below them is taken to be of the same form everywhere.
+        """
+        mean, brightness = self._below
+        below = np.maximum(brightness[positions, None], DARKEST_BACKGROUND) * mean
+        return self.dispersion * (below + np.maximum(intensity, 0.0))
 
     def noise(self, shares: np.ndarray) -> np.ndarray:
         """Return the variance (component, place) of what components have at each place.

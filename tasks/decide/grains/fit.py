@@ -20,6 +20,12 @@ CHANGES = 0.3
 DARKEST = 0.01
 # The groups no longer change.
 MAX_ITERATIONS = 150
+# Rounds of weighing the reflections of each position by what they vary there, and of settling the
+# components' shares of it.
+ROUNDS = 2
+SWEEPS = 3
+# Values that are worked on together: bounds the memory.
+VALUES_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,41 @@ def fit_grains(fields: DarkFields, k: int) -> GrainFit:
     weights = solve_weights(numerator, gram).T
     reflections = found / column
     size = np.maximum(reflections.sum(axis=1), 1e-300)
-    return GrainFit(weights * size, reflections / size[:, None])
+    reflections /= size[:, None]
+    return GrainFit(_weigh_each_position(fields, weights * size, reflections), reflections)
+
+
+def _weigh_each_position(
+    fields: DarkFields, weights: np.ndarray, reflections: np.ndarray
+) -> np.ndarray:
+    """Fit the weights (positions, k) once more, to what each reflection varies by at each position.
+
+    Over the scan a reflection that is bright in one grain is uncertain. Where that grain is not, it
+    says much: how weak grains are told apart beside strong ones.
+    """
+    products = np.einsum("ip,jp->pij", reflections, reflections).reshape(reflections.shape[1], -1)
+    k = len(reflections)
+    step = max(1, VALUES_AT_ONCE // max(k * k, reflections.shape[1]))
+    fitted = np.array(weights)
+    for start in range(0, len(fitted), step):
+        part = slice(start, start + step)
+        own = fitted[part]
+        intensity = fields.scan[part] @ fields.net
+        for _ in range(ROUNDS):
+            expected = own @ reflections
+            variance = fields.expected_noise(part, expected) + (CHANGES * expected) ** 2
+            gram = (products.T @ (1 / variance).T).T.reshape(-1, k, k)
+            _descend(own, (intensity / variance) @ reflections.T, gram)
+    return fitted
+
+
+def _descend(weights: np.ndarray, numerator: np.ndarray, gram: np.ndarray) -> None:
+    """Go down to the non-negative weights (positions, k) of least squares, one after the other."""
+    for _ in range(SWEEPS):
+        for i in range(weights.shape[1]):
+            slope = numerator[:, i] - np.einsum("pj,pj->p", gram[:, i], weights)
+            step = slope / np.maximum(gram[:, i, i], 1e-300)
+            np.maximum(weights[:, i] + step, 0.0, out=weights[:, i])
 
 
 def disc_variance(fields: DarkFields) -> np.ndarray:

@@ -7,7 +7,7 @@ of its own: it is the overlap of two grains, whose diffraction is not the sum of
 """
 
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import combinations, permutations
 
 import numpy as np
 from scipy import ndimage
@@ -24,6 +24,7 @@ from orimap.tasks.decide.components.groups import (
 from orimap.tasks.decide.components.likeness import SIGNIFICANT
 from orimap.tasks.decide.components.merge import Merged
 from orimap.tasks.decide.components.shares import cluster_weights, full_weights, renumbered
+from orimap.tasks.decide.grains.alike import is_mixture, mixing, places_alike
 from orimap.tasks.decide.grains.dark_fields import DarkFields
 from orimap.tasks.decide.grains.fit import GrainFit
 from orimap.tasks.decide.grains.on_top import Pattern, lies_on_top
@@ -35,7 +36,7 @@ FEWEST_REFLECTIONS = 2
 SURE = 6.0
 # Two groups are one grain where their likeness reaches this.
 ONE_GRAIN = 0.6
-# How much the likeness of places counts in that, at least this, and how much that of the maps.
+# In that the likeness of places is at least this, and that of the maps counts by this much.
 LEAST_ALIKE = 0.25
 MIXING_COUNTS = 0.6
 # A position filled twice over says no more than one that is full.
@@ -50,6 +51,10 @@ LEAST_ALONE = 0.08
 SINGLE_POSITIONS = 6.0
 # Of the second share, what is less than so many standard deviations may be noise.
 CERTAIN = 1.0
+# A part of a group is what fills this share of the scan, or more.
+LEAST_PART = 0.03
+# Two components may mix where the larger one fills this part of the positions of the other.
+BESIDE = 0.15
 # Components whose places agree like this are copies of one pattern, wherever they are; one that is
 # scattered over the scan belongs to a neighbour that it is like by less.
 EQUAL = 0.9
@@ -84,15 +89,25 @@ def group_grains(fit: GrainFit, fields: DarkFields, *, split_bent: bool = False)
     if split_bent:
         groups = join_inside(seen.equal() & equal, coherent)
     else:
-        groups, least_joined, most_apart = _join_alike(seen, fit.share, coherent)
+        groups, least_joined, most_apart = _join_alike(
+            seen, fit.share, coherent & ~_mixtures(seen, fit.share, coherent, every)
+        )
     linked = ((cosine >= SCATTERED) & beside) | equal
     groups = join_scattered(groups, cosine, linked, alive & ~coherent)
     groups = _without_scatter(groups, coherent, every, fields.scan_shape)
     groups = keep_patterns(groups, weights, every[1].weights.reshape(weights.shape), every[1].side)
     groups = _drop_never_alone(groups, every)
     groups = by_intensity(groups, fit.weights.sum(axis=0))
-    weakest = float(_alone(groups, every[0])[1].min()) if groups.max(initial=-1) >= 0 else 0.0
-    return Merged(groups, True, ~alive, _on_top(groups, seen), least_joined, most_apart, weakest)
+    return Merged(
+        groups,
+        True,
+        ~alive,
+        _on_top(groups, seen),
+        least_joined,
+        most_apart,
+        _weakest(groups, every),
+        _ends_alike(groups, seen, fit.share),
+    )
 
 
 @dataclass(frozen=True)
@@ -173,6 +188,40 @@ def _on_top(groups: np.ndarray, seen: _Seen) -> int:
     return int(np.count_nonzero(found))
 
 
+def _ends_alike(groups: np.ndarray, seen: _Seen, share: np.ndarray) -> float:
+    """Return how far the two least alike parts of any one group have reflections in common."""
+    parts = np.bincount(share.argmax(axis=1), minlength=len(groups)) >= LEAST_PART * len(share)
+    least = 1.0
+    for group in range(int(groups.max(initial=-1)) + 1):
+        heights = [seen.height([int(i)]) for i in np.flatnonzero((groups == group) & parts)]
+        for one, other in combinations(heights, 2):
+            least = min(least, places_alike(one, other))
+    return least
+
+
+def _weakest(groups: np.ndarray, every: tuple[CertainWeights, ...]) -> float:
+    """Return how strong the weakest group is, in standard deviations of single positions.
+
+    In the median of the positions where it is the strongest, and there is any for sure.
+    """
+    if groups.max(initial=-1) < 0:
+        return 0.0
+    single, near = (
+        CertainWeights(
+            cluster_weights(one.weights, groups), cluster_weights(one.variance, groups), one.side
+        )
+        for one in every
+    )
+    there = (near.sureness >= PRESENT).any(axis=1)
+    label = (single.weights / full_weights(single.weights)).argmax(axis=1)
+    own = np.take_along_axis(single.sureness, label[:, None], axis=1)[:, 0]
+    medians = [
+        np.median(own[there & (label == i)]) if np.any(there & (label == i)) else 0.0
+        for i in range(single.weights.shape[1])
+    ]
+    return float(min(medians))
+
+
 def _join_alike(
     seen: _Seen, share: np.ndarray, inside: np.ndarray
 ) -> tuple[np.ndarray, float, float]:
@@ -213,48 +262,40 @@ def _join_alike(
     return groups, float(least_joined), max(pairs.values(), default=np.nan)
 
 
-def places_alike(one: np.ndarray, other: np.ndarray) -> float:
-    """Return how far two patterns have their reflections in common, 0 to 1.
+def _mixtures(
+    seen: _Seen, share: np.ndarray, inside: np.ndarray, every: tuple[CertainWeights, ...]
+) -> np.ndarray:
+    """Return which components inside are alone nowhere and two others together, (component,).
 
-    Parameters
-    ----------
-    one, other : (place,) arrays
-        Logarithms of significance.
-
-    Returns
-    -------
-    float
-        The mean of their cosine and of the part of the poorer one that the richer one has too: a
-        tilt takes reflections away, which lowers the cosine alone.
+    Joined to one of the two, such a component would make both alike.
     """
-    size = np.linalg.norm(one) * np.linalg.norm(other)
-    poorer = min(one.sum(), other.sum())
-    if size == 0 or poorer == 0:
-        return 0.0
-    return float(0.5 * (one @ other / size + np.minimum(one, other).sum() / poorer))
-
-
-def mixing(one: np.ndarray, other: np.ndarray) -> float:
-    """Return which part of the smaller of two maps the other one fills too.
-
-    Parameters
-    ----------
-    one, other : (positions,) arrays
-        Shares of positions.
-    """
-    smaller = min(one.sum(), other.sum())
-    return float(np.minimum(one, other).sum() / smaller) if smaller > 0 else 0.0
+    found = np.zeros(len(inside), bool)
+    never = inside & (_ever_alone(np.arange(len(inside)), every) < 1)
+    if not never.any():
+        return found
+    heights = [seen.height([i]) for i in range(len(inside))]
+    maps = np.minimum(share, MOST_SHARE)
+    for one in np.flatnonzero(never):
+        larger = inside & (maps.sum(axis=0) > maps[:, one].sum())
+        others = [i for i in np.flatnonzero(larger) if mixing(maps[:, one], maps[:, i]) >= BESIDE]
+        found[one] = is_mixture(heights[one], [heights[i] for i in others])
+    return found
 
 
 def _drop_never_alone(groups: np.ndarray, every: tuple[CertainWeights, ...]) -> np.ndarray:
     """Drop groups (-1), one after the other, that are alone nowhere."""
     while groups.max(initial=-1) > 0:
-        (alone, sure), (mean, _) = (_alone(groups, one) for one in every)
-        alone = np.where(sure >= SINGLE_POSITIONS, alone, mean)
+        alone = _ever_alone(groups, every)
         if np.all(alone >= 1):
             break
         groups = renumbered(groups, np.arange(len(alone)) != alone.argmin())
     return groups
+
+
+def _ever_alone(groups: np.ndarray, every: tuple[CertainWeights, ...]) -> np.ndarray:
+    """Return how often each group is alone, as a part of what is needed, (group,)."""
+    (alone, sure), (mean, _) = (_alone(groups, one) for one in every)
+    return np.where(sure >= SINGLE_POSITIONS, alone, mean)
 
 
 def _alone(groups: np.ndarray, certain: CertainWeights) -> tuple[np.ndarray, np.ndarray]:

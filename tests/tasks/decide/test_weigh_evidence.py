@@ -168,9 +168,9 @@ def test_a_clear_grouping_is_high_though_components_count_otherwise(make_evidenc
 @pytest.mark.parametrize(
     "doubt",
     [
-        {"most_apart": ONE_GRAIN - 0.06},
-        {"least_joined": ONE_GRAIN + 0.06},
-        {"weakest": 3.9},
+        {"most_apart": ONE_GRAIN - 0.03},
+        {"least_joined": ONE_GRAIN + 0.03},
+        {"weakest": 2.4},
         {"on_top": 1},
     ],
 )

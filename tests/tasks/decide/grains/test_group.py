@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from orimap.tasks.decide.grains.alike import mixing, places_alike
 from orimap.tasks.decide.grains.fit import GrainFit
 from orimap.tasks.decide.grains.group import (
     ALONE,
@@ -8,8 +9,6 @@ from orimap.tasks.decide.grains.group import (
     ONE_GRAIN,
     SURE,
     group_grains,
-    mixing,
-    places_alike,
 )
 
 SHAPE = (12, 15)
@@ -133,6 +132,20 @@ def test_groups_are_numbered_by_the_intensity_of_all_their_components(fields_of)
     )
     assert clusters(fields_of, *parts) == [1, 0, 2, 0]
     assert clusters(fields_of, *parts[::-1]) == [0, 2, 0, 1]
+
+
+def test_a_mixture_of_two_grains_does_not_make_them_one(fields_of):
+    # They have one place in common: their overlap has all eleven.
+    (first, left), (second, right) = overlapping(1)
+    between = np.isin(X, (6, 7, 8, 9))
+    both = crystal(np.arange(11))
+    parts = (
+        (first, left - 250 * (between & (X < 8))),
+        (second, right - 250 * (between & (X >= 8))),
+        (both, 250.0 * between),
+    )
+    assert places_alike(1.0 * (first > 0), 1.0 * (both > 0)) > ONE_GRAIN
+    assert clusters(fields_of, *parts) == [0, 1, -1]
 
 
 def with_overlap(alone=0, width=3):
