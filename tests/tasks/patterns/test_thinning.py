@@ -3,7 +3,7 @@ import pytest
 import scipy.sparse as sp
 from scipy.stats import binom
 
-from orimap.tasks.patterns.thinning import thin
+from orimap.tasks.patterns.thinning import MOST_COINS, thin
 
 
 def dense(rows):
@@ -49,7 +49,7 @@ def test_thinning_leaves_its_argument_alone():
         np.testing.assert_array_equal(dense(rows), counts)
 
 
-@pytest.mark.parametrize("electrons", [1, 2, 5, 63, 64, 65, 200])
+@pytest.mark.parametrize("electrons", [1, 2, 5, 63, 64, 65, 200, MOST_COINS])
 def test_what_stays_of_many_electrons_is_binomial(electrons):
     """Counts that need part of a stream of 64 bits, all of it, and several."""
     kept = thin(np.full((50, 2000), float(electrons)), np.arange(50), 7).ravel()
@@ -69,3 +69,25 @@ def test_streams_of_neighbouring_positions_and_seeds_are_independent():
     assert np.abs(np.corrcoef(kept) - np.eye(64)).max() < 5 / np.sqrt(4096)
     other = thin(counts, np.arange(64), 1)
     assert abs(np.corrcoef(kept.ravel(), other.ravel())[0, 1]) < 4 / np.sqrt(counts.size)
+
+
+@pytest.mark.parametrize("electrons", [MOST_COINS + 1, 2**16 - 1, 2**32 - 1, 2**63])
+def test_any_number_of_electrons_is_halved_at_once(electrons):
+    counts = np.full((40, 250), float(electrons))
+    kept = thin(counts, np.arange(40), 7)
+    near = min(electrons, 2**62)
+    spread = np.sqrt(near) / 2
+    assert kept.mean() == pytest.approx(near / 2, abs=5 * spread / np.sqrt(kept.size))
+    assert kept.std() == pytest.approx(spread, rel=0.05)
+    np.testing.assert_array_equal(thin(sp.csr_matrix(counts), np.arange(40), 7).toarray(), kept)
+    turned = thin(counts, np.arange(40)[::-1], 7)
+    np.testing.assert_array_equal(turned, kept[::-1])
+
+
+def test_a_flagged_pixel_leaves_the_draws_of_other_positions_alone():
+    counts = np.random.default_rng(2).poisson(2.0, (5, 900)).astype(float)
+    flagged = counts.copy()
+    flagged[2, ::7] = 2**32 - 1
+    there, plain = thin(flagged, np.arange(5), 0), thin(counts, np.arange(5), 0)
+    np.testing.assert_array_equal(np.delete(there, 2, 0), np.delete(plain, 2, 0))
+    assert there[2, ::7].min() > 2**30
