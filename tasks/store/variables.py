@@ -165,7 +165,8 @@ detector_maximum = group.add("detector_maximum", DETECTOR, "f", "electron",
 detector_fano = group.add("detector_fano", DETECTOR, "f", "1",
     "variance of neighbouring positions over their mean")
 detector_mask = group.add("detector_mask", DETECTOR, "u", "1",
-    "0 used; bits: 1 hot, 2 dead, 4 given mask, 8 not finite, 16 outside some centred pattern")
+    "0 used; bits: 1 hot, 2 dead, 4 given mask, 8 not finite, 16 outside some centred pattern, "
+    "32 flagged by the file or its values")
 detector_negative = group.add("detector_negative", DETECTOR, "iu", "1",
     "count of negative values")
 detector_not_finite = group.add("detector_not_finite", DETECTOR, "iu", "1",

@@ -22,7 +22,8 @@ from orimap.tasks.stream.blocks import Block
 # A pixel that is NaN or infinite in more of the patterns than this is masked.
 NOT_FINITE_SHARE = 0.1
 
-HOT, DEAD, GIVEN, NOT_FINITE = 1, 2, 4, 8
+# 16 stands for pixels that leave the detector where patterns are centred.
+HOT, DEAD, GIVEN, NOT_FINITE, FLAGGED = 1, 2, 4, 8, 32
 
 block_checksum = Variable(
     "block_checksum", ("block",), "iu", "1", "CRC-32C of each chunk, as read from the source"
@@ -90,7 +91,12 @@ class ScanTotals:
         self.faults = self.faults.merge(record.faults)
 
     def dataset(
-        self, given: np.ndarray, beam: BeamDisc, source_dtype: np.dtype, bin: int
+        self,
+        given: np.ndarray,
+        flagged: np.ndarray,
+        beam: BeamDisc,
+        source_dtype: np.dtype,
+        bin: int,
     ) -> xr.Dataset:
         """Decide what is defective, and return the variables and findings.
 
@@ -98,6 +104,8 @@ class ScanTotals:
         ----------
         given : (detector_y, detector_x) bool array
             Pixels that the user wants left out.
+        flagged : (detector_y, detector_x) bool array
+            Others that the file or its values say were not measured.
         beam : BeamDisc
         source_dtype : numpy.dtype
             As acquired, for saturation.
@@ -114,24 +122,30 @@ class ScanTotals:
         saturated = bin_counts(faults.saturated if saturation is not None else None, bin, shape)
         negative = bin_counts(faults.negative, bin, shape)
         not_finite = bin_counts(faults.not_finite, bin, shape)
+        for found in (saturated, negative, not_finite, self.sums.maximum):
+            found[flagged] = 0
+        if not saturated.any():
+            saturation = None
         numbers = sorted(self.sums.regions)
         regions = np.stack([self.sums.regions[number] for number in numbers])
+        regions[:, flagged] = 0
         region_size = region_positions(region_cuts(self.scan_shape, shape))[numbers]
         total = regions.sum(axis=0)
 
+        left_out = given | flagged
         undefined = not_finite > NOT_FINITE_SHARE * positions * bin * bin
-        plain = ~(given | undefined | (saturated > 0) | beam.mask(shape, times=2))
+        plain = ~(left_out | undefined | (saturated > 0) | beam.mask(shape, times=2))
         squares, pairs = self.sums.squares, self.sums.pairs
         gain = max(1.0, defects.pooled_fano(squares, pairs, plain).dim or 1.0)
-        hot = defects.hot_pixels(regions, region_size, beam, gain) & ~given
+        hot = defects.hot_pixels(regions, region_size, beam, gain) & ~left_out
         fano = defects.pooled_fano(squares, pairs, plain & ~hot)
-        dead = defects.dead_pixels(total, positions, gain) & ~given & ~undefined
+        dead = defects.dead_pixels(total, positions, gain) & ~left_out & ~undefined
         counts = defects.looks_like_counts(fano, source_dtype, int(negative.sum()))
-        mask = HOT * hot + DEAD * dead + GIVEN * given + NOT_FINITE * undefined
+        mask = HOT * hot + DEAD * dead + GIVEN * given + NOT_FINITE * undefined + FLAGGED * flagged
         used = mask == 0
         # Hot pixels are known only now: what they added to each pattern is taken off again.
         hot_candidates = hot[self.candidates[:, 0], self.candidates[:, 1]]
-        hot_candidates &= ~given[self.candidates[:, 0], self.candidates[:, 1]]
+        hot_candidates &= ~left_out[self.candidates[:, 0], self.candidates[:, 1]]
         total_map = self.total - self.candidate_values[..., hot_candidates].sum(axis=-1)
 
         ds = variables.dataset(
@@ -156,6 +170,7 @@ class ScanTotals:
             n_not_finite=int(not_finite.sum()),
             n_hot=int(hot.sum()),
             n_dead=int(dead.sum()),
+            n_flagged=int(flagged.sum()),
             n_masked=int(np.count_nonzero(~used)),
             saturation_value=saturation,
             counts_like=counts,

@@ -21,11 +21,13 @@ import zarr
 from orimap.tasks.acquire.acquisition import Acquisition
 from orimap.tasks.acquire.ingest import beam_disc
 from orimap.tasks.acquire.ingest.beam_disc import BeamDisc
+from orimap.tasks.acquire.ingest.flags import Flags, flags_of_file, flags_of_values
 from orimap.tasks.acquire.ingest.gather_blocks import BlockRecord, ScanTotals
 from orimap.tasks.acquire.ingest.reduction import (
     Region,
     describe_reduction,
     read_mask,
+    reduce_mask,
     reduce_patterns,
     stored_dtype,
     whole_or_part,
@@ -80,6 +82,8 @@ class IngestPlan:
     beam : BeamDisc
     used : (detector_y, detector_x) bool array
         False where a mask was given.
+    flagged : (rows, columns) bool array
+        Pixels of the crop, before binning, that were not measured: 0 in the sums of binned ones.
     candidates : (candidate, 2) int array
         Rows and columns of pixels that may turn out hot.
     chunk_bytes : int
@@ -95,6 +99,7 @@ class IngestPlan:
     dtype: np.dtype
     beam: BeamDisc
     used: np.ndarray
+    flagged: np.ndarray
     candidates: np.ndarray
     chunk_bytes: int
     sparse: bool
@@ -191,6 +196,8 @@ def _read_block(block: Block, plan: IngestPlan) -> tuple[np.ndarray, SourceFault
         )[:, :, y0:y1, x0:x1]
         if faults is not None:
             faults = faults.merge(SourceFaults.of(source))
+        if plan.bin > 1 and plan.flagged.any():
+            source = np.where(plan.flagged, source.dtype.type(0), source)
         reduced = reduce_patterns(source, plan.bin, plan.dtype)
         del source
         scan = (block.y1 - block.y0, block.x1 - block.x0)
@@ -265,7 +272,8 @@ def ingest_acquisition(
         )
     given = read_mask(mask, acquisition.detector_shape, crop, bin)
     dtype = stored_dtype(acquisition.dtype, bin)
-    sample, filled = _sample(acquisition, roi, crop, bin)
+    sample, filled, flags = _sample(acquisition, roi, crop, bin)
+    flagged = reduce_mask(flags.flagged, crop, bin) & ~given
     beam = beam_disc.beam_disc(sample)
     plan = IngestPlan(
         acquisition,
@@ -275,7 +283,8 @@ def ingest_acquisition(
         bin,
         dtype,
         beam,
-        ~given,
+        ~(given | flagged),
+        flags.flagged[crop[0] : crop[1], crop[2] : crop[3]],
         _candidates(sample),
         chunk_bytes,
         sparse=dtype.kind in "iu" and filled < SPARSE_BELOW,
@@ -293,11 +302,12 @@ def ingest_acquisition(
     ):
         for record in records:
             totals.add(record)
-    ds = totals.dataset(given, beam, acquisition.dtype, bin)
+    ds = totals.dataset(given, flagged, beam, acquisition.dtype, bin)
     ds.attrs.update(_facts(plan))
     ds.attrs["notes"] = [
         *acquisition.notes,
         *describe_reduction(acquisition.scan_shape, acquisition.detector_shape, roi, crop, bin),
+        *(flags.notes if flagged.any() else ()),
         *ds.attrs["notes"],
     ]
     array = zarr.open_array(store, path="raw/pattern_intensity", mode="r+")
@@ -324,28 +334,38 @@ def _pieces(block: Block, plan: IngestPlan) -> Iterator[tuple[slice, slice]]:
 
 def _sample(
     acquisition: Acquisition, roi: Region, crop: Region, bin: int
-) -> tuple[np.ndarray, float]:
+) -> tuple[np.ndarray, float, Flags]:
     """Look at patterns spread evenly over the scan.
 
     Returns
     -------
     mean : (detector_y, detector_x) array
+        Without pixels that are flagged.
     filled : float
         Share of their pixels that are not zero.
+    flags : Flags
     """
     side = math.isqrt(SAMPLE_PATTERNS)
     rows = np.unique(np.linspace(roi[0], roi[1] - 1, side).round().astype(int))
     columns = np.unique(np.linspace(roi[2], roi[3] - 1, side).round().astype(int))
     y0, y1, x0, x1 = crop
+    least = most = None
     total: Any = 0.0
     filled = 0.0
     for row in rows:
         for pattern in acquisition.read_row(int(row), columns.tolist()):
+            least = pattern.copy() if least is None else np.minimum(least, pattern)
+            most = pattern.copy() if most is None else np.maximum(most, pattern)
             cut = clean(pattern[None, None, y0:y1, x0:x1])
-            reduced = reduce_patterns(cut.astype(np.float64), bin, np.dtype("f4"))[0, 0]
+            reduced = reduce_patterns(cut.astype(np.float64), bin, np.dtype("f8"))[0, 0]
             total = total + reduced
             filled += np.count_nonzero(reduced) / reduced.size
-    return total / (len(rows) * len(columns)), filled / (len(rows) * len(columns))
+    patterns = len(rows) * len(columns)
+    flags = flags_of_file(acquisition.path, acquisition.detector_shape)
+    flags |= flags_of_values(least, most, patterns)
+    mean = total / patterns
+    mean[reduce_mask(flags.flagged, crop, bin)] = 0.0
+    return mean, filled / patterns, flags
 
 
 def _candidates(sample: np.ndarray) -> np.ndarray:

@@ -156,6 +156,17 @@ def read_mask(
             f"{path.name} is nowhere zero",
             "invert it: pixels that are not zero are left out",
         )
+    return _binned(mask, bin)
+
+
+def reduce_mask(mask: np.ndarray, crop: Region, bin: int) -> np.ndarray:
+    """Bring a mask of the whole detector to the stored patterns' shape, as ``read_mask`` does."""
+    return _binned(mask[crop[0] : crop[1], crop[2] : crop[3]], bin)
+
+
+def _binned(mask: np.ndarray, bin: int) -> np.ndarray:
+    """Leave a binned pixel out when any of those it sums is."""
+    shape = (mask.shape[0] // bin, mask.shape[1] // bin)
     return bin_counts(mask.astype(np.int64), bin, shape) > 0
 
 

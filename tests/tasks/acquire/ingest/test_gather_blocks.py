@@ -34,7 +34,7 @@ def gathered(scan, given=None, **blocks):
     totals = ScanTotals(SCAN, DETECTOR, CANDIDATES)
     for record in records(scan, ~given, **blocks):
         totals.add(record)
-    return totals.dataset(given, BEAM, scan.dtype, 1)
+    return totals.dataset(given, np.zeros(DETECTOR, bool), BEAM, scan.dtype, 1)
 
 
 @pytest.fixture
@@ -124,6 +124,6 @@ def test_sums_of_blocks_that_are_added_on_the_way_give_the_same(counts):
         first = first.with_sums_of(record)
     for record in (first, *stripped):
         totals.add(record)
-    found = totals.dataset(np.zeros(DETECTOR, bool), BEAM, counts.dtype, 1)
+    found = totals.dataset(*np.zeros((2, *DETECTOR), bool), BEAM, counts.dtype, 1)
     assert all(record.sums.sums.maximum is None for record in stripped)
     assert found.identical(expected)
