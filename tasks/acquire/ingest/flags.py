@@ -101,8 +101,8 @@ def flags_of_values(lowest: np.ndarray, highest: np.ndarray, patterns: int) -> F
             found |= Flags(
                 flagged,
                 (
-                    f"{np.count_nonzero(flagged)} pixels masked: {number:,} in every pattern looked "
-                    f"at, and nothing else above {int(rest.max()):,}",
+                    f"{np.count_nonzero(flagged)} pixels masked: {number:,} in every pattern "
+                    f"looked at, and nothing else above {int(rest.max()):,}",
                 ),
             )
     below = same & (highest < 0)
