@@ -67,8 +67,11 @@ def decide(
 
 def _in_short(answer: "Answer") -> str:
     """Return an answer in a line."""
+    from orimap.tasks.report.words import count_text
+
+    found = count_text(answer.patterns, "pattern") if answer.crystal else "no crystal"
     return (
-        f"{answer.patterns} patterns from the fit of {answer.components} components "
+        f"{found} from the fit of {count_text(answer.components, 'component')} "
         f"({answer.strategy}, confidence {answer.confidence})"
     )
 

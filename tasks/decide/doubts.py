@@ -43,6 +43,11 @@ def doubts(evidence: Evidence, best: Candidate) -> list[str]:
             "turns so far, how many patterns it is counted as is a matter of choice",
         ),
         (
+            _split,
+            "bent grains were to be taken apart, and how many patterns each of them is counted as "
+            "is a matter of choice",
+        ),
+        (
             _on_top,
             "some parts of a pattern have reflections that others lack: precipitates or a second "
             "phase in the same orientation would be counted as one pattern with the crystal "
@@ -53,8 +58,13 @@ def doubts(evidence: Evidence, best: Candidate) -> list[str]:
 
 
 def has_turned(evidence: Evidence, best: Candidate) -> bool:
-    """Return whether a pattern turns so far that its number is a matter of choice."""
-    return _heard(_turned, evidence, best)
+    """Return whether some patterns turn, so that their number is a matter of choice."""
+    return _heard(_turned, evidence, best) or _heard(_split, evidence, best)
+
+
+def lies_on_others(evidence: Evidence, best: Candidate) -> bool:
+    """Return whether something may lie on top of a pattern."""
+    return _heard(_on_top, evidence, best)
 
 
 def _heard(asked: Callable[[Merged], bool], evidence: Evidence, best: Candidate) -> bool:
@@ -78,6 +88,10 @@ def _weak(merged: Merged) -> bool:
 
 def _turned(merged: Merged) -> bool:
     return merged.ends_alike < TURNED
+
+
+def _split(merged: Merged) -> bool:
+    return merged.split_bent
 
 
 def _on_top(merged: Merged) -> bool:

@@ -4,7 +4,7 @@ import numpy as np
 
 from orimap.tasks.decide.candidates import PLATEAU, Candidate, clear_drops
 from orimap.tasks.decide.decision import knee_sentence
-from orimap.tasks.decide.doubts import doubts
+from orimap.tasks.decide.doubts import doubts, lies_on_others
 from orimap.tasks.decide.evidence.evidence import Evidence
 
 # Names of the criteria, in the results and in the report.
@@ -13,6 +13,10 @@ REDUNDANCY, STABILITY, KNEE = "redundancy", "stability", "knee of the loss"
 CROSS_VALIDATION = "cross-validation"
 # So many directions for each pattern are a sign by themselves that diffraction changes in grains.
 MANY_DIRECTIONS = 3
+# Parts of a pattern that have less than this in common bend; what varies in thickness has more.
+BENT = 0.45
+# Criteria that count components; grains are not known to them.
+COUNTING = (HELD_OUT, CROSS_VALIDATION, SPECTRUM, REDUNDANCY)
 
 
 def reasons_of(
@@ -24,10 +28,12 @@ def reasons_of(
 ) -> list[str]:
     """Explain the decision in plain words, the weightiest first."""
     reasons = [
+        *_no_crystal_sentences(evidence, best),
         _settling_sentence(evidence, best),
         merging_sentence(evidence, best.fit),
+        *_bending_sentences(evidence, best),
         *doubt_sentences(evidence, best),
-        *_no_crystal_sentences(evidence, best),
+        *_clear_sentences(votes, best, confidence),
         *_held_out_sentences(evidence, best, votes),
     ]
     spectrum = evidence.spectrum
@@ -56,7 +62,7 @@ def reasons_of(
         for name, why in evidence.skipped.items()
     ]
     if confidence != "high":
-        reasons.append(_doubt_sentence(evidence, best, other))
+        reasons.append(_settle_sentence(evidence, best, other))
     return reasons
 
 
@@ -64,6 +70,29 @@ def doubt_sentences(evidence: Evidence, best: Candidate) -> list[str]:
     """Return a sentence on what makes the grouping doubtful; none where nothing does."""
     found = doubts(evidence, best)
     return [f"Doubtful: {'; '.join(found)}."] if found else []
+
+
+def _bending_sentences(evidence: Evidence, best: Candidate) -> list[str]:
+    """Return a sentence where a pattern has parts that differ as a bent crystal's do."""
+    merged = evidence.components[best.fit].merged
+    if not merged.has_reflections or merged.joined == 0 or merged.ends_alike >= BENT:
+        return []
+    return [
+        f"A crystal bends or turns: the least alike parts of one pattern have "
+        f"{100 * merged.ends_alike:.0f} % of their reflections in common."
+    ]
+
+
+def _clear_sentences(votes: dict[str, int | None], best: Candidate, confidence: str) -> list[str]:
+    """Return a sentence on why other votes do not lower the confidence; none where all agree."""
+    others = [votes[name] for name in COUNTING if votes.get(name) is not None]
+    if confidence != "high" or all(vote == best.distinct for vote in others):
+        return []
+    return [
+        "The grouping itself is clear: in the fits that hold this number no two patterns are "
+        "nearly as alike as parts of one grain, and none is near the noise. Criteria that count "
+        "components count what bends or varies within grains as well, and so may name others."
+    ]
 
 
 def _no_crystal_sentences(evidence: Evidence, best: Candidate) -> list[str]:
@@ -145,31 +174,37 @@ def _held_out_sentences(
     rest = []
     if more:
         rest = [
-            f"{more} component{'s' if more > 1 else ''} beyond lower{'' if more > 1 else 's'} the "
+            f"{more} further component{'s' if more > 1 else ''} lower{'' if more > 1 else 's'} the "
             f"{measure} clearly without being a new pattern: grains bend, or patterns drift over "
             "the scan."
         ]
     return [known + ".", *rest]
 
 
-def _doubt_sentence(evidence: Evidence, best: Candidate, other: Candidate | None) -> str:
+def _settle_sentence(evidence: Evidence, best: Candidate, other: Candidate | None) -> str:
     """Return a sentence that names the runner-up and what would settle the question."""
     last = int(evidence.ks[-1])
-    if other is None:
-        return (
-            f"No other number came into question; a wider range of k (now {evidence.ks[0]} to "
-            f"{last}) would confirm or refute it."
-        )
-    k = int(evidence.ks[other.fit])
     if best.first > len(evidence.ks) - PLATEAU:
         settle = f"fits with more than {last} components (--k)"
+    elif lies_on_others(evidence, best):
+        settle = (
+            "a look at the shares: what lies on top of a crystal is dark in the share of its "
+            "pattern"
+        )
     elif np.count_nonzero(clear_drops(evidence)[best.first + 1 :]) >= PLATEAU:
         settle = (
             "a look at the borders on the map: where patterns fade into each other a grain bends, "
             "where they end there are two"
         )
+    elif not evidence.components[best.fit].merged.has_reflections:
+        settle = "a longer exposure, if there should be a crystal"
+    elif evidence.deviance is None and evidence.held_out is not None:
+        settle = "a longer exposure, or summing detector pixels (--bin 2)"
     else:
         settle = "more electrons a pattern, or summing detector pixels (--bin 2)"
+    if other is None:
+        return f"No fit holds another number. It would be settled by {settle}."
+    k = int(evidence.ks[other.fit])
     return (
         f"Runner-up: {_counted(other.distinct, 'distinct pattern', 'distinct patterns')} "
         f"(--decided-k {k} shows {'it' if other.distinct == 1 else 'them'}). "

@@ -207,24 +207,25 @@ def _decomposition(results: Results) -> Drawn:
     if "decomposed_pattern" not in found:
         return None
     units = {"electron": "electrons"}.get(results.intensity_units, results.intensity_units)
-    parts = overlap.parts_of(
-        *(
-            found[f"decomposed_{name}"].values
-            for name in ("contribution", "share", "share_error", "background")
-        ),
-        units=units,
+    fitted = _fitted_pixels(results)
+    seen = 1 if fitted is None else fitted
+    contribution, background, measured, residual = (
+        found[f"decomposed_{name}"].values * seen
+        for name in ("contribution", "background", "pattern", "residual")
     )
+    share, error = (found[f"decomposed_{name}"].values for name in ("share", "share_error"))
+    parts = overlap.parts_of(contribution, share, error, background, units=units)
     y, x = (int(at) for at in found.attrs["position"])
     return (
         f"The pattern at row {y}, column {x} as the sum of what each cluster contributes, "
         "of the background and of what is left.",
         lambda: overlap.decomposition_figure(
-            found["decomposed_pattern"].values,
+            measured,
             parts,
-            found["decomposed_residual"].values,
+            residual,
             units=units,
             clusters=found.sizes["cluster"],
-            fitted=_fitted_pixels(results),
+            fitted=fitted,
         ),
     )
 

@@ -64,11 +64,15 @@ class ClusterCard(Swatch):
 
 @dataclass(frozen=True)
 class Answer:
-    """The numbers of distinct patterns, of components fitted, and the next best number."""
+    """The numbers of distinct patterns, of components fitted, and the next best number.
+
+    ``crystal`` is false where there is none: then the first number says nothing.
+    """
 
     decided: int | None
     fitted: int | None
     runner_up: int | None
+    crystal: bool = True
 
 
 @dataclass(frozen=True)
@@ -82,9 +86,13 @@ class MapSection:
 
 @dataclass(frozen=True)
 class EvidenceSection:
-    """Why that number: reasons, votes, and the values for every k."""
+    """Why that number: reasons, votes, and the values for every k.
+
+    ``owned`` says whether the fitted components are those that clusters are made of.
+    """
 
     sentences: Sequence[str]
+    owned: bool
     strategy: str | None
     criteria: Sequence[tables.Criterion]
     knee: int | None
@@ -197,6 +205,9 @@ def _origin(results: Results, cluster: int) -> str:
     found = np.flatnonzero(owners == (cluster if parents is None else parents[cluster]))
     if not found.size:
         return ""
+    if len(owners) != stored_k(results, "fitted_k"):
+        # Components of dark fields, which have no numbers of their own on the page.
+        return words.count_text(found.size, "part")
     return f"{words.plural(found.size, 'component')} {', '.join(map(str, found))}"
 
 
@@ -207,6 +218,8 @@ def _answer(results: Results) -> Answer:
         decided=stored_k(results, "decided_k") if parents is None else len(np.unique(parents)),
         fitted=stored_k(results, "fitted_k"),
         runner_up=words.whole(results.attr("decision").get("runner_up")),
+        # An earlier version did not ask.
+        crystal=bool(results.attr("decision").get("crystal_found", True)),
     )
 
 
@@ -233,6 +246,7 @@ def _evidence_section(results: Results, answer: Answer) -> EvidenceSection:
             {**facts, "decided_k": answer.decided, "fitted_k": answer.fitted},
             0 if owners is None else int(np.count_nonzero(owners < 0)),
         ),
+        owned=owners is not None and len(owners) == answer.fitted,
         strategy=facts.get("strategy"),
         criteria=tables.criteria_rows(facts),
         knee=words.whole(facts.get("knee")),
@@ -304,7 +318,7 @@ def _page(results: Results, run: Mapping[str, Any]) -> ReportPage:
             answer.decided,
             confidence,
             stored_k(results, "decided_k"),
-            crystal=bool(results.attr("decision").get("crystal_found", True)),
+            crystal=answer.crystal,
         ),
         source=source_name(results.attr("acquisition")),
         measured=sentences.measured_sentence(results),

@@ -97,6 +97,10 @@ def choose_display(*, quiet: bool = False, stream: TextIO | None = None) -> Disp
     return Bars(stream) if stream.isatty() else Lines(stream)
 
 
+# So many parts of a step tell how long the rest will take.
+FEWEST_PARTS = 3
+
+
 class NoDisplay:
     """Shows nothing."""
 
@@ -136,7 +140,9 @@ class Lines:
                 if now - last < self.every_seconds or done >= total:
                     return
                 last = now
-            left = (now - started) / done * (total - done) if done else None
+            # The first parts wait for what is loaded once: no time can be told from them.
+            telling = done >= min(FEWEST_PARTS, total // 2) and done > 0
+            left = (now - started) / done * (total - done) if telling else None
             when = "" if left is None else f", about {_seconds(left)} left"
             self.note(f"{name}: {done} of {total}{when}")
 

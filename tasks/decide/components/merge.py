@@ -46,6 +46,8 @@ class Merged:
         deviations of single positions.
     ends_alike : float
         How far the least alike parts of one pattern have reflections in common, 0 to 1.
+    split_bent : bool
+        Whether parts of a bent grain were left apart, as asked for.
     """
 
     component_cluster: np.ndarray
@@ -56,6 +58,7 @@ class Merged:
     most_apart: float = np.nan
     weakest: float = np.inf
     ends_alike: float = 1.0
+    split_bent: bool = False
 
     @property
     def distinct(self) -> int:

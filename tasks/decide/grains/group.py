@@ -107,6 +107,7 @@ def group_grains(fit: GrainFit, fields: DarkFields, *, split_bent: bool = False)
         most_apart,
         _weakest(groups, every),
         _ends_alike(groups, seen, fit.share),
+        split_bent,
     )
 
 

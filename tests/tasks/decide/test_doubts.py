@@ -64,3 +64,5 @@ def test_a_crystal_that_turns_is_told(make_evidence):
     assert has_turned(*asked(make_evidence, [3, 4], ends_alike=TURNED - 0.01))
     assert not has_turned(*asked(make_evidence, [3], ends_alike=TURNED - 0.01))
     assert not has_turned(*asked(make_evidence, [3, 4], on_top=1))
+    # So is one that was to be taken apart.
+    assert has_turned(*asked(make_evidence, [3, 4], split_bent=True))

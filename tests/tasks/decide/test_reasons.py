@@ -1,4 +1,4 @@
-import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,9 +7,11 @@ from orimap.tasks.decide.candidates import PLATEAU, settled_candidates
 from orimap.tasks.decide.components.merge import Merged
 from orimap.tasks.decide.evidence.spectrum import BiWhitened
 from orimap.tasks.decide.reasons import (
+    BENT,
     CROSS_VALIDATION,
     HELD_OUT,
     REDUNDANCY,
+    SPECTRUM,
     merging_sentence,
     reasons_of,
 )
@@ -56,8 +58,8 @@ def merged_into(make_evidence, member, background, *, reflections=True):
     """The sentence on one fit whose components were merged so."""
     found = make_evidence([1], first=len(member))
     merged = Merged(np.array(member), reflections, np.array(background))
-    components = [dataclasses.replace(found.components[0], merged=merged)]
-    return merging_sentence(dataclasses.replace(found, components=components), 0)
+    components = [replace(found.components[0], merged=merged)]
+    return merging_sentence(replace(found, components=components), 0)
 
 
 def test_what_became_of_every_component_is_counted(make_evidence):
@@ -95,7 +97,7 @@ def held_out(found, number, vote):
     return [
         s
         for s in reasons(found, number, {name: vote})
-        if s.startswith(("Held-out", "Cross-val")) or " beyond " in s
+        if s.startswith(("Held-out", "Cross-val")) or " further component" in s
     ]
 
 
@@ -118,13 +120,13 @@ def test_cross_validation_speaks_for_itself(make_evidence):
 def test_clear_drops_beyond_are_said_to_be_bending_or_drift(make_evidence):
     one = held_out(make_evidence([1, 2, 2, 2], [50, 10, -1]), 2, 2)
     assert one[1] == (
-        "1 component beyond lowers the deviance clearly without being a new pattern: grains bend, "
+        "1 further component lowers the deviance clearly without being a new pattern: grains bend, "
         "or patterns drift over the scan."
     )
     single = held_out(make_evidence([1, 1, 1, 1], [50, 10, -1], counts=False), 1, 1)
     assert single == [
         "Cross-validation speaks for 1 pattern.",
-        "2 components beyond lower the error clearly without being a new pattern: grains bend, or "
+        "2 further components lower the error clearly without being a new pattern: grains bend, or "
         "patterns drift over the scan.",
     ]
 
@@ -156,7 +158,7 @@ def test_the_other_evidence_is_said_where_it_is_known(make_evidence):
     )
     assert starting(said, "Redundancy").endswith("most fits hold 4.")
     assert starting(said, "Stability").endswith("is 0.35 at k = 3, 0.91 at k = 4.")
-    capped = dataclasses.replace(found, spectrum=BiWhitened(5, values, 1.0, True, 400, 100))
+    capped = replace(found, spectrum=BiWhitened(5, values, 1.0, True, 400, 100))
     assert ": at least 5 directions" in starting(reasons(capped, 4), "Spectrum")
     bare = reasons(make_evidence(HELD), 4)
     assert not any(s.startswith(("Spectrum", "Redundancy", "Stability")) for s in bare)
@@ -195,11 +197,11 @@ def test_near_the_end_of_the_range_more_components_would_settle_it(make_evidence
     assert not reasons(found, 2, confidence="low", other=1)[-1].endswith(settling)
 
 
-def test_a_single_number_is_doubted_by_a_wider_range(make_evidence):
+def test_a_single_number_has_no_runner_up(make_evidence):
     said = reasons(make_evidence([2, 2, 2], first=2), 2, confidence="low")[-1]
     assert said == (
-        "No other number came into question; a wider range of k (now 2 to 4) would confirm or "
-        "refute it."
+        "No fit holds another number. It would be settled by more electrons a pattern, or summing "
+        "detector pixels (--bin 2)."
     )
 
 
@@ -208,3 +210,39 @@ def test_where_grains_bend_the_borders_would_settle_it(make_evidence):
     doubt = reasons(found, 3, {HELD_OUT: 4}, confidence="low", other=4)[-1]
     assert "the borders on the map" in doubt
     assert "--bin" not in doubt
+
+
+def changed(found, **merged):
+    """Evidence of which every fit is grouped with these findings."""
+    parts = [replace(c, merged=replace(c.merged, **merged)) for c in found.components]
+    return replace(found, components=parts)
+
+
+def test_a_crystal_that_bends_is_named_with_what_its_parts_have_in_common(make_evidence):
+    joined = np.array([0, 0, 0, 1])
+    found = changed(make_evidence(HELD), component_cluster=joined, ends_alike=0.27)
+    (said,) = [s for s in reasons(found, 2) if s.startswith("A crystal bends")]
+    assert said.endswith("have 27 % of their reflections in common.")
+    for merged in ({"ends_alike": BENT}, {"has_reflections": False}):
+        told = reasons(changed(found, **merged), 2)
+        assert not any(s.startswith("A crystal bends") for s in told)
+
+
+def test_high_confidence_beside_other_votes_is_explained(make_evidence):
+    def clear(votes, confidence="high"):
+        told = reasons(make_evidence(HELD), 4, votes, confidence=confidence)
+        return any(s.startswith("The grouping itself is clear") for s in told)
+
+    assert clear({HELD_OUT: 2, SPECTRUM: 4})
+    assert not clear({HELD_OUT: 4, SPECTRUM: None})
+    assert not clear({HELD_OUT: 2}, "moderate")
+
+
+def test_what_lies_on_top_is_to_be_looked_for_in_the_shares(make_evidence):
+    found = changed(make_evidence(HELD), on_top=1)
+    assert "a look at the shares" in reasons(found, 4, confidence="moderate")[-1]
+
+
+def test_without_a_crystal_that_comes_first(make_evidence):
+    found = changed(make_evidence([1] * 8), has_reflections=False)
+    assert reasons(found, 1)[0].startswith("No fit shows reflections")

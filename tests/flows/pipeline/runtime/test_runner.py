@@ -23,7 +23,7 @@ def test_a_step_gets_its_progress_and_returns_its_result():
 
     assert runner.step("ingest", work) == "made"
     first, last = said.getvalue().splitlines()
-    assert first.startswith("ingest: 1 of 4, about ")
+    assert first == "ingest: 1 of 4"
     assert last.startswith("ingest: done in ")
 
 
@@ -43,6 +43,16 @@ def test_time_left_follows_from_the_time_so_far(monkeypatch):
         now[0] += 30
         progress(3, 9)
     assert said.getvalue().splitlines()[0] == "fit: 3 of 9, about 1 min 0 s left"
+
+
+def test_the_first_part_tells_no_time_since_it_waits_for_what_is_loaded_once(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    said = io.StringIO()
+    with Lines(said).step("fit") as progress:
+        now[0] += 30
+        progress(1, 21)
+    assert said.getvalue().splitlines()[0] == "fit: 1 of 21"
 
 
 def test_nothing_done_yet_has_no_time_left():
