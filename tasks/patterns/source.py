@@ -21,7 +21,7 @@ from orimap.tasks.patterns.reflections.stored_list import read_lengths, read_ref
 from orimap.tasks.patterns.rows import Rows, as_rows, move_rows, moved, rows_of_entries
 from orimap.tasks.patterns.thinning import thin
 from orimap.tasks.store import sparse_patterns
-from orimap.tasks.store.cleaning import clean
+from orimap.tasks.store.cleaning import clean, without_spikes
 from orimap.tasks.store.groups import complete_mark
 from orimap.tasks.stream.blocks import Block, in_groups, plan_blocks
 from orimap.tasks.stream.sizes import BATCH_BYTES, SPARSE_ENTRIES, SPARSE_PATTERNS
@@ -113,10 +113,11 @@ class PatternSource:
         return in_groups(blocks, size)
 
     def stored(self, block: Block, group: str) -> np.ndarray:
-        """Return the patterns of a block (y, x, detector_y, detector_x) as they are stored."""
+        """Return the patterns of a block (y, x, detector_y, detector_x), without spikes."""
         if group == "raw" and self.sparse:
             return sparse_patterns.read_dense(self.store, block, self.detector_shape)
-        return sparse_patterns.opened(self.store, group, "pattern_intensity")[block.slices]
+        patterns = sparse_patterns.opened(self.store, group, "pattern_intensity")[block.slices]
+        return without_spikes(self.store, block, patterns) if group == "raw" else patterns
 
     @property
     def _reads_sparse(self) -> bool:

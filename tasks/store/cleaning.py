@@ -1,6 +1,21 @@
-"""What counts as 0 wherever patterns are computed with; apart, since it needs nothing compiled."""
+"""What is not believed of the patterns as acquired, wherever they are computed with.
+
+Values that are negative or not finite count as 0. Single values that X-rays or cosmic rays made are
+replaced: group /raw of ``patterns.zarr`` holds what was acquired, /spikes lists them.
+"""
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
+
+from orimap.tasks.store import variables
+from orimap.tasks.store.groups import complete_mark, open_group, remove_group, write_arrays
+from orimap.tasks.stream.blocks import Block
+
+GROUP = "spikes"
 
 
 def clean(patterns: np.ndarray) -> np.ndarray:
@@ -10,3 +25,95 @@ def clean(patterns: np.ndarray) -> np.ndarray:
     if patterns.dtype.kind == "f":
         patterns = np.nan_to_num(patterns, nan=0.0, posinf=0.0, neginf=0.0)
     return np.maximum(patterns, 0)
+
+
+@dataclass(frozen=True)
+class Spikes:
+    """Values of single pixels that are left out, and what stands in for them.
+
+    Parameters
+    ----------
+    place : (spike, 4) array of int
+        Scan row and column, detector row and column.
+    value, instead : (spike,) arrays
+        As acquired; the median of the neighbours on the detector.
+    """
+
+    place: np.ndarray
+    value: np.ndarray
+    instead: np.ndarray
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.place)
+
+    @classmethod
+    def none(cls, dtype: np.dtype) -> "Spikes":
+        """Return no spikes."""
+        return cls(np.zeros((0, 4), np.int64), np.zeros(0, dtype), np.zeros(0, dtype))
+
+    @classmethod
+    def joined(cls, parts: list["Spikes"]) -> "Spikes":
+        """Put the spikes of several blocks together, in the order of the scan."""
+        place = np.concatenate([part.place for part in parts])
+        order = np.lexsort(place.T[::-1])
+        value, instead = (
+            np.concatenate([getattr(part, name) for part in parts])[order]
+            for name in ("value", "instead")
+        )
+        return cls(place[order], value, instead)
+
+    def moved(self, rows: int, columns: int) -> "Spikes":
+        """Return the same, with scan positions counted from elsewhere."""
+        return Spikes(self.place + np.array([rows, columns, 0, 0]), self.value, self.instead)
+
+    def taken_out_of(self, patterns: np.ndarray) -> np.ndarray:
+        """Return patterns (scan_y, scan_x, detector_y, detector_x) without the spikes."""
+        if not len(self):
+            return patterns
+        patterns = patterns.copy()
+        patterns[tuple(self.place.T)] = self.instead
+        return patterns
+
+    def within(self, block: Block) -> "Spikes":
+        """Return those of a block of the scan, counted from its corner."""
+        y, x = self.place[:, 0], self.place[:, 1]
+        inside = (y >= block.y0) & (y < block.y1) & (x >= block.x0) & (x < block.x1)
+        found = Spikes(self.place[inside], self.value[inside], self.instead[inside])
+        return found.moved(-block.y0, -block.x0)
+
+
+def write_spikes(store: Path, spikes: Spikes, mark: str) -> None:
+    """Write the list of a scan beside its patterns; no group where there is none."""
+    if not len(spikes):
+        remove_group(store, GROUP)
+        return
+    arrays = {
+        variables.spike_place: spikes.place.astype(np.int32),
+        variables.spike_value: spikes.value,
+        variables.spike_instead: spikes.instead,
+    }
+    write_arrays(store, GROUP, arrays, mark)
+
+
+def without_spikes(store: Path, block: Block, patterns: np.ndarray) -> np.ndarray:
+    """Return the patterns of a block as acquired without what is listed."""
+    try:
+        written = os.stat(store / GROUP / "zarr.json").st_mtime_ns
+    except FileNotFoundError:
+        return patterns
+    spikes = _listed(store, written)
+    return patterns if spikes is None else spikes.within(block).taken_out_of(patterns)
+
+
+@lru_cache(maxsize=4)
+def _listed(store: Path, _written: int) -> Spikes | None:
+    """Read the list of a scan, once in a process; None where it belongs to other patterns."""
+    if complete_mark(store, GROUP) != complete_mark(store, "raw"):
+        return None
+    found = open_group(store, GROUP)
+    return Spikes(
+        variables.spike_place.read(found).values.astype(np.int64),
+        variables.spike_value.read(found).values,
+        variables.spike_instead.read(found).values,
+    )

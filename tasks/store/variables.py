@@ -125,6 +125,15 @@ entry_pixel = group.add("entry_pixel", ("block", "entry"), "u", "1",
 entry_value = group.add("entry_value", ("block", "entry"), "iu", "electron",
     "intensity of that pixel")
 
+# Values of single pixels that X-rays or cosmic rays hit: /raw has them, the analysis does not.
+group = SPIKES = Group("patterns.zarr", "spikes")
+spike_place = group.add("spike_place", ("spike", "spike_axis"), "iu", "1",
+    "row and column of the scan, row and column of the detector")
+spike_value = group.add("spike_value", ("spike",), "iuf", "electron",
+    "as acquired")
+spike_instead = group.add("spike_instead", ("spike",), "iuf", "electron",
+    "median of the neighbours on the detector, taken in its place")
+
 group = REFLECTIONS = Group("patterns.zarr", "reflections")
 reflection_offset = group.add("reflection_offset", ("pattern_edge",), "i", "1",
     "position i, row by row, has the entries offset[i] to offset[i + 1]")

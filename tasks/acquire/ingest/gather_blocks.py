@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import xarray as xr
 
-from orimap.tasks.acquire.ingest import defects
 from orimap.tasks.acquire.ingest.beam_disc import BeamDisc
+from orimap.tasks.acquire.ingest.defects import pixels as defects
 from orimap.tasks.acquire.ingest.reduction import bin_counts
 from orimap.tasks.acquire.ingest.sum_block import BlockSums
 from orimap.tasks.acquire.ingest.sums import (
@@ -16,6 +16,7 @@ from orimap.tasks.acquire.ingest.sums import (
     region_positions,
 )
 from orimap.tasks.store import variables
+from orimap.tasks.store.cleaning import Spikes
 from orimap.tasks.store.variables import Variable
 from orimap.tasks.stream.blocks import Block
 
@@ -24,6 +25,9 @@ NOT_FINITE_SHARE = 0.1
 
 # 16 stands for pixels that leave the detector where patterns are centred.
 HOT, DEAD, GIVEN, NOT_FINITE, FLAGGED = 1, 2, 4, 8, 32
+
+# So many patterns with spikes are named.
+MOST_NAMED = 5
 
 block_checksum = Variable(
     "block_checksum", ("block",), "iu", "1", "CRC-32C of each chunk, as read from the source"
@@ -44,13 +48,17 @@ class BlockRecord:
     checksum : int
         CRC-32C of the patterns as read from the source, which those read back have too.
     sums : BlockSums
+        Without spikes.
     faults : SourceFaults
+    spikes : Spikes
+        Counted from the corner of the scan.
     """
 
     block: Block
     checksum: int
     sums: BlockSums
     faults: SourceFaults
+    spikes: Spikes
 
     def with_sums_of(self, other: "BlockRecord") -> "BlockRecord":
         """Return this record with what another block adds over the detector; uses this one up."""
@@ -73,6 +81,7 @@ class ScanTotals:
     faults: SourceFaults = field(default_factory=SourceFaults)
     blocks: list[Block] = field(default_factory=list)
     checksums: list[int] = field(default_factory=list)
+    spikes: list[Spikes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Make the maps."""
@@ -84,6 +93,7 @@ class ScanTotals:
         """Take in one block."""
         self.blocks.append(record.block)
         self.checksums.append(record.checksum)
+        self.spikes.append(record.spikes)
         self.bright_field[record.block.slices] = record.sums.bright_field
         self.total[record.block.slices] = record.sums.total
         self.candidate_values[record.block.slices] = record.sums.candidate_values
@@ -170,6 +180,7 @@ class ScanTotals:
             n_not_finite=int(not_finite.sum()),
             n_hot=int(hot.sum()),
             n_dead=int(dead.sum()),
+            n_spikes=sum(len(part) for part in self.spikes),
             n_flagged=int(flagged.sum()),
             n_masked=int(np.count_nonzero(~used)),
             saturation_value=saturation,
@@ -190,6 +201,14 @@ class ScanTotals:
             notes.append(f"{found['n_hot']} hot pixels masked: alone, bright and the same all over")
         if found["n_dead"]:
             notes.append(f"{found['n_dead']} dead pixels masked: nothing where all around counts")
+        if found["n_spikes"]:
+            where = sorted({tuple(at[:2]) for part in self.spikes for at in part.place.tolist()})
+            named = ", ".join(f"({y}, {x})" for y, x in where[:MOST_NAMED])
+            more = ", ..." if len(where) > MOST_NAMED else ""
+            notes.append(
+                f"{found['n_spikes']} values left out, as of X-rays or cosmic rays: single pixels "
+                f"far above all around, in one pattern only (row and column {named}{more})"
+            )
         small = min(self.detector_shape) < defects.SMALLEST_PATTERN_PX
         if small or np.prod(self.scan_shape) < defects.FEWEST_POSITIONS:
             notes.append("hot and dead pixels not looked for: too few positions or pixels to tell")

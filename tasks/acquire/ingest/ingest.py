@@ -21,7 +21,8 @@ import zarr
 from orimap.tasks.acquire.acquisition import Acquisition
 from orimap.tasks.acquire.ingest import beam_disc
 from orimap.tasks.acquire.ingest.beam_disc import BeamDisc
-from orimap.tasks.acquire.ingest.flags import Flags, flags_of_file, flags_of_values
+from orimap.tasks.acquire.ingest.defects.flags import Flags, flags_of_file, flags_of_values
+from orimap.tasks.acquire.ingest.defects.spikes import find_spikes, is_as_sharp_as_a_pixel
 from orimap.tasks.acquire.ingest.gather_blocks import BlockRecord, ScanTotals
 from orimap.tasks.acquire.ingest.reduction import (
     Region,
@@ -37,7 +38,7 @@ from orimap.tasks.acquire.ingest.sums import SourceFaults, region_cuts
 from orimap.tasks.acquire.ingest.verified_write import write_verified
 from orimap.tasks.errors import InputError
 from orimap.tasks.store import groups, sparse_patterns, variables
-from orimap.tasks.store.cleaning import clean
+from orimap.tasks.store.cleaning import Spikes, clean, write_spikes
 from orimap.tasks.store.pixel_lists import Entries
 from orimap.tasks.stream.blocks import (
     MOST_TASKS,
@@ -89,6 +90,8 @@ class IngestPlan:
     chunk_bytes : int
     sparse : bool
         Whether patterns are written in their sparse form, too.
+    spikes : bool
+        Whether spikes are looked for.
     """
 
     acquisition: Acquisition
@@ -103,6 +106,7 @@ class IngestPlan:
     candidates: np.ndarray
     chunk_bytes: int
     sparse: bool
+    spikes: bool
 
     @property
     def scan_shape(self) -> tuple[int, int]:
@@ -143,16 +147,18 @@ def ingest_block(block: Block, plan: IngestPlan) -> BlockRecord:
     """Read, reduce, write and verify one block; runs on a worker."""
     patterns, faults = _read_block(block, plan)
     checksum = google_crc32c.value(patterns)
+    spikes = find_spikes(patterns, plan.used) if plan.spikes else Spikes.none(patterns.dtype)
+    cleaned = spikes.taken_out_of(patterns)
     entries = None
     if plan.sparse:
-        entries = Entries.of(patterns.reshape(block.positions, -1))
+        entries = Entries.of(cleaned.reshape(block.positions, -1))
         if faults is None:
             faults = SourceFaults.listed(entries, plan.acquisition.dtype, plan.detector_shape)
     cuts = region_cuts(plan.scan_shape, plan.detector_shape)
     roles = Roles(plan.beam, plan.used, plan.candidates)
-    sums = sum_block(patterns, block, cuts, roles, entries)
+    sums = sum_block(cleaned, block, cuts, roles, entries)
     write_verified(plan.store, block, patterns, entries)
-    return BlockRecord(block, checksum, sums, faults)
+    return BlockRecord(block, checksum, sums, faults, spikes.moved(block.y0, block.x0))
 
 
 def blocks_a_task(blocks: int) -> int:
@@ -288,6 +294,7 @@ def ingest_acquisition(
         _candidates(sample),
         chunk_bytes,
         sparse=dtype.kind in "iu" and filled < SPARSE_BELOW,
+        spikes=not is_as_sharp_as_a_pixel(sample, beam),
     )
     pattern_bytes = math.prod(shape) * dtype.itemsize
     chunk = block_shape(plan.scan_shape, pattern_bytes, chunk_bytes)
@@ -315,6 +322,7 @@ def ingest_acquisition(
         raise OSError(
             f"{array.nchunks_initialized} of {len(blocks)} chunks are in {store}: check the disk"
         )
+    write_spikes(store, Spikes.joined(totals.spikes), mark)
     if plan.sparse:
         sparse_patterns.finish(store, mark)
     groups.mark_complete(store, "raw", mark)
@@ -384,6 +392,7 @@ def _create(plan: IngestPlan, chunk: tuple[int, int]) -> None:
     group = zarr.open_group(plan.store, path="raw", mode="w")
     shape = (*plan.scan_shape, *plan.detector_shape)
     groups.remove_group(plan.store, sparse_patterns.GROUP)
+    write_spikes(plan.store, Spikes.none(plan.dtype), "")
     if plan.sparse:
         sparse_patterns.create(plan.store, plan.scan_shape, chunk, plan.detector_shape, plan.dtype)
     group.create_array(

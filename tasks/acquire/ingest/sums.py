@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numba
 import numpy as np
 
-from orimap.tasks.acquire.ingest.defects import is_full_scale
+from orimap.tasks.acquire.ingest.defects.pixels import is_full_scale
 from orimap.tasks.store.pixel_lists import Entries
 
 # The scan is divided into 4×4 parts, of which every pixel's sum is kept (34 MB for a detector of

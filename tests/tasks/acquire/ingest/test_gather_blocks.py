@@ -12,6 +12,7 @@ from orimap.tasks.acquire.ingest.gather_blocks import (
 )
 from orimap.tasks.acquire.ingest.sum_block import Roles, sum_block
 from orimap.tasks.acquire.ingest.sums import SourceFaults, region_cuts
+from orimap.tasks.store.cleaning import Spikes
 from orimap.tasks.stream.blocks import plan_blocks
 
 SCAN, DETECTOR = (6, 7), (20, 21)
@@ -26,7 +27,8 @@ def records(scan, used=None, block_shape=(4, 3)):
     for number, block in enumerate(plan_blocks(SCAN, block_shape)):
         patterns = scan[block.slices]
         sums = sum_block(patterns, block, cuts, roles)
-        yield BlockRecord(block, number, sums, SourceFaults.of(patterns))
+        spikes = Spikes.none(scan.dtype)
+        yield BlockRecord(block, number, sums, SourceFaults.of(patterns), spikes)
 
 
 def gathered(scan, given=None, **blocks):

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from orimap.tasks.acquire.acquisition import open_acquisition
-from orimap.tasks.acquire.ingest import defects
 from orimap.tasks.acquire.ingest.beam_disc import BeamDisc, beam_disc
-from orimap.tasks.acquire.ingest.defects import Fano
+from orimap.tasks.acquire.ingest.defects import pixels as defects
+from orimap.tasks.acquire.ingest.defects.pixels import Fano
 from orimap.tasks.acquire.ingest.sum_block import Roles, sum_block
 from orimap.tasks.acquire.ingest.sums import region_cuts, region_positions
 from orimap.tasks.stream.blocks import Block

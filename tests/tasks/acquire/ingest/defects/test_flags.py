@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from orimap.tasks.acquire.acquisition import open_acquisition
-from orimap.tasks.acquire.ingest.flags import Flags, flags_of_file, flags_of_values
+from orimap.tasks.acquire.ingest.defects.flags import Flags, flags_of_file, flags_of_values
 from orimap.tasks.acquire.ingest.gather_blocks import FLAGGED
 from orimap.tasks.acquire.ingest.ingest import ingest_acquisition
 
