@@ -14,6 +14,8 @@ from orimap.tasks.decide.evidence.evidence import Evidence
 
 # This number of fits that agree are a plateau; fewer are weighed down.
 PLATEAU = 3
+# So many fits hold a number that is not there by chance.
+FEWEST_BEFORE = 2
 # Two or three numbers are looked at closely.
 MOST_CANDIDATES = 3
 # A further component that lowers the held-out deviance by more than this share of the largest drop,
@@ -75,14 +77,31 @@ def clear_drops(evidence: Evidence) -> np.ndarray:
 def settled_candidates(evidence: Evidence) -> list[Candidate]:
     """Return the numbers that the fits hold, the best settled first, the larger of equals."""
     counts, clear = evidence.distinct, clear_drops(evidence)
+    fallen = _fallen(counts)
     found = []
     for number in np.unique(counts):
-        holding = np.flatnonzero(counts == number)
+        holding = np.flatnonzero((counts == number) & ~fallen)
+        if not len(holding):
+            continue
         first = int(holding[0])
         share = len(holding) / len(counts[first:])
         fit = max([first, *(int(i) for i in holding if clear[i])])
         found.append(Candidate(int(number), first, fit, len(holding), share))
     return sorted(found, key=lambda c: (-c.settled, -c.distinct))
+
+
+def _fallen(counts: np.ndarray) -> np.ndarray:
+    """Return where a number lies below one that fits with fewer components held, (fits,).
+
+    By more than one, and two of those fits at least: there, patterns that share reflections have
+    been joined through what is left over of them, and do not settle at anything.
+    """
+    fallen = np.zeros(len(counts), bool)
+    for i in range(len(counts)):
+        before = counts[:i][~fallen[:i]]
+        held = [n for n in np.unique(before) if np.count_nonzero(before == n) >= FEWEST_BEFORE]
+        fallen[i] = counts[i] < max(held, default=0) - 1
+    return fallen
 
 
 def held_out_vote(evidence: Evidence) -> int | None:

@@ -13,6 +13,7 @@ from orimap.tasks.decide.candidates import (
     held_out_vote,
     leading_candidates,
     least_drop,
+    settled_candidates,
 )
 from orimap.tasks.decide.components.redundancy import plateau
 from orimap.tasks.decide.decision import Criterion, Decision, level_one_and_two
@@ -61,10 +62,11 @@ class ByEvidence:
         scores = score_candidates(evidence, candidates)
         ranking = rank_candidates([c.distinct for c in candidates], scores)
         by_number = {c.distinct: c for c in candidates}
-        best = by_number[int(ranking.order[0])]
+        order = [by_number[int(number)] for number in ranking.order]
         votes = _votes(evidence, scores, ranking)
+        order = _one_voice_first(evidence, order, votes)
+        best, other = order[0], order[1] if len(order) > 1 else None
         confidence = _confidence(evidence, best, votes)
-        other = by_number[int(ranking.order[1])] if len(ranking.order) > 1 else None
         return Decision(
             self.name,
             int(evidence.ks[best.fit]),
@@ -127,16 +129,42 @@ def _votes(evidence: Evidence, scores: list[Scores], ranking: Ranking) -> dict[s
     return votes
 
 
+def _independent(votes: dict[str, int | None]) -> list[int]:
+    """Return the votes of all that counts components, and so knows nothing of grains."""
+    named = (votes.get(name) for name in (HELD_OUT, CROSS_VALIDATION, SPECTRUM, REDUNDANCY))
+    return [vote for vote in named if vote is not None]
+
+
+def _one_voice_first(
+    evidence: Evidence, order: list[Candidate], votes: dict[str, int | None]
+) -> list[Candidate]:
+    """Put the number that all independent votes name first, where some fit holds it.
+
+    Sharp borders between crystals that share reflections are told by counting alone.
+    """
+    others = _independent(votes)
+    if len(others) < OUTWEIGH or len(set(others)) > 1 or others[0] == order[0].distinct:
+        return order
+    named = [c for c in settled_candidates(evidence) if c.distinct == others[0]]
+    return [*named, *(c for c in order if c.distinct != others[0])]
+
+
+def _all_count_more(best: Candidate, votes: dict[str, int | None]) -> bool:
+    """Return whether held-out counts and the spectrum both name a larger number."""
+    counted = [votes.get(HELD_OUT) or votes.get(CROSS_VALIDATION), votes.get(SPECTRUM)]
+    return all(vote is not None and vote > best.distinct for vote in counted)
+
+
 def _confidence(evidence: Evidence, best: Candidate, votes: dict[str, int | None]) -> str:
     """Return the confidence: whether the number has settled, and what confirms or doubts it.
 
     What counts components agrees with the number of patterns where nothing bends, and then no doubt
-    about the grouping is left. Where it does not agree, the grouping must be clear by itself; where
-    all of it agrees on another number, that is likelier.
+    about the grouping is left. Where it does not agree, the grouping must be clear by itself, and
+    not all that counts may name more: something that lies on top, or turns, would be counted too.
+    Where all of it agrees on another number, that is likelier.
     """
     settled = best.fits >= PLATEAU and best.share >= SETTLED_SHARE
-    independent = [HELD_OUT, CROSS_VALIDATION, SPECTRUM, REDUNDANCY]
-    others = [votes[name] for name in independent if votes.get(name) is not None]
+    others = _independent(votes)
     agreeing = others.count(best.distinct)
     well_settled = settled and best.share >= WELL_SETTLED_SHARE
     one_voice = len(others) >= 2 and len(set(others)) == 1
@@ -148,7 +176,8 @@ def _confidence(evidence: Evidence, best: Candidate, votes: dict[str, int | None
         if well_settled and agreeing >= 2:
             return "high"
         return "moderate" if (settled and agreeing) or agreeing >= 2 else "low"
-    if well_settled and others and not doubts(evidence, best):
+    clear = not doubts(evidence, best) and not _all_count_more(best, votes)
+    if well_settled and others and clear:
         return "high"
     return "moderate" if settled or agreeing >= 2 else "low"
 

@@ -30,6 +30,7 @@ from orimap.tasks.acquire.ingest.reduction import (
     read_mask,
     reduce_mask,
     reduce_patterns,
+    scale_exponent,
     stored_dtype,
     whole_or_part,
 )
@@ -78,6 +79,8 @@ class IngestPlan:
         Of scan and detector, as first and last row and column (y0, y1, x0, x1), ends excluded.
     bin : int
         Detector pixels along each side that become one.
+    exponent : int
+        Values are multiplied by two to this power.
     dtype : numpy.dtype
         As stored.
     beam : BeamDisc
@@ -99,6 +102,7 @@ class IngestPlan:
     roi: Region
     crop: Region
     bin: int
+    exponent: int
     dtype: np.dtype
     beam: BeamDisc
     used: np.ndarray
@@ -204,7 +208,7 @@ def _read_block(block: Block, plan: IngestPlan) -> tuple[np.ndarray, SourceFault
             faults = faults.merge(SourceFaults.of(source))
         if plan.bin > 1 and plan.flagged.any():
             source = np.where(plan.flagged, source.dtype.type(0), source)
-        reduced = reduce_patterns(source, plan.bin, plan.dtype)
+        reduced = reduce_patterns(source, plan.bin, plan.dtype, plan.exponent)
         del source
         scan = (block.y1 - block.y0, block.x1 - block.x0)
         if reduced.shape[:2] == scan:
@@ -278,23 +282,24 @@ def ingest_acquisition(
         )
     given = read_mask(mask, acquisition.detector_shape, crop, bin)
     dtype = stored_dtype(acquisition.dtype, bin)
-    sample, filled, flags = _sample(acquisition, roi, crop, bin)
-    flagged = reduce_mask(flags.flagged, crop, bin) & ~given
-    beam = beam_disc.beam_disc(sample)
+    sample = Sample.of(acquisition, roi, crop, bin)
+    flagged = reduce_mask(sample.flags.flagged, crop, bin) & ~given
+    beam = beam_disc.beam_disc(sample.mean)
     plan = IngestPlan(
         acquisition,
         store,
         roi,
         crop,
         bin,
+        sample.exponent,
         dtype,
         beam,
         ~(given | flagged),
-        flags.flagged[crop[0] : crop[1], crop[2] : crop[3]],
-        _candidates(sample),
+        sample.flags.flagged[crop[0] : crop[1], crop[2] : crop[3]],
+        _candidates(sample.mean),
         chunk_bytes,
-        sparse=dtype.kind in "iu" and filled < SPARSE_BELOW,
-        spikes=not is_as_sharp_as_a_pixel(sample, beam),
+        sparse=dtype.kind in "iu" and sample.filled < SPARSE_BELOW,
+        spikes=not is_as_sharp_as_a_pixel(sample.mean, beam),
     )
     pattern_bytes = math.prod(shape) * dtype.itemsize
     chunk = block_shape(plan.scan_shape, pattern_bytes, chunk_bytes)
@@ -314,7 +319,8 @@ def ingest_acquisition(
     ds.attrs["notes"] = [
         *acquisition.notes,
         *describe_reduction(acquisition.scan_shape, acquisition.detector_shape, roi, crop, bin),
-        *(flags.notes if flagged.any() else ()),
+        *(sample.flags.notes if flagged.any() else ()),
+        *sample.scale_notes,
         *ds.attrs["notes"],
     ]
     array = zarr.open_array(store, path="raw/pattern_intensity", mode="r+")
@@ -340,40 +346,72 @@ def _pieces(block: Block, plan: IngestPlan) -> Iterator[tuple[slice, slice]]:
             yield slice(y, min(y + rows, block.y1)), slice(x, min(x + columns, block.x1))
 
 
-def _sample(
-    acquisition: Acquisition, roi: Region, crop: Region, bin: int
-) -> tuple[np.ndarray, float, Flags]:
-    """Look at patterns spread evenly over the scan.
+@dataclass(frozen=True)
+class Sample:
+    """What patterns spread evenly over a scan tell before it is read.
 
-    Returns
-    -------
+    Parameters
+    ----------
     mean : (detector_y, detector_x) array
-        Without pixels that are flagged.
+        As stored, without pixels that are flagged.
     filled : float
         Share of their pixels that are not zero.
     flags : Flags
+        Of the whole detector.
+    exponent : int
+        From `scale_exponent`.
     """
+
+    mean: np.ndarray
+    filled: float
+    flags: Flags
+    exponent: int
+
+    @classmethod
+    def of(cls, acquisition: Acquisition, roi: Region, crop: Region, bin: int) -> "Sample":
+        """Look at patterns of an acquisition."""
+        least = most = None
+        places = _sample_places(roi)
+        for row, columns in places:
+            for pattern in acquisition.read_row(row, columns):
+                least = pattern.copy() if least is None else np.fmin(least, pattern)
+                most = pattern.copy() if most is None else np.fmax(most, pattern)
+        patterns = sum(len(columns) for _, columns in places)
+        flags = flags_of_file(acquisition.path, acquisition.detector_shape)
+        flags |= flags_of_values(least, most, patterns)
+        exponent = 0
+        if acquisition.dtype.kind == "f":
+            exponent = scale_exponent(float(np.max(most, initial=0, where=np.isfinite(most))))
+        total: Any = 0.0
+        filled = 0.0
+        for row, columns in places:
+            for pattern in acquisition.read_row(row, columns):
+                cut = clean(pattern[None, None, crop[0] : crop[1], crop[2] : crop[3]])
+                wide = cut.astype(np.float64)
+                reduced = reduce_patterns(wide, bin, np.dtype("f8"), exponent)[0, 0]
+                total = total + reduced
+                filled += np.count_nonzero(reduced) / reduced.size
+        mean = total / patterns
+        mean[reduce_mask(flags.flagged, crop, bin)] = 0.0
+        return cls(mean, filled / patterns, flags, exponent)
+
+    @property
+    def scale_notes(self) -> list[str]:
+        """What was multiplied, in words."""
+        if not self.exponent:
+            return []
+        return [
+            f"values are multiplied by 2^{self.exponent} (about "
+            f"{2.0**self.exponent:.3g}), so that they can be computed with"
+        ]
+
+
+def _sample_places(roi: Region) -> list[tuple[int, list[int]]]:
+    """Return rows of the scan with columns, spread evenly."""
     side = math.isqrt(SAMPLE_PATTERNS)
     rows = np.unique(np.linspace(roi[0], roi[1] - 1, side).round().astype(int))
     columns = np.unique(np.linspace(roi[2], roi[3] - 1, side).round().astype(int))
-    y0, y1, x0, x1 = crop
-    least = most = None
-    total: Any = 0.0
-    filled = 0.0
-    for row in rows:
-        for pattern in acquisition.read_row(int(row), columns.tolist()):
-            least = pattern.copy() if least is None else np.minimum(least, pattern)
-            most = pattern.copy() if most is None else np.maximum(most, pattern)
-            cut = clean(pattern[None, None, y0:y1, x0:x1])
-            reduced = reduce_patterns(cut.astype(np.float64), bin, np.dtype("f8"))[0, 0]
-            total = total + reduced
-            filled += np.count_nonzero(reduced) / reduced.size
-    patterns = len(rows) * len(columns)
-    flags = flags_of_file(acquisition.path, acquisition.detector_shape)
-    flags |= flags_of_values(least, most, patterns)
-    mean = total / patterns
-    mean[reduce_mask(flags.flagged, crop, bin)] = 0.0
-    return mean, filled / patterns, flags
+    return [(int(row), columns.tolist()) for row in rows]
 
 
 def _candidates(sample: np.ndarray) -> np.ndarray:
@@ -430,4 +468,5 @@ def _facts(plan: IngestPlan) -> dict[str, Any]:
         "detector_units": acquisition.detector_units,
         "beam_energy_kev": acquisition.beam_energy_kev,
         "intensity_units": plan.units,
+        "intensity_exponent": plan.exponent,
     }

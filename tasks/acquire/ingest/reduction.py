@@ -10,6 +10,10 @@ from orimap.tasks.store.cleaning import clean
 
 Region = tuple[int, int, int, int]
 
+# The largest value of a scan, between which none is scaled, and about what it is scaled to: 2^12.
+SMALLEST, LARGEST = 2.0**-20, 2.0**40
+SCALED_TO = 12
+
 
 def stored_dtype(dtype: np.dtype, bin: int = 1) -> np.dtype:
     """Return the kind of number that patterns are stored as.
@@ -34,7 +38,20 @@ def stored_dtype(dtype: np.dtype, bin: int = 1) -> np.dtype:
     return np.dtype(f"{dtype.kind}4")
 
 
-def reduce_patterns(patterns: np.ndarray, bin: int, dtype: np.dtype) -> np.ndarray:
+def scale_exponent(largest: float) -> int:
+    """Return the power of two by which values are multiplied, so that they can be computed with.
+
+    0 for nearly all: squares of what is stored, summed over a scan, must neither vanish nor
+    overflow in single precision. Powers of two are exact.
+    """
+    if not np.isfinite(largest) or largest <= 0 or SMALLEST <= largest <= LARGEST:
+        return 0
+    return int(SCALED_TO - np.frexp(largest)[1])
+
+
+def reduce_patterns(
+    patterns: np.ndarray, bin: int, dtype: np.dtype, exponent: int = 0
+) -> np.ndarray:
     """Bin patterns by summing, and give them the kind of number they are stored as.
 
     Parameters
@@ -45,12 +62,16 @@ def reduce_patterns(patterns: np.ndarray, bin: int, dtype: np.dtype) -> np.ndarr
         negative or not finite count as 0 in the sums.
     dtype : numpy.dtype
         From `stored_dtype`.
+    exponent : int
+        From `scale_exponent`: values are multiplied by two to this power.
 
     Raises
     ------
     InputError
         If an integer does not fit.
     """
+    if exponent:
+        patterns = np.ldexp(patterns.astype(np.float64), exponent)
     if bin > 1:
         rows, columns = (length // bin for length in patterns.shape[2:])
         cut = clean(patterns[:, :, : rows * bin, : columns * bin])

@@ -51,6 +51,10 @@ LEAST_ALONE = 0.08
 SINGLE_POSITIONS = 6.0
 # Of the second share, what is less than so many standard deviations may be noise.
 CERTAIN = 1.0
+# A reflection is its own where others have less than this part of its height; a group that lies on
+# top of others has this part of its own.
+NOT_OTHERS = 0.3
+OWN_PART = 0.6
 # A part of a group is what fills this share of the scan, or more.
 LEAST_PART = 0.03
 # Two components may mix where the larger one fills this part of the positions of the other.
@@ -95,14 +99,16 @@ def group_grains(fit: GrainFit, fields: DarkFields, *, split_bent: bool = False)
     linked = ((cosine >= SCATTERED) & beside) | equal
     groups = join_scattered(groups, cosine, linked, alive & ~coherent)
     groups = _without_scatter(groups, coherent, every, fields.scan_shape)
+    before = groups
     groups = keep_patterns(groups, weights, every[1].weights.reshape(weights.shape), every[1].side)
     groups = _drop_never_alone(groups, every)
+    on_top = _on_top(groups, seen) + _own_among_dropped(before, groups, seen)
     groups = by_intensity(groups, fit.weights.sum(axis=0))
     return Merged(
         groups,
         True,
         ~alive,
-        _on_top(groups, seen),
+        on_top,
         least_joined,
         most_apart,
         _weakest(groups, every),
@@ -187,6 +193,27 @@ def _on_top(groups: np.ndarray, seen: _Seen) -> int:
         for one, other in permutations(np.flatnonzero(groups == group).tolist(), 2):
             found[one] |= lies_on_top(seen.pattern([one]), seen.pattern([other]))
     return int(np.count_nonzero(found))
+
+
+def _own_among_dropped(before: np.ndarray, after: np.ndarray, seen: _Seen) -> int:
+    """Count the groups that were dropped though most of their reflections are no other's.
+
+    What lies on top of a crystal that is whole below is alone nowhere, and yet no mixture.
+    """
+    dropped = set(before[(before >= 0) & (after < 0)].tolist())
+    kept = [np.flatnonzero(after == i).tolist() for i in range(int(after.max(initial=-1)) + 1)]
+    if not dropped or not kept:
+        return 0
+    others = np.max([seen.height(members) for members in kept], axis=0)
+    found = 0
+    for group in dropped:
+        members = np.flatnonzero(before == group).tolist()
+        height, pattern = seen.height(members), seen.pattern(members)
+        own = others < NOT_OTHERS * height
+        surely = own & (pattern.excess >= SURE * pattern.noise)
+        part = height[own].sum() / max(float(height.sum()), 1e-300)
+        found += part >= OWN_PART and np.count_nonzero(surely) > FEWEST_REFLECTIONS
+    return int(found)
 
 
 def _ends_alike(groups: np.ndarray, seen: _Seen, share: np.ndarray) -> float:

@@ -118,3 +118,14 @@ def test_what_held_out_counts_vote_for_is_always_among_them(make_evidence):
     settled = numbers(settled_candidates(found))
     assert settled.index(3) >= MOST_CANDIDATES
     assert numbers(leading_candidates(found)) == [*settled[: MOST_CANDIDATES - 1], 3]
+
+
+def test_fits_in_which_patterns_run_into_each_other_settle_at_nothing(make_evidence):
+    found = make_evidence([1, 2, 3, 4, 5, 6, 6, 5, 4, 3, 1, 1, 1, 1, 1])
+    numbers = {c.distinct: c for c in settled_candidates(found)}
+    # From 6 on, what is below 5 counts no more.
+    assert (numbers[1].fits, numbers[6].fits, numbers[5].fits) == (1, 2, 2)
+    assert (numbers[3].fits, numbers[4].fits) == (1, 1)
+    # A single fit that held more is chance.
+    chance = make_evidence([1, 2, 3, 6, 3, 3, 3, 3])
+    assert settled_candidates(chance)[0].distinct == 3

@@ -192,10 +192,27 @@ def test_a_doubtful_grouping_is_high_only_where_all_else_agrees(make_evidence, d
     assert confidence(doubted(bent, [0, 1, 2])) == "high"
 
 
-def test_what_all_else_contradicts_with_one_voice_is_low(make_evidence):
+def test_what_all_else_names_with_one_voice_is_taken_where_a_fit_holds_it(make_evidence):
     found = make_evidence(HELD, FOR_TWO, redundancy=[2] * 8, spectrum=spectrum(2))
     best = decide(found)
+    assert (best.settled_k, best.runner_up, best.confidence) == (2, 4, "moderate")
+    assert best.fitted_k == 2
+
+
+def test_what_all_else_contradicts_with_one_voice_is_low_where_no_fit_holds_that(make_evidence):
+    held = [1, 1, 3, 4, 4, 4, 4, 4]
+    found = make_evidence(held, FOR_TWO, redundancy=[2] * 8, spectrum=spectrum(2))
+    best = decide(found)
     assert (best.settled_k, best.confidence) == (4, "low")
+
+
+def test_where_both_counts_name_more_the_grouping_alone_is_not_high(make_evidence):
+    six = [60, 50, 40, 30, 20, 10, 0.01]
+    less = make_evidence(HELD, FOR_TWO, redundancy=HELD, spectrum=spectrum(3))
+    assert confidence(less) == "high"
+    for vote, expected in ((3, "high"), (5, "moderate")):
+        found = make_evidence(HELD, six, redundancy=HELD, spectrum=spectrum(vote))
+        assert confidence(found) == expected
 
 
 def test_one_that_disagrees_is_heard_where_the_number_has_settled_poorly(make_evidence):

@@ -256,3 +256,14 @@ def test_a_single_position_holds_one_grain(fields_of):
     fit = GrainFit(np.array([[900.0]]), ONE[None])
     fields = fields_of((fit.weights @ fit.reflections)[None])
     np.testing.assert_array_equal(group_grains(fit, fields).component_cluster, [0])
+
+
+def test_what_is_nowhere_alone_but_has_places_of_its_own_raises_a_doubt(fields_of):
+    inside = (X > 5) & (X < 9)
+    matrix = (ONE, np.full(SHAPE, 600.0))
+    on_top = (OTHER, 300.0 * inside)
+    merged = grouped(fields_of, matrix, on_top)
+    assert (merged.distinct, merged.on_top) == (1, 1)
+    # One that has most of its places in common with what stays does not.
+    common = (crystal(np.arange(3, 9)), 300.0 * inside)
+    assert grouped(fields_of, matrix, common).on_top == 0
