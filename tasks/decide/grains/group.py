@@ -39,6 +39,8 @@ ONE_GRAIN = 0.6
 # In that the likeness of places is at least this, and that of the maps counts by this much.
 LEAST_ALIKE = 0.25
 MIXING_COUNTS = 0.6
+# A part of a grain that has less than this part of the logarithms of significance of the rest.
+FRAGMENT = 0.5
 # A position filled twice over says no more than one that is full.
 MOST_SHARE = 1.2
 # A grain is alone where its share is this part of the two largest.
@@ -258,6 +260,7 @@ def _join_alike(
     With the least likeness of what was joined, and the largest of what stayed apart.
     """
     members = [[int(i)] for i in np.flatnonzero(inside)]
+    extent = [list(group) for group in members]
     heights = [seen.height(group) for group in members]
     fills = [np.minimum(share[:, group].sum(axis=1), MOST_SHARE) for group in members]
 
@@ -276,9 +279,15 @@ def _join_alike(
         if pairs[one, other] < ONE_GRAIN:
             break
         least_joined = np.fmin(least_joined, pairs[one, other])
+        sure = heights[one].sum(), heights[other].sum()
+        # What has few of the reflections may belong to several: it says nothing of the extent.
+        if sure[0] < FRAGMENT * sure[1]:
+            extent[one] = extent[other]
+        elif sure[1] >= FRAGMENT * sure[0]:
+            extent[one] = extent[one] + extent[other]
         members[one] += members[other]
         heights[one] = seen.height(members[one])
-        fills[one] = np.minimum(share[:, members[one]].sum(axis=1), MOST_SHARE)
+        fills[one] = np.minimum(share[:, extent[one]].sum(axis=1), MOST_SHARE)
         members[other] = []
         for pair in [pair for pair in pairs if other in pair]:
             del pairs[pair]

@@ -134,6 +134,17 @@ def test_groups_are_numbered_by_the_intensity_of_all_their_components(fields_of)
     assert clusters(fields_of, *parts[::-1]) == [0, 2, 0, 1]
 
 
+def test_what_has_few_reflections_and_lies_everywhere_does_not_join_two_grains(fields_of):
+    # Half of the places are in common; two of those are there everywhere, and alone between both.
+    (first, _), (second, _) = overlapping(3)
+    parts = (first, 600.0 * (X < 7)), (second, 540.0 * (X >= 9))
+    everywhere = (crystal([3, 4]), np.full(SHAPE, 300.0))
+    assert clusters(fields_of, *parts) == [0, 1]
+    found = clusters(fields_of, *parts, everywhere)
+    assert found[0] != found[1]
+    assert found[2] in found[:2]
+
+
 def test_a_mixture_of_two_grains_does_not_make_them_one(fields_of):
     # They have one place in common: their overlap has all eleven.
     (first, left), (second, right) = overlapping(1)
