@@ -47,6 +47,8 @@ WEIGHTS = {
 # all hold it, criteria that disagree do not rule out high confidence.
 SETTLED_SHARE = 0.6
 WELL_SETTLED_SHARE = 0.85
+# Where no number settles by this much, where it settles best says nothing.
+LEAST_SETTLED = 0.3
 # So many criteria that name another number with one voice outweigh a clear grouping.
 OUTWEIGH = 3
 
@@ -95,8 +97,11 @@ def score_candidates(evidence: Evidence, candidates: list[Candidate]) -> list[Sc
         repeated = np.array([np.mean(counts[c.first :] == c.distinct) for c in candidates])
     stable = [evidence.stability.get(int(evidence.ks[c.first]), np.nan) for c in candidates]
     held_out = CROSS_VALIDATION if evidence.deviance is None else HELD_OUT
+    settled = np.array([c.settled for c in candidates])
+    if settled.max() < LEAST_SETTLED:
+        settled = np.full(len(numbers), np.nan)
     values = {
-        DISTINCT: np.array([c.settled for c in candidates]),
+        DISTINCT: settled,
         held_out: near(held_out_vote(evidence)),
         SPECTRUM: near(_spectrum_vote(evidence)),
         REDUNDANCY: repeated,
@@ -205,7 +210,8 @@ def _criteria(
         # A single candidate leaves nothing to tell apart; what speaks for it is used all the same.
         used = known and (len(values) == 1 or s.name not in ranking.indifferent)
         margin = float(values[0] - values[1]) if known and len(values) > 1 else None
-        reason = why[s.name] if known else evidence.skipped.get(s.name, "not known")
+        unknown = "no number settles" if s.name == DISTINCT else "not known"
+        reason = why[s.name] if known else evidence.skipped.get(s.name, unknown)
         made.append(Criterion(s.name, votes[s.name] if known else None, margin, used, reason))
     named = {c.name for c in made}
     rest = [c for c in level_one_and_two(evidence, used=False) if c.name not in named]

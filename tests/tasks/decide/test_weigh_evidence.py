@@ -271,3 +271,12 @@ def test_metrics_vote_for_the_k_whose_components_are_least_alike(make_evidence):
 def test_one_pair_of_components_has_no_margin(make_evidence):
     decision = decide(make_evidence([1, 2], loss=[2, 1]))
     assert {c.name: c.margin for c in decision.criteria}["SSIM"] is None
+
+
+def test_where_no_number_settles_the_counts_decide(make_evidence):
+    wild = [1, 2, 3, 4, 5, 5, 7, 4, 8, 7, 4, 6, 5, 9, 6, 8, 7, 9, 2, 6]
+    drops = [50, 30, *[0.1] * 17]
+    best = decide(make_evidence(wild, drops))
+    assert best.settled_k == 3
+    (distinct,) = [c for c in best.criteria if c.name == "distinct patterns"]
+    assert (distinct.used, distinct.why) == (False, "no number settles")
