@@ -51,6 +51,7 @@ WELL_SETTLED_SHARE = 0.85
 LEAST_SETTLED = 0.3
 # So many criteria that name another number with one voice outweigh a clear grouping.
 OUTWEIGH = 3
+OUTWEIGH_LOOK = 2
 
 
 class ByEvidence:
@@ -145,10 +146,12 @@ def _one_voice_first(
 ) -> list[Candidate]:
     """Put the number that all independent votes name first, where some fit holds it.
 
-    Sharp borders between crystals that share reflections are told by counting alone.
+    Sharp borders between crystals that share reflections are told by counting alone. Where there are
+    no reflections to group by, two votes are enough.
     """
     others = _independent(votes)
-    if len(others) < OUTWEIGH or len(set(others)) > 1 or others[0] == order[0].distinct:
+    seen = evidence.components[order[0].fit].merged.has_reflections
+    if len(others) < (OUTWEIGH if seen else OUTWEIGH_LOOK) or len(set(others)) > 1 or others[0] == order[0].distinct:
         return order
     named = [c for c in settled_candidates(evidence) if c.distinct == others[0]]
     return [*named, *(c for c in order if c.distinct != others[0])]

@@ -15,6 +15,7 @@ from orimap.tasks.acquire.ingest.sums import (
     region_cuts,
     region_positions,
 )
+from orimap.tasks.errors import InputError
 from orimap.tasks.store import variables
 from orimap.tasks.store.cleaning import Spikes
 from orimap.tasks.store.variables import Variable
@@ -52,6 +53,8 @@ class BlockRecord:
     faults : SourceFaults
     spikes : Spikes
         Counted from the corner of the scan.
+    missing : (scan_y, scan_x) array of bool
+        Positions without a single number.
     """
 
     block: Block
@@ -59,6 +62,7 @@ class BlockRecord:
     sums: BlockSums
     faults: SourceFaults
     spikes: Spikes
+    missing: np.ndarray
 
     def with_sums_of(self, other: "BlockRecord") -> "BlockRecord":
         """Return this record with what another block adds over the detector; uses this one up."""
@@ -87,6 +91,7 @@ class ScanTotals:
         """Make the maps."""
         self.bright_field = np.zeros(self.scan_shape, dtype=np.float32)
         self.total = np.zeros(self.scan_shape)
+        self.missing = np.zeros(self.scan_shape, bool)
         self.candidate_values = np.zeros((*self.scan_shape, len(self.candidates)), np.float32)
 
     def add(self, record: BlockRecord) -> None:
@@ -96,6 +101,7 @@ class ScanTotals:
         self.spikes.append(record.spikes)
         self.bright_field[record.block.slices] = record.sums.bright_field
         self.total[record.block.slices] = record.sums.total
+        self.missing[record.block.slices] = record.missing
         self.candidate_values[record.block.slices] = record.sums.candidate_values
         self.sums.merge(record.sums.sums)
         self.faults = self.faults.merge(record.faults)
@@ -122,7 +128,15 @@ class ScanTotals:
         bin : int
             Detector pixels along each side that were summed into one.
         """
-        shape, positions = self.detector_shape, int(np.prod(self.scan_shape))
+        shape = self.detector_shape
+        missing = int(self.missing.sum())
+        positions = self.missing.size - missing
+        if positions == 0:
+            raise InputError(
+                "a pattern with numbers in it",
+                "nothing but values that are not finite",
+                "check the file: it may have been written before the scan was",
+            )
         faults = self.faults
         saturation = None
         if faults.largest is not None:
@@ -131,7 +145,7 @@ class ScanTotals:
             )
         saturated = bin_counts(faults.saturated if saturation is not None else None, bin, shape)
         negative = bin_counts(faults.negative, bin, shape)
-        not_finite = bin_counts(faults.not_finite, bin, shape)
+        not_finite = np.maximum(bin_counts(faults.not_finite, bin, shape) - missing * bin**2, 0)
         for found in (saturated, negative, not_finite, self.sums.maximum):
             found[flagged] = 0
         if not saturated.any():
@@ -162,6 +176,7 @@ class ScanTotals:
             {
                 variables.scan_virtual_bright_field: self.bright_field,
                 variables.scan_total_intensity: total_map.astype(np.float32),
+                variables.scan_measured: (~self.missing).astype(np.uint8),
                 variables.detector_mean: (total / positions).astype(np.float32),
                 variables.detector_maximum: self.sums.maximum.astype(np.float32),
                 variables.detector_fano: defects.fano_factor(squares, pairs),
@@ -180,13 +195,14 @@ class ScanTotals:
             n_not_finite=int(not_finite.sum()),
             n_hot=int(hot.sum()),
             n_dead=int(dead.sum()),
+            n_not_measured=missing,
             n_spikes=sum(len(part) for part in self.spikes),
             n_flagged=int(flagged.sum()),
             n_masked=int(np.count_nonzero(~used)),
             saturation_value=saturation,
             counts_like=counts,
             fano=fano.dim,
-            zero_fraction=self.sums.zeros / (positions * shape[0] * shape[1]),
+            zero_fraction=self.sums.zeros / (self.missing.size * shape[0] * shape[1]),
             mean_intensity=float(total[used].mean() / positions) if used.any() else 0.0,
             beam_centre=[beam.y, beam.x],
             beam_radius_px=beam.radius,
@@ -201,6 +217,11 @@ class ScanTotals:
             notes.append(f"{found['n_hot']} hot pixels masked: alone, bright and the same all over")
         if found["n_dead"]:
             notes.append(f"{found['n_dead']} dead pixels masked: nothing where all around counts")
+        if found["n_not_measured"]:
+            notes.append(
+                f"{found['n_not_measured']} positions hold no number at all, as where a scan was "
+                "stopped: not measured, and left out"
+            )
         if found["n_spikes"]:
             where = sorted({tuple(at[:2]) for part in self.spikes for at in part.place.tolist()})
             named = ", ".join(f"({y}, {x})" for y, x in where[:MOST_NAMED])

@@ -149,7 +149,7 @@ class IngestPlan:
 
 def ingest_block(block: Block, plan: IngestPlan) -> BlockRecord:
     """Read, reduce, write and verify one block; runs on a worker."""
-    patterns, faults = _read_block(block, plan)
+    patterns, faults, missing = _read_block(block, plan)
     checksum = google_crc32c.value(patterns)
     spikes = find_spikes(patterns, plan.used) if plan.spikes else Spikes.none(patterns.dtype)
     cleaned = spikes.taken_out_of(patterns)
@@ -162,7 +162,8 @@ def ingest_block(block: Block, plan: IngestPlan) -> BlockRecord:
     roles = Roles(plan.beam, plan.used, plan.candidates)
     sums = sum_block(cleaned, block, cuts, roles, entries)
     write_verified(plan.store, block, patterns, entries)
-    return BlockRecord(block, checksum, sums, faults, spikes.moved(block.y0, block.x0))
+    spikes = spikes.moved(block.y0, block.x0)
+    return BlockRecord(block, checksum, sums, faults, spikes, missing)
 
 
 def blocks_a_task(blocks: int) -> int:
@@ -185,7 +186,9 @@ def ingest_blocks(blocks: Sequence[Block], plan: IngestPlan) -> list[BlockRecord
     return records
 
 
-def _read_block(block: Block, plan: IngestPlan) -> tuple[np.ndarray, SourceFaults | None]:
+def _read_block(
+    block: Block, plan: IngestPlan
+) -> tuple[np.ndarray, SourceFaults | None, np.ndarray]:
     """Read and reduce one block.
 
     Returns
@@ -193,32 +196,35 @@ def _read_block(block: Block, plan: IngestPlan) -> tuple[np.ndarray, SourceFault
     patterns : (scan_y, scan_x, detector_y, detector_x) array
     faults : SourceFaults or None
         None where the lists of what is not zero tell as much.
+    missing : (scan_y, scan_x) array of bool
+        Positions without a single number.
     """
     source_kind = plan.acquisition.dtype.kind
     listed = plan.sparse and plan.bin == 1 and source_kind in "iu"
     faults = None if listed else SourceFaults()
     y0, y1, x0, x1 = plan.crop
     patterns = None
+    missing = np.zeros((block.y1 - block.y0, block.x1 - block.x0), bool)
     for rows, columns in _pieces(block, plan):
         source = plan.acquisition.read(
             slice(rows.start + plan.roi[0], rows.stop + plan.roi[0]),
             slice(columns.start + plan.roi[2], columns.stop + plan.roi[2]),
         )[:, :, y0:y1, x0:x1]
+        part = Block(rows.start, rows.stop, columns.start, columns.stop).slices_in(block)
+        if source_kind == "f":
+            missing[part] = ~np.isfinite(source).any(axis=(2, 3))
         if faults is not None:
             faults = faults.merge(SourceFaults.of(source))
         if plan.bin > 1 and plan.flagged.any():
             source = np.where(plan.flagged, source.dtype.type(0), source)
         reduced = reduce_patterns(source, plan.bin, plan.dtype, plan.exponent)
         del source
-        scan = (block.y1 - block.y0, block.x1 - block.x0)
-        if reduced.shape[:2] == scan:
-            return reduced, faults
+        if reduced.shape[:2] == missing.shape:
+            return reduced, faults, missing
         if patterns is None:
-            patterns = np.empty((*scan, *plan.detector_shape), plan.dtype)
-        patterns[Block(rows.start, rows.stop, columns.start, columns.stop).slices_in(block)] = (
-            reduced
-        )
-    return patterns, faults
+            patterns = np.empty((*missing.shape, *plan.detector_shape), plan.dtype)
+        patterns[part] = reduced
+    return patterns, faults, missing
 
 
 def ingest_acquisition(

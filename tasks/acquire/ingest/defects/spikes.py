@@ -23,7 +23,7 @@ DEVIATIONS = 3.0
 # Less than so many electrons are no spike, or so many standard deviations of what is dim.
 FEWEST_ELECTRONS = 30.0
 FEWEST_DEVIATIONS = 10.0
-# Patterns with more of them are left as they are.
+# Patterns with more hits, each of one or two pixels, are left as they are.
 MOST_A_PATTERN = 3
 # There is no telling with fewer patterns around.
 FEWEST_AROUND = 2
@@ -60,13 +60,24 @@ def find_spikes(patterns: np.ndarray, used: np.ndarray) -> Spikes:
         return none
     found = np.stack(np.unravel_index(found, patterns.shape), axis=1)
     # Reflections of a crystal come in number.
-    _, inverse, many = np.unique(found[:, :2], axis=0, return_inverse=True, return_counts=True)
-    found = found[many[inverse.ravel()] <= MOST_A_PATTERN]
+    _, inverse = np.unique(found[:, :2], axis=0, return_inverse=True)
+    hits = np.bincount(inverse.ravel(), weights=~_beside_another(found))
+    found = found[hits[inverse.ravel()] <= MOST_A_PATTERN]
     if not len(found):
         return none
     spiked = {tuple(place) for place in found}
     instead = [_median_around(patterns, place, spiked) for place in found]
     return Spikes(found, patterns[tuple(found.T)], np.array(instead).astype(patterns.dtype))
+
+
+def _beside_another(found: np.ndarray) -> np.ndarray:
+    """Return which places (spike, 4) are beside one named before: the two are one hit."""
+    beside = np.zeros(len(found), bool)
+    places = {tuple(place) for place in found.tolist()}
+    for number, (y, x, v, w) in enumerate(found.tolist()):
+        before = [(v - 1, w - 1), (v - 1, w), (v - 1, w + 1), (v, w - 1)]
+        beside[number] = any((y, x, *at) in places for at in before)
+    return beside
 
 
 def is_as_sharp_as_a_pixel(mean: np.ndarray, beam: BeamDisc) -> bool:

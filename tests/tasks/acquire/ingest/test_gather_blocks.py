@@ -28,7 +28,8 @@ def records(scan, used=None, block_shape=(4, 3)):
         patterns = scan[block.slices]
         sums = sum_block(patterns, block, cuts, roles)
         spikes = Spikes.none(scan.dtype)
-        yield BlockRecord(block, number, sums, SourceFaults.of(patterns), spikes)
+        missing = ~np.isfinite(patterns).any(axis=(2, 3))
+        yield BlockRecord(block, number, sums, SourceFaults.of(patterns), spikes, missing)
 
 
 def gathered(scan, given=None, **blocks):

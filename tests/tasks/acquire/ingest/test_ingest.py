@@ -237,3 +237,50 @@ def test_microscope_files_arrive_whole(client, shared_data, tmp_path):
     assert raw.attrs["units"] == "grey level"
     assert not ds.attrs["counts_like"]
     assert ds.attrs["saturation_value"] == 255
+
+
+@pytest.mark.parametrize("bin", [1, 2])
+def test_positions_without_a_number_are_not_measured_and_change_nothing_else(
+    client, opened, tmp_path, small_scan, bin
+):
+    whole = small_scan.astype(np.float32)
+    stopped = np.concatenate([whole, np.full_like(whole[:1], np.nan)])
+    found = {}
+    for name, scan in (("whole", whole), ("stopped", stopped)):
+        found[name] = ingest_acquisition(
+            client, opened(scan), tmp_path / f"{name}.zarr", "m", bin=bin, chunk_bytes=900
+        )
+    plain, ds = found["whole"], found["stopped"]
+    assert ds["scan_measured"].values.tolist() == [[1] * 5] * 4 + [[0] * 5]
+    assert (ds.attrs["n_not_measured"], plain.attrs["n_not_measured"]) == (5, 0)
+    for name in ("detector_mean", "detector_mask", "detector_not_finite", "detector_maximum"):
+        np.testing.assert_array_equal(ds[name], plain[name])
+    for name in ("mean_intensity", "n_not_finite", "n_masked"):
+        assert ds.attrs[name] == plain.attrs[name]
+    assert any(note.startswith("5 positions hold no number") for note in ds.attrs["notes"])
+
+
+def test_a_scan_without_a_single_number_is_refused(client, opened, tmp_path):
+    with pytest.raises(InputError, match="nothing but values that are not finite"):
+        ingest_acquisition(
+            client, opened(np.full((3, 4, 6, 7), np.nan, "f4")), tmp_path / "p.zarr", "m"
+        )
+
+
+@pytest.mark.parametrize("power", [-100, -60, 90])
+def test_values_that_single_precision_cannot_square_are_scaled_exactly(
+    client, opened, tmp_path, small_scan, power
+):
+    plain = small_scan.astype(np.float64)
+    found = ingest_acquisition(
+        client, opened(np.ldexp(plain, power)), tmp_path / "scaled.zarr", "m"
+    )
+    exponent = found.attrs["intensity_exponent"]
+    raw = stored(tmp_path / "scaled.zarr").values.astype(np.float64)
+    np.testing.assert_array_equal(raw, np.ldexp(plain, power + exponent))
+    assert 2**11 <= raw.max() <= 2**12
+    assert any(f"multiplied by 2^{exponent}" in note for note in found.attrs["notes"])
+    usual = ingest_acquisition(client, opened(plain), tmp_path / "plain.zarr", "m")
+    assert usual.attrs["intensity_exponent"] == 0
+    np.testing.assert_array_equal(found["detector_fano"] * 2.0 ** -(power + exponent),
+                                  usual["detector_fano"])  # fmt: skip

@@ -93,6 +93,9 @@ def test_many_sharp_pixels_of_one_pattern_are_a_crystal():
     assert len(find_spikes(scan, USED)) == 0
     scan[3, 3, 3, 30] = 0
     assert len(find_spikes(scan, USED)) == MOST_A_PATTERN
+    # What is shared by two pixels is one hit.
+    scan[3, 3, 7, 31] = scan[3, 3, 12, 31] = 500
+    assert len(find_spikes(scan, USED)) == MOST_A_PATTERN + 2
 
 
 def test_hot_pixels_masked_pixels_and_single_patterns_are_left_to_others(hit):
