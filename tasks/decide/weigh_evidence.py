@@ -146,12 +146,14 @@ def _one_voice_first(
 ) -> list[Candidate]:
     """Put the number that all independent votes name first, where some fit holds it.
 
-    Sharp borders between crystals that share reflections are told by counting alone. Where there are
-    no reflections to group by, two votes are enough.
+    Sharp borders between crystals that share reflections are told by counting alone. Where there
+    are no reflections to group by, two votes are enough.
     """
     others = _independent(votes)
     seen = evidence.components[order[0].fit].merged.has_reflections
-    if len(others) < (OUTWEIGH if seen else OUTWEIGH_LOOK) or len(set(others)) > 1 or others[0] == order[0].distinct:
+    one_voice = len(set(others)) == 1 and len(others) >= (OUTWEIGH if seen else OUTWEIGH_LOOK)
+    # Counting alone misses what is weak: it never speaks for fewer crystals.
+    if not one_voice or (seen and others[0] < order[0].distinct):
         return order
     named = [c for c in settled_candidates(evidence) if c.distinct == others[0]]
     return [*named, *(c for c in order if c.distinct != others[0])]

@@ -192,16 +192,21 @@ def test_a_doubtful_grouping_is_high_only_where_all_else_agrees(make_evidence, d
     assert confidence(doubted(bent, [0, 1, 2])) == "high"
 
 
-def test_what_all_else_names_with_one_voice_is_taken_where_a_fit_holds_it(make_evidence):
-    found = make_evidence(HELD, FOR_TWO, redundancy=[2] * 8, spectrum=spectrum(2))
+def test_more_that_all_else_names_with_one_voice_is_taken_where_a_fit_holds_it(make_evidence):
+    held = [1, 2, 3, 4, 2, 2, 2, 2, 2, 2]
+    four = [50, 30, 10, *[0.1] * 6]
+    found = make_evidence(held, four, redundancy=[4] * 10, spectrum=spectrum(4))
     best = decide(found)
-    assert (best.settled_k, best.runner_up, best.confidence) == (2, 4, "moderate")
-    assert best.fitted_k == 2
+    assert (best.settled_k, best.fitted_k, best.runner_up) == (4, 4, 2)
+    assert best.confidence == "moderate"
+    # No fit holds five.
+    five = make_evidence(held, [*four[:3], 5, *four[4:]], redundancy=[5] * 10, spectrum=spectrum(5))
+    best = decide(five)
+    assert (best.settled_k, best.confidence) == (2, "low")
 
 
-def test_what_all_else_contradicts_with_one_voice_is_low_where_no_fit_holds_that(make_evidence):
-    held = [1, 1, 3, 4, 4, 4, 4, 4]
-    found = make_evidence(held, FOR_TWO, redundancy=[2] * 8, spectrum=spectrum(2))
+def test_fewer_that_all_else_names_with_one_voice_lower_the_confidence(make_evidence):
+    found = make_evidence(HELD, FOR_TWO, redundancy=[2] * 8, spectrum=spectrum(2))
     best = decide(found)
     assert (best.settled_k, best.confidence) == (4, "low")
 
