@@ -222,7 +222,29 @@ def intensity_sentence(facts: Mapping[str, Any]) -> str:
         measured = "" if fano is None else f" (Fano factor {figure_text(fano)}; counts give 1)"
         parts.append(f"the values {how} as electron counts{measured}")
     text = "; ".join(parts)
-    return text[:1].upper() + text[1:] + "." if text else ""
+    text = text[:1].upper() + text[1:] + "." if text else ""
+    return " ".join(part for part in (text, camera_sentence(facts)) if part)
+
+
+def camera_sentence(facts: Mapping[str, Any]) -> str:
+    """Say what the camera was measured to be; nothing for counts, or where it was not."""
+    gain = number(facts.get("camera_gain"))
+    if gain is None or facts.get("counts_like"):
+        return ""
+
+    def measured(name: str) -> str:
+        value, error = (number(facts.get(f"camera_{name}{end}")) for end in ("", "_error"))
+        if value is None or not error or not math.isfinite(error):
+            return figure_text(value)
+        # As many decimals as the error has two digits for.
+        decimals = max(0, 1 - math.floor(math.log10(error)))
+        return f"{value:.{decimals}f} ± {error:.{decimals}f}"
+
+    return (
+        "Measured from neighbouring patterns, the camera has a gain of "
+        f"{measured('gain')} an electron, a zero at {measured('offset')} and a read-out noise of "
+        f"{measured('read_noise')}."
+    )
 
 
 def beam_shift_sentence(shift: np.ndarray | None) -> str:

@@ -21,7 +21,6 @@ import zarr
 from orimap.tasks.acquire.acquisition import Acquisition
 from orimap.tasks.acquire.ingest import beam_disc
 from orimap.tasks.acquire.ingest.beam_disc import BeamDisc
-from orimap.tasks.acquire.ingest.defects.flags import Flags, flags_of_file, flags_of_values
 from orimap.tasks.acquire.ingest.defects.spikes import find_spikes, is_as_sharp_as_a_pixel
 from orimap.tasks.acquire.ingest.gather_blocks import BlockRecord, ScanTotals
 from orimap.tasks.acquire.ingest.reduction import (
@@ -30,16 +29,16 @@ from orimap.tasks.acquire.ingest.reduction import (
     read_mask,
     reduce_mask,
     reduce_patterns,
-    scale_exponent,
     stored_dtype,
     whole_or_part,
 )
+from orimap.tasks.acquire.ingest.sample import Sample
 from orimap.tasks.acquire.ingest.sum_block import Roles, sum_block
 from orimap.tasks.acquire.ingest.sums import SourceFaults, region_cuts
 from orimap.tasks.acquire.ingest.verified_write import write_verified
 from orimap.tasks.errors import InputError
 from orimap.tasks.store import groups, sparse_patterns, variables
-from orimap.tasks.store.cleaning import Spikes, clean, write_spikes
+from orimap.tasks.store.cleaning import Spikes, write_spikes
 from orimap.tasks.store.pixel_lists import Entries
 from orimap.tasks.stream.blocks import (
     MOST_TASKS,
@@ -57,9 +56,6 @@ from orimap.tasks.stream.sizes import CANDIDATES_AT_MOST, SPARSE_BELOW
 # Neighbouring blocks whose sums over the detector travel as one, where there are many.
 BLOCKS_A_TASK = 8
 FEWEST_TASKS = 128
-# Patterns read beforehand, evenly spread over the scan, to find the direct beam and candidates
-# for hot pixels.
-SAMPLE_PATTERNS = 64
 # Of Blosc's compressors on simulated counts (2 scans, 23 and 8 electrons in 1,000 pixels), zstd
 # level 3 with bitshuffle: 10 to 14 times smaller, written at 300 MB/s, read at 1.2 to 1.5 GB/s.
 # Level 5 saves another 8 % at half the speed of writing; plain shuffle stores 10 % more.
@@ -322,6 +318,8 @@ def ingest_acquisition(
             totals.add(record)
     ds = totals.dataset(given, flagged, beam, acquisition.dtype, bin)
     ds.attrs.update(_facts(plan))
+    if sample.camera is not None:
+        ds.attrs.update(sample.camera.attributes)
     ds.attrs["notes"] = [
         *acquisition.notes,
         *describe_reduction(acquisition.scan_shape, acquisition.detector_shape, roi, crop, bin),
@@ -350,74 +348,6 @@ def _pieces(block: Block, plan: IngestPlan) -> Iterator[tuple[slice, slice]]:
     for y in range(block.y0, block.y1, rows):
         for x in range(block.x0, block.x1, columns):
             yield slice(y, min(y + rows, block.y1)), slice(x, min(x + columns, block.x1))
-
-
-@dataclass(frozen=True)
-class Sample:
-    """What patterns spread evenly over a scan tell before it is read.
-
-    Parameters
-    ----------
-    mean : (detector_y, detector_x) array
-        As stored, without pixels that are flagged.
-    filled : float
-        Share of their pixels that are not zero.
-    flags : Flags
-        Of the whole detector.
-    exponent : int
-        From `scale_exponent`.
-    """
-
-    mean: np.ndarray
-    filled: float
-    flags: Flags
-    exponent: int
-
-    @classmethod
-    def of(cls, acquisition: Acquisition, roi: Region, crop: Region, bin: int) -> "Sample":
-        """Look at patterns of an acquisition."""
-        least = most = None
-        places = _sample_places(roi)
-        for row, columns in places:
-            for pattern in acquisition.read_row(row, columns):
-                least = pattern.copy() if least is None else np.fmin(least, pattern)
-                most = pattern.copy() if most is None else np.fmax(most, pattern)
-        patterns = sum(len(columns) for _, columns in places)
-        flags = flags_of_file(acquisition.path, acquisition.detector_shape)
-        flags |= flags_of_values(least, most, patterns)
-        exponent = 0
-        if acquisition.dtype.kind == "f":
-            exponent = scale_exponent(float(np.max(most, initial=0, where=np.isfinite(most))))
-        total: Any = 0.0
-        filled = 0.0
-        for row, columns in places:
-            for pattern in acquisition.read_row(row, columns):
-                cut = clean(pattern[None, None, crop[0] : crop[1], crop[2] : crop[3]])
-                wide = cut.astype(np.float64)
-                reduced = reduce_patterns(wide, bin, np.dtype("f8"), exponent)[0, 0]
-                total = total + reduced
-                filled += np.count_nonzero(reduced) / reduced.size
-        mean = total / patterns
-        mean[reduce_mask(flags.flagged, crop, bin)] = 0.0
-        return cls(mean, filled / patterns, flags, exponent)
-
-    @property
-    def scale_notes(self) -> list[str]:
-        """What was multiplied, in words."""
-        if not self.exponent:
-            return []
-        return [
-            f"values are multiplied by 2^{self.exponent} (about "
-            f"{2.0**self.exponent:.3g}), so that they can be computed with"
-        ]
-
-
-def _sample_places(roi: Region) -> list[tuple[int, list[int]]]:
-    """Return rows of the scan with columns, spread evenly."""
-    side = math.isqrt(SAMPLE_PATTERNS)
-    rows = np.unique(np.linspace(roi[0], roi[1] - 1, side).round().astype(int))
-    columns = np.unique(np.linspace(roi[2], roi[3] - 1, side).round().astype(int))
-    return [(int(row), columns.tolist()) for row in rows]
 
 
 def _candidates(sample: np.ndarray) -> np.ndarray:

@@ -214,8 +214,8 @@ def _own_among_dropped(before: np.ndarray, after: np.ndarray, seen: _Seen) -> in
         own = others < NOT_OTHERS * height
         surely = own & (pattern.excess >= SURE * pattern.noise)
         part = height[own].sum() / max(float(height.sum()), 1e-300)
-        found += part >= OWN_PART and np.count_nonzero(surely) > FEWEST_REFLECTIONS
-    return int(found)
+        found += int(part >= OWN_PART and np.count_nonzero(surely) > FEWEST_REFLECTIONS)
+    return found
 
 
 def _ends_alike(groups: np.ndarray, seen: _Seen, share: np.ndarray) -> float:

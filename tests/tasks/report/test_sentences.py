@@ -173,3 +173,18 @@ def test_what_was_measured_is_told_from_what_is_stored(small_store):
         sentences.uniform_sentences(results)[-1]
         == "The dark field of 1:4,1:4 is 0 electron everywhere."
     )
+
+
+def test_a_camera_that_was_measured_is_named_unless_values_are_counts():
+    facts = {
+        "camera_gain": 4.04, "camera_gain_error": 0.1, "camera_offset": 399.76,
+        "camera_offset_error": 0.18, "camera_read_noise": 5.9, "camera_read_noise_error": 0.07,
+    }  # fmt: skip
+    assert sentences.intensity_sentence(facts) == (
+        "Measured from neighbouring patterns, the camera has a gain of 4.04 ± 0.10 an electron, a "
+        "zero at 399.76 ± 0.18 and a read-out noise of 5.900 ± 0.070."
+    )
+    said = sentences.intensity_sentence({**facts, "counts_like": False, "mean_intensity": 402})
+    assert said.startswith("The mean intensity is 402 per pixel; the values do not behave")
+    assert "a gain of 4.04" in said
+    assert "gain" not in sentences.intensity_sentence({**facts, "counts_like": True})
