@@ -87,7 +87,18 @@ def settled_candidates(evidence: Evidence) -> list[Candidate]:
         share = len(holding) / len(counts[first:])
         fit = max([first, *(int(i) for i in holding if clear[i])])
         found.append(Candidate(int(number), first, fit, len(holding), share))
+    if evidence.held_out is not None:
+        found = [c for c in found if clear[c.first] or not _is_late(c, found)] or found
     return sorted(found, key=lambda c: (-c.settled, -c.distinct))
+
+
+def _is_late(candidate: Candidate, every: list[Candidate]) -> bool:
+    """Return whether more fits hold a smaller number.
+
+    The component that a further pattern begins with then has to show in what was held out.
+    """
+    least = max(candidate.fits + 1, PLATEAU)
+    return any(c.distinct < candidate.distinct and c.fits >= least for c in every)
 
 
 def _fallen(counts: np.ndarray) -> np.ndarray:

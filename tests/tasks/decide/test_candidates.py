@@ -111,7 +111,7 @@ def test_the_best_settled_numbers_are_looked_at_closely(make_evidence):
 
 
 def test_what_held_out_counts_vote_for_is_always_among_them(make_evidence):
-    held = [1, 2, 3, 4, 5, 5, 5, 5, 6, 5]
+    held = [1, 2, 3, 4, 5, 6, 5, 6, 5, 6]
     drops = [50, 40, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]
     found = make_evidence(held, drops)
     assert held_out_vote(found) == 3
@@ -129,3 +129,14 @@ def test_fits_in_which_patterns_run_into_each_other_settle_at_nothing(make_evide
     # A single fit that held more is chance.
     chance = make_evidence([1, 2, 3, 6, 3, 3, 3, 3])
     assert settled_candidates(chance)[0].distinct == 3
+
+
+def test_a_late_number_counts_where_its_first_component_shows_in_what_was_held_out(make_evidence):
+    held = [1, 2, 3, 3, 3, 3, 3, 4, 4, 4]
+    drops = [50, 30, *[0.1] * 7]
+    late = make_evidence(held, drops)
+    assert [c.distinct for c in settled_candidates(late)] == [3, 2, 1]
+    shown = make_evidence(held, [*drops[:6], 20, *drops[7:]])
+    assert settled_candidates(shown)[0].distinct == 4
+    # Nothing was held out: there is no telling.
+    assert settled_candidates(make_evidence(held))[0].distinct == 4
