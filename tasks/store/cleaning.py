@@ -1,7 +1,8 @@
 """What is not believed of the patterns as acquired, wherever they are computed with.
 
 Values that are negative or not finite count as 0. Single values that X-rays or cosmic rays made are
-replaced: group /raw of ``patterns.zarr`` holds what was acquired, /spikes lists them.
+replaced: group /raw of ``patterns.zarr`` holds what was acquired, /spikes lists them. Stores are
+opened where they are needed only: what cleans values alone should load nothing else.
 """
 
 import os
@@ -11,8 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from orimap.tasks.store import variables
-from orimap.tasks.store.groups import complete_mark, open_group, remove_group, write_arrays
 from orimap.tasks.stream.blocks import Block
 
 GROUP = "spikes"
@@ -85,6 +84,9 @@ class Spikes:
 
 def write_spikes(store: Path, spikes: Spikes, mark: str) -> None:
     """Write the list of a scan beside its patterns; no group where there is none."""
+    from orimap.tasks.store import variables
+    from orimap.tasks.store.groups import remove_group, write_arrays
+
     if not len(spikes):
         remove_group(store, GROUP)
         return
@@ -109,6 +111,9 @@ def without_spikes(store: Path, block: Block, patterns: np.ndarray) -> np.ndarra
 @lru_cache(maxsize=4)
 def _listed(store: Path, _written: int) -> Spikes | None:
     """Read the list of a scan, once in a process; None where it belongs to other patterns."""
+    from orimap.tasks.store import variables
+    from orimap.tasks.store.groups import complete_mark, open_group
+
     if complete_mark(store, GROUP) != complete_mark(store, "raw"):
         return None
     found = open_group(store, GROUP)
