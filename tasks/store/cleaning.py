@@ -6,7 +6,7 @@ opened where they are needed only: what cleans values alone should load nothing 
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -36,11 +36,14 @@ class Spikes:
         Scan row and column, detector row and column.
     value, instead : (spike,) arrays
         As acquired; the median of the neighbours on the detector.
+    dazzled : (pattern, 2) array of int
+        Row and column of positions whose pattern is left out as a whole.
     """
 
     place: np.ndarray
     value: np.ndarray
     instead: np.ndarray
+    dazzled: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.int64))
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -60,25 +63,33 @@ class Spikes:
             np.concatenate([getattr(part, name) for part in parts])[order]
             for name in ("value", "instead")
         )
-        return cls(place[order], value, instead)
+        dazzled = np.concatenate([part.dazzled for part in parts])
+        return cls(place[order], value, instead, dazzled[np.lexsort(dazzled.T[::-1])])
 
     def moved(self, rows: int, columns: int) -> "Spikes":
         """Return the same, with scan positions counted from elsewhere."""
-        return Spikes(self.place + np.array([rows, columns, 0, 0]), self.value, self.instead)
+        place = self.place + np.array([rows, columns, 0, 0])
+        return Spikes(place, self.value, self.instead, self.dazzled + np.array([rows, columns]))
 
     def taken_out_of(self, patterns: np.ndarray) -> np.ndarray:
         """Return patterns (scan_y, scan_x, detector_y, detector_x) without the spikes."""
-        if not len(self):
+        if not len(self) and not len(self.dazzled):
             return patterns
         patterns = patterns.copy()
         patterns[tuple(self.place.T)] = self.instead
+        patterns[tuple(self.dazzled.T)] = 0
         return patterns
 
     def within(self, block: Block) -> "Spikes":
         """Return those of a block of the scan, counted from its corner."""
-        y, x = self.place[:, 0], self.place[:, 1]
-        inside = (y >= block.y0) & (y < block.y1) & (x >= block.x0) & (x < block.x1)
-        found = Spikes(self.place[inside], self.value[inside], self.instead[inside])
+
+        def inside(place: np.ndarray) -> np.ndarray:
+            y, x = place[:, 0], place[:, 1]
+            return (y >= block.y0) & (y < block.y1) & (x >= block.x0) & (x < block.x1)
+
+        own = inside(self.place)
+        dazzled = self.dazzled[inside(self.dazzled)]
+        found = Spikes(self.place[own], self.value[own], self.instead[own], dazzled)
         return found.moved(-block.y0, -block.x0)
 
 
@@ -87,13 +98,14 @@ def write_spikes(store: Path, spikes: Spikes, mark: str) -> None:
     from orimap.tasks.store import variables
     from orimap.tasks.store.groups import remove_group, write_arrays
 
-    if not len(spikes):
+    if not len(spikes) and not len(spikes.dazzled):
         remove_group(store, GROUP)
         return
     arrays = {
         variables.spike_place: spikes.place.astype(np.int32),
         variables.spike_value: spikes.value,
         variables.spike_instead: spikes.instead,
+        variables.dazzled_position: spikes.dazzled.astype(np.int32),
     }
     write_arrays(store, GROUP, arrays, mark)
 
@@ -121,4 +133,5 @@ def _listed(store: Path, _written: int) -> Spikes | None:
         variables.spike_place.read(found).values.astype(np.int64),
         variables.spike_value.read(found).values,
         variables.spike_instead.read(found).values,
+        variables.dazzled_position.read(found).values.astype(np.int64),
     )

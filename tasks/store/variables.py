@@ -133,6 +133,8 @@ spike_value = group.add("spike_value", ("spike",), "iuf", "electron",
     "as acquired")
 spike_instead = group.add("spike_instead", ("spike",), "iuf", "electron",
     "median of the neighbours on the detector, taken in its place")
+dazzled_position = group.add("dazzled_position", ("dazzled", "scan_axis"), "iu", "1",
+    "row and column of positions that are left out: far brighter than all others")
 
 group = REFLECTIONS = Group("patterns.zarr", "reflections")
 reflection_offset = group.add("reflection_offset", ("pattern_edge",), "i", "1",

@@ -27,6 +27,11 @@ NOT_FINITE_SHARE = 0.1
 # 16 stands for pixels that leave the detector where patterns are centred.
 HOT, DEAD, GIVEN, NOT_FINITE, FLAGGED = 1, 2, 4, 8, 32
 
+# A position that is so many times brighter than the usual one, which has so many electrons, is left
+# out; no more than this part of all positions is.
+DAZZLING = 1000
+FEWEST_ELECTRONS = 100
+MOST_DAZZLED = 0.01
 # So many patterns with spikes are named.
 MOST_NAMED = 5
 
@@ -106,6 +111,21 @@ class ScanTotals:
         self.sums.merge(record.sums.sums)
         self.faults = self.faults.merge(record.faults)
 
+    def dazzled(self, gain: float) -> np.ndarray:
+        """Return rows and columns (position, 2) that are far brighter than all others.
+
+        ``gain`` in units of intensity per electron: beside next to nothing all is bright.
+        """
+        lit = np.where(self.missing | (self.total <= 0), np.nan, self.total)
+        if np.isnan(lit).all():
+            return np.zeros((0, 2), np.int64)
+        usual = np.nanmedian(lit)
+        bright = lit > DAZZLING * usual
+        most = max(1, int(MOST_DAZZLED * lit.size))
+        if usual < FEWEST_ELECTRONS * gain or lit.size < defects.FEWEST_POSITIONS:
+            bright[:] = False
+        return np.argwhere(bright if np.count_nonzero(bright) <= most else np.zeros_like(bright))
+
     def dataset(
         self,
         given: np.ndarray,
@@ -130,7 +150,10 @@ class ScanTotals:
         """
         shape = self.detector_shape
         missing = int(self.missing.sum())
-        positions = self.missing.size - missing
+        measured = ~self.missing
+        for part in self.spikes:
+            measured[tuple(part.dazzled.T)] = False
+        positions = int(measured.sum())
         if positions == 0:
             raise InputError(
                 "a pattern with numbers in it",
@@ -176,7 +199,7 @@ class ScanTotals:
             {
                 variables.scan_virtual_bright_field: self.bright_field,
                 variables.scan_total_intensity: total_map.astype(np.float32),
-                variables.scan_measured: (~self.missing).astype(np.uint8),
+                variables.scan_measured: measured.astype(np.uint8),
                 variables.detector_mean: (total / positions).astype(np.float32),
                 variables.detector_maximum: self.sums.maximum.astype(np.float32),
                 variables.detector_fano: defects.fano_factor(squares, pairs),
@@ -196,6 +219,7 @@ class ScanTotals:
             n_hot=int(hot.sum()),
             n_dead=int(dead.sum()),
             n_not_measured=missing,
+            n_dazzled=int(measured.size - missing - positions),
             n_spikes=sum(len(part) for part in self.spikes),
             n_flagged=int(flagged.sum()),
             n_masked=int(np.count_nonzero(~used)),
@@ -221,6 +245,13 @@ class ScanTotals:
             notes.append(
                 f"{found['n_not_measured']} positions hold no number at all, as where a scan was "
                 "stopped: not measured, and left out"
+            )
+        if found["n_dazzled"]:
+            where = [f"({y}, {x})" for part in self.spikes for y, x in part.dazzled.tolist()]
+            many = "1 position" if len(where) == 1 else f"{len(where)} positions"
+            notes.append(
+                f"{many} left out, over {DAZZLING:,} times brighter than usual (row and column "
+                f"{', '.join(where[:MOST_NAMED])})"
             )
         if found["n_spikes"]:
             where = sorted({tuple(at[:2]) for part in self.spikes for at in part.place.tolist()})

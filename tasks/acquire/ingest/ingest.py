@@ -9,7 +9,7 @@ that the source is read once, but for a few patterns that show where the direct 
 import math
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ from orimap.tasks.stream.blocks import (
     plan_blocks,
     silent,
 )
-from orimap.tasks.stream.sizes import CANDIDATES_AT_MOST, SPARSE_BELOW
+from orimap.tasks.stream.sizes import SPARSE_BELOW
 
 # Neighbouring blocks whose sums over the detector travel as one, where there are many.
 BLOCKS_A_TASK = 8
@@ -91,6 +91,8 @@ class IngestPlan:
         Whether patterns are written in their sparse form, too.
     spikes : bool
         Whether spikes are looked for.
+    dazzled : (position, 2) array of int
+        Rows and columns of positions that are left out.
     """
 
     acquisition: Acquisition
@@ -107,6 +109,7 @@ class IngestPlan:
     chunk_bytes: int
     sparse: bool
     spikes: bool
+    dazzled: np.ndarray
 
     @property
     def scan_shape(self) -> tuple[int, int]:
@@ -148,6 +151,8 @@ def ingest_block(block: Block, plan: IngestPlan) -> BlockRecord:
     patterns, faults, missing = _read_block(block, plan)
     checksum = google_crc32c.value(patterns)
     spikes = find_spikes(patterns, plan.used) if plan.spikes else Spikes.none(patterns.dtype)
+    whole = replace(Spikes.none(patterns.dtype), dazzled=plan.dazzled).within(block)
+    spikes = replace(spikes, dazzled=whole.dazzled)
     cleaned = spikes.taken_out_of(patterns)
     entries = None
     if plan.sparse:
@@ -298,24 +303,18 @@ def ingest_acquisition(
         beam,
         ~(given | flagged),
         sample.flags.flagged[crop[0] : crop[1], crop[2] : crop[3]],
-        _candidates(sample.mean),
+        sample.candidates,
         chunk_bytes,
         sparse=dtype.kind in "iu" and sample.filled < SPARSE_BELOW,
         spikes=not is_as_sharp_as_a_pixel(sample.mean, beam),
+        dazzled=np.zeros((0, 2), np.int64),
     )
-    pattern_bytes = math.prod(shape) * dtype.itemsize
-    chunk = block_shape(plan.scan_shape, pattern_bytes, chunk_bytes)
-    _create(plan, chunk)
-    blocks = plan_blocks(plan.scan_shape, chunk)
-    (shared,) = broadcast(client, plan)
-    totals = ScanTotals(plan.scan_shape, plan.detector_shape, plan.candidates)
-    several = in_groups(blocks, blocks_a_task(len(blocks)))
-    # A record of a large detector takes some 20 MB: few wait on the workers at once.
-    for records in map_blocks(
-        client, ingest_blocks, several, shared, name="ingest", progress=progress, ahead=2
-    ):
-        for record in records:
-            totals.add(record)
+    totals = _take_in(client, plan, progress)
+    dazzled = totals.dazzled(sample.camera.gain if sample.camera else 1.0)
+    if len(dazzled):
+        # They are known at the end only, and by then they are in every sum.
+        plan = replace(plan, dazzled=dazzled)
+        totals = _take_in(client, plan, progress)
     ds = totals.dataset(given, flagged, beam, acquisition.dtype, bin)
     ds.attrs.update(_facts(plan))
     if sample.camera is not None:
@@ -327,16 +326,32 @@ def ingest_acquisition(
         *sample.scale_notes,
         *ds.attrs["notes"],
     ]
-    array = zarr.open_array(store, path="raw/pattern_intensity", mode="r+")
-    if array.nchunks_initialized != len(blocks):
-        raise OSError(
-            f"{array.nchunks_initialized} of {len(blocks)} chunks are in {store}: check the disk"
-        )
+    there = zarr.open_array(store, path="raw/pattern_intensity", mode="r+").nchunks_initialized
+    if there != len(totals.blocks):
+        raise OSError(f"{there} of {len(totals.blocks)} chunks are in {store}: check the disk")
     write_spikes(store, Spikes.joined(totals.spikes), mark)
     if plan.sparse:
         sparse_patterns.finish(store, mark)
     groups.mark_complete(store, "raw", mark)
     return ds
+
+
+def _take_in(client: Any, plan: IngestPlan, progress: Progress) -> ScanTotals:
+    """Write every block, and add up what the workers tell."""
+    pattern_bytes = math.prod(plan.detector_shape) * plan.dtype.itemsize
+    chunk = block_shape(plan.scan_shape, pattern_bytes, plan.chunk_bytes)
+    _create(plan, chunk)
+    blocks = plan_blocks(plan.scan_shape, chunk)
+    (shared,) = broadcast(client, plan)
+    totals = ScanTotals(plan.scan_shape, plan.detector_shape, plan.candidates)
+    several = in_groups(blocks, blocks_a_task(len(blocks)))
+    # A record of a large detector takes some 20 MB: few wait on the workers at once.
+    for records in map_blocks(
+        client, ingest_blocks, several, shared, name="ingest", progress=progress, ahead=2
+    ):
+        for record in records:
+            totals.add(record)
+    return totals
 
 
 def _pieces(block: Block, plan: IngestPlan) -> Iterator[tuple[slice, slice]]:
@@ -348,14 +363,6 @@ def _pieces(block: Block, plan: IngestPlan) -> Iterator[tuple[slice, slice]]:
     for y in range(block.y0, block.y1, rows):
         for x in range(block.x0, block.x1, columns):
             yield slice(y, min(y + rows, block.y1)), slice(x, min(x + columns, block.x1))
-
-
-def _candidates(sample: np.ndarray) -> np.ndarray:
-    """Return rows and columns of the pixels of a mean pattern that stand alone most."""
-    alone = sample - 2 * np.maximum(beam_disc.neighbour_rank(sample, 2), 0)
-    order = np.argsort(alone, axis=None)[::-1][:CANDIDATES_AT_MOST]
-    chosen = order[alone.ravel()[order] > 0]
-    return np.stack(np.unravel_index(chosen, sample.shape), axis=1)
 
 
 def _create(plan: IngestPlan, chunk: tuple[int, int]) -> None:

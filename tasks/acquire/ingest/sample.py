@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from orimap.tasks.acquire.acquisition import Acquisition
+from orimap.tasks.acquire.ingest.beam_disc import neighbour_rank
 from orimap.tasks.acquire.ingest.defects.camera import Camera, measure_camera
 from orimap.tasks.acquire.ingest.defects.flags import Flags, flags_of_file, flags_of_values
 from orimap.tasks.acquire.ingest.reduction import (
@@ -16,6 +17,7 @@ from orimap.tasks.acquire.ingest.reduction import (
     scale_exponent,
 )
 from orimap.tasks.store.cleaning import clean
+from orimap.tasks.stream.sizes import CANDIDATES_AT_MOST
 
 # So many patterns are looked at, and one beside each.
 SAMPLE_PATTERNS = 64
@@ -89,6 +91,14 @@ class Sample:
             scaled = (np.ldexp(one.astype(np.float64), exponent) for one in (first, second))
             camera = measure_camera(*scaled)
         return cls(mean, filled / patterns, flags, exponent, camera)
+
+    @property
+    def candidates(self) -> np.ndarray:
+        """Rows and columns (candidate, 2) of the pixels that stand alone most: may be hot."""
+        alone = self.mean - 2 * np.maximum(neighbour_rank(self.mean, 2), 0)
+        order = np.argsort(alone, axis=None)[::-1][:CANDIDATES_AT_MOST]
+        chosen = order[alone.ravel()[order] > 0]
+        return np.stack(np.unravel_index(chosen, self.mean.shape), axis=1)
 
     @property
     def scale_notes(self) -> list[str]:

@@ -8,7 +8,9 @@ from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.ingest import ingest
 from orimap.tasks.acquire.ingest.ingest import ingest_acquisition
 from orimap.tasks.errors import InputError
+from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.store import groups
+from orimap.tasks.stream.blocks import Block
 
 
 @pytest.fixture
@@ -284,3 +286,40 @@ def test_values_that_single_precision_cannot_square_are_scaled_exactly(
     assert usual.attrs["intensity_exponent"] == 0
     np.testing.assert_array_equal(found["detector_fano"] * 2.0 ** -(power + exponent),
                                   usual["detector_fano"])  # fmt: skip
+
+
+@pytest.mark.parametrize(("dtype", "chunk_bytes"), [("u4", 10**6), ("u4", 9000), ("f4", 9000)])
+def test_a_position_far_brighter_than_all_others_is_left_out(client, opened, tmp_path, dtype,
+                                                            chunk_bytes):  # fmt: skip
+    rng = np.random.default_rng(0)
+    y, x = np.indices((20, 22))
+    mean = 0.2 + 30 * np.exp(-((y - 10) ** 2 + (x - 11) ** 2) / 8)
+    plain = rng.poisson(mean, (6, 7, 20, 22)).astype(dtype)
+    dazzled, without = plain.copy(), plain.copy()
+    dazzled[2, 5] = dazzled[2, 5] * 10**6
+    without[2, 5] = 0
+    store = tmp_path / "p.zarr"
+    ds = ingest_acquisition(client, opened(dazzled), store, "m", chunk_bytes=chunk_bytes)
+    usual = ingest_acquisition(
+        client, opened(without), tmp_path / "w.zarr", "m", chunk_bytes=chunk_bytes
+    )
+    assert (ds.attrs["n_dazzled"], usual.attrs["n_dazzled"]) == (1, 0)
+    assert np.argwhere(ds["scan_measured"].values == 0).tolist() == [[2, 5]]
+    np.testing.assert_array_equal(ds["scan_total_intensity"], usual["scan_total_intensity"])
+    np.testing.assert_array_equal(ds["detector_maximum"], usual["detector_maximum"])
+    np.testing.assert_allclose(ds["detector_mean"] * 41, usual["detector_mean"] * 42, rtol=1e-5)
+    (note,) = [note for note in ds.attrs["notes"] if "brighter than usual" in note]
+    assert note.startswith("1 position left out")
+    # It is kept as acquired, and read as nothing.
+    np.testing.assert_array_equal(stored(store), dazzled)
+    source = PatternSource.open(store, "raw")
+    np.testing.assert_array_equal(source.stored(Block(1, 4, 3, 7), "raw"), without[1:4, 3:7])
+
+
+def test_what_is_usual_beside_vacuum_without_electrons_is_not_left_out(client, opened, tmp_path):
+    rng = np.random.default_rng(0)
+    scan = rng.poisson(0.002, (12, 12, 20, 22)).astype("u2")
+    scan[5, 5] = rng.poisson(20, (20, 22))
+    ds = ingest_acquisition(client, opened(scan), tmp_path / "p.zarr", "m")
+    assert ds.attrs["n_dazzled"] == 0
+    assert ds["scan_measured"].values.all()
