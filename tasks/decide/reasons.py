@@ -32,7 +32,7 @@ def reasons_of(
         _settling_sentence(evidence, best),
         merging_sentence(evidence, best.fit),
         *_bending_sentences(evidence, best),
-        *doubt_sentences(evidence, best),
+        *doubt_sentences(evidence, best, None if confidence == "high" else votes),
         *_clear_sentences(votes, best, confidence),
         *_held_out_sentences(evidence, best, votes),
     ]
@@ -66,9 +66,22 @@ def reasons_of(
     return reasons
 
 
-def doubt_sentences(evidence: Evidence, best: Candidate) -> list[str]:
-    """Return a sentence on what makes the grouping doubtful; none where nothing does."""
+def both_count_more(best: Candidate, votes: dict[str, int | None]) -> bool:
+    """Return whether held-out counts and the spectrum both name a larger number."""
+    counted = [votes.get(HELD_OUT) or votes.get(CROSS_VALIDATION), votes.get(SPECTRUM)]
+    return all(vote is not None and vote > best.distinct for vote in counted)
+
+
+def doubt_sentences(
+    evidence: Evidence, best: Candidate, votes: dict[str, int | None] | None = None
+) -> list[str]:
+    """Return a sentence on what is doubtful; none where nothing is."""
     found = doubts(evidence, best)
+    if votes and both_count_more(best, votes):
+        found.append(
+            "held-out counts and the spectrum both name more: what bends or turns is counted so, "
+            "and so would be a pattern that the grouping has missed"
+        )
     return [f"Doubtful: {'; '.join(found)}."] if found else []
 
 

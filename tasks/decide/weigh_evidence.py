@@ -28,6 +28,7 @@ from orimap.tasks.decide.reasons import (
     REDUNDANCY,
     SPECTRUM,
     STABILITY,
+    both_count_more,
     reasons_of,
 )
 
@@ -159,12 +160,6 @@ def _one_voice_first(
     return [*named, *(c for c in order if c.distinct != others[0])]
 
 
-def _all_count_more(best: Candidate, votes: dict[str, int | None]) -> bool:
-    """Return whether held-out counts and the spectrum both name a larger number."""
-    counted = [votes.get(HELD_OUT) or votes.get(CROSS_VALIDATION), votes.get(SPECTRUM)]
-    return all(vote is not None and vote > best.distinct for vote in counted)
-
-
 def _confidence(evidence: Evidence, best: Candidate, votes: dict[str, int | None]) -> str:
     """Return the confidence: whether the number has settled, and what confirms or doubts it.
 
@@ -186,7 +181,7 @@ def _confidence(evidence: Evidence, best: Candidate, votes: dict[str, int | None
         if well_settled and agreeing >= 2:
             return "high"
         return "moderate" if (settled and agreeing) or agreeing >= 2 else "low"
-    clear = not doubts(evidence, best) and not _all_count_more(best, votes)
+    clear = not doubts(evidence, best) and not both_count_more(best, votes)
     if well_settled and others and clear:
         return "high"
     return "moderate" if settled or agreeing >= 2 else "low"

@@ -246,3 +246,14 @@ def test_what_lies_on_top_is_to_be_looked_for_in_the_shares(make_evidence):
 def test_without_a_crystal_that_comes_first(make_evidence):
     found = changed(make_evidence([1] * 8), has_reflections=False)
     assert reasons(found, 1)[0].startswith("No fit shows reflections")
+
+
+def test_that_both_counts_name_more_is_doubtful_where_it_lowers_the_confidence(make_evidence):
+    def doubted(votes, confidence="moderate"):
+        told = reasons(make_evidence(HELD), 4, votes, confidence=confidence)
+        return [s for s in told if s.startswith("Doubtful: held-out counts and the spectrum")]
+
+    assert len(doubted({HELD_OUT: 5, SPECTRUM: 11})) == 1
+    assert len(doubted({CROSS_VALIDATION: 5, SPECTRUM: 11})) == 1
+    assert doubted({HELD_OUT: 5, SPECTRUM: 4}) == doubted({HELD_OUT: 5, SPECTRUM: None}) == []
+    assert doubted({HELD_OUT: 5, SPECTRUM: 11}, "high") == []
