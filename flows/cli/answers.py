@@ -1,6 +1,7 @@
 """What the commands of the command line share: how they run, what they print, how they fail."""
 
 import functools
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,12 +27,16 @@ def answers(command: Callable[..., None]) -> Callable[..., None]:
     def wrapped(**options: Any) -> None:
         try:
             command(**options)
+            if sys.stdout is not None:
+                sys.stdout.flush()
         except typer.Exit:
             raise
         except KeyboardInterrupt as error:
             print("interrupted", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from error
         except Exception as error:
+            if isinstance(error, BrokenPipeError) and _nobody_reads():
+                raise typer.Exit(FAILED) from error
             if options.get("debug"):
                 import traceback
 
@@ -48,6 +53,25 @@ def answers(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(FAILED) from error
 
     return wrapped
+
+
+def _nobody_reads() -> bool:
+    """Return whether the other end of standard output is closed, as by ``head``.
+
+    If so, nothing more is written to it: at its end the interpreter flushes, and would complain.
+    """
+    import select
+
+    try:
+        place = sys.stdout.fileno()
+    except (AttributeError, OSError, ValueError):
+        return False
+    watched = select.poll()
+    watched.register(place, select.POLLOUT)
+    if not any(state & select.POLLERR for _, state in watched.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), place)
+    return True
 
 
 def analyse(request: "Request", display: "Display", *, debug: bool) -> Path:

@@ -295,6 +295,14 @@ def test_an_interrupted_run_ends_in_order_and_can_go_on(scan, tmp_path, sent, co
     _no_process_left_of(process.pid)
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_command_whose_reader_has_seen_enough_ends_without_a_word(scan, unbuffered):
+    line = f"{shlex.quote(sys.executable)} -m orimap.flows info {shlex.quote(str(scan))} | true"
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, env=environment)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_command_works_without_the_streams_it_is_not_given(scan, tmp_path, closed):
     written = tmp_path / "dry"
