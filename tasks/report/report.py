@@ -227,17 +227,20 @@ def _map_section(results: Results, request: Mapping[str, Any]) -> MapSection:
     labels = results.values("clusters", "cluster_label")
     left_out = analysed_mask(results)
     none_share = None
+    measured = results.values("acquisition", "scan_measured")
     if labels is not None:
-        measured = results.values("acquisition", "scan_measured")
         without = labels < 0 if measured is None else (labels < 0) & (measured > 0)
         if without.any():
             none_share = words.percent_text(np.count_nonzero(without) / labels.size)
     return MapSection(
         none_share=none_share,
         pixels_left_out=left_out is not None and bool(left_out.any()),
-        notes=sentences.map_sentences(
-            results.attr("clusters"), request, results.values("clusters", "cluster_parent")
-        ),
+        notes=[
+            *sentences.not_measured_sentences(measured),
+            *sentences.map_sentences(
+                results.attr("clusters"), request, results.values("clusters", "cluster_parent")
+            ),
+        ],
     )
 
 

@@ -22,6 +22,18 @@ from orimap.tasks.report.words import (
 from orimap.tasks.store import variables
 
 
+def not_measured_sentences(measured: np.ndarray | None) -> list[str]:
+    """Say how many positions were not measured; (scan_y, scan_x), 0 where one was not."""
+    missing = 0 if measured is None else int(np.count_nonzero(measured == 0))
+    if measured is None or not missing:
+        return []
+    return [
+        f"{count_text(missing, 'position')} ({percent_text(missing / measured.size)}) "
+        f"{plural(missing, 'was', 'were')} not measured: light grey as well, but not for want of a "
+        "pattern."
+    ]
+
+
 def map_sentences(
     facts: Mapping[str, Any], request: Mapping[str, Any], parents: np.ndarray | None
 ) -> list[str]:

@@ -188,3 +188,14 @@ def test_a_camera_that_was_measured_is_named_unless_values_are_counts():
     assert said.startswith("The mean intensity is 402 per pixel; the values do not behave")
     assert "a gain of 4.04" in said
     assert "gain" not in sentences.intensity_sentence({**facts, "counts_like": True})
+
+
+def test_positions_that_were_not_measured_are_told_from_those_without_a_pattern():
+    measured = np.ones((8, 10), np.uint8)
+    assert sentences.not_measured_sentences(None) == []
+    assert sentences.not_measured_sentences(measured) == []
+    measured[7] = 0
+    (said,) = sentences.not_measured_sentences(measured)
+    assert said.startswith("10 positions (12 %) were not measured")
+    measured[7, 1:] = 1
+    assert sentences.not_measured_sentences(measured)[0].startswith("1 position (1.2 %) was not")
