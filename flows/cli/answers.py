@@ -106,9 +106,9 @@ def print_result(output: Path) -> None:
     if decision["confidence"] != "high":
         # A forced number is compared with the evidence first; else the last reason names the
         # runner-up and what would settle it.
-        *rest, last = decision["reasons"]
-        doubtful = [reason for reason in rest if reason.startswith("Doubtful: ")]
-        print(*doubtful, rest[0] if decision["strategy"] == "forced" else last, sep="\n")
+        reasons = decision["reasons"]
+        doubtful = [reason for reason in reasons if reason.startswith("Doubtful: ")]
+        print(*doubtful, reasons[0 if decision["strategy"] == "forced" else -1], sep="\n")
     print(f"report: {output / 'report.html'}")
 
 

@@ -66,6 +66,12 @@ def reasons_of(
     return reasons
 
 
+def counting_votes(votes: dict[str, int | None]) -> list[int]:
+    """Return the votes of all that counts components, and so knows nothing of grains."""
+    named = (votes.get(name) for name in COUNTING)
+    return [vote for vote in named if vote is not None]
+
+
 def both_count_more(best: Candidate, votes: dict[str, int | None]) -> bool:
     """Return whether held-out counts and the spectrum both name a larger number."""
     counted = [votes.get(HELD_OUT) or votes.get(CROSS_VALIDATION), votes.get(SPECTRUM)]
@@ -98,8 +104,7 @@ def _bending_sentences(evidence: Evidence, best: Candidate) -> list[str]:
 
 def _clear_sentences(votes: dict[str, int | None], best: Candidate, confidence: str) -> list[str]:
     """Return a sentence on why other votes do not lower the confidence; none where all agree."""
-    others = [votes[name] for name in COUNTING if votes.get(name) is not None]
-    if confidence != "high" or all(vote == best.distinct for vote in others):
+    if confidence != "high" or all(vote == best.distinct for vote in counting_votes(votes)):
         return []
     return [
         "The grouping itself is clear: in the fits that hold this number no two patterns are "

@@ -29,6 +29,7 @@ from orimap.tasks.decide.reasons import (
     SPECTRUM,
     STABILITY,
     both_count_more,
+    counting_votes,
     reasons_of,
 )
 
@@ -136,12 +137,6 @@ def _votes(evidence: Evidence, scores: list[Scores], ranking: Ranking) -> dict[s
     return votes
 
 
-def _independent(votes: dict[str, int | None]) -> list[int]:
-    """Return the votes of all that counts components, and so knows nothing of grains."""
-    named = (votes.get(name) for name in (HELD_OUT, CROSS_VALIDATION, SPECTRUM, REDUNDANCY))
-    return [vote for vote in named if vote is not None]
-
-
 def _one_voice_first(
     evidence: Evidence, order: list[Candidate], votes: dict[str, int | None]
 ) -> list[Candidate]:
@@ -150,7 +145,7 @@ def _one_voice_first(
     Sharp borders between crystals that share reflections are told by counting alone. Where there
     are no reflections to group by, two votes are enough.
     """
-    others = _independent(votes)
+    others = counting_votes(votes)
     seen = evidence.components[order[0].fit].merged.has_reflections
     one_voice = len(set(others)) == 1 and len(others) >= (OUTWEIGH if seen else OUTWEIGH_LOOK)
     # Counting alone misses what is weak: it never speaks for fewer crystals.
@@ -169,7 +164,7 @@ def _confidence(evidence: Evidence, best: Candidate, votes: dict[str, int | None
     Where all of it agrees on another number, that is likelier.
     """
     settled = best.fits >= PLATEAU and best.share >= SETTLED_SHARE
-    others = _independent(votes)
+    others = counting_votes(votes)
     agreeing = others.count(best.distinct)
     well_settled = settled and best.share >= WELL_SETTLED_SHARE
     one_voice = len(others) >= 2 and len(set(others)) == 1

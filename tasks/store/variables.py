@@ -170,7 +170,7 @@ scan_virtual_bright_field = group.add("scan_virtual_bright_field", SCAN, "f", "e
 scan_total_intensity = group.add("scan_total_intensity", SCAN, "f", "electron",
     "sum of the valid pixels of each pattern")
 scan_measured = group.add("scan_measured", SCAN, "u", "1",
-    "0 where a position holds no number at all")
+    "0 where a position holds no number at all, or is left out for being far brighter than others")
 detector_mean = group.add("detector_mean", DETECTOR, "f", "electron",
     "mean pattern")
 detector_maximum = group.add("detector_maximum", DETECTOR, "f", "electron",

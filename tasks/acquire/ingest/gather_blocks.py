@@ -120,11 +120,9 @@ class ScanTotals:
         if np.isnan(lit).all():
             return np.zeros((0, 2), np.int64)
         usual = np.nanmedian(lit)
-        bright = lit > DAZZLING * usual
-        most = max(1, int(MOST_DAZZLED * lit.size))
-        if usual < FEWEST_ELECTRONS * gain or lit.size < defects.FEWEST_POSITIONS:
-            bright[:] = False
-        return np.argwhere(bright if np.count_nonzero(bright) <= most else np.zeros_like(bright))
+        dazzled = np.argwhere(lit > DAZZLING * usual)
+        known = usual >= FEWEST_ELECTRONS * gain and lit.size >= defects.FEWEST_POSITIONS
+        return dazzled if known and len(dazzled) <= max(1, MOST_DAZZLED * lit.size) else dazzled[:0]
 
     def dataset(
         self,

@@ -37,7 +37,7 @@ from orimap.tasks.acquire.ingest.sum_block import Roles, sum_block
 from orimap.tasks.acquire.ingest.sums import SourceFaults, region_cuts
 from orimap.tasks.acquire.ingest.verified_write import write_verified
 from orimap.tasks.errors import InputError
-from orimap.tasks.store import groups, sparse_patterns, variables
+from orimap.tasks.store import cleaning, groups, sparse_patterns, variables
 from orimap.tasks.store.cleaning import Spikes, write_spikes
 from orimap.tasks.store.pixel_lists import Entries
 from orimap.tasks.stream.blocks import (
@@ -373,7 +373,7 @@ def _create(plan: IngestPlan, chunk: tuple[int, int]) -> None:
     group = zarr.open_group(plan.store, path="raw", mode="w")
     shape = (*plan.scan_shape, *plan.detector_shape)
     groups.remove_group(plan.store, sparse_patterns.GROUP)
-    write_spikes(plan.store, Spikes.none(plan.dtype), "")
+    groups.remove_group(plan.store, cleaning.GROUP)
     if plan.sparse:
         sparse_patterns.create(plan.store, plan.scan_shape, chunk, plan.detector_shape, plan.dtype)
     group.create_array(

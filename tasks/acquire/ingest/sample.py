@@ -23,6 +23,8 @@ from orimap.tasks.stream.sizes import CANDIDATES_AT_MOST
 SAMPLE_PATTERNS = 64
 # Of so many pixels the camera is measured.
 CAMERA_PIXELS = 2**14
+# Powers of two by which values are made smaller while they are added up: none then overflows.
+HEADROOM = 64
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Sample:
         """Look at patterns of an acquisition."""
         places = _places(roi)
         least = most = None
+        total: Any = 0.0
+        filled = 0.0
         pixels = _some_pixels(acquisition.detector_shape, crop)
         pairs: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
         for row, columns, beside in places:
@@ -61,9 +65,14 @@ class Sample:
             some = {}
             for column, pattern in zip(both, acquisition.read_row(row, both), strict=True):
                 some[column] = pattern.ravel()[pixels]
-                if column in columns:
-                    least = pattern.copy() if least is None else np.fmin(least, pattern)
-                    most = pattern.copy() if most is None else np.fmax(most, pattern)
+                if column not in columns:
+                    continue
+                least = pattern.copy() if least is None else np.fmin(least, pattern)
+                most = pattern.copy() if most is None else np.fmax(most, pattern)
+                cut = clean(pattern[None, None, crop[0] : crop[1], crop[2] : crop[3]])
+                reduced = reduce_patterns(cut, bin, np.dtype("f8"), -HEADROOM)[0, 0]
+                total = total + reduced
+                filled += np.count_nonzero(reduced) / reduced.size
             pairs[0].extend(some[column] for column in columns)
             pairs[1].extend(some[column] for column in beside)
         patterns = sum(len(columns) for _, columns, _ in places)
@@ -72,16 +81,7 @@ class Sample:
         exponent = 0
         if acquisition.dtype.kind == "f":
             exponent = scale_exponent(float(np.max(most, initial=0, where=np.isfinite(most))))
-        total: Any = 0.0
-        filled = 0.0
-        for row, columns, _ in places:
-            for pattern in acquisition.read_row(row, columns):
-                cut = clean(pattern[None, None, crop[0] : crop[1], crop[2] : crop[3]])
-                wide = cut.astype(np.float64)
-                reduced = reduce_patterns(wide, bin, np.dtype("f8"), exponent)[0, 0]
-                total = total + reduced
-                filled += np.count_nonzero(reduced) / reduced.size
-        mean = total / patterns
+        mean = np.ldexp(total / patterns, HEADROOM + exponent)
         mean[reduce_mask(flags.flagged, crop, bin)] = 0.0
         measured = ~flags.flagged.ravel()[pixels]
         first, second = (np.stack(one)[:, measured] for one in pairs)

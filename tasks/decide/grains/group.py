@@ -7,6 +7,7 @@ of its own: it is the overlap of two grains, whose diffraction is not the sum of
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations, permutations
 
 import numpy as np
@@ -165,11 +166,15 @@ class _Seen:
         unit = bright / np.where(norm > 0, norm, 1.0)
         return unit @ unit.T >= EQUAL
 
+    @cached_property
+    def heights(self) -> np.ndarray:
+        """The height of every component by itself, (component, place)."""
+        return np.stack([self.height([i]) for i in range(len(self.excess))])
+
     def cosines(self) -> np.ndarray:
         """Return the cosine of the heights of every pair of components."""
-        heights = np.stack([self.height([i]) for i in range(len(self.excess))])
-        norm = np.linalg.norm(heights, axis=1, keepdims=True)
-        unit = heights / np.where(norm > 0, norm, 1.0)
+        norm = np.linalg.norm(self.heights, axis=1, keepdims=True)
+        unit = self.heights / np.where(norm > 0, norm, 1.0)
         return unit @ unit.T
 
 
@@ -223,8 +228,7 @@ def _ends_alike(groups: np.ndarray, seen: _Seen, share: np.ndarray) -> float:
     parts = np.bincount(share.argmax(axis=1), minlength=len(groups)) >= LEAST_PART * len(share)
     least = 1.0
     for group in range(int(groups.max(initial=-1)) + 1):
-        heights = [seen.height([int(i)]) for i in np.flatnonzero((groups == group) & parts)]
-        for one, other in combinations(heights, 2):
+        for one, other in combinations(seen.heights[(groups == group) & parts], 2):
             least = min(least, places_alike(one, other))
     return least
 
@@ -236,12 +240,7 @@ def _weakest(groups: np.ndarray, every: tuple[CertainWeights, ...]) -> float:
     """
     if groups.max(initial=-1) < 0:
         return 0.0
-    single, near = (
-        CertainWeights(
-            cluster_weights(one.weights, groups), cluster_weights(one.variance, groups), one.side
-        )
-        for one in every
-    )
+    single, near = (one.of_clusters(groups) for one in every)
     there = (near.sureness >= PRESENT).any(axis=1)
     label = (single.weights / full_weights(single.weights)).argmax(axis=1)
     own = np.take_along_axis(single.sureness, label[:, None], axis=1)[:, 0]
@@ -261,7 +260,7 @@ def _join_alike(
     """
     members = [[int(i)] for i in np.flatnonzero(inside)]
     extent = [list(group) for group in members]
-    heights = [seen.height(group) for group in members]
+    heights = [*seen.heights[inside]]
     fills = [np.minimum(share[:, group].sum(axis=1), MOST_SHARE) for group in members]
 
     def likeness(one: int, other: int) -> float:
@@ -310,12 +309,11 @@ def _mixtures(
     never = inside & (_ever_alone(np.arange(len(inside)), every) < 1)
     if not never.any():
         return found
-    heights = [seen.height([i]) for i in range(len(inside))]
     maps = np.minimum(share, MOST_SHARE)
     for one in np.flatnonzero(never):
         larger = inside & (maps.sum(axis=0) > maps[:, one].sum())
         others = [i for i in np.flatnonzero(larger) if mixing(maps[:, one], maps[:, i]) >= BESIDE]
-        found[one] = is_mixture(heights[one], [heights[i] for i in others])
+        found[one] = is_mixture(seen.heights[one], [*seen.heights[others]])
     return found
 
 

@@ -48,6 +48,13 @@ class CertainWeights:
         number = there.reshape(-1, 1) * side**2
         return CertainWeights(np.maximum(mean, 0.0), np.maximum(variance, 0.0) / number, side)
 
+    def of_clusters(self, component_cluster: np.ndarray) -> "CertainWeights":
+        """Add up the components of each cluster; -1 for those that belong to none."""
+        weights, variance = (
+            cluster_weights(values, component_cluster) for values in (self.weights, self.variance)
+        )
+        return CertainWeights(weights, variance, self.side)
+
     @property
     def sureness(self) -> np.ndarray:
         """Weights in standard deviations, (positions, component)."""
@@ -106,16 +113,13 @@ def is_sure(fit: GrainFit, fields: DarkFields, component_cluster: np.ndarray) ->
     component_cluster : (component,) array of int
         -1 for components that belong to no grain.
     """
-    single, near = certain_weights(fit, fields)
-    weights = cluster_weights(near.weights, component_cluster)
-    if not weights.shape[1]:
+    single, near = (one.of_clusters(component_cluster) for one in certain_weights(fit, fields))
+    if not near.weights.shape[1]:
         return np.zeros(fields.scan_shape, bool)
-    noise = np.sqrt(np.maximum(cluster_weights(near.variance, component_cluster), 1e-300))
-    full = full_weights(cluster_weights(fit.weights, component_cluster))
-    strongest = (weights / full).argmax(axis=1)[:, None]
-    own = cluster_weights(single.weights, component_cluster)
+    strongest = (near.weights / full_weights(single.weights)).argmax(axis=1)[:, None]
     sureness, mean, own = (
-        np.take_along_axis(values, strongest, axis=1) for values in (weights / noise, weights, own)
+        np.take_along_axis(values, strongest, axis=1)
+        for values in (near.sureness, near.weights, single.weights)
     )
     # Beside a bright grain, it must not lend it.
     sure = (sureness >= BEYOND_DOUBT) & (own >= OWN_PART * mean)

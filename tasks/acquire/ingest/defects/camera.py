@@ -11,6 +11,7 @@ are linear in them: a gamma, or a stretch of the contrast, gives a gain that dep
 The gain is that of single pixels; what the point spread shares among neighbours lowers it.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -118,14 +119,12 @@ def measure_camera(first: np.ndarray, second: np.ndarray) -> Camera | None:
 def _dim_moments(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float, int]:
     """Return mean, variance and third moment of the values of dim pixels, and their number.
 
-    Which pixels are dim is told by one half of the pairs, what they hold by the other: of the same
-    values, the lowest would be below their own mean.
+    Of the same values that tell which pixels are dim, the lowest would be below their own mean.
     """
     moments = []
-    for half in range(2):
-        order = np.argsort((a + b)[half::2].sum(axis=0), kind="stable")
+    for order, x, y in _ordered_by_others(a, b):
         dim = order[: max(SMALLEST_GROUP, int(DIM_PART * order.size))]
-        values = np.concatenate([a[1 - half :: 2], b[1 - half :: 2]])[:, dim]
+        values = np.concatenate([x, y])[:, dim]
         mean, n = values.mean(axis=0), len(values)
         left = values - mean
         # Of so few values of a pixel, moments about their own mean come out too small.
@@ -134,6 +133,15 @@ def _dim_moments(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float, int
         moments.append((mean.mean(), variance, leaning, values.size))
     level, noise, leaning, number = np.mean(moments, axis=0)
     return float(level), float(noise), float(leaning), int(2 * number)
+
+
+def _ordered_by_others(
+    a: np.ndarray, b: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield the order of brightness of the pixels in one half of the pairs, and the other half."""
+    for half in range(2):
+        order = np.argsort((a + b)[half::2].sum(axis=0), kind="stable")
+        yield order, a[1 - half :: 2], b[1 - half :: 2]
 
 
 def _alike(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -147,16 +155,13 @@ def _alike(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _line(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """Fit intercept and slope of the variance over the mean, with their covariance.
 
-    Pixels are put in order of brightness by one half of the pairs, and judged by the other: by the
-    same, noise would spread the means and level the slope. Groups of pixels that change between
-    neighbours by more than noise are left out.
+    In an order of brightness by the same pairs, noise would spread the means and level the slope.
+    Groups of pixels that change between neighbours by more than noise are left out.
     """
     mean, variance, error = [], [], []
-    for half in range(2):
-        order = np.argsort((a + b)[half::2].sum(axis=0), kind="stable")
+    for order, x, y in _ordered_by_others(a, b):
         groups = int(min(GROUPS, order.size // SMALLEST_GROUP))
         cuts = np.linspace(0, order.size, groups + 1).astype(int)
-        x, y = a[1 - half :: 2], b[1 - half :: 2]
         middle, squares = ((x + y) / 2).mean(axis=0), ((x - y) ** 2 / 2).mean(axis=0)
         for low, high in pairwise(cuts):
             own = order[low:high]
