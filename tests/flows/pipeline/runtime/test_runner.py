@@ -35,24 +35,22 @@ def test_lines_come_only_every_few_seconds():
     assert len(said.getvalue().splitlines()) == 1
 
 
-def test_time_left_follows_from_the_time_so_far(monkeypatch):
+@pytest.mark.parametrize(
+    ("done", "total", "line"),
+    [
+        (3, 9, "fit: 3 of 9, about 1 min 0 s left"),
+        # The first part waits for what is loaded once.
+        (1, 21, "fit: 1 of 21"),
+    ],
+)
+def test_time_left_follows_from_the_time_so_far(monkeypatch, done, total, line):
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     said = io.StringIO()
     with Lines(said).step("fit") as progress:
         now[0] += 30
-        progress(3, 9)
-    assert said.getvalue().splitlines()[0] == "fit: 3 of 9, about 1 min 0 s left"
-
-
-def test_the_first_part_tells_no_time_since_it_waits_for_what_is_loaded_once(monkeypatch):
-    now = [100.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    said = io.StringIO()
-    with Lines(said).step("fit") as progress:
-        now[0] += 30
-        progress(1, 21)
-    assert said.getvalue().splitlines()[0] == "fit: 1 of 21"
+        progress(done, total)
+    assert said.getvalue().splitlines()[0] == line
 
 
 def test_nothing_done_yet_has_no_time_left():
