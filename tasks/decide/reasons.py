@@ -72,10 +72,22 @@ def counting_votes(votes: dict[str, int | None]) -> list[int]:
     return [vote for vote in named if vote is not None]
 
 
-def both_count_more(best: Candidate, votes: dict[str, int | None]) -> bool:
-    """Return whether held-out counts and the spectrum both name a larger number."""
-    counted = [votes.get(HELD_OUT) or votes.get(CROSS_VALIDATION), votes.get(SPECTRUM)]
-    return all(vote is not None and vote > best.distinct for vote in counted)
+def more_by_counting(best: Candidate, votes: dict[str, int | None]) -> str:
+    """Say what names a larger number, where all does that counts components; empty otherwise.
+
+    Held-out counts and the spectrum; cross-validation, and the spectrum where the noise is known,
+    where values are not counts.
+    """
+    if HELD_OUT in votes:
+        counted = {"held-out counts": votes[HELD_OUT], "the spectrum": votes.get(SPECTRUM)}
+    else:
+        counted = {"cross-validation": votes.get(CROSS_VALIDATION)}
+        if votes.get(SPECTRUM) is not None:
+            counted["the spectrum"] = votes[SPECTRUM]
+    if any(vote is None or vote <= best.distinct for vote in counted.values()):
+        return ""
+    several = len(counted) > 1
+    return f"{' and '.join(counted)} {'both name' if several else 'names'} more"
 
 
 def doubt_sentences(
@@ -83,10 +95,11 @@ def doubt_sentences(
 ) -> list[str]:
     """Return a sentence on what is doubtful; none where nothing is."""
     found = doubts(evidence, best)
-    if votes and both_count_more(best, votes):
+    more = more_by_counting(best, votes or {})
+    if votes and more:
         found.append(
-            "held-out counts and the spectrum both name more: what bends or turns is counted so, "
-            "and so would be a pattern that the grouping has missed"
+            f"{more}: what bends or turns is counted so, and so would be a pattern that the "
+            "grouping has missed"
         )
     return [f"Doubtful: {'; '.join(found)}."] if found else []
 

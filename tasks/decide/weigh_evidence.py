@@ -28,8 +28,8 @@ from orimap.tasks.decide.reasons import (
     REDUNDANCY,
     SPECTRUM,
     STABILITY,
-    both_count_more,
     counting_votes,
+    more_by_counting,
     reasons_of,
 )
 
@@ -176,7 +176,7 @@ def _confidence(evidence: Evidence, best: Candidate, votes: dict[str, int | None
         if well_settled and agreeing >= 2:
             return "high"
         return "moderate" if (settled and agreeing) or agreeing >= 2 else "low"
-    clear = not doubts(evidence, best) and not both_count_more(best, votes)
+    clear = not doubts(evidence, best) and not more_by_counting(best, votes)
     if well_settled and others and clear:
         return "high"
     return "moderate" if settled or agreeing >= 2 else "low"

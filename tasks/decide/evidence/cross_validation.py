@@ -13,10 +13,11 @@ quarter of the sample, and two products of its size.
 Valid where the noise of one position or pixel says nothing of the noise of another, whatever its
 distribution: raw values of a detector that does not count, for instance. Not after a mean over
 neighbours in the scan, not after a filter or an interpolation that mixes pixels: there noise
-is shared between the blocks, and every further component seems to help. A pattern must show in
-both halves of the positions and of the pixels: a grain of a few positions may be missed. Each fit
-sees a quarter of the values, so that dim patterns are missed where held-out counts, which need
-counts, would find them.
+is shared between the blocks, and every further component seems to help. Where a camera spreads
+electrons over pixels, squares of pixels that are larger than the spread take their place. A pattern
+must show in both halves of the positions and of the pixels: a grain of a few positions may be
+missed. Each fit sees a quarter of the values, so that dim patterns are missed where held-out
+counts, which need counts, would find them.
 """
 
 from collections.abc import Sequence

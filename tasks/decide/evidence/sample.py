@@ -17,7 +17,7 @@ MOST_PIXELS = 4096
 
 
 def sample_patterns(
-    client: Any, patterns: PatternSource, weighting: Weighting, *, seed: int
+    client: Any, patterns: PatternSource, weighting: Weighting, *, seed: int, side_px: int = 1
 ) -> np.ndarray:
     """Return weighted patterns of random positions, in one pass.
 
@@ -27,6 +27,8 @@ def sample_patterns(
     patterns : PatternSource
     weighting : Weighting
     seed : int
+    side_px : int
+        Squares have at least this side.
 
     Returns
     -------
@@ -35,7 +37,7 @@ def sample_patterns(
         so that `MOST_PIXELS` or fewer remain: 50 MB. In the order of the scan, whatever its chunks.
     """
     height, width = patterns.detector_shape
-    factor = int(np.ceil(np.sqrt(height * width / MOST_PIXELS)))
+    factor = max(side_px, int(np.ceil(np.sqrt(height * width / MOST_PIXELS))))
     y, x = np.mgrid[:height, :width] // factor
     square = (y * -(-width // factor) + x)[weighting.valid]
     used, square = np.unique(square[weighting.fitted], return_inverse=True)

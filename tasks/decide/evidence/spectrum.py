@@ -12,10 +12,14 @@ source scales the counts themselves and decomposes all of them.
 Cost: ``O((n + m) (k + l^2))`` for n positions, m pixels, k components and l sketched directions:
 a fraction of one fit.
 
-Valid for raw electron counts only: any filter, stretch or shift by parts of a pixel changes the
-variance. The count is that of linearly independent patterns, not of grains: background, bending,
-drift and thickness each add to it, and a pattern too dim to stand out is missing from it. The
-sketch holds no more than its l directions, so the count is a lower bound where all stand out.
+Valid for raw electron counts, and for a camera whose noise is proportional to what it gives once
+its read-out is added (`orimap.tasks.acquire.ingest.sample.Sample.shift`): there the variance is the
+gain times the mean, and everything is scaled by its root. Any filter, stretch or shift by parts of
+a pixel changes the variance; a point spread shares noise between pixels, whose singular values then
+reach beyond the edge. The count is that of linearly independent patterns, not of grains:
+background, bending, drift and thickness each add to it, and a pattern too dim to stand out is
+missing from it. The sketch holds no more than its l directions, so the count is a lower bound where
+all stand out.
 
 Directions that bending and drift add are weaker than those of the grains themselves. The largest
 step down among the values therefore often tells the two apart where the rank cannot. On the 40 even
@@ -86,9 +90,13 @@ class BiWhitened:
 
 
 def bi_whitened_rank(
-    sketch: Sketch, weighting: Weighting, weights: np.ndarray, patterns: np.ndarray
+    sketch: Sketch,
+    weighting: Weighting,
+    weights: np.ndarray,
+    patterns: np.ndarray,
+    dispersion: float = 1.0,
 ) -> BiWhitened:
-    """Count the directions of the sketch that stand out from Poisson noise.
+    """Count the directions of the sketch that stand out from the noise of counting.
 
     Parameters
     ----------
@@ -97,7 +105,9 @@ def bi_whitened_rank(
         That the sketch was made with.
     weights : (positions, k) array, non-negative
     patterns : (k, valid pixels) array, non-negative
-        Factors whose product is the expected counts: those of the fit with the most components.
+        Factors whose product is the expected intensity: those of the fit with the most components.
+    dispersion : float
+        Variance of an intensity over its mean: 1 for counts.
 
     Returns
     -------
@@ -117,6 +127,7 @@ def bi_whitened_rank(
             "take the factors of a fit to this sketch, on its valid pixels",
         )
     fitted = weighting.fitted & (weighting.pixel > 0)
+    weights = weights / dispersion
     rows, columns = enough_counts(weights, patterns, sketch.row_factor > 0, fitted)
     if not (rows.any() and columns.any()):
         return BiWhitened(0, np.zeros(len(sketch.values)), 0.0, False, 0, 0)
@@ -124,7 +135,7 @@ def bi_whitened_rank(
     left = sketch.left[:, rows] * (sketch.values[:, None] * np.sqrt(u) / sketch.row_factor[rows])
     right = sketch.right[:, columns] * (np.sqrt(v) / weighting.pixel[columns])
     inner, outer = (np.asarray(np.linalg.qr(side.T, mode="r")) for side in (left, right))
-    values = np.linalg.svd(inner @ outer.T, compute_uv=False)
+    values = np.linalg.svd(inner @ outer.T, compute_uv=False) / dispersion
     edge = noise_edge(len(u), len(v))
     rank = int(np.count_nonzero(values > edge))
     return BiWhitened(rank, values, edge, rank == len(sketch.values), len(u), len(v))

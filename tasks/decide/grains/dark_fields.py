@@ -59,6 +59,11 @@ class DarkFields:
     scan_shape : pair of int
     dispersion : float
         Variance of an intensity over its mean: 1 for counts.
+    pedestal : float
+        Part of every pixel's intensity that stands for the noise of read-out: noisy as any, but
+        known exactly.
+    disc_pixels : float
+        Pixels of a disc.
     """
 
     scan: np.ndarray
@@ -68,6 +73,8 @@ class DarkFields:
     places: np.ndarray
     scan_shape: tuple[int, int]
     dispersion: float = 1.0
+    pedestal: float = 0.0
+    disc_pixels: float = 0.0
 
     @property
     def background_weights(self) -> np.ndarray:
@@ -102,7 +109,8 @@ class DarkFields:
         """
         held = shares.T @ self.scan
         whole = np.maximum(held @ self.whole, 1.0)
-        below = np.maximum(whole - held @ self.net, 0.0)
+        known = shares.sum(axis=0)[:, None] * (self.pedestal * self.disc_pixels)
+        below = np.maximum(whole - held @ self.net - known, 0.0)
         return whole * self.dispersion + (BACKGROUND_ERROR * below) ** 2
 
 
@@ -116,6 +124,7 @@ def dark_fields(
     radius_px: float,
     scan_shape: tuple[int, int],
     dispersion: float = 1.0,
+    pedestal: float = 0.0,
 ) -> DarkFields:
     """Work out the dark fields of a scan.
 
@@ -131,7 +140,8 @@ def dark_fields(
     radius_px : float
         Of a disc.
     scan_shape : pair of int
-    dispersion : float
+    dispersion, pedestal : float
+        As in `DarkFields`.
     """
     at = np.zeros(left_out.shape, bool)
     at[tuple(places.T)] = True
@@ -152,7 +162,9 @@ def dark_fields(
         left = _around(above, disc) - share * _around(np.where(free, above, 0.0), ring)
         net[part], whole[part] = left[chosen], _around(images[part], disc)[chosen]
         total[part] = smooth[:, ~left_out].sum(axis=1)
-    return DarkFields(scan, net, whole, total, places, scan_shape, dispersion)
+    return DarkFields(
+        scan, net, whole, total, places, scan_shape, dispersion, pedestal, float(disc.sum())
+    )
 
 
 @dataclass(frozen=True)

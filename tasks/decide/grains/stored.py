@@ -34,6 +34,7 @@ def write_dark_fields(
     radius_px: float,
     centre: tuple[float, float] | None,
     dispersion: float,
+    pedestal: float = 0.0,
 ) -> int:
     """Find the places of reflections and the dark fields there; return how many there are.
 
@@ -50,6 +51,8 @@ def write_dark_fields(
         Of the direct beam; None for the middle of the detector.
     dispersion : float
         Variance of an intensity over its mean: 1 for counts.
+    pedestal : float
+        Part of every pixel's intensity that stands for the noise of read-out.
     """
     stored = open_group(store, "sketch")
     weighting = read_weighting(stored)
@@ -85,6 +88,7 @@ def write_dark_fields(
         radius_px=radius_px,
         scan_shape=scan_shape,
         dispersion=dispersion,
+        pedestal=pedestal,
     )
     v = variables
     arrays = {
@@ -93,7 +97,8 @@ def write_dark_fields(
         v.basis_disc: found.whole,
         v.basis_background: found.background,
     }
-    write_arrays(store, DARK_FIELDS, arrays, mark, radius_px=radius_px, dispersion=dispersion)
+    noise = {"dispersion": dispersion, "pedestal": pedestal, "disc_pixels": found.disc_pixels}
+    write_arrays(store, DARK_FIELDS, arrays, mark, radius_px=radius_px, **noise)
     return len(places)
 
 
@@ -110,6 +115,8 @@ def read_dark_fields(store: Path) -> DarkFields:
         v.place_position.read(fields).values,
         (scan_shape[0], scan_shape[1]),
         float(fields.attrs["dispersion"]),
+        float(fields.attrs.get("pedestal", 0.0)),
+        float(fields.attrs.get("disc_pixels", 0.0)),
     )
 
 

@@ -248,12 +248,19 @@ def test_without_a_crystal_that_comes_first(make_evidence):
     assert reasons(found, 1)[0].startswith("No fit shows reflections")
 
 
-def test_that_both_counts_name_more_is_doubtful_where_it_lowers_the_confidence(make_evidence):
+def test_that_all_counting_names_more_is_doubtful_where_it_lowers_the_confidence(make_evidence):
     def doubted(votes, confidence="moderate"):
         told = reasons(make_evidence(HELD), 4, votes, confidence=confidence)
-        return [s for s in told if s.startswith("Doubtful: held-out counts and the spectrum")]
+        return [s.split(":")[1].strip() for s in told if s.startswith("Doubtful: ")]
 
-    assert len(doubted({HELD_OUT: 5, SPECTRUM: 11})) == 1
-    assert len(doubted({CROSS_VALIDATION: 5, SPECTRUM: 11})) == 1
+    both = "held-out counts and the spectrum both name more"
+    assert doubted({HELD_OUT: 5, SPECTRUM: 11}) == [both]
+    assert doubted({CROSS_VALIDATION: 5, SPECTRUM: 11}) == [
+        "cross-validation and the spectrum both name more"
+    ]
+    # Where the noise is not known well enough for the spectrum, unseen blocks are all there is.
+    assert doubted({CROSS_VALIDATION: 5, SPECTRUM: None}) == ["cross-validation names more"]
+    assert doubted({CROSS_VALIDATION: 5, SPECTRUM: 4}) == []
+    assert doubted({CROSS_VALIDATION: 4}) == doubted({CROSS_VALIDATION: None}) == []
     assert doubted({HELD_OUT: 5, SPECTRUM: 4}) == doubted({HELD_OUT: 5, SPECTRUM: None}) == []
     assert doubted({HELD_OUT: 5, SPECTRUM: 11}, "high") == []

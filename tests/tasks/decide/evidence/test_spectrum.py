@@ -178,3 +178,34 @@ def test_factors_of_another_fit_are_refused(factors):
         bi_whitened_rank(
             whole_sketch(counts, weighting, 4), weighting, factors[0][:, :4], factors[1]
         )
+
+
+@pytest.mark.parametrize(("gain", "noise"), [(9, 14), (150, 0), (0.4, 0.5)])
+def test_a_camera_has_the_rank_of_its_electrons(factors, gain, noise):
+    # Read-out noise is that of a pedestal of electrons, which is one more direction.
+    rng = np.random.default_rng(0)
+    weights, patterns = factors
+    electrons = rng.poisson(weights @ patterns)
+    pedestal = noise**2 / gain
+    seen = gain * electrons + noise * rng.standard_normal(electrons.shape) + pedestal
+    weights = np.column_stack([weights, np.full(POSITIONS, pedestal)])
+    patterns = np.vstack([gain * patterns, np.ones(224)])
+    weighting = weighted_by(np.maximum(seen, 0))
+    sketch = whole_sketch(np.maximum(seen, 0), weighting, 20)
+    found = bi_whitened_rank(sketch, weighting, weights, patterns, gain)
+    assert found.rank == RANK + (noise > 0)
+    values = found.values[found.rank :]
+    assert values[0] < found.edge < 1.1 * values[0]
+
+
+def test_noise_that_pixels_share_reaches_beyond_the_edge(factors):
+    counts = np.random.default_rng(0).poisson(factors[0] @ factors[1]).astype(float)
+    images = counts.reshape(-1, *DETECTOR)
+    images = (images + np.roll(images, 1, axis=1) + np.roll(images, 1, axis=2)) / 3
+    blurred = images.reshape(counts.shape)
+    weighting = weighted_by(blurred)
+    # The gain of the whole noise; that of single pixels would be a third of it.
+    found = bi_whitened_rank(whole_sketch(blurred, weighting, 40), weighting, *factors, 1.0)
+    alone = bi_whitened_rank(whole_sketch(blurred, weighting, 40), weighting, *factors, 1 / 3)
+    assert alone.rank > RANK + 5
+    assert found.rank < RANK + 5

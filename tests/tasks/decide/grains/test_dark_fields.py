@@ -178,5 +178,13 @@ def test_noise_is_that_of_all_electrons_of_a_disc_and_of_an_uncertain_background
     np.testing.assert_allclose(averaged[:, 0], [125 + 4.0**2, 150 + 5.0**2])
 
 
+def test_the_pedestal_of_read_out_is_noise_but_no_uncertain_background():
+    shares = np.array([[1.0, 0.5], [0, 1]])
+    # 30 a pixel of a disc of ten: 300 of the 400 below the first component, 450 of 500.
+    known = replace(by_hand(), pedestal=30.0, disc_pixels=10.0).noise(shares)
+    expected = [500 + (BACKGROUND_ERROR * 100) ** 2, 600 + (BACKGROUND_ERROR * 50) ** 2]
+    np.testing.assert_allclose(known[:, 0], expected)
+
+
 def test_the_background_is_never_less_than_nothing():
     np.testing.assert_array_equal(by_hand().background_weights, [7, 0])
