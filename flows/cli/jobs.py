@@ -12,7 +12,7 @@ from orimap.cluster.local import ON_THIS_MACHINE
 from orimap.flows.cli.answers import Debug, analyse, answers, print_lines, print_result
 from orimap.flows.cli.options import Config, read_request, with_request_options
 from orimap.flows.jobs.job import Job, Standing
-from orimap.flows.request.request import Request
+from orimap.flows.request.request import DETECTOR_IMAGES, Request
 from orimap.tasks.errors import FAILED, INPUT_AT_FAULT, InputError, UnavailableError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _inside(asked: Request) -> Request:
     """Return the request as the job finds it: whole paths, and on its own cores no profile."""
     changed: dict[str, Any] = {
         name: getattr(asked, name).absolute()
-        for name in ("file", "output", "mask")
+        for name in ("file", "output", *DETECTOR_IMAGES)
         if getattr(asked, name) is not None
     }
     if asked.cluster in ON_THIS_MACHINE:

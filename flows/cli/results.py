@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 AS_STORED = (
     *("file", "output", "reader", "signal", "dataset", "scan_shape"),
     *("bin", "crop", "roi", "mask", "centre", "counts"),
+    *("dark", "gain_map", "offset", "gain"),
     *("filter", "epattern_lengths", "epattern_profile", "dark_field"),
     *("k", "weighting", "direct_beam", "l1", "seed"),
     *("orchestrate", "restart"),

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from orimap.flows.pipeline.runtime.workers import are_threads
-from orimap.flows.request.request import WORKERS_FIELDS, Request
+from orimap.flows.request.request import DETECTOR_IMAGES, WORKERS_FIELDS, Request
+from orimap.tasks.acquire.ingest.defects.correction import Correction, read_correction
 from orimap.tasks.acquire.ingest.reduction import Region, read_mask, stored_dtype, whole_or_part
 from orimap.tasks.errors import InputError
 from orimap.tasks.store.fingerprint import fingerprint
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from orimap.tasks.acquire.acquisition import Acquisition
 
 # A run is defined by its request without these: they say how it is computed.
-HOW = {"output", "file", "mask", "orchestrate", "restart", *WORKERS_FIELDS}
+HOW = {"output", "file", *DETECTOR_IMAGES, "orchestrate", "restart", *WORKERS_FIELDS}
+# These are part of what the patterns' own fingerprint is of.
+OF_PATTERNS = {"gain", "offset"}
 # How full patterns are is estimated from this many, along the diagonal of the scan.
 PATTERNS_TO_LOOK_AT = 4
 
@@ -62,19 +65,29 @@ class Plan:
         roi = whole_or_part(request.roi, acquisition.scan_shape, "--roi", "positions")
         crop = whole_or_part(request.crop, acquisition.detector_shape, "--crop", "detector pixels")
         read_mask(request.mask, acquisition.detector_shape, crop, request.bin)
+        correction = correction_of(request, acquisition, crop)
         scan = roi[1] - roi[0], roi[3] - roi[2]
         detector = (crop[1] - crop[0]) // request.bin, (crop[3] - crop[2]) // request.bin
         if request.dark_field is not None:
             _check_dark_field(request, detector)
         largest_k = max(1, min(math.prod(scan) - 1, math.prod(detector)))
         ks = _range_of_k(request, scan, detector, largest_k)
-        may_count = acquisition.dtype.kind in "iu" and not acquisition.grey_levels
+        dtype = np.dtype(np.float32) if correction else acquisition.dtype
+        if request.counts == "yes" and dtype.kind == "f":
+            raise InputError(
+                "whole numbers of electrons for --counts yes",
+                "values that are corrected (--gain, --offset, --dark, --gain-map)"
+                if correction
+                else f"values of type {dtype}",
+                "leave --counts at auto",
+            )
+        may_count = dtype.kind in "iu" and not acquisition.grey_levels
         load = Workload(
             scan,
             detector,
-            stored_dtype(acquisition.dtype, request.bin),
+            stored_dtype(dtype, request.bin),
             k_max=ks[-1],
-            filled=_filled(acquisition, crop, request.bin),
+            filled=1.0 if correction else _filled(acquisition, crop, request.bin),
             held_out=request.counts == "yes" or (request.counts == "auto" and may_count),
             registered=request.filter == "epattern",
             read_memory_bytes=acquisition.read_memory_bytes,
@@ -86,6 +99,13 @@ class Plan:
         )
 
     @property
+    def correction(self) -> Correction:
+        """What is done to every value, by what is known of the camera."""
+        shape = self.acquisition.detector_shape
+        crop = whole_or_part(self.request.crop, shape, "--crop", "detector pixels")
+        return correction_of(self.request, self.acquisition, crop)
+
+    @property
     def chunk_bytes(self) -> int:
         """Most that a chunk of stored patterns takes, uncompressed."""
         return chunk_bytes_for(self.load.scan_shape, self.load.pattern_bytes, self.load.chunk_bytes)
@@ -93,19 +113,40 @@ class Plan:
 
 def ingest_fingerprint(request: Request, acquisition: "Acquisition") -> str:
     """Return the fingerprint of what goes into patterns.zarr."""
-    mask = request.mask.read_bytes().hex() if request.mask else None
+    images = {
+        name: path.read_bytes().hex() if (path := getattr(request, name)) else None
+        for name in DETECTOR_IMAGES
+    }
+    asked = {"mask": fingerprint(mask=images.pop("mask"))}
+    # Without a correction the fingerprint is that of versions that knew none.
+    if any(images.values()) or request.gain or request.offset is not None:
+        asked["correction"] = fingerprint(**images, gain=request.gain, offset=request.offset)
     return fingerprint(
         acquisition=acquisition.identity,
         crop=request.crop,
         roi=request.roi,
         bin=request.bin,
-        mask=fingerprint(mask=mask),
+        **asked,
+    )
+
+
+def correction_of(request: Request, acquisition: "Acquisition", crop: Region) -> Correction:
+    """Return what is known of the camera, and done to every value."""
+    return read_correction(
+        acquisition.detector_shape,
+        crop,
+        gain=request.gain,
+        offset=request.offset,
+        dark=request.dark,
+        gain_map=request.gain_map,
     )
 
 
 def request_fingerprint(request: Request, ingest: str) -> str:
     """Return the fingerprint of a whole request, given that of the patterns it is about."""
-    return fingerprint(ingest=ingest, asked=request.model_dump(mode="json", exclude=HOW))
+    return fingerprint(
+        ingest=ingest, asked=request.model_dump(mode="json", exclude=HOW | OF_PATTERNS)
+    )
 
 
 def _check_dark_field(request: Request, detector_shape: tuple[int, int]) -> None:

@@ -29,7 +29,7 @@ from orimap.flows.pipeline.runtime.runner import Display, Lines
 from orimap.flows.prefect.runner import PIECES_AT_ONCE, PrefectRunner, keep_report
 from orimap.flows.prefect.submitter import DUPLICATE
 from orimap.flows.request.allowed import allowed_roots, under_root
-from orimap.flows.request.request import Request
+from orimap.flows.request.request import DETECTOR_IMAGES, Request
 from orimap.flows.request.sidecar import NOT_HERE
 from orimap.tasks.errors import InputError
 
@@ -159,8 +159,9 @@ def allowed_request(
             f"set {name} in the parameter `where` of the deployment",
         )
     asked = dict(options)
-    if asked.get("mask") is not None:
-        asked["mask"] = under_root(asked["mask"], roots)
+    for name in DETECTOR_IMAGES:
+        if asked.get(name) is not None:
+            asked[name] = under_root(asked[name], roots)
     return Request.read(
         file=under_root(path, roots), output=under_root(results, roots), **asked, **where
     )

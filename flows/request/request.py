@@ -15,6 +15,9 @@ WORKERS_FIELDS = (
     "first_worker_minutes",
 )
 
+# Images of the detector: they may lie elsewhere and be read anew.
+DETECTOR_IMAGES = ("mask", "dark", "gain_map")
+
 
 def _range(value: Any, written: str) -> Any:
     """Read "1:20" as (1, 20); anything but text stays as it is. ``written`` is an example."""
@@ -171,6 +174,25 @@ class Request(BaseModel):
     crop: Region | None = Field(None, description="Detector region Y0:Y1,X0:X1 in pixels")
     roi: Region | None = Field(None, description="Scan region Y0:Y1,X0:X1 in positions")
     mask: Path | None = Field(None, description="Image or .npy of the detector; not 0 = left out")
+    dark: Path | None = Field(
+        None,
+        description="Image or .npy of the detector without electrons, taken off every pattern; of "
+        "a stack of images the mean",
+    )
+    gain_map: Path | None = Field(
+        None,
+        description="Image or .npy of the detector evenly lit, dark image taken off: patterns are "
+        "divided by it, relative to its median",
+    )
+    offset: float | None = Field(
+        None, allow_inf_nan=False, description="Value without electrons, the same for all pixels"
+    )
+    gain: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Units of intensity per electron; values are divided by it",
+    )
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of every random draw")
     scan_shape: Shape | None = Field(
         None, description="Rows x columns of the scan where the file does not say, e.g. 40x50"

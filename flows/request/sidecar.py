@@ -5,7 +5,7 @@ from typing import Any
 
 from orimap.flows.request.allowed import under_root
 from orimap.flows.request.config import read_config
-from orimap.flows.request.request import WORKERS_FIELDS, Request
+from orimap.flows.request.request import DETECTOR_IMAGES, WORKERS_FIELDS, Request
 from orimap.tasks.acquire.arrivals.sidecar_name import sidecar_names
 from orimap.tasks.errors import InputError
 
@@ -30,7 +30,7 @@ def read_sidecar(path: Path, *, root: Path | None = None) -> dict[str, Any]:
     path : Path
         Of the acquisition.
     root : Path, optional
-        Where the side-car and a mask it names must lie; by default the acquisition's folder.
+        Where the side-car and images it names must lie; by default the acquisition's folder.
 
     Returns
     -------
@@ -54,8 +54,8 @@ def read_sidecar(path: Path, *, root: Path | None = None) -> dict[str, Any]:
             f"{name} in {beside.name}",
             f"take it out; the person who operates orimap decides {name}",
         )
-    if "mask" in fields:
-        fields["mask"] = under_root(path.absolute().parent / str(fields["mask"]), roots)
+    for name in fields.keys() & set(DETECTOR_IMAGES):
+        fields[name] = under_root(path.absolute().parent / str(fields[name]), roots)
     try:
         asked = Request.read(file=path, output=Path(), **fields)
     except InputError as error:

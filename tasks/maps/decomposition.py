@@ -117,7 +117,7 @@ def _opened(results: Path) -> tuple[Path, PatternSource]:
 def _one_pattern(patterns: PatternSource, position: tuple[int, int], valid: np.ndarray) -> Any:
     """Return the pattern (detector_y, detector_x) of one position, 0 where masked."""
     y, x = position
-    image = patterns.images(Block(y, y + 1, x, x + 1))[0]
+    image = patterns.images(Block(y, y + 1, x, x + 1))[0] - patterns.floor
     return np.where(valid, image, 0).astype(np.float32)
 
 
@@ -146,6 +146,7 @@ def decomposition(analysis: Path, patterns: PatternSource, position: tuple[int, 
             own = members == parent
             contribution[cluster] = np.tensordot(weights[own], images[own], axes=1)
     background = np.tensordot(weights[members < 0], images[members < 0], axes=1)
+    background -= np.where(valid, patterns.floor, 0)
     measured = _one_pattern(patterns, (y, x), valid)
     return v.dataset(
         {

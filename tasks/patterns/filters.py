@@ -66,7 +66,7 @@ def _write_mean_block(block: Block, patterns: PatternSource) -> None:
     around = with_neighbours(block, patterns.scan_shape)
     mean = mean_of_neighbours(patterns.stored(around, "raw"), around, block)
     group = zarr.open_group(patterns.store, path="mean", mode="r+")
-    group["pattern_intensity"][block.slices] = mean
+    group["pattern_intensity"][block.slices] = mean - patterns.pedestal
 
 
 def write_drawn(
@@ -142,10 +142,10 @@ def analysed_dataset(
     total = summed.result()
     entries = patterns.positions * max(1, np.count_nonzero(valid))
     mean = np.zeros(mask.shape, np.float32)
-    mean[valid] = total[:-1] / patterns.positions
+    mean[valid] = total[:-1] / patterns.positions - patterns.floor
     return variables.dataset(
         {variables.detector_mean: mean, variables.detector_mask: mask.astype(np.uint8)},
-        mean_intensity=float(total[:-1].sum() / entries),
+        mean_intensity=float(total[:-1].sum() / entries) - patterns.floor,
         zero_fraction=float(1 - total[-1] / entries),
     )
 

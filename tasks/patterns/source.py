@@ -21,7 +21,7 @@ from orimap.tasks.patterns.reflections.stored_list import read_lengths, read_ref
 from orimap.tasks.patterns.rows import Rows, as_rows, move_rows, moved, rows_of_entries
 from orimap.tasks.patterns.thinning import thin
 from orimap.tasks.store import sparse_patterns
-from orimap.tasks.store.cleaning import clean, without_spikes
+from orimap.tasks.store.cleaning import clean, shifted, without_spikes
 from orimap.tasks.store.groups import complete_mark
 from orimap.tasks.stream.blocks import Block, in_groups, plan_blocks
 from orimap.tasks.stream.sizes import BATCH_BYTES, SPARSE_ENTRIES, SPARSE_PATTERNS
@@ -72,6 +72,9 @@ class PatternSource:
         What ePattern draws for a reflection, "disc" or "gaussian".
     sparse : bool
         Whether the raw patterns have a sparse form, which is read in their place.
+    shift, pedestal : float
+        What is added to raw values where they are read, and how much of it stands for the noise of
+        read-out (`orimap.tasks.acquire.ingest.sample.Sample`).
     """
 
     store: Path
@@ -82,6 +85,8 @@ class PatternSource:
     centred: bool = False
     profile: str = "disc"
     sparse: bool = False
+    shift: float = 0.0
+    pedestal: float = 0.0
 
     @classmethod
     def open(
@@ -92,7 +97,25 @@ class PatternSource:
         scan, detector = array.shape[:2], array.shape[2:]
         made = complete_mark(store, sparse_patterns.GROUP)
         sparse = made is not None and made == complete_mark(store, "raw")
-        return cls(store, filter, scan, detector, array.chunks[:2], centred, profile, sparse)
+        # Stores of earlier versions have neither.
+        shift, pedestal = (float(array.attrs.get(name, 0.0)) for name in ("shift", "pedestal"))
+        return cls(
+            store,
+            filter,
+            scan,
+            detector,
+            array.chunks[:2],
+            centred,
+            profile,
+            sparse,
+            shift,
+            pedestal,
+        )
+
+    @property
+    def floor(self) -> float:
+        """Intensity that stands for the noise of read-out in the patterns as filtered."""
+        return 0.0 if self.filter == "epattern" else self.pedestal
 
     @property
     def positions(self) -> int:
@@ -113,11 +136,14 @@ class PatternSource:
         return in_groups(blocks, size)
 
     def stored(self, block: Block, group: str) -> np.ndarray:
-        """Return the patterns of a block (y, x, detector_y, detector_x), without spikes."""
+        """Return patterns of a block (y, x, detector_y, detector_x), shifted, without spikes."""
         if group == "raw" and self.sparse:
             return sparse_patterns.read_dense(self.store, block, self.detector_shape)
         patterns = sparse_patterns.opened(self.store, group, "pattern_intensity")[block.slices]
-        return without_spikes(self.store, block, patterns) if group == "raw" else patterns
+        if group == "raw":
+            return shifted(without_spikes(self.store, block, patterns), self.shift)
+        # Other filters are stored without what is added to raw values.
+        return shifted(patterns, self.pedestal)
 
     @property
     def _reads_sparse(self) -> bool:

@@ -1,8 +1,10 @@
 """What is not believed of the patterns as acquired, wherever they are computed with.
 
-Values that are negative or not finite count as 0. Single values that X-rays or cosmic rays made are
-replaced: group /raw of ``patterns.zarr`` holds what was acquired, /spikes lists them. Stores are
-opened where they are needed only: what cleans values alone should load nothing else.
+Values that are negative or not finite count as 0. Where the noise of read-out is known, values are
+first counted from where its noise would be that of electrons: all but few are then above 0. Single
+values that X-rays or cosmic rays made are replaced: group /raw of ``patterns.zarr`` holds what was
+acquired, /spikes lists them. Stores are opened where they are needed only: what cleans values alone
+should load nothing else.
 """
 
 import os
@@ -17,13 +19,26 @@ from orimap.tasks.stream.blocks import Block
 GROUP = "spikes"
 
 
+def without_gaps(patterns: np.ndarray) -> np.ndarray:
+    """Return patterns with values that are not finite replaced by 0."""
+    if patterns.dtype.kind != "f":
+        return patterns
+    return np.nan_to_num(patterns, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def shifted(patterns: np.ndarray, shift: float) -> np.ndarray:
+    """Return patterns with ``shift`` added to all values, in single precision; as they are for 0.
+
+    What is not finite stays so.
+    """
+    return patterns.astype(np.float32) + np.float32(shift) if shift else patterns
+
+
 def clean(patterns: np.ndarray) -> np.ndarray:
     """Return patterns with values that are negative or not finite replaced by 0."""
     if patterns.dtype.kind == "u":
         return patterns
-    if patterns.dtype.kind == "f":
-        patterns = np.nan_to_num(patterns, nan=0.0, posinf=0.0, neginf=0.0)
-    return np.maximum(patterns, 0)
+    return np.maximum(without_gaps(patterns), 0)
 
 
 @dataclass(frozen=True)

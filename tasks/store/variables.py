@@ -186,6 +186,16 @@ detector_not_finite = group.add("detector_not_finite", DETECTOR, "iu", "1",
     "count of values that are NaN or infinite")
 detector_saturated = group.add("detector_saturated", DETECTOR, "iu", "1",
     "count of saturated values")
+brightness_mean = group.add("brightness_mean", ("brightness",), "f", "electron",
+    "photon transfer: mean intensity of a group of pixels of like brightness, as acquired")
+brightness_variance = group.add("brightness_variance", ("brightness",), "f", "1",
+    "variance of their noise, in squares of that unit")
+brightness_variance_error = group.add("brightness_variance_error", ("brightness",), "f", "1",
+    "standard error of that variance")
+brightness_whole_variance = group.add("brightness_whole_variance", ("brightness",), "f", "1",
+    "variance together with the covariance of the pixels within 2 pixels")
+brightness_whole_variance_error = group.add("brightness_whole_variance_error", ("brightness",),
+    "f", "1", "standard error of that sum")
 
 # The sketch of the training half, /sketch_training, holds the same.
 group = SKETCH = Group("analysis.zarr", "sketch")

@@ -70,9 +70,10 @@ def map_clusters(run: Run, progress: Progress, decided: Decided) -> None:
         ~mask,
         progress=lambda done, of: progress(of + done, 2 * of),
     )
-    ds = clusters.clusters_dataset(
-        maps, mean, clusters.representatives(pattern, weight, maps), noise, mask
-    )
+    shown = clusters.representatives(pattern, weight, maps)
+    # The pedestal of the noise is no intensity.
+    shown = np.where(mask, shown, shown - prepared.patterns.floor)
+    ds = clusters.clusters_dataset(maps, mean - prepared.patterns.pedestal, shown, noise, mask)
     ds.attrs.update(source_attrs(prepared.patterns))
     run.folder.write("clusters", ds, mark)
     run.folder.write("overlap", clusters.overlap_dataset(maps), mark)

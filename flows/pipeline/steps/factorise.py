@@ -59,7 +59,10 @@ def _write_sketch(run: Run, progress: Progress, prepared: Prepared, rank: int, m
     beam, finding = np.zeros_like(valid), "the direct beam is fitted like everything else"
     if run.request.direct_beam == "auto":
         beam, finding = direct_beam_region(mean, valid)
-    weighting = poisson_weighting(mean, valid, beam, poisson=run.request.weighting == "poisson")
+    # Pixels are weighted by their noise, to which read-out adds.
+    weighting = poisson_weighting(
+        mean + patterns.floor, valid, beam, poisson=run.request.weighting == "poisson"
+    )
     if not weighting.fitted.any():
         raise InputError(
             "some intensity beside the direct beam and the masked pixels",

@@ -21,6 +21,8 @@ from orimap.tasks.stream.blocks import Progress, submit
 
 # Positions that a 3x3 mean is taken of.
 NEIGHBOURS = 9
+# Electrons are spread over less than this.
+SPREAD_PX = 4
 
 
 def gather_evidence(run: Run, progress: Progress, fitted: Fitted) -> Evidence:
@@ -87,6 +89,7 @@ def find_dark_fields(run: Run, fitted: Fitted) -> None:
         radius=radius,
         centre=centre,
         dispersion=dispersion,
+        pedestal=prepared.patterns.floor,
     )
     if not run.request.restart and run.folder.reuse(DARK_FIELDS, mark):
         return
@@ -99,6 +102,7 @@ def find_dark_fields(run: Run, fitted: Fitted) -> None:
         radius_px=radius,
         centre=centre,
         dispersion=dispersion,
+        pedestal=prepared.patterns.floor,
     )
     submit(run.client, "dark fields", made).result()
 
@@ -113,7 +117,10 @@ def _dispersion(run: Run, fitted: Fitted) -> float:
 
 def intensity_dispersion(run: Run, prepared: Prepared) -> float | None:
     """Return the variance of an intensity as measured over its mean; None where it is not known."""
-    dispersion = 1.0 if prepared.counts else run.folder.read("acquisition").attrs["fano"]
+    if prepared.counts:
+        return 1.0
+    found = run.folder.read("acquisition").attrs
+    dispersion = found.get("intensity_dispersion", found["fano"])
     return float(dispersion) if dispersion is not None and np.isfinite(dispersion) else None
 
 
@@ -126,18 +133,33 @@ def _confirming(run: Run, fitted: Fitted, evidence: Evidence) -> Evidence:
         skipped[HELD_OUT] = "the values are not counts, of which half could be held out"
         evidence = replace(evidence, cross_validation=_cross_validation(run, fitted, skipped))
     spectrum = None
-    if counts and run.request.filter == "raw":
-        spectrum = submit(
-            run.client, "spectrum", _spectrum, run.folder.analysis, fitted.ks[-1]
-        ).result()
+    needs = _spectrum_needs(run, fitted)
+    if needs:
+        skipped[SPECTRUM] = needs
     else:
-        skipped[SPECTRUM] = "it needs raw counts"
+        dispersion = intensity_dispersion(run, fitted.prepared) or 1.0
+        made = partial(_spectrum, run.folder.analysis, fitted.ks[-1], dispersion)
+        spectrum = submit(run.client, "spectrum", made).result()
     return replace(
         evidence, spectrum=spectrum, stability=_stability(run, fitted, evidence, skipped)
     )
 
 
-def _spectrum(store: Path, k: int) -> Any:
+def _spectrum_needs(run: Run, fitted: Fitted) -> str:
+    """Say why the spectrum's noise is not known; empty where it is."""
+    if run.request.filter != "raw":
+        return "it needs raw patterns"
+    found = run.folder.read("acquisition").attrs
+    if fitted.prepared.counts:
+        return ""
+    if "intensity_dispersion" not in found:
+        return "it needs counts, or a camera whose noise could be measured"
+    if found.get("camera_spread", 0.0) > 0:
+        return "neighbouring pixels share noise: a point spread"
+    return ""
+
+
+def _spectrum(store: Path, k: int, dispersion: float) -> Any:
     """Bi-whiten the sketch by the largest fit, on a worker."""
     from orimap.tasks.decide.evidence.spectrum import bi_whitened_rank
     from orimap.tasks.store.groups import open_group
@@ -149,6 +171,7 @@ def _spectrum(store: Path, k: int) -> Any:
         weighting,
         variables.scan_weight.read(fit).values.reshape(-1, k).astype(float),
         variables.component_pattern.read(fit).values[:, weighting.valid].astype(float),
+        dispersion,
     )
 
 
@@ -164,7 +187,15 @@ def _cross_validation(run: Run, fitted: Fitted, skipped: dict[str, str]) -> np.n
         why = f"{patterns.positions} scan positions are too few to leave half of them out"
     else:
         weighting = stored_fits.read_weighting(run.folder.read("sketch"))
-        rows = sample_patterns(run.client, patterns, weighting, seed=run.request.seed)
+        # Noise that neighbouring pixels share would pass from one half to the other.
+        shares = run.folder.read("acquisition").attrs.get("camera_spread", 0.0) > 0
+        rows = sample_patterns(
+            run.client,
+            patterns,
+            weighting,
+            seed=run.request.seed,
+            side_px=SPREAD_PX if shares else 1,
+        )
         if min(rows.shape) >= 2 * ks[-1]:
             validate = partial(bi_cross_validate, seed=run.request.seed)
             return submit(run.client, "cross-validate", validate, rows, [*ks]).result().error

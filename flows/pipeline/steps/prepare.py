@@ -40,6 +40,7 @@ def ingest(run: Run, progress: Progress, plan: Plan) -> Ingested:
             roi=request.roi,
             bin=request.bin,
             mask=request.mask,
+            correction=plan.correction,
             chunk_bytes=plan.chunk_bytes,
             progress=progress,
         )
@@ -58,12 +59,6 @@ def _are_counts(run: Run, plan: Plan) -> bool:
     asked = plan.request.counts
     if asked == "auto":
         return bool(run.folder.read("acquisition").attrs["counts_like"])
-    if asked == "yes" and plan.acquisition.dtype.kind == "f":
-        raise InputError(
-            "whole numbers of electrons for --counts yes",
-            f"values of type {plan.acquisition.dtype}",
-            "leave --counts at auto",
-        )
     return asked == "yes"
 
 

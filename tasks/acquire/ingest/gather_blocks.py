@@ -86,6 +86,7 @@ class ScanTotals:
     scan_shape: tuple[int, int]
     detector_shape: tuple[int, int]
     candidates: np.ndarray
+    pedestal: float = 0.0
     sums: PatternSums = field(default_factory=PatternSums)
     faults: SourceFaults = field(default_factory=SourceFaults)
     blocks: list[Block] = field(default_factory=list)
@@ -119,6 +120,7 @@ class ScanTotals:
         lit = np.where(self.missing | (self.total <= 0), np.nan, self.total)
         if np.isnan(lit).all():
             return np.zeros((0, 2), np.int64)
+        lit = lit - self.pedestal * np.prod(self.detector_shape)
         usual = np.nanmedian(lit)
         dazzled = np.argwhere(lit > DAZZLING * usual)
         known = usual >= FEWEST_ELECTRONS * gain and lit.size >= defects.FEWEST_POSITIONS
@@ -192,14 +194,19 @@ class ScanTotals:
         hot_candidates = hot[self.candidates[:, 0], self.candidates[:, 1]]
         hot_candidates &= ~left_out[self.candidates[:, 0], self.candidates[:, 1]]
         total_map = self.total - self.candidate_values[..., hot_candidates].sum(axis=-1)
+        # Noise was summed with its pedestal, intensity is told without.
+        mean = total / positions - self.pedestal
+        summed = np.count_nonzero(~left_out) - np.count_nonzero(hot_candidates)
+        total_map -= self.pedestal * summed
+        bright_field = self.bright_field - self.pedestal * beam.mask(shape).sum()
 
         ds = variables.dataset(
             {
-                variables.scan_virtual_bright_field: self.bright_field,
+                variables.scan_virtual_bright_field: bright_field.astype(np.float32),
                 variables.scan_total_intensity: total_map.astype(np.float32),
                 variables.scan_measured: measured.astype(np.uint8),
-                variables.detector_mean: (total / positions).astype(np.float32),
-                variables.detector_maximum: self.sums.maximum.astype(np.float32),
+                variables.detector_mean: np.where(flagged, 0, mean).astype(np.float32),
+                variables.detector_maximum: (self.sums.maximum - self.pedestal).astype(np.float32),
                 variables.detector_fano: defects.fano_factor(squares, pairs),
                 variables.detector_mask: mask.astype(np.uint8),
                 variables.detector_negative: negative,
@@ -225,7 +232,7 @@ class ScanTotals:
             counts_like=counts,
             fano=fano.dim,
             zero_fraction=self.sums.zeros / (self.missing.size * shape[0] * shape[1]),
-            mean_intensity=float(total[used].mean() / positions) if used.any() else 0.0,
+            mean_intensity=float(mean[used].mean()) if used.any() else 0.0,
             beam_centre=[beam.y, beam.x],
             beam_radius_px=beam.radius,
         )
@@ -263,9 +270,12 @@ class ScanTotals:
         if small or np.prod(self.scan_shape) < defects.FEWEST_POSITIONS:
             notes.append("hot and dead pixels not looked for: too few positions or pixels to tell")
         if found["n_negative"]:
-            notes.append(
-                f"{found['n_negative']} negative values kept, counted as 0 in the analysis"
+            kept = (
+                "noise of read-out, believed as they are"
+                if self.pedestal
+                else "kept, counted as 0 in the analysis"
             )
+            notes.append(f"{found['n_negative']} negative values {kept}")
         if found["n_not_finite"]:
             notes.append(f"{found['n_not_finite']} values are not finite, counted as 0")
         if found["saturation_value"] is not None:

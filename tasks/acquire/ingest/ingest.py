@@ -21,6 +21,7 @@ import zarr
 from orimap.tasks.acquire.acquisition import Acquisition
 from orimap.tasks.acquire.ingest import beam_disc
 from orimap.tasks.acquire.ingest.beam_disc import BeamDisc
+from orimap.tasks.acquire.ingest.defects.correction import Correction
 from orimap.tasks.acquire.ingest.defects.spikes import find_spikes, is_as_sharp_as_a_pixel
 from orimap.tasks.acquire.ingest.gather_blocks import BlockRecord, ScanTotals
 from orimap.tasks.acquire.ingest.reduction import (
@@ -53,6 +54,7 @@ from orimap.tasks.stream.blocks import (
 )
 from orimap.tasks.stream.sizes import SPARSE_BELOW
 
+NO_CORRECTION = Correction()
 # Neighbouring blocks whose sums over the detector travel as one, where there are many.
 BLOCKS_A_TASK = 8
 FEWEST_TASKS = 128
@@ -91,6 +93,9 @@ class IngestPlan:
         Whether patterns are written in their sparse form, too.
     spikes : bool
         Whether spikes are looked for.
+    shift, pedestal : float
+        From `Sample`.
+    correction : Correction
     dazzled : (position, 2) array of int
         Rows and columns of positions that are left out.
     """
@@ -109,6 +114,9 @@ class IngestPlan:
     chunk_bytes: int
     sparse: bool
     spikes: bool
+    shift: float
+    pedestal: float
+    correction: Correction
     dazzled: np.ndarray
 
     @property
@@ -127,6 +135,8 @@ class IngestPlan:
     @property
     def units(self) -> str:
         """What an intensity of 1 stands for."""
+        if self.correction.electrons:
+            return "electron"
         return "grey level" if self.acquisition.grey_levels else "electron"
 
     def coordinates(self) -> dict[str, tuple[np.ndarray, str, str]]:
@@ -153,7 +163,7 @@ def ingest_block(block: Block, plan: IngestPlan) -> BlockRecord:
     spikes = find_spikes(patterns, plan.used) if plan.spikes else Spikes.none(patterns.dtype)
     whole = replace(Spikes.none(patterns.dtype), dazzled=plan.dazzled).within(block)
     spikes = replace(spikes, dazzled=whole.dazzled)
-    cleaned = spikes.taken_out_of(patterns)
+    cleaned = cleaning.shifted(spikes.taken_out_of(patterns), plan.shift)
     entries = None
     if plan.sparse:
         entries = Entries.of(cleaned.reshape(block.positions, -1))
@@ -216,9 +226,12 @@ def _read_block(
             missing[part] = ~np.isfinite(source).any(axis=(2, 3))
         if faults is not None:
             faults = faults.merge(SourceFaults.of(source))
+        source = plan.correction.of(source)
         if plan.bin > 1 and plan.flagged.any():
             source = np.where(plan.flagged, source.dtype.type(0), source)
-        reduced = reduce_patterns(source, plan.bin, plan.dtype, plan.exponent)
+        reduced = reduce_patterns(
+            source, plan.bin, plan.dtype, plan.exponent, keep_negative=plan.shift != 0
+        )
         del source
         if reduced.shape[:2] == missing.shape:
             return reduced, faults, missing
@@ -238,6 +251,7 @@ def ingest_acquisition(
     roi: Region | None = None,
     bin: int = 1,
     mask: Path | None = None,
+    correction: Correction = NO_CORRECTION,
     chunk_bytes: int = 32_000_000,
     progress: Progress = silent,
 ) -> xr.Dataset:
@@ -258,6 +272,8 @@ def ingest_acquisition(
         Detector pixels along each side that are summed into one.
     mask : Path, optional
         Image of the detector, whole or cropped, that is not zero where pixels are to be left out.
+    correction : Correction, optional
+        What is done to the values first, for the crop.
     chunk_bytes : int
         Most that one chunk holds, before compression. A worker needs about three times this.
     progress : callable
@@ -288,8 +304,8 @@ def ingest_acquisition(
             "give a smaller --bin",
         )
     given = read_mask(mask, acquisition.detector_shape, crop, bin)
-    dtype = stored_dtype(acquisition.dtype, bin)
-    sample = Sample.of(acquisition, roi, crop, bin)
+    dtype = np.dtype(np.float32) if correction else stored_dtype(acquisition.dtype, bin)
+    sample = Sample.of(acquisition, roi, crop, bin, correction)
     flagged = reduce_mask(sample.flags.flagged, crop, bin) & ~given
     beam = beam_disc.beam_disc(sample.mean)
     plan = IngestPlan(
@@ -305,8 +321,11 @@ def ingest_acquisition(
         sample.flags.flagged[crop[0] : crop[1], crop[2] : crop[3]],
         sample.candidates,
         chunk_bytes,
-        sparse=dtype.kind in "iu" and sample.filled < SPARSE_BELOW,
+        sparse=dtype.kind in "iu" and sample.filled < SPARSE_BELOW and not sample.shift,
         spikes=not is_as_sharp_as_a_pixel(sample.mean, beam),
+        shift=sample.shift * bin**2,
+        pedestal=sample.pedestal * bin**2,
+        correction=correction,
         dazzled=np.zeros((0, 2), np.int64),
     )
     totals = _take_in(client, plan, progress)
@@ -317,12 +336,14 @@ def ingest_acquisition(
         totals = _take_in(client, plan, progress)
     ds = totals.dataset(given, flagged, beam, acquisition.dtype, bin)
     ds.attrs.update(_facts(plan))
-    if sample.camera is not None:
-        ds.attrs.update(sample.camera.attributes)
+    ds.attrs.update(sample.attributes)
+    if sample.measured:
+        ds = ds.assign(sample.measured[1].variables)
     ds.attrs["notes"] = [
         *acquisition.notes,
         *describe_reduction(acquisition.scan_shape, acquisition.detector_shape, roi, crop, bin),
         *(sample.flags.notes if flagged.any() else ()),
+        *correction.notes,
         *sample.scale_notes,
         *ds.attrs["notes"],
     ]
@@ -343,7 +364,7 @@ def _take_in(client: Any, plan: IngestPlan, progress: Progress) -> ScanTotals:
     _create(plan, chunk)
     blocks = plan_blocks(plan.scan_shape, chunk)
     (shared,) = broadcast(client, plan)
-    totals = ScanTotals(plan.scan_shape, plan.detector_shape, plan.candidates)
+    totals = ScanTotals(plan.scan_shape, plan.detector_shape, plan.candidates, plan.pedestal)
     several = in_groups(blocks, blocks_a_task(len(blocks)))
     # A record of a large detector takes some 20 MB: few wait on the workers at once.
     for records in map_blocks(
@@ -386,6 +407,8 @@ def _create(plan: IngestPlan, chunk: tuple[int, int]) -> None:
         attributes={
             "units": plan.units,
             "long_name": variables.pattern_intensity.long_name,
+            "shift": plan.shift,
+            "pedestal": plan.pedestal,
         },
     )
     for axis, (values, units, meaning) in plan.coordinates().items():

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from orimap.tasks.errors import InputError
-from orimap.tasks.store.cleaning import clean
+from orimap.tasks.store.cleaning import clean, without_gaps
 
 Region = tuple[int, int, int, int]
 
@@ -50,7 +50,11 @@ def scale_exponent(largest: float) -> int:
 
 
 def reduce_patterns(
-    patterns: np.ndarray, bin: int, dtype: np.dtype, exponent: int = 0
+    patterns: np.ndarray,
+    bin: int,
+    dtype: np.dtype,
+    exponent: int = 0,
+    keep_negative: bool = False,
 ) -> np.ndarray:
     """Bin patterns by summing, and give them the kind of number they are stored as.
 
@@ -64,6 +68,8 @@ def reduce_patterns(
         From `stored_dtype`.
     exponent : int
         From `scale_exponent`: values are multiplied by two to this power.
+    keep_negative : bool
+        Whether negative values are summed as they are: noise of read-out around 0.
 
     Raises
     ------
@@ -74,7 +80,8 @@ def reduce_patterns(
         patterns = np.ldexp(patterns.astype(np.float64), exponent)
     if bin > 1:
         rows, columns = (length // bin for length in patterns.shape[2:])
-        cut = clean(patterns[:, :, : rows * bin, : columns * bin])
+        cut = patterns[:, :, : rows * bin, : columns * bin]
+        cut = without_gaps(cut) if keep_negative else clean(cut)
         parts = cut.reshape(*cut.shape[:2], rows, bin, columns, bin)
         wide = np.float64 if cut.dtype.kind == "f" else np.int64
         patterns = parts.sum(axis=(3, 5), dtype=wide)
@@ -142,12 +149,45 @@ def read_mask(
     InputError
         If there is no such file, or its shape is neither the detector's nor the crop's.
     """
-    y0, y1, x0, x1 = crop
-    shape = ((y1 - y0) // bin, (x1 - x0) // bin)
     if path is None:
+        shape = ((crop[1] - crop[0]) // bin, (crop[3] - crop[2]) // bin)
         return np.zeros(shape, dtype=bool)
+    mask = read_detector_image(path, detector_shape, crop, "--mask") != 0
+    if mask.all():
+        raise InputError(
+            "a mask that leaves some pixels",
+            f"{path.name} is nowhere zero",
+            "invert it: pixels that are not zero are left out",
+        )
+    return _binned(mask, bin)
+
+
+def read_detector_image(
+    path: Path, detector_shape: tuple[int, int], crop: Region, option: str
+) -> np.ndarray:
+    """Read an image of the detector, whole or cropped, and return the crop of it.
+
+    Parameters
+    ----------
+    path : Path
+        ``.npy``, ``.png``, ``.tif`` or ``.bmp``. An array of three axes is a stack of images, of
+        which the mean is taken.
+    detector_shape : pair of int
+        Of the whole detector.
+    crop : tuple of int
+    option : str
+        What asked for it.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or its shape is neither the detector's nor the crop's.
+    """
+    y0, y1, x0, x1 = crop
     if not path.exists():
-        raise InputError("an image of the detector as mask", f"there is no {path}", "check --mask")
+        raise InputError(
+            f"an image of the detector for {option}", f"there is no {path}", f"check {option}"
+        )
     try:
         if path.suffix.lower() == ".npy":
             image = np.load(path, allow_pickle=False)
@@ -157,27 +197,28 @@ def read_mask(
             image = read_grey(path)
     except (OSError, ValueError) as error:
         raise InputError(
-            "a mask as .npy, .png, .tif or .bmp",
+            f"{option} as .npy, .png, .tif or .bmp",
             f"{path.name} cannot be read ({error})",
             "save it as one of these",
         ) from error
-    mask = np.asarray(image) != 0
-    if mask.shape == tuple(detector_shape):
-        mask = mask[y0:y1, x0:x1]
-    if mask.shape != (y1 - y0, x1 - x0):
+    if image.ndim == 3:
+        image = image.mean(axis=0)
+    if image.dtype.kind not in "biuf":
         raise InputError(
-            f"a mask of {detector_shape[0]}×{detector_shape[1]} pixels, or of the "
+            f"an image of numbers for {option}",
+            f"{path.name} holds {image.dtype}",
+            "save its real values",
+        )
+    if image.shape == tuple(detector_shape):
+        image = image[y0:y1, x0:x1]
+    if image.shape != (y1 - y0, x1 - x0):
+        raise InputError(
+            f"an image of {detector_shape[0]}×{detector_shape[1]} pixels for {option}, or of the "
             f"{y1 - y0}×{x1 - x0} that --crop leaves",
-            f"{path.name} has {'×'.join(map(str, mask.shape))}",
+            f"{path.name} has {'×'.join(map(str, image.shape))}",
             "make it the size of the detector",
         )
-    if mask.all():
-        raise InputError(
-            "a mask that leaves some pixels",
-            f"{path.name} is nowhere zero",
-            "invert it: pixels that are not zero are left out",
-        )
-    return _binned(mask, bin)
+    return np.asarray(image)
 
 
 def reduce_mask(mask: np.ndarray, crop: Region, bin: int) -> np.ndarray:

@@ -9,20 +9,24 @@ import numpy as np
 from orimap.tasks.acquire.acquisition import Acquisition
 from orimap.tasks.acquire.ingest.beam_disc import neighbour_rank
 from orimap.tasks.acquire.ingest.defects.camera import Camera, measure_camera
+from orimap.tasks.acquire.ingest.defects.correction import Correction
 from orimap.tasks.acquire.ingest.defects.flags import Flags, flags_of_file, flags_of_values
+from orimap.tasks.acquire.ingest.defects.neighbours import Neighbours, evenly, places
+from orimap.tasks.acquire.ingest.defects.photon_transfer import PhotonTransfer
 from orimap.tasks.acquire.ingest.reduction import (
     Region,
     reduce_mask,
     reduce_patterns,
     scale_exponent,
 )
-from orimap.tasks.store.cleaning import clean
+from orimap.tasks.store.cleaning import without_gaps
 from orimap.tasks.stream.sizes import CANDIDATES_AT_MOST
 
-# So many patterns are looked at, and one beside each.
+# So many patterns are looked at.
 SAMPLE_PATTERNS = 64
-# Of so many pixels the camera is measured.
-CAMERA_PIXELS = 2**14
+# What a shift has to come to, in electrons and in standard errors, to be used.
+LEAST_SHIFT = 0.1
+CLEAR = 3.0
 # Powers of two by which values are made smaller while they are added up: none then overflows.
 HEADROOM = 64
 
@@ -34,14 +38,14 @@ class Sample:
     Parameters
     ----------
     mean : (detector_y, detector_x) array
-        As stored, without pixels that are flagged.
+        As stored, above what no electrons give, 0 where pixels are flagged.
     filled : float
         Share of their pixels that are not zero.
     flags : Flags
         Of the whole detector.
     exponent : int
         From `scale_exponent`.
-    camera : Camera or None
+    measured : Camera and PhotonTransfer, or None
         In units of what is stored, for pixels as acquired; None where it could not be measured.
     """
 
@@ -49,48 +53,99 @@ class Sample:
     filled: float
     flags: Flags
     exponent: int
-    camera: Camera | None
+    measured: tuple[Camera, PhotonTransfer] | None
 
     @classmethod
-    def of(cls, acquisition: Acquisition, roi: Region, crop: Region, bin: int) -> "Sample":
-        """Look at patterns of an acquisition."""
-        places = _places(roi)
+    def of(
+        cls,
+        acquisition: Acquisition,
+        roi: Region,
+        crop: Region,
+        bin: int,
+        correction: Correction | None = None,
+    ) -> "Sample":
+        """Look at patterns of an acquisition, corrected."""
+        correction = correction or Correction()
         least = most = None
         total: Any = 0.0
-        filled = 0.0
-        pixels = _some_pixels(acquisition.detector_shape, crop)
-        pairs: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
-        for row, columns, beside in places:
-            both = sorted({*columns, *beside})
-            some = {}
-            for column, pattern in zip(both, acquisition.read_row(row, both), strict=True):
-                some[column] = pattern.ravel()[pixels]
-                if column not in columns:
+        filled = largest = 0.0
+        side = math.isqrt(SAMPLE_PATTERNS)
+        rows, columns = evenly(*roi[:2], side), evenly(*roi[2:], side)
+        noisy_rows, middles = places(roi)
+        beside = {middle + step for middle in middles for step in (-1, 0, 1)}
+        neighbours = None
+        for row in sorted({*rows, *noisy_rows}):
+            here = set(columns) if row in rows else set()
+            wanted = sorted(here | (beside if row in noisy_rows else set()))
+            last: dict[int, np.ndarray] = {}
+            for column, pattern in zip(wanted, acquisition.read_row(row, wanted), strict=True):
+                cut = correction.of(pattern[crop[0] : crop[1], crop[2] : crop[3]])
+                neighbours = neighbours or Neighbours.of(cut)
+                last = {at: one for at, one in last.items() if at >= column - 2} | {column: cut}
+                if row in noisy_rows and column - 1 in middles:
+                    neighbours.add(*(last[column - step] for step in (2, 1, 0)))
+                if column not in here:
                     continue
                 least = pattern.copy() if least is None else np.fmin(least, pattern)
                 most = pattern.copy() if most is None else np.fmax(most, pattern)
-                cut = clean(pattern[None, None, crop[0] : crop[1], crop[2] : crop[3]])
-                reduced = reduce_patterns(cut, bin, np.dtype("f8"), -HEADROOM)[0, 0]
+                finite = without_gaps(cut[None, None])
+                if finite.dtype.kind == "f":
+                    largest = max(largest, float(finite.max()))
+                reduced = reduce_patterns(finite, bin, np.dtype("f8"), -HEADROOM, True)[0, 0]
                 total = total + reduced
                 filled += np.count_nonzero(reduced) / reduced.size
-            pairs[0].extend(some[column] for column in columns)
-            pairs[1].extend(some[column] for column in beside)
-        patterns = sum(len(columns) for _, columns, _ in places)
+        patterns = len(rows) * len(columns)
         flags = flags_of_file(acquisition.path, acquisition.detector_shape)
         flags |= flags_of_values(least, most, patterns)
-        exponent = 0
-        if acquisition.dtype.kind == "f":
-            exponent = scale_exponent(float(np.max(most, initial=0, where=np.isfinite(most))))
+        if correction.blind is not None:
+            flags |= Flags(_uncropped(correction.blind, crop, acquisition.detector_shape))
+        exponent = scale_exponent(largest)
+        cropped = flags.flagged[crop[0] : crop[1], crop[2] : crop[3]]
+        measured = _measure(neighbours, ~cropped, exponent)
         mean = np.ldexp(total / patterns, HEADROOM + exponent)
+        found = cls(mean, filled / patterns, flags, exponent, measured)
+        if found.shift:
+            mean -= measured[0].offset * bin**2
         mean[reduce_mask(flags.flagged, crop, bin)] = 0.0
-        measured = ~flags.flagged.ravel()[pixels]
-        first, second = (np.stack(one)[:, measured] for one in pairs)
-        camera = None
-        # One column of positions has nothing beside it.
-        if roi[3] - roi[2] > 1:
-            scaled = (np.ldexp(one.astype(np.float64), exponent) for one in (first, second))
-            camera = measure_camera(*scaled)
-        return cls(mean, filled / patterns, flags, exponent, camera)
+        np.maximum(mean, 0, out=mean)
+        return found
+
+    @property
+    def camera(self) -> Camera | None:
+        """What was measured of the camera."""
+        return self.measured[0] if self.measured else None
+
+    @property
+    def pedestal(self) -> float:
+        """Intensity without electrons, once values are shifted; or 0."""
+        camera = self.camera
+        if camera is None:
+            return 0.0
+        return camera.pedestal if self.shift else 0.0
+
+    @property
+    def shift(self) -> float:
+        """What is added to values before they are computed with; or 0.
+
+        Their variance is then proportional to them, as that of counts, and few are below 0. Less
+        than a part of an electron, or than its own error, would change nothing; where the contrast
+        was stretched there is no such number.
+        """
+        camera = self.camera
+        if camera is None or not camera.is_linear:
+            return 0.0
+        least = max(LEAST_SHIFT * camera.gain, CLEAR * camera.shift_error)
+        return camera.shift if abs(camera.shift) > least else 0.0
+
+    @property
+    def attributes(self) -> dict[str, float]:
+        """What is stored of the camera; ``intensity_dispersion`` is variance over intensity."""
+        if self.camera is None:
+            return {}
+        stored = self.camera.attributes
+        if self.camera.is_linear:
+            stored["intensity_dispersion"] = float(self.camera.gain)
+        return stored
 
     @property
     def candidates(self) -> np.ndarray:
@@ -111,20 +166,18 @@ class Sample:
         ]
 
 
-def _places(roi: Region) -> list[tuple[int, list[int], list[int]]]:
-    """Return rows of the scan with columns, spread evenly, and the column beside each."""
-    side = math.isqrt(SAMPLE_PATTERNS)
-    rows = np.unique(np.linspace(roi[0], roi[1] - 1, side).round().astype(int))
-    columns = np.unique(np.linspace(roi[2], roi[3] - 1, side).round().astype(int))
-    beside = np.where(columns + 1 < roi[3], columns + 1, np.maximum(columns - 1, roi[2]))
-    return [(int(row), columns.tolist(), beside.tolist()) for row in rows]
+def _uncropped(image: np.ndarray, crop: Region, shape: tuple[int, int]) -> np.ndarray:
+    """Return an image of the crop as one of the whole detector, False elsewhere."""
+    whole = np.zeros(shape, bool)
+    whole[crop[0] : crop[1], crop[2] : crop[3]] = image
+    return whole
 
 
-def _some_pixels(detector_shape: tuple[int, int], crop: Region) -> np.ndarray:
-    """Return running numbers of some pixels of the crop, no row or column preferred."""
-    inside = np.zeros(detector_shape, bool)
-    inside[crop[0] : crop[1], crop[2] : crop[3]] = True
-    pixels = np.flatnonzero(inside)
-    if len(pixels) <= CAMERA_PIXELS:
-        return pixels
-    return np.sort(np.random.default_rng(0).choice(pixels, CAMERA_PIXELS, replace=False))
+def _measure(
+    neighbours: Neighbours, measured: np.ndarray, exponent: int
+) -> tuple[Camera, PhotonTransfer] | None:
+    """Measure the camera, in units of what is stored."""
+    three = neighbours.stacked()
+    if exponent:
+        three = tuple(np.ldexp(one.astype(np.float64), exponent) for one in three)
+    return measure_camera(*three, neighbours.parts(measured))

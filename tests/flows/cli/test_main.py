@@ -160,6 +160,8 @@ def bad_input(scan, tmp_path):
     text.write_text("not a blockfile\n" * 100)
     file = tmp_path / "file"
     file.write_text("")
+    dark = tmp_path / "dark.npy"
+    np.save(dark, np.zeros((16, 16)))
     return {
         "missing file": ((tmp_path / "absent.blo",), "absent.blo"),
         "text": ((text,), "text.blo"),
@@ -174,6 +176,11 @@ def bad_input(scan, tmp_path):
         "scan shape": ((scan, "--scan-shape", "5x5"), "9×12"),
         "roi": ((scan, "--roi", "0:4,50:60"), "--roi"),
         "mask": ((scan, "--mask", tmp_path / "absent.png"), "absent.png"),
+        "dark": ((scan, "--dark", tmp_path / "absent.npy"), "absent.npy"),
+        "gain map": ((scan, "--gain-map", text), "text.blo cannot be read"),
+        "gain": ((scan, "--gain", "0"), "greater than 0"),
+        "two zeros": ((scan, "--offset", "3", "--dark", dark), "--offset 3 and --dark dark.npy"),
+        "counts of corrected": ((scan, "--offset", "3", "--counts", "yes"), "corrected"),
         "cluster": ((scan, "--cluster", "slurm"), "slurm"),
         "output": ((scan, "--output", file / "results"), "results"),
         "no file": ((), "no FILE"),
@@ -183,7 +190,7 @@ def bad_input(scan, tmp_path):
 CASES = (
     *("missing file", "text", "truncated", "k from 0", "k above positions", "k as a word"),
     *("decided k", "filter", "lengths", "strategy", "scan shape", "roi", "mask", "cluster"),
-    *("output", "no file"),
+    *("output", "no file", "dark", "gain map", "gain", "two zeros", "counts of corrected"),
 )
 
 

@@ -103,13 +103,35 @@ def test_the_filled_share_is_that_of_four_patterns_as_they_are_stored(planned):
         ("u2", "auto", True),
         ("u2", "no", False),
         ("f4", "auto", False),
-        ("f4", "yes", True),
     ],
 )
 def test_half_may_be_held_out_where_values_may_be_counts(
     planned, small_scan, dtype, counts, held_out
 ):
     assert planned(small_scan.astype(dtype), counts=counts).load.held_out is held_out
+
+
+def test_counts_are_whole_numbers(planned, small_scan):
+    with pytest.raises(InputError, match="values of type float32"):
+        planned(small_scan.astype("f4"), counts="yes")
+    with pytest.raises(InputError, match="values that are corrected"):
+        planned(counts="yes", offset=3)
+
+
+def test_what_is_done_to_the_values_is_part_of_the_patterns_fingerprint(planned, tmp_path):
+    plain = planned()
+    dark = tmp_path / "dark.npy"
+    np.save(dark, np.zeros(plain.acquisition.detector_shape))
+    for asked in ({"gain": 9}, {"offset": 0}, {"dark": dark}):
+        found = planned(**asked)
+        assert found.ingest_fingerprint != plain.ingest_fingerprint
+        assert found.fingerprint != plain.fingerprint
+        assert found.load.dtype == np.float32
+        assert found.correction
+    first = planned(dark=dark).ingest_fingerprint
+    assert planned(dark=dark).ingest_fingerprint == first
+    np.save(dark, np.ones(plain.acquisition.detector_shape))
+    assert planned(dark=dark).ingest_fingerprint != first
 
 
 def test_reflections_are_registered_for_epattern_alone(planned):

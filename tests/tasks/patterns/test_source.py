@@ -5,6 +5,7 @@ import pytest
 import scipy.sparse as sp
 import zarr
 
+from orimap.tasks.patterns.filters import _write_mean_block, create_like_raw
 from orimap.tasks.patterns.rows import mask_after_moves, moved
 from orimap.tasks.patterns.source import neighbour_mean, with_neighbours
 from orimap.tasks.stream.blocks import Block, plan_blocks
@@ -12,6 +13,12 @@ from orimap.tasks.stream.blocks import Block, plan_blocks
 
 def dense(rows):
     return rows.toarray() if sp.issparse(rows) else rows
+
+
+def create_mean(source):
+    """Make the group that a mean is written to."""
+    create_like_raw(source.store, "mean")
+    return source
 
 
 def all_halves(source, valid, seed):
@@ -142,3 +149,27 @@ def test_centred_patterns_are_moved_after_the_filter(
         for half, centred_half in both:
             expected = moved(half.reshape(shape), move.reshape(-1, 2))[:, valid]
             np.testing.assert_allclose(centred_half, expected, rtol=1e-6)
+
+
+def test_raw_values_are_shifted_where_they_are_read_and_other_filters_by_the_pedestal(
+    store_patterns, brute_force_mean
+):
+    rng = np.random.default_rng(2)
+    seen = np.rint(rng.normal(0, 14, (4, 5, 6, 7))).astype(np.int16)
+    believed = np.maximum(seen + np.float32(21.5), 0)
+    valid = np.ones((6, 7), bool)
+    source = replace(store_patterns(seen), shift=21.5, pedestal=21.5)
+    (block,) = source.blocks()
+    np.testing.assert_array_equal(source.images(block).reshape(seen.shape), believed)
+    rows = np.concatenate([dense(batch.rows) for batch in source.read([block], valid)])
+    np.testing.assert_array_equal(rows.reshape(seen.shape), believed)
+    # Nothing is left of the noise but few values that are cut off.
+    assert abs(believed.mean() - 21.5 - seen.mean()) < 1
+    mean = replace(source, filter="mean")
+    _write_mean_block(block, create_mean(mean))
+    averaged = brute_force_mean(believed)
+    np.testing.assert_allclose(mean.stored(block, "mean"), averaged, atol=1e-4)
+    # Who opens the store finds the mean of what was acquired, as far as nothing was cut off.
+    plain = zarr.open_group(mean.store, path="mean", mode="r")["pattern_intensity"][:]
+    np.testing.assert_allclose(plain, averaged - 21.5, atol=1e-4)
+    assert (source.floor, mean.floor, replace(mean, filter="epattern").floor) == (21.5, 21.5, 0)

@@ -1,39 +1,47 @@
-"""Measure a camera from the patterns themselves: gain, offset and read-out noise.
+"""Measure a camera from the patterns themselves: gain, offset, read-out noise, point spread, gamma.
 
-Patterns at neighbouring positions are nearly the same, so that their differences show the noise of
-every pixel. It grows with the mean by the gain (photon transfer; Janesick 2007,
-doi:10.1117/3.725073). Where it is dim, single electrons make the values lean to one side, which
-read-out noise does not: how much they lean tells how many electrons there are, and so where zero
-lies.
+Noise grows with brightness by the gain (photon transfer; Janesick 2007, doi:10.1117/3.725073), and
+what changes in the crystal adds a part that grows with the square. Single electrons make the noise
+lean to one side, which read-out noise does not, and where electrons are spread over pixels these
+share it: either goes down to nothing where there are no electrons, and so tells where zero lies.
 
-Valid where the dimmest pixels count fewer than some tens of electrons a pattern, and where values
-are linear in them: a gamma, or a stretch of the contrast, gives a gain that depends on brightness.
-The gain is that of single pixels; what the point spread shares among neighbours lowers it.
+Valid where patterns are dim somewhere, down to a few tens of electrons a pixel, and where the dark
+image is even or was taken off: a slope of it over the detector looks like brightness. A camera
+whose contrast was stretched (gamma) has no one gain; how much it was stretched is measured instead.
+The spread reaches over 2 pixels: what a lens throws further is missing from the gain. Electrons
+that the sensor takes for more or less than one (straggling) add their scatter to it.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
-# Pixels of like brightness are pooled into so many groups, of at least this many pixels.
-GROUPS = 40
-SMALLEST_GROUP = 16
-# The dimmest part of the pixels, which tells the offset.
-DIM_PART = 0.2
-# Fewer pairs of patterns tell nothing.
-FEWEST_PAIRS = 8
-# Brighter than this part of the largest value pixels may be saturated.
-LINEAR_PART = 0.7
-# Neither is a gain known to worse than this part of it.
+from orimap.tasks.acquire.ingest.defects.photon_transfer import (
+    FEWEST_GROUPS,
+    PhotonTransfer,
+    photon_transfer,
+)
+
+# A curve has to be better than a straight line by so many squared errors.
+CURVES = 9.0
+# A gain that is known to worse than this part of it is none.
 GAIN_ERROR = 0.5
-# Rounds of leaving out groups that change between neighbours by more than noise.
-ROUNDS = 6
-FAR_OFF = 3.0
-FEWEST_GROUPS = 6
-# Pairs that differ by more than this times the usual lie in two grains.
-MOST_CHANGE = 1.2
+# Groups further off than this many errors are left out, in so many rounds.
+FAR_OFF = 4.0
+# Where groups of like brightness differ in noise by so many squared errors, something else than
+# brightness decides: a dark image or a gain map that was not applied.
+WORST_FIT = 3.5
+ROUNDS = 8
+# No error is taken to be smaller than this part of what is usual.
+SMALLEST_ERROR = 0.5
+# The noise that pixels share is a spread where it is this part of their own, and this many errors.
+LEAST_SPREAD = 0.3
+CLEAR = 3.0
+# Values were stretched where noise falls with brightness by so many errors; by one of these powers.
+FALLS = 4.0
+GAMMAS = np.linspace(0.3, 1.0, 71)
+# Steps of a digital scale make noise no smoother than to this part.
+FLAT = 0.03
 
 
 @dataclass(frozen=True)
@@ -43,11 +51,20 @@ class Camera:
     Parameters
     ----------
     gain, gain_error : float
-        Units of intensity per electron.
+        Units of intensity per electron, over all pixels that see it.
     offset, offset_error : float
         Value without electrons.
     read_noise, read_noise_error : float
         Standard deviation without electrons, in units of intensity.
+    shift, shift_error : float
+        What has to be added to values so that their variance is proportional to them, as that of
+        electrons is. It follows from the noise alone, without the offset.
+    spread, spread_error : float
+        Part of the noise of electrons that a pixel shares with those around it: 0 without a point
+        spread.
+    gamma, gamma_error : float
+        Power by which values grow with the number of electrons: 1, and an infinite error, where
+        nothing shows that they were stretched. Where they were, all else is NaN.
     """
 
     gain: float
@@ -56,133 +73,281 @@ class Camera:
     offset_error: float
     read_noise: float
     read_noise_error: float
+    shift: float
+    shift_error: float
+    spread: float
+    spread_error: float
+    gamma: float
+    gamma_error: float
 
     @property
     def attributes(self) -> dict[str, float]:
-        """The same, named as they are stored."""
-        return {f"camera_{name}": float(value) for name, value in vars(self).items()}
+        """What is known of it, named as it is stored."""
+        known = {name: float(value) for name, value in vars(self).items() if np.isfinite(value)}
+        if self.is_linear:
+            del known["gamma"]
+        return {f"camera_{name}": value for name, value in known.items()}
+
+    @property
+    def pedestal(self) -> float:
+        """Intensity without electrons once values are shifted: its noise is that of read-out."""
+        return max(self.shift + self.offset, 0.0)
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether values grow as electrons do."""
+        return not np.isfinite(self.gamma_error)
 
 
-def measure_camera(first: np.ndarray, second: np.ndarray) -> Camera | None:
-    """Measure a camera from pairs of patterns that lie beside each other in the scan.
+def measure_camera(
+    before: np.ndarray, patterns: np.ndarray, after: np.ndarray, measured: np.ndarray
+) -> tuple[Camera, PhotonTransfer] | None:
+    """Measure a camera from patterns and their two neighbours in the scan.
 
     Parameters
     ----------
-    first, second : (pair, pixel) arrays
-        Some pixels of the detector, as acquired.
+    before, patterns, after : (pattern, part, part_y, part_x) arrays
+        Parts of the detector, as acquired.
+    measured : (part, part_y, part_x) array of bool
+        False for pixels that are not believed.
 
     Returns
     -------
-    Camera or None
+    Camera and PhotonTransfer, or None
         None where the patterns do not tell.
     """
-    if len(first) < FEWEST_PAIRS:
+    if not patterns.size:
         return None
-    a, b = (np.nan_to_num(one.astype(np.float64), posinf=0, neginf=0) for one in (first, second))
     # Powers of values that are far from 0 would lose their digits.
-    zero = float(np.median(a))
-    a, b = a - zero, b - zero
-    largest = np.maximum(a, b).max(axis=0)
-    linear = largest < LINEAR_PART * largest.max(initial=0)
-    if np.count_nonzero(linear) < 4 * SMALLEST_GROUP:
+    zero = float(np.median(np.nan_to_num(patterns[0], posinf=0, neginf=0)))
+    three = (
+        np.nan_to_num(one - np.float64(zero), posinf=0, neginf=0).astype(np.float32)
+        for one in (before, patterns, after)
+    )
+    curve = photon_transfer(*three, measured)
+    if curve is None:
         return None
-    a, b = a[:, linear], b[:, linear]
-    kept = _alike(a, b)
-    if np.count_nonzero(kept) < FEWEST_PAIRS:
+    camera = fit_camera(curve, zero)
+    return None if camera is None else (camera, _moved(curve, zero))
+
+
+def fit_camera(curve: PhotonTransfer, zero: float = 0.0) -> Camera | None:
+    """Fit a camera to a photon transfer curve whose brightness counts from ``zero``."""
+    gamma, gamma_error = _gamma(curve, zero)
+    if np.isfinite(gamma_error):
+        return Camera(
+            **dict.fromkeys(Camera.__annotations__, np.nan)
+            | {"gamma": gamma, "gamma_error": gamma_error}
+        )
+    own = _Line.fit(curve.mean, curve.variance, curve.variance_error)
+    whole = _Line.fit(curve.mean, curve.whole, curve.whole_error)
+    if own is None or whole is None or own.misfit > WORST_FIT:
         return None
-    a, b = a[kept], b[kept]
-    line = _line(a, b)
-    if line is None:
+    shared, shared_error = whole.slope - own.slope, np.hypot(whole.error, own.error)
+    spreads = shared > LEAST_SPREAD * own.slope and shared > CLEAR * shared_error
+    # With the neighbours it is right either way; alone it is known better, where nothing spreads.
+    line = own if shared + shared_error < LEAST_SPREAD * own.slope else whole
+    if not line.slope > 0 or line.error > GAIN_ERROR * line.slope:
         return None
-    (intercept, gain), covariance = line
-    gain_error = float(np.sqrt(covariance[1, 1]))
-    if not gain > 0 or gain_error > GAIN_ERROR * gain:
-        return None
-    level, noise, leaning, number = _dim_moments(a, b)
-    leaning_error = np.sqrt(6 * noise**3 / number) + gain * noise / np.sqrt(number)
-    electrons = max(leaning / gain**3, 0.0)
-    offset = level - gain * electrons
-    offset_error = float(np.hypot(leaning_error / gain**2, 2 * electrons * gain_error))
-    read_variance = max(float(intercept + gain * offset), 0.0)
-    of_variance = float(np.sqrt(max(covariance[0, 0], 0.0))) + gain * offset_error
-    read_noise = float(np.sqrt(read_variance))
+    estimates = [_root(curve.mean, curve.third, curve.third_error)]
+    if spreads:
+        error = np.hypot(curve.whole_error, curve.variance_error)
+        estimates.append(_root(curve.mean, curve.whole - curve.variance - curve.striped, error))
+    elif line is own:
+        estimates = [_zero_by_gain(curve, own.slope)]
+    offset, offset_error = _together([one for one in estimates if one is not None])
+    if not np.isfinite(offset_error):
+        # No more electrons can be where it is dimmest than the noise there allows.
+        offset, offset_error = line.least, line.level / line.slope
+    variance = max(own.at(offset), 0.0)
+    variance_error = np.hypot(own.level_error, own.slope * offset_error)
+    read_noise = float(np.sqrt(variance))
+    shift = line.level / line.slope
     return Camera(
-        float(gain),
-        gain_error,
+        line.slope,
+        line.error,
         offset + zero,
         offset_error,
         read_noise,
-        min(of_variance / max(2 * read_noise, 1e-300), float(np.sqrt(of_variance))),
+        float(min(variance_error / max(2 * read_noise, 1e-300), np.sqrt(variance_error))),
+        shift - line.least - zero,
+        float(np.hypot(line.level_error, shift * line.error) / line.slope),
+        min(max(shared / line.slope, 0.0), 1.0) if spreads else 0.0,
+        float(min(shared_error / line.slope, 1.0)),
+        gamma,
+        gamma_error,
     )
 
 
-def _dim_moments(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float, int]:
-    """Return mean, variance and third moment of the values of dim pixels, and their number.
+@dataclass(frozen=True)
+class _Line:
+    """Variance that grows with brightness: a level, a slope and a curvature, none below 0.
 
-    Of the same values that tell which pixels are dim, the lowest would be below their own mean.
+    Parameters
+    ----------
+    least : float
+        Brightness where it has its level.
+    level, level_error : float
+    slope, error : float
+    curvature : float
+    misfit : float
+        Mean squared deviation, in errors, at most that of groups far off.
     """
-    moments = []
-    for order, x, y in _ordered_by_others(a, b):
-        dim = order[: max(SMALLEST_GROUP, int(DIM_PART * order.size))]
-        values = np.concatenate([x, y])[:, dim]
-        mean, n = values.mean(axis=0), len(values)
-        left = values - mean
-        # Of so few values of a pixel, moments about their own mean come out too small.
-        variance = (left**2).mean() * n / (n - 1)
-        leaning = (left**3).mean() * n**2 / ((n - 1) * (n - 2))
-        moments.append((mean.mean(), variance, leaning, values.size))
-    level, noise, leaning, number = np.mean(moments, axis=0)
-    return float(level), float(noise), float(leaning), int(2 * number)
+
+    least: float
+    level: float
+    level_error: float
+    slope: float
+    error: float
+    curvature: float
+    misfit: float
+
+    @classmethod
+    def fit(cls, mean: np.ndarray, value: np.ndarray, error: np.ndarray) -> "_Line | None":
+        """Fit it, leaving out what is far off; straight unless a curve is clearly better.
+
+        A curve that is allowed for nothing takes its part of the slope.
+        """
+        curved = cls._fit(mean, value, error, 3)
+        straight = cls._fit(mean, value, error, 2)
+        if curved is None or straight is None:
+            return curved
+        gained = (straight.misfit - curved.misfit) * len(mean)
+        return curved if gained > CURVES * max(curved.misfit, 1.0) else straight
+
+    @classmethod
+    def _fit(
+        cls, mean: np.ndarray, value: np.ndarray, error: np.ndarray, powers: int
+    ) -> "_Line | None":
+        """Fit a polynomial of so many terms."""
+        from scipy.optimize import nnls
+
+        x = mean - mean.min()
+        known = (error > 0) & np.isfinite(value)
+        if np.count_nonzero(known) < FEWEST_GROUPS or not np.ptp(x[known]) > 0:
+            return None
+        usual = np.median(error[known] / np.maximum(np.abs(value[known]), 1e-300))
+        # Errors that follow from the scatter of few squares are themselves uncertain.
+        weight = 1 / np.maximum(np.maximum(error, SMALLEST_ERROR * usual * np.abs(value)), 1e-300)
+        terms = x[:, None] ** np.arange(powers) * weight[:, None]
+        kept = known
+        for _ in range(ROUNDS):
+            size = np.maximum(np.abs(terms[kept]).max(axis=0), 1e-300)
+            found = nnls(terms[kept] / size, (value * weight)[kept])[0] / size
+            off = terms @ found - value * weight
+            now = known & (np.abs(off) < FAR_OFF)
+            if np.array_equal(now, kept) or np.count_nonzero(now) < FEWEST_GROUPS:
+                break
+            kept = now
+        free = found > 0
+        free[:2] = True
+        spread = np.sqrt(np.diag(np.linalg.pinv(terms[kept][:, free].T @ terms[kept][:, free])))
+        return cls(
+            float(mean.min()),
+            float(found[0]),
+            float(spread[0]),
+            float(found[1]),
+            float(spread[1]),
+            float(found[2]) if powers > 2 else 0.0,
+            float((np.minimum(np.abs(off[known]), FAR_OFF) ** 2).mean()),
+        )
+
+    def at(self, mean: float) -> float:
+        """Return the variance at a brightness."""
+        x = mean - self.least
+        return self.level + self.slope * x + self.curvature * max(x, 0.0) ** 2
 
 
-def _ordered_by_others(
-    a: np.ndarray, b: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield the order of brightness of the pixels in one half of the pairs, and the other half."""
-    for half in range(2):
-        order = np.argsort((a + b)[half::2].sum(axis=0), kind="stable")
-        yield order, a[1 - half :: 2], b[1 - half :: 2]
+def _zero_by_gain(curve: PhotonTransfer, gain: float) -> tuple[float, float] | None:
+    """Return the brightness without electrons, and its error, by how much noise leans.
 
-
-def _alike(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return which pairs (pair,) differ by noise: no grain ends between the two."""
-    usual = np.maximum(np.median((a - b) ** 2, axis=0), 1e-300)
-    usual = np.maximum(usual, usual.mean())
-    change = ((a - b) ** 2 / usual).mean(axis=1)
-    return change <= MOST_CHANGE * np.median(change)
-
-
-def _line(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Fit intercept and slope of the variance over the mean, with their covariance.
-
-    In an order of brightness by the same pairs, noise would spread the means and level the slope.
-    Groups of pixels that change between neighbours by more than noise are left out.
+    The third moment of n electrons is n times the third power of the gain.
     """
-    mean, variance, error = [], [], []
-    for order, x, y in _ordered_by_others(a, b):
-        groups = int(min(GROUPS, order.size // SMALLEST_GROUP))
-        cuts = np.linspace(0, order.size, groups + 1).astype(int)
-        middle, squares = ((x + y) / 2).mean(axis=0), ((x - y) ** 2 / 2).mean(axis=0)
-        for low, high in pairwise(cuts):
-            own = order[low:high]
-            mean.append(middle[own].mean())
-            variance.append(squares[own].mean())
-            error.append(squares[own].std() / np.sqrt(own.size))
-    m, v, e = np.array(mean), np.array(variance), np.array(error)
-    kept = (v > 0) & (e > 0)
+    zero, error = curve.mean - curve.third / gain**2, curve.third_error / gain**2
+    known = (error > 0) & np.isfinite(zero)
+    kept = known
+    found = 0.0
     for _ in range(ROUNDS):
         if np.count_nonzero(kept) < FEWEST_GROUPS:
             return None
-        # Errors that follow from the scatter of few squares are themselves uncertain.
-        weight = 1 / np.maximum(e[kept], 0.5 * np.median(e[kept] / v[kept]) * v[kept])
-        design = np.stack([np.ones(kept.sum()), m[kept]], axis=1) * weight[:, None]
-        normal = design.T @ design
-        if not np.isfinite(normal).all() or np.linalg.cond(normal) > 1e14:
-            return None
-        covariance = np.linalg.inv(normal)
-        found = covariance @ (design.T @ (v[kept] * weight))
-        now = (v > 0) & (e > 0) & (v - found[0] - found[1] * m < FAR_OFF * e)
+        weight = np.where(kept, 1 / np.maximum(error, 1e-300) ** 2, 0.0)
+        found = float((zero * weight)[kept].sum() / weight.sum())
+        now = known & (np.abs(zero - found) < FAR_OFF * error)
         if np.array_equal(now, kept):
             break
         kept = now
-    return found, covariance
+    return found, float(1 / np.sqrt(weight.sum()))
+
+
+def _root(x: np.ndarray, y: np.ndarray, error: np.ndarray) -> tuple[float, float] | None:
+    """Return where a straight line that rises crosses 0, and the standard error of that."""
+    known = (error > 0) & np.isfinite(y)
+    kept = known
+    for _ in range(ROUNDS):
+        if np.count_nonzero(kept) < FEWEST_GROUPS:
+            return None
+        terms = np.stack([np.ones_like(x), x], axis=1)[kept] / error[kept, None]
+        normal = terms.T @ terms
+        if not np.isfinite(normal).all() or np.linalg.cond(normal) > 1e14:
+            return None
+        covariance = np.linalg.inv(normal)
+        level, slope = covariance @ (terms.T @ (y[kept] / error[kept]))
+        off = np.zeros_like(x)
+        off[known] = (y - level - slope * x)[known] / error[known]
+        now = known & (np.abs(off) < FAR_OFF)
+        if np.array_equal(now, kept):
+            break
+        kept = now
+    if not slope > CLEAR * np.sqrt(covariance[1, 1]):
+        return None
+    root = -level / slope
+    variance = covariance[0, 0] + root**2 * covariance[1, 1] + 2 * root * covariance[0, 1]
+    return float(root), float(np.sqrt(max(variance, 0.0)) / slope)
+
+
+def _together(estimates: list[tuple[float, float]]) -> tuple[float, float]:
+    """Return the mean of some estimates, weighted by their errors, and its error."""
+    if not estimates:
+        return 0.0, np.inf
+    value, error = np.array(estimates).T
+    weight = 1 / np.maximum(error, 1e-300) ** 2
+    return float((value * weight).sum() / weight.sum()), float(1 / np.sqrt(weight.sum()))
+
+
+def _gamma(curve: PhotonTransfer, zero: float) -> tuple[float, float]:
+    """Return the power by which values grow with electrons, and its error.
+
+    Nothing but a stretch makes the noise fall where it is brighter: read-out noise is lifted with
+    the dim values. Where it does not fall, a stretch cannot be told from crystal that changes:
+    1, and an infinite error.
+    """
+    value = curve.mean + zero
+    known = (value > 0) & (curve.variance_error > 0)
+    if np.count_nonzero(known) < FEWEST_GROUPS:
+        return 1.0, np.inf
+    value, variance = value[known], curve.variance[known]
+    error = np.maximum(curve.variance_error[known], FLAT * variance)
+    line = np.polyfit(value, variance, 1, w=1 / error, cov="unscaled")
+    if not line[0][0] < -FALLS * np.sqrt(line[1][0, 0]):
+        return 1.0, np.inf
+    misfit = np.array([_misfit(value / value.max(), variance, error, gamma) for gamma in GAMMAS])
+    # One standard error raises the sum of squares by 1 where the fit is as good as its errors.
+    within = GAMMAS[misfit <= misfit.min() + max(misfit.min(), 1.0) / len(value)]
+    step = GAMMAS[1] - GAMMAS[0]
+    return float(within.mean()), float(max(np.ptp(within) / 2, step))
+
+
+def _misfit(value: np.ndarray, variance: np.ndarray, error: np.ndarray, gamma: float) -> float:
+    """Return how far off, in squared errors, an unstretched noise is from growing in a line."""
+    from scipy.optimize import nnls
+
+    electrons, slope = value ** (1 / gamma), value ** (1 / gamma - 1) / gamma
+    weight = 1 / (error * slope**2)
+    terms = np.stack([np.ones_like(electrons), electrons], axis=1) * weight[:, None]
+    off = terms @ nnls(terms, variance * slope**2 * weight)[0] - variance * slope**2 * weight
+    return float(np.minimum(off**2, FAR_OFF**2).mean())
+
+
+def _moved(curve: PhotonTransfer, zero: float) -> PhotonTransfer:
+    """Return a curve whose brightness counts from 0."""
+    return PhotonTransfer(**{**vars(curve), "mean": curve.mean + zero})

@@ -57,17 +57,10 @@ def test_patterns_without_any_intensity_are_refused(started, saved, tmp_path):
         prepare.ingest(run, silent, plan)
 
 
-def test_whether_values_are_counts_is_asked_for_or_found(started, stages, saved, tiny, tmp_path):
+def test_whether_values_are_counts_is_asked_for_or_found(stages):
     for asked, counts in (("no", False), ("yes", True), ("auto", True)):
         plan = replace(stages.plan, request=stages.run.request.model_copy(update={"counts": asked}))
         assert prepare.ingest(asking(stages.run), silent, plan).counts is counts
-    file = saved(tmp_path, np.load(tiny)[:2, :3].astype(np.float32))
-    with pytest.raises(InputError, match="whole numbers of electrons for --counts yes"):
-        prepare.ingest(*_between(*started(file, tmp_path / "out", counts="yes")))
-
-
-def _between(run, plan):
-    return run, silent, plan
 
 
 def test_the_direct_beam_is_measured_once(stages, monkeypatch):

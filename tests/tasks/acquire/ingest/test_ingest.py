@@ -6,6 +6,7 @@ from google_crc32c import value as crc32c
 
 from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.ingest import ingest
+from orimap.tasks.acquire.ingest.defects.correction import Correction
 from orimap.tasks.acquire.ingest.ingest import ingest_acquisition
 from orimap.tasks.errors import InputError
 from orimap.tasks.patterns.source import PatternSource
@@ -323,3 +324,65 @@ def test_what_is_usual_beside_vacuum_without_electrons_is_not_left_out(client, o
     ds = ingest_acquisition(client, opened(scan), tmp_path / "p.zarr", "m")
     assert ds.attrs["n_dazzled"] == 0
     assert ds["scan_measured"].values.all()
+
+
+def camera_scan(shape=(10, 30, 32, 36), gain=9, noise=14, offset=0, seed=0):
+    """Patterns of a few electrons seen by a camera, and the electrons."""
+    rng = np.random.default_rng(seed)
+    y, x = np.indices(shape[2:])
+    mean = 60 * np.exp(-((y - 15) ** 2 + (x - 18) ** 2) / 20) + 0.3
+    mean[5:8, 20:23] += 8
+    electrons = rng.poisson(mean, shape)
+    seen = gain * electrons + offset + noise * rng.standard_normal(shape)
+    return np.rint(seen).astype(np.int16), electrons
+
+
+@pytest.mark.parametrize("bin", [1, 2])
+def test_noise_of_read_out_around_zero_makes_no_pedestal_of_its_own(client, opened, tmp_path, bin):
+    seen, electrons = camera_scan()
+    store = tmp_path / "patterns.zarr"
+    ds = ingest_acquisition(client, opened(seen), store, "m", bin=bin, chunk_bytes=200_000)
+    raw = stored(store)
+    binned = seen.reshape(10, 30, 32 // bin, bin, 36 // bin, bin).sum(axis=(3, 5))
+    np.testing.assert_array_equal(raw, binned)
+    source = PatternSource.open(store, "raw")
+    assert source.shift == pytest.approx(bin**2 * 14**2 / 9, rel=0.25)
+    assert source.pedestal == pytest.approx(source.shift + bin**2 * ds.attrs["camera_offset"])
+    assert ds.attrs["intensity_dispersion"] == pytest.approx(9, rel=0.1)
+    # What is told of intensities is without it: cut off at 0, noise of 14 would add 5.6 to each.
+    expected = 9 * bin**2 * electrons.mean()
+    offset = bin**2 * ds.attrs["camera_offset"]
+    assert ds.attrs["mean_intensity"] == pytest.approx(expected - offset, abs=0.5 * bin**2)
+    np.testing.assert_allclose(
+        ds["detector_mean"] + offset, binned.mean(axis=(0, 1)), atol=0.8 * bin**2
+    )
+    total = ds["scan_total_intensity"].values + offset * raw[0, 0].size
+    np.testing.assert_allclose(total, binned.sum(axis=(2, 3)), rtol=0.03)
+    assert any("noise of read-out" in note for note in ds.attrs["notes"])
+    assert not ds.attrs["counts_like"]
+
+
+def test_what_is_known_of_the_camera_makes_electrons(client, opened, tmp_path):
+    rng = np.random.default_rng(3)
+    seen, electrons = camera_scan(noise=3)
+    dark, unit = rng.uniform(80, 120, (32, 36)), rng.uniform(0.5, 1.5, (32, 36))
+    seen = np.rint(seen * unit + dark).astype(np.int16)
+    correction = Correction(dark.astype(np.float32), (9 * unit).astype(np.float32), True, ("said",))
+    store = tmp_path / "patterns.zarr"
+    ds = ingest_acquisition(client, opened(seen), store, "m", correction=correction)
+    raw = stored(store)
+    assert (raw.dtype, raw.attrs["units"]) == (np.dtype("f4"), "electron")
+    np.testing.assert_allclose(raw, (seen - dark) / (9 * unit), atol=1e-3)
+    assert abs(raw.values - electrons).mean() < 0.6
+    assert ds.attrs["camera_gain"] == pytest.approx(1, rel=0.1)
+    assert "said" in ds.attrs["notes"]
+
+
+def test_counts_are_read_as_they_were_before_cameras_were_known(client, opened, tmp_path):
+    _, electrons = camera_scan()
+    store = tmp_path / "patterns.zarr"
+    ds = ingest_acquisition(client, opened(electrons.astype(np.uint16)), store, "m")
+    source = PatternSource.open(store, "raw")
+    assert (source.shift, source.pedestal) == (0, 0)
+    assert ds.attrs["counts_like"]
+    np.testing.assert_array_equal(ds["scan_total_intensity"], electrons.sum(axis=(2, 3)))

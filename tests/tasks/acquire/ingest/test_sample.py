@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from orimap.tasks.acquire.acquisition import open_acquisition
-from orimap.tasks.acquire.ingest.sample import CAMERA_PIXELS, SAMPLE_PATTERNS, Sample, _some_pixels
+from orimap.tasks.acquire.ingest.defects.correction import Correction
+from orimap.tasks.acquire.ingest.sample import LEAST_SHIFT, SAMPLE_PATTERNS, Sample
 
 SCAN, DETECTOR = (10, 12), (40, 44)
 
@@ -11,12 +12,12 @@ SCAN, DETECTOR = (10, 12), (40, 44)
 def sampled(tmp_path):
     """What a scan tells, all of it or a part."""
 
-    def sample(scan, roi=None, crop=None, bin=1):
+    def sample(scan, roi=None, crop=None, bin=1, correction=None):
         np.save(tmp_path / "scan.npy", scan)
         acquisition = open_acquisition(tmp_path / "scan.npy")
         roi = roi or (0, scan.shape[0], 0, scan.shape[1])
         crop = crop or (0, scan.shape[2], 0, scan.shape[3])
-        return Sample.of(acquisition, roi, crop, bin)
+        return Sample.of(acquisition, roi, crop, bin, correction)
 
     return sample
 
@@ -55,11 +56,31 @@ def test_the_camera_is_measured_without_flagged_pixels_in_units_of_what_is_store
     assert sampled(np.rint(camera[:, :1]).astype(np.int32)).camera is None
 
 
-def test_a_large_detector_is_known_by_some_of_its_pixels():
-    crop = (10, 300, 0, 256)
-    pixels = _some_pixels((320, 256), crop)
-    assert len(pixels) == len(set(pixels)) == CAMERA_PIXELS
-    row, column = np.divmod(pixels, 256)
-    assert (row.min(), row.max()) == (10, 299)
-    assert np.bincount(column, minlength=256).min() > 20
-    assert len(_some_pixels((320, 256), (0, 20, 0, 30))) == 600
+def test_values_are_shifted_to_where_their_noise_is_that_of_counts(sampled, counts):
+    rng = np.random.default_rng(1)
+    dark = 9.0 * counts + 50 + rng.normal(0, 14, counts.shape)
+    found = sampled(np.rint(dark).astype(np.int32))
+    assert found.shift == pytest.approx(14**2 / 9 - 50, abs=4 * found.camera.shift_error)
+    assert found.pedestal == pytest.approx(found.shift + found.camera.offset)
+    # Without its zero, which no beam is above.
+    assert found.mean.min() < 3
+    assert found.attributes["intensity_dispersion"] == found.camera.gain
+    plain = sampled(counts)
+    assert abs(plain.camera.shift) < LEAST_SHIFT
+    assert (plain.shift, plain.pedestal) == (0, 0)
+
+
+def test_the_camera_is_measured_of_what_is_corrected(sampled, counts):
+    rng = np.random.default_rng(1)
+    dark = np.linspace(300, 500, DETECTOR[1]) * np.ones(DETECTOR)
+    unit = np.where(np.arange(DETECTOR[1]) < 20, 0.5, 1.5) * np.ones(DETECTOR)
+    unit[3, 3] = np.nan
+    seen = np.rint(9 * unit * counts + dark + rng.normal(0, 4, counts.shape))
+    seen = np.nan_to_num(seen).astype(np.int32)
+    correction = Correction(dark.astype(np.float32), (9 * unit).astype(np.float32), True)
+    found = sampled(seen, correction=correction)
+    assert found.camera.gain == pytest.approx(1, rel=0.15)
+    assert found.camera.offset == pytest.approx(0, abs=0.2)
+    np.testing.assert_allclose(found.mean, sampled(counts).mean, atol=0.8)
+    # The gain map is blind there.
+    assert np.argwhere(found.flags.flagged).tolist() == [[3, 3]]
