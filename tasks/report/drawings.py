@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from orimap.tasks.report import words
+from orimap.tasks.report import tables, words
 from orimap.tasks.report.figures import clusters, curves, overlap, scan_maps
 from orimap.tasks.report.figures.images import ScanGrid
 from orimap.tasks.report.page import Drawing
@@ -348,6 +348,44 @@ def _acquisition(results: Results) -> Drawn:
     )
 
 
+def _camera(results: Results) -> Drawn:
+    found = {
+        name: results.values("acquisition", f"brightness_{name}")
+        for name in ("mean", "variance", "variance_error", "whole_variance", "whole_variance_error")
+    }
+    stored = {name: values for name, values in found.items() if values is not None}
+    if len(stored) < len(found):
+        return None
+    facts = results.attr("acquisition")
+    table = tables.camera_rows(facts)
+    gain, shift, offset, read_noise = (
+        words.number(facts.get(f"camera_{name}"))
+        for name in ("gain", "shift", "offset", "read_noise")
+    )
+    units = {"grey level": "grey levels"}.get(results.intensity_units, results.intensity_units)
+    if units == "electron":
+        # That of counts; other values have it for want of a better one.
+        units = "electrons" if facts.get("counts_like") else ""
+    measured = "; ".join(f"{name}: {value}" for name, value in table.items())
+    return (
+        "Variance of the noise against mean intensity, of single pixels and together with their "
+        "neighbours" + (f". Measured: {measured}." if measured else "."),
+        lambda: curves.camera_figure(
+            stored["mean"],
+            {
+                "single pixels": (stored["variance"], stored["variance_error"]),
+                "with their neighbours": (stored["whole_variance"], stored["whole_variance_error"]),
+            },
+            line=None if gain is None or shift is None else (gain, shift),
+            offset=offset,
+            read_noise=read_noise,
+            saturation=words.number(facts.get("saturation_value")),
+            units=units,
+            table=table,
+        ),
+    )
+
+
 def _beam_shift(results: Results) -> Drawn:
     shift = results.values("acquisition", "scan_beam_shift")
     if shift is None:
@@ -376,5 +414,6 @@ FIGURES: Mapping[str, Callable[[Results], Drawn]] = {
     "dark_field": _dark_field,
     "baseline": _baseline,
     "acquisition": _acquisition,
+    "camera": _camera,
     "beam_shift": _beam_shift,
 }

@@ -112,11 +112,13 @@ class OverlapSection:
 
 @dataclass(frozen=True)
 class AcquisitionSection:
-    """What was measured and how it was read."""
+    """What was measured and how it was read; ``stretched`` is the contrast."""
 
     reader: str | None
     signal: str | None
     intensity: str
+    camera: str
+    stretched: bool
     beam_shift: str
 
 
@@ -286,6 +288,8 @@ def _acquisition_section(results: Results) -> AcquisitionSection:
         reader=facts.get("reader"),
         signal=facts.get("signal"),
         intensity=sentences.intensity_sentence(facts),
+        camera=sentences.camera_sentence(facts),
+        stretched=words.number(facts.get("camera_gamma")) is not None,
         beam_shift=sentences.beam_shift_sentence(results.values("acquisition", "scan_beam_shift")),
     )
 

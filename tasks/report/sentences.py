@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from orimap.tasks.report.results import Results, reflection_map_titles, uniform_value
+from orimap.tasks.report.tables import camera_text
 from orimap.tasks.report.words import (
     bytes_text,
     count_text,
@@ -234,29 +235,43 @@ def intensity_sentence(facts: Mapping[str, Any]) -> str:
         measured = "" if fano is None else f" (Fano factor {figure_text(fano)}; counts give 1)"
         parts.append(f"the values {how} as electron counts{measured}")
     text = "; ".join(parts)
-    text = text[:1].upper() + text[1:] + "." if text else ""
-    return " ".join(part for part in (text, camera_sentence(facts)) if part)
+    return text[:1].upper() + text[1:] + "." if text else ""
 
 
 def camera_sentence(facts: Mapping[str, Any]) -> str:
     """Say what the camera was measured to be; nothing for counts, or where it was not."""
-    gain = number(facts.get("camera_gain"))
-    if gain is None or facts.get("counts_like"):
+    if facts.get("counts_like"):
         return ""
-
-    def measured(name: str) -> str:
-        value, error = (number(facts.get(f"camera_{name}{end}")) for end in ("", "_error"))
-        if value is None or not error or not math.isfinite(error):
-            return figure_text(value)
-        # As many decimals as the error has two digits for.
-        decimals = max(0, 1 - math.floor(math.log10(error)))
-        return f"{value:.{decimals}f} ± {error:.{decimals}f}"
-
-    return (
+    if number(facts.get("camera_gamma")) is not None:
+        return (
+            "Judging by the noise of neighbouring patterns, the contrast was stretched: "
+            f"intensities grow with about the power {camera_text(facts, 'gamma')} (gamma) of the "
+            "number of electrons. They are not proportional to it, so there is no one gain."
+        )
+    if number(facts.get("camera_gain")) is None:
+        return ""
+    roughly = " (known only roughly)" if _is_rough(facts) else ""
+    said = [
         "Measured from neighbouring patterns, the camera has a gain of "
-        f"{measured('gain')} an electron, a zero at {measured('offset')} and a read-out noise of "
-        f"{measured('read_noise')}."
-    )
+        f"{camera_text(facts, 'gain')} per electron, an offset of "
+        f"{camera_text(facts, 'offset')}{roughly} and a read-out noise of "
+        f"{camera_text(facts, 'read_noise')}."
+    ]
+    if (number(facts.get("camera_spread")) or 0) > 0:
+        said.append(
+            "Each electron is seen by several pixels (point spread): neighbours share "
+            f"{camera_text(facts, 'spread')} of the noise of electrons."
+        )
+    if number(facts.get("camera_shift")) is not None:
+        said.append("The analysis weights values by this noise.")
+    return " ".join(said)
+
+
+def _is_rough(facts: Mapping[str, Any]) -> bool:
+    """Return whether the zero of the camera is less certain than a single value."""
+    names = ("offset_error", "read_noise", "read_noise_error")
+    error, noise, noise_error = (number(facts.get(f"camera_{name}")) or 0.0 for name in names)
+    return error > max(noise, noise_error)
 
 
 def beam_shift_sentence(shift: np.ndarray | None) -> str:

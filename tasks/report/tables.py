@@ -11,12 +11,21 @@ from orimap.tasks.report.words import (
     bytes_text,
     decoded,
     figure_text,
+    measured_text,
     number,
     percent_text,
     seconds_text,
 )
 from orimap.tasks.store.variables import DECISION, OVERLAP_RATIO
 
+# What is measured of a camera: how it is called, what it is multiplied by, and its unit.
+CAMERA = {
+    "gain": ("gain (per electron)", 1, ""),
+    "offset": ("offset", 1, ""),
+    "read_noise": ("read-out noise", 1, ""),
+    "spread": ("noise shared with neighbours", 100, " %"),
+    "gamma": ("power of the stretch (gamma)", 1, ""),
+}
 LEVELS = (75, 80, 85, 90, 95)
 
 
@@ -204,4 +213,28 @@ def machine_rows(machine: Mapping[str, Any]) -> dict[str, str]:
         if name.endswith("_bytes")
         else str(value)
         for name, value in machine.items()
+    }
+
+
+def camera_text(facts: Mapping[str, Any], name: str) -> str:
+    """Return one thing that was measured of the camera, with its standard error."""
+    _, times, unit = CAMERA[name]
+    value, error = (number(facts.get(f"camera_{name}{end}")) for end in ("", "_error"))
+    if value is None:
+        return figure_text(None)
+    return measured_text(times * value, None if error is None else times * error) + unit
+
+
+def camera_rows(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Return all that was measured of the camera by what it is.
+
+    Parameters
+    ----------
+    facts : mapping
+        Attributes of /acquisition.
+    """
+    return {
+        title: camera_text(facts, name)
+        for name, (title, _, _) in CAMERA.items()
+        if number(facts.get(f"camera_{name}")) is not None
     }

@@ -47,9 +47,28 @@ def figure_text(value: Any, digits: int = 3) -> str:
         return "–"
     if known != 0 and not 1e-3 <= abs(known) < 10**6:
         mantissa, exponent = f"{known:.{digits - 1}e}".split("e")
-        raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-        return f"{mantissa} × 10{raised}".replace("-", "−")
+        return f"{mantissa} × 10{_raised(int(exponent))}".replace("-", "−")
     return f"{known:.{digits}g}".replace("-", "−") if abs(known) < 1000 else f"{known:.0f}"
+
+
+def _raised(exponent: int) -> str:
+    """Return an exponent in raised digits."""
+    return str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def measured_text(value: Any, error: Any) -> str:
+    """Return a number with its standard error, of which two digits: 4.04 ± 0.10."""
+    known, spread = number(value), number(error)
+    if known is None or spread is None or spread <= 0:
+        return figure_text(known)
+    power = math.floor(math.log10(max(abs(known), spread)))
+    if not -4 <= power < 6:
+        mantissa = measured_text(known / 10.0**power, spread / 10.0**power)
+        return f"({mantissa}) × 10{_raised(power)}"
+    decimals = max(0, 1 - math.floor(math.log10(spread)))
+    # Adding 0 takes the sign off what was rounded to -0.
+    text = f"{round(known, decimals) + 0.0:.{decimals}f} ± {spread:.{decimals}f}"
+    return text.replace("-", "−")
 
 
 def score_text(name: str, value: Any) -> str:

@@ -1,18 +1,26 @@
-"""Draw the evidence for the number of patterns: what changes as k grows, and which pairs agree."""
+"""Draw curves: what changes as k grows, which pairs agree, how noise grows with brightness."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.container import Container
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import AutoLocator, MaxNLocator
 
 from orimap.tasks.report.figures.palette import NO_CLUSTER, cluster_colours
 from orimap.tasks.report.figures.style import INK, QUIET, draw_colour_bar, place_axes, write_title
 
 BLUE, ORANGE, SHADE = *cluster_colours(2), "#e8eef8"
 SIZE = (5.4, 3.7)
+CAMERA_SIZE = (7.6, 4.0)
+# Noise that grows by less than this factor is drawn on even scales, not on logarithmic ones.
+WIDE = 10
+# Saturation is marked up to so many times the largest intensity.
+NEAR = 3
 
 
 def curve_axes(up: str, along: str = "number of components k") -> tuple[Figure, Axes]:
@@ -40,11 +48,11 @@ def _mark(axes: Axes, decided: int | None, fitted: int | None) -> None:
         )
 
 
-def draw_legend(axes: Axes) -> None:
-    """Put the legend above the axes, where it hides no point."""
+def draw_legend(axes: Axes, marks: Sequence[Artist | Container] | None = None) -> None:
+    """Put the legend above the axes, where it hides no point; of all marks, or of those given."""
     axes.figure.legend(
-        loc="outside upper left", ncols=3, fontsize=8.5, frameon=False, labelcolor=INK,
-        columnspacing=1.2, handlelength=1.6,
+        handles=marks, loc="outside upper left", ncols=len(marks) if marks else 3, fontsize=8.5,
+        frameon=False, labelcolor=INK, columnspacing=1.2, handlelength=1.6,
     )  # fmt: skip
 
 
@@ -277,3 +285,109 @@ def pairs_figure(
     else:
         figure.legend(handles=handles, loc="lower left", ncols=max(2, int(width / 1.1)), **looks)
     return figure
+
+
+def camera_figure(
+    mean: np.ndarray,
+    variances: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    *,
+    line: tuple[float, float] | None = None,
+    offset: float | None = None,
+    read_noise: float | None = None,
+    saturation: float | None = None,
+    units: str = "",
+    table: Mapping[str, str] | None = None,
+) -> Figure:
+    """Draw how the variance of the noise grows with brightness (photon transfer).
+
+    Parameters
+    ----------
+    mean : (brightness,) array
+        Intensity of groups of pixels, in ``units``.
+    variances : mapping of name to two (brightness,) arrays
+        Variance and its standard error; the first, that of single pixels, decides on the scale.
+    line : (gain, shift), optional
+        Variance as gain * (mean + shift).
+    offset : float, optional
+        Intensity without electrons: drawn as 0.
+    read_noise : float, optional
+        Standard deviation without electrons.
+    saturation : float, optional
+        Largest value that can be; marked unless it is far off.
+    table : mapping of str to str, optional
+        What was measured, written beside the curves.
+    """
+    above = "" if offset is None else " above the offset"
+    figure, axes = curve_axes(
+        "variance of the noise" + (f" ({units}²)" if units else ""),
+        f"mean intensity{above}" + (f" ({units})" if units else ""),
+    )
+    figure.set_size_inches(CAMERA_SIZE)
+    zero = offset or 0.0
+    x = np.asarray(mean, float) - zero
+    lowest = [float(np.nanmin(value)) for value, _ in variances.values()]
+    most = max(float(np.nanmax(value)) for value, _ in variances.values())
+    wide = lowest[0] > 0 and most > WIDE * lowest[0]
+    # A sum over neighbours may come out below 0; its error bar is then cut off at the bottom.
+    least = max(min(lowest), lowest[0] / WIDE)
+    marks = [
+        axes.errorbar(
+            x, value, yerr=error, color=colour, marker=marker, ms=4, lw=0, elinewidth=1.1,
+            label=name,
+        )
+        for (name, (value, error)), colour, marker in zip(
+            variances.items(), (BLUE, ORANGE), ("o", "s"), strict=True
+        )
+    ]  # fmt: skip
+    if wide:
+        _logarithmic(axes, x)
+    else:
+        axes.xaxis.set_major_locator(AutoLocator())
+    left, right = axes.get_xlim()
+    if line is not None:
+        gain, shift = line
+        # As many points between two groups as between any others: smooth on every scale.
+        along = np.interp(np.linspace(0, len(x) - 1, 500), np.arange(len(x)), np.sort(x))
+        marks += axes.plot(
+            along, gain * (along + zero + shift), color=INK, lw=1.4, zorder=3,
+            label="gain × intensity + constant",
+        )  # fmt: skip
+    # Noise of read-out that is far below all that was seen would leave the figure empty.
+    if read_noise and (not wide or read_noise**2 > lowest[0] / WIDE):
+        level = read_noise**2
+        least, most = min(least, level), max(most, level)
+        marks.append(
+            axes.axhline(level, color=QUIET, lw=1.2, ls=(0, (3, 2)), label="read-out noise²")
+        )
+    if saturation is not None and saturation - zero <= NEAR * x.max():
+        right = max(right, 1.1 * (saturation - zero))
+        label = f"saturation: {saturation:g}"
+        marks.append(axes.axvline(saturation - zero, color=INK, lw=1, ls=":", label=label))
+    axes.set_xlim(left, right)
+    if wide:
+        axes.set_ylim(least / 1.6, most * 1.6)
+    _write_column(axes, table or {})
+    draw_legend(axes, marks)
+    return figure
+
+
+def _logarithmic(axes: Axes, x: np.ndarray) -> None:
+    """Make both scales logarithmic; along x evenly near 0 where some values are not above it."""
+    axes.set_yscale("log")
+    if x.min() > 0:
+        axes.set_xscale("log")
+        return
+    dim = max(-x.min(), np.abs(x[x != 0]).min(initial=1.0))
+    even = 10.0 ** math.ceil(math.log10(dim))
+    axes.set_xscale("symlog", linthresh=even)
+    axes.set_xlim(left=x.min() - 0.3 * even)
+
+
+def _write_column(axes: Axes, table: Mapping[str, str]) -> None:
+    """Write what was measured in a column to the right of some axes."""
+    for i, (name, value) in enumerate(table.items()):
+        for text, down, size, colour in ((name, 0.0, 8.5, QUIET), (value, 0.058, 10.5, INK)):
+            axes.text(
+                1.05, 0.97 - 0.17 * i - down, text, transform=axes.transAxes, fontsize=size,
+                color=colour, va="top",
+            )  # fmt: skip

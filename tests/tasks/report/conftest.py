@@ -97,6 +97,7 @@ def make_analysis(
     moved = np.where(np.indices(detector).min(0) < 2, 16, mask).astype(np.uint8)
     shift = np.stack([(y - scan[0] / 2) / scan[0] * 4, np.zeros(scan)], axis=2)
     shift[0, 0] = np.nan
+    bright = np.geomspace(0.05, 40, 12)
     length = "nm" if calibrated else "px"
     fitted = clusters + 2
     owners = np.array([*range(clusters), 0, -1])
@@ -121,6 +122,11 @@ def make_analysis(
                 v.scan_beam_shift: shift,
                 v.detector_mean: mean.mean(0),
                 v.detector_mask: mask,
+                v.brightness_mean: bright,
+                v.brightness_variance: 0.6 * bright,
+                v.brightness_variance_error: 0.02 * bright,
+                v.brightness_whole_variance: bright,
+                v.brightness_whole_variance_error: 0.1 * bright,
             },
             source="/somewhere/else/scan_042.hspy",
             reader="HSPY",
@@ -140,6 +146,16 @@ def make_analysis(
             detector_step=[0.02, 0.02] if calibrated else [1.0, 1.0],
             detector_units="1/Å" if calibrated else "px",
             beam_energy_kev=200.0,
+            camera_gain=1.02,
+            camera_gain_error=0.013,
+            camera_offset=0.002,
+            camera_offset_error=0.0011,
+            camera_read_noise=0.04,
+            camera_read_noise_error=0.021,
+            camera_shift=-0.0005,
+            camera_shift_error=0.0007,
+            camera_spread=0.41,
+            camera_spread_error=0.012,
         ),
         "analysed": data({v.detector_mean: pure.mean(0), v.detector_mask: moved}),
         "sketch": data({v.singular_value: 30 * np.exp(-np.arange(1, 25) / 3) + 1}),
@@ -315,7 +331,7 @@ def small_pictures(monkeypatch):
 @pytest.fixture
 def few_pictures(monkeypatch, small_pictures):
     """Draw only what tests of words look for; all others are drawn in tests that look at them."""
-    kept = ("cluster_map", "held_out", "beam_shift", "reflection_maps")
+    kept = ("cluster_map", "held_out", "camera", "beam_shift", "reflection_maps")
     monkeypatch.setattr(drawings, "FIGURES", {name: drawings.FIGURES[name] for name in kept})
 
 

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import xarray as xr
 
@@ -20,13 +21,18 @@ def test_a_whole_run_allows_every_figure_in_the_order_of_the_page(small_store):
     assert said["pairs"] == (
         "Pairwise SSIM, GMSD, MDSI, PSNR, cosine between the 5 fitted components."
     )
+    assert said["camera"] == (
+        "Variance of the noise against mean intensity, of single pixels and together with their "
+        "neighbours. Measured: gain (per electron): 1.020 ± 0.013; offset: 0.0020 ± 0.0011; "
+        "read-out noise: 0.040 ± 0.021; noise shared with neighbours: 41.0 ± 1.2 %."
+    )
     assert said["decomposition"].startswith("The pattern at row 9, column 11 as the sum")
 
 
 @pytest.mark.parametrize(
     ("group", "lost"),
     [
-        ("acquisition", ["acquisition", "beam_shift"]),
+        ("acquisition", ["acquisition", "camera", "beam_shift"]),
         ("decision", ["distinct", "held_out", "loss", "pairs"]),
         ("overlap", ["overlap", "line"]),
         ("baseline", ["baseline"]),
@@ -59,3 +65,48 @@ def test_singular_values_of_either_origin_are_drawn(small_store):
     assert "scree" in names(only_sketch)
     neither = {**only_sketch.groups, "sketch": xr.Dataset()}
     assert "scree" not in names(replace(results, groups=neither))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "label"),
+    [
+        ({}, "mean intensity above the offset (electrons)"),
+        ({"counts_like": False}, "mean intensity above the offset"),
+        (
+            {"counts_like": False, "intensity_units": "grey level"},
+            "mean intensity above the offset (grey levels)",
+        ),
+    ],
+)
+def test_noise_over_brightness_is_in_units_that_are_known(small_store, attributes, label):
+    results = read_results(small_store)
+    acquired = results.groups["acquisition"].assign_attrs(attributes)
+    found = replace(results, groups={**results.groups, "acquisition": acquired})
+    (drawing,) = report_drawings(found, ["camera"])
+    axes = drawing.draw().axes[0]
+    assert axes.get_xlabel() == label
+    line = next(line for line in axes.lines if line.get_label() == "gain × intensity + constant")
+    np.testing.assert_allclose(line.get_ydata(), 1.02 * (line.get_xdata() + 0.002 - 0.0005))
+
+
+@pytest.mark.parametrize("lost", ["brightness_mean", "brightness_whole_variance_error"])
+def test_noise_over_brightness_needs_the_whole_curve(small_store, lost):
+    results = read_results(small_store)
+    acquired = results.groups["acquisition"].drop_vars(lost)
+    found = replace(results, groups={**results.groups, "acquisition": acquired})
+    assert names(found) == [name for name in FIGURES if name != "camera"]
+
+
+def test_a_stretched_contrast_has_no_line(small_store):
+    results = read_results(small_store)
+    acquired = results.groups["acquisition"].copy()
+    kept = {name: value for name, value in acquired.attrs.items() if "camera" not in name}
+    acquired.attrs = {**kept, "camera_gamma": 0.55, "camera_gamma_error": 0.02}
+    found = replace(results, groups={**results.groups, "acquisition": acquired})
+    (drawing,) = report_drawings(found, ["camera"])
+    assert drawing.alt.endswith(
+        "neighbours. Measured: power of the stretch (gamma): 0.550 ± 0.020."
+    )
+    axes = drawing.draw().axes[0]
+    assert axes.get_xlabel() == "mean intensity (electrons)"
+    assert "gain × intensity + constant" not in {line.get_label() for line in axes.lines}

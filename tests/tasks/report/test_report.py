@@ -14,6 +14,7 @@ from PIL import Image
 from orimap.tasks.errors import InputError
 from orimap.tasks.report import report, sentences
 from orimap.tasks.report.drawings import FIGURES
+from orimap.tasks.report.page import Picture
 from orimap.tasks.report.results import read_results
 from orimap.tasks.store import variables
 from orimap.tasks.store.groups import write_group
@@ -164,6 +165,45 @@ def test_a_beam_that_was_not_measured_is_not_spoken_of(tmp_path, small_store, pa
     shutil.rmtree(store / "acquisition" / "scan_beam_shift")
     assert "Where the direct beam lies" not in page_of(store).text
     assert not (tmp_path / "figures" / "beam_shift.png").exists()
+
+
+def test_counts_have_the_curve_of_the_camera_but_no_words_on_it(written):
+    _, page = written
+    assert "How the noise grows with brightness Each point is a group of pixels" in page.text
+    assert "the factor is the gain" in page.text
+    assert any(image["alt"].startswith("Variance of the noise") for image in page.images)
+
+
+@pytest.mark.usefixtures("few_pictures")
+def test_the_camera_is_shown_and_told(small_store_of, page_of):
+    page = page_of(small_store_of(held_out=False))
+    assert (
+        "How the noise grows with brightness Measured from neighbouring patterns, the camera has a "
+        "gain of 1.020 ± 0.013 per electron, an offset of 0.0020 ± 0.0011 and" in page.text
+    )
+    assert "neighbours share 41.0 ± 1.2 % of the noise" in page.text
+
+
+@pytest.mark.usefixtures("few_pictures")
+def test_a_stretched_contrast_is_told_below_its_curve(small_store):
+    found = read_results(small_store)
+    acquired = found.groups["acquisition"].assign_attrs(counts_like=False, camera_gamma=0.55)
+    stretched = replace(found, groups={**found.groups, "acquisition": acquired})
+    page = report._page(stretched, {})
+    picture = Picture("data:image/png;base64,", "Variance of the noise")
+    text = report.render("report.html", replace(page, images={"camera": picture})).decode()
+    assert "as it does only where the contrast was stretched" in text
+    assert "the factor is the gain" not in text
+
+
+@pytest.mark.usefixtures("few_pictures")
+def test_a_camera_that_was_not_measured_is_not_spoken_of(tmp_path, small_store, page_of):
+    store = tmp_path / "analysis.zarr"
+    shutil.copytree(small_store, store)
+    for array in (store / "acquisition").glob("brightness_*"):
+        shutil.rmtree(array)
+    assert "How the noise grows" not in page_of(store).text
+    assert not (tmp_path / "figures" / "camera.png").exists()
 
 
 def test_noise_is_tabled_for_every_cluster_with_its_unit(written):

@@ -175,19 +175,64 @@ def test_what_was_measured_is_told_from_what_is_stored(small_store):
     )
 
 
+CAMERA = {
+    "counts_like": False, "camera_gain": 4.04, "camera_gain_error": 0.1, "camera_offset": 399.76,
+    "camera_offset_error": 0.18, "camera_read_noise": 5.9, "camera_read_noise_error": 0.07,
+}  # fmt: skip
+
+
 def test_a_camera_that_was_measured_is_named_unless_values_are_counts():
-    facts = {
-        "camera_gain": 4.04, "camera_gain_error": 0.1, "camera_offset": 399.76,
-        "camera_offset_error": 0.18, "camera_read_noise": 5.9, "camera_read_noise_error": 0.07,
-    }  # fmt: skip
-    assert sentences.intensity_sentence(facts) == (
-        "Measured from neighbouring patterns, the camera has a gain of 4.04 ± 0.10 an electron, a "
-        "zero at 399.76 ± 0.18 and a read-out noise of 5.900 ± 0.070."
+    assert sentences.camera_sentence(CAMERA) == (
+        "Measured from neighbouring patterns, the camera has a gain of 4.04 ± 0.10 per electron, "
+        "an offset of 399.76 ± 0.18 and a read-out noise of 5.900 ± 0.070."
     )
-    said = sentences.intensity_sentence({**facts, "counts_like": False, "mean_intensity": 402})
-    assert said.startswith("The mean intensity is 402 per pixel; the values do not behave")
-    assert "a gain of 4.04" in said
-    assert "gain" not in sentences.intensity_sentence({**facts, "counts_like": True})
+    assert sentences.camera_sentence({**CAMERA, "counts_like": True}) == ""
+    assert sentences.camera_sentence({"counts_like": False}) == ""
+
+
+def test_a_point_spread_and_the_weights_by_noise_are_told():
+    spread = {"camera_shift": -391.0, "camera_spread": 0.4604, "camera_spread_error": 0.0108}
+    assert sentences.camera_sentence({**CAMERA, **spread}).endswith(
+        "5.900 ± 0.070. Each electron is seen by several pixels (point spread): neighbours share "
+        "46.0 ± 1.1 % of the noise of electrons. The analysis weights values by this noise."
+    )
+    said = sentences.camera_sentence({**CAMERA, **spread, "camera_spread": 0.0})
+    assert said.endswith("5.900 ± 0.070. The analysis weights values by this noise.")
+
+
+@pytest.mark.parametrize(
+    ("error", "noise", "noise_error", "rough"),
+    [
+        (53.8, 14.1, 3.9, True),
+        (14.2, 14.1, 3.9, True),
+        (14.0, 14.1, 3.9, False),
+        # Noise of read-out that was not found is as uncertain as its error.
+        (0.001, 0.0, 0.032, False),
+        (0.04, 0.0, 0.032, True),
+    ],
+)
+def test_an_offset_that_noise_does_not_tell_is_known_only_roughly(error, noise, noise_error, rough):
+    said = sentences.camera_sentence(
+        {
+            **CAMERA,
+            "camera_offset": -0.2,
+            "camera_offset_error": error,
+            "camera_read_noise": noise,
+            "camera_read_noise_error": noise_error,
+        }
+    )
+    assert ("(known only roughly) and a read-out noise" in said) == rough
+
+
+def test_a_stretched_contrast_has_no_gain():
+    facts = {"counts_like": False, "camera_gamma": 0.55, "camera_gamma_error": 0.02}
+    assert sentences.camera_sentence(facts) == (
+        "Judging by the noise of neighbouring patterns, the contrast was stretched: intensities "
+        "grow with about the power 0.550 ± 0.020 (gamma) of the number of electrons. They are not "
+        "proportional to it, so there is no one gain."
+    )
+    assert sentences.camera_sentence({**CAMERA, **facts}) == sentences.camera_sentence(facts)
+    assert sentences.camera_sentence({**facts, "counts_like": True}) == ""
 
 
 def test_positions_that_were_not_measured_are_told_from_those_without_a_pattern():

@@ -88,3 +88,25 @@ def test_an_undecided_run_says_so():
     assert words.headline(None, "low") == "The number of distinct patterns is not decided"
     assert words.headline(1, "low", 1) == "1 distinct pattern, low confidence"
     assert words.headline(1, "high", 1, crystal=False) == "no crystal found, high confidence"
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "said"),
+    [
+        (4.04, 0.1, "4.04 ± 0.10"),
+        (399.76, 0.18, "399.76 ± 0.18"),
+        (5.9, 0.07, "5.900 ± 0.070"),
+        (-0.205, 53.76, "0 ± 54"),
+        (-1.145, 0.31, "−1.15 ± 0.31"),
+        (12345.6, 164.2, "12346 ± 164"),
+        (-0.00087, 0.00099, "−0.00087 ± 0.00099"),
+        (3.2e-7, 1.1e-8, "(3.20 ± 0.11) × 10⁻⁷"),
+        (-2.5e6, 3e5, "(−2.50 ± 0.30) × 10⁶"),
+        (1.25, None, "1.25"),
+        (1.25, float("inf"), "1.25"),
+        (1.25, 0.0, "1.25"),
+        (None, 0.1, "–"),
+    ],
+)
+def test_an_error_decides_how_many_digits_are_told(value, error, said):
+    assert words.measured_text(value, error) == said
