@@ -36,6 +36,14 @@ def info(
     scan_shape: Annotated[
         str | None, typer.Option(metavar="ROWSxCOLUMNS", help="Where the file does not say")
     ] = None,
+    axes: Annotated[
+        str | None, typer.Option(metavar="AXES", help="The axes in the order they are stored")
+    ] = None,
+    scan_step: Annotated[str | None, typer.Option(metavar="LENGTH", help="2nm")] = None,
+    detector_step: Annotated[
+        str | None, typer.Option(metavar="STEP", help="0.01/Å, 0.1/nm or 0.5mrad")
+    ] = None,
+    beam_energy: Annotated[str | None, typer.Option(metavar="ENERGY", help="200keV")] = None,
     debug: Debug = False,
 ) -> None:
     """Tell what is in a file, and what a run would need."""
@@ -43,10 +51,14 @@ def info(
     from orimap.flows.pipeline.plan import Plan
     from orimap.tasks.acquire.acquisition import describe, open_acquisition
 
-    given = {"reader": reader, "signal": signal, "dataset": dataset, "scan_shape": scan_shape}
+    given = {
+        "reader": reader, "signal": signal, "dataset": dataset, "scan_shape": scan_shape,
+        "axes": axes, "scan_step": scan_step, "detector_step": detector_step,
+        "beam_energy": beam_energy,
+    }  # fmt: skip
     chosen = {name: value for name, value in given.items() if value is not None}
     request = Request.read(file=file, output=Path(), **chosen)
-    acquisition = open_acquisition(file, **{name: getattr(request, name) for name in given})
+    acquisition = open_acquisition(file, **request.how_to_open)
     print_lines(_described(describe(acquisition)))
     print("\na run with nothing else asked for:")
     print_lines(_needs(estimate(Plan.of(request, acquisition))))

@@ -272,6 +272,4 @@ def _facts(job: Job) -> dict[str, Any]:
     """Return what is in the acquisition of a job."""
     from orimap.tasks.acquire.acquisition import describe, open_acquisition
 
-    asked = job.request
-    names = ("reader", "signal", "dataset", "scan_shape")
-    return describe(open_acquisition(asked.file, **{name: getattr(asked, name) for name in names}))
+    return describe(open_acquisition(job.request.file, **job.request.how_to_open))

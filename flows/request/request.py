@@ -1,11 +1,18 @@
 """Everything that a run can be asked: one model for command line, YAML, Prefect form and Python."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from orimap.tasks.acquire.formats.meaning.axes import parse_axes
+from orimap.tasks.acquire.formats.meaning.given import (
+    read_beam_energy,
+    read_detector_step,
+    read_scan_step,
+)
 from orimap.tasks.errors import InputError
 
 MOST_WORKERS = 256  # what one scheduler serves without being in the way
@@ -13,6 +20,12 @@ MOST_WORKERS = 256  # what one scheduler serves without being in the way
 WORKERS_FIELDS = (
     *("workers", "worker_memory", "cluster", "adapt", "profile"),
     "first_worker_minutes",
+)
+
+# What an acquisition is opened with: where its patterns are, and what the file does not say.
+HOW_TO_OPEN = (
+    *("reader", "signal", "dataset", "scan_shape"),
+    *("axes", "scan_step", "detector_step", "beam_energy"),
 )
 
 # Images of the detector: they may lie elsewhere and be read anew.
@@ -85,12 +98,27 @@ def _penalties(value: Any) -> Any:
     return value
 
 
+def _checked(read: Callable[[str], Any]) -> BeforeValidator:
+    """Check a text that is read where the acquisition is opened; it stays what was given."""
+
+    def check(value: Any) -> Any:
+        if value is not None:
+            read(value if isinstance(value, str) else str(value))
+        return value
+
+    return BeforeValidator(check)
+
+
 RangeOfK = Annotated[tuple[int, int], BeforeValidator(_range_of_k)]
 RangeOfWorkers = Annotated[
     tuple[int, Annotated[int, Field(le=MOST_WORKERS)]], BeforeValidator(_range_of_workers)
 ]
 Shape = Annotated[tuple[int, int], BeforeValidator(_shape)]
 Region = Annotated[tuple[int, int, int, int], BeforeValidator(_region)]
+Axes = Annotated[str, _checked(parse_axes)]
+ScanStep = Annotated[str, _checked(read_scan_step)]
+DetectorStep = Annotated[str, _checked(read_detector_step)]
+BeamEnergy = Annotated[str, _checked(read_beam_energy)]
 Penalty = Annotated[float, Field(ge=0, le=1)]
 Penalties = Annotated[tuple[Penalty, Penalty], BeforeValidator(_penalties)]
 
@@ -200,6 +228,20 @@ class Request(BaseModel):
     reader: str | None = Field(None, description="Read the file with this reader")
     signal: str | None = Field(None, description="Title or number of the data set in the file")
     dataset: str | None = Field(None, description="Path of the patterns inside HDF5 or Zarr")
+    axes: Axes | None = Field(
+        None,
+        description="The axes in the order in which they are stored, where the file does not say "
+        "it or is wrong, e.g. detector_y,detector_x,scan_y,scan_x",
+    )
+    scan_step: ScanStep | None = Field(
+        None, description="From one scan position to the next, with its unit: 2nm, 5Å"
+    )
+    detector_step: DetectorStep | None = Field(
+        None, description="From one detector pixel to the next: 0.01/Å, 0.1/nm, 0.5mrad"
+    )
+    beam_energy: BeamEnergy | None = Field(
+        None, description="Energy of the electrons, or the voltage: 200keV, 200kV"
+    )
     workers: int | None = Field(
         None,
         ge=1,
@@ -235,6 +277,11 @@ class Request(BaseModel):
         "auto", description="Record the run with Prefect: auto does where an API is configured"
     )
     restart: bool = Field(False, description="Compute everything anew")
+
+    @property
+    def how_to_open(self) -> dict[str, Any]:
+        """Return what the acquisition is opened with, by name; None where nothing is asked."""
+        return {name: getattr(self, name) for name in HOW_TO_OPEN}
 
     @classmethod
     def read(cls, **values: Any) -> "Request":

@@ -11,9 +11,6 @@ from orimap.tasks.acquire.arrivals.find_arrivals import Arrival
 from orimap.tasks.acquire.arrivals.finished import Finishing, Judgement, Opened
 from orimap.tasks.errors import InputError
 
-# What the opening test needs of a request.
-HOW_TO_OPEN = ("reader", "signal", "dataset", "scan_shape")
-
 
 class Intake:
     """Takes in what arrives.
@@ -176,5 +173,5 @@ def open_as_asked(watching: Watching, opens: Callable[..., Opened], arrival: Arr
         request = watching.request(name, watching.output(name, 1))
     except InputError as error:
         return Opened("refused", error.reason, error.remedy)
-    chosen = {each: getattr(request, each) for each in HOW_TO_OPEN}
-    return opens(arrival.main, **{k: v for k, v in chosen.items() if v is not None})
+    chosen = {name: value for name, value in request.how_to_open.items() if value is not None}
+    return opens(arrival.main, **chosen)

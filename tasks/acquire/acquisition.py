@@ -15,13 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from orimap.tasks.acquire.formats.calibration import (
-    Axis,
-    Calibration,
-    detector_calibration,
-    scan_calibration,
-)
+from orimap.tasks.acquire.formats.calibration import NM_PER_UNIT, Axis, plain_unit
 from orimap.tasks.acquire.formats.choose_signal import choose_signal, shape_of_stack
+from orimap.tasks.acquire.formats.meaning.axes import EXAMPLE
+from orimap.tasks.acquire.formats.meaning.given import calibrate
 from orimap.tasks.acquire.formats.readers import open_signals
 from orimap.tasks.acquire.formats.recognise import reader_by_name, recognise
 from orimap.tasks.acquire.formats.signals import Signal
@@ -73,6 +70,10 @@ class Acquisition:
         Which of several stacked scans, where there are five axes.
     grey_levels : bool
         Eight-bit images, stretched by whoever wrote them, rather than electrons.
+    axes : str or None
+        The axes as they are stored, as asked for.
+    guesses : tuple of str
+        What was guessed where the file does not say it, each with its evidence.
     """
 
     path: Path
@@ -96,6 +97,8 @@ class Acquisition:
     signal_number: int
     leading: int | None
     grey_levels: bool
+    axes: str | None = None
+    guesses: tuple[str, ...] = ()
 
     @property
     def pattern_bytes(self) -> int:
@@ -176,7 +179,11 @@ class Acquisition:
         if self._key not in _opened:
             scan_shape = self.scan_shape if self.stack else None
             signals = open_signals(
-                self.path, self.reader, dataset=self.dataset, scan_shape=scan_shape
+                self.path,
+                self.reader,
+                dataset=self.dataset,
+                scan_shape=scan_shape,
+                axes=self.axes,
             )
             self.keep_open(signals[self.signal_number].array)
         return _opened[self._key]
@@ -189,6 +196,10 @@ def open_acquisition(
     signal: str | None = None,
     dataset: str | None = None,
     scan_shape: tuple[int, int] | None = None,
+    axes: str | None = None,
+    scan_step: str | None = None,
+    detector_step: str | None = None,
+    beam_energy: str | None = None,
 ) -> Acquisition:
     """Find out what a file holds, and choose the scan of patterns in it.
 
@@ -204,24 +215,35 @@ def open_acquisition(
         Path of the data set inside an HDF5 or Zarr file.
     scan_shape : (int, int), optional
         Rows and columns, for patterns stored in one row.
+    axes : str, optional
+        The axes in the order in which they are stored, ``detector_y,detector_x,scan_y,scan_x``.
+    scan_step, detector_step, beam_energy : str, optional
+        Calibrations with their units, which go before those of the file: ``2nm``, ``0.01/Å`` or
+        ``0.5mrad``, ``200keV``.
 
     Raises
     ------
     InputError
-        If there is no such file, it is not whole, holds no scan of patterns, or more than one
-        choice is left.
+        If there is no such file, it is not whole, holds no scan of patterns, more than one choice
+        is left, or what it says of its axes contradicts itself.
     """
     path = Path(path)
     found = recognise(path) if reader is None else _asked_reader(path, reader)
     if dataset is not None and found not in ("HDF5", "Zarr"):
         found = "Zarr" if path.is_dir() else "HDF5"
-    signals = open_signals(path, found, dataset=dataset, scan_shape=scan_shape)
+    signals = open_signals(path, found, dataset=dataset, scan_shape=scan_shape, axes=axes)
     number, leading = choose_signal(path, signals, signal)
     chosen = signals[number]
+    if chosen.contradiction:
+        raise InputError(
+            "to know which axes are the scan and which the detector",
+            f"{path.name}, {chosen.title!r}: {chosen.contradiction}",
+            f"name them in the order in which they are stored, for instance --axes {EXAMPLE}",
+        )
     shape = tuple(int(n) for n in chosen.array.shape)
-    axes = chosen.axes
+    described = chosen.axes
     if leading is not None:
-        shape, axes = shape[1:], axes[1:]
+        shape, described = shape[1:], described[1:]
     notes = list(chosen.notes)
     stack = len(shape) == 3
     if stack:
@@ -235,17 +257,22 @@ def open_acquisition(
                 f"{path.name} holds {scan[0]}×{scan[1]}",
                 "leave --scan-shape away: the file knows its own",
             )
-    if any(axis.navigate is None for axis in axes) and len(axes) == 4 and found != "Zarr":
+    if any(axis.navigate is None for axis in described) and len(described) == 4:
         notes.append("the first two axes are taken for the scan, the last two for the detector")
-    scan_axes, detector_axes = _split_axes(axes, scan, stack)
-    energy = chosen.beam_energy_kev
-    steps = scan_calibration(*scan_axes)
-    detector = detector_calibration(*detector_axes, energy)
+    microscope = calibrate(
+        *_split_axes(described, scan, stack),
+        chosen.beam_energy_kev,
+        scan_step=scan_step,
+        detector_step=detector_step,
+        given_energy=beam_energy,
+    )
+    steps, detector = microscope.scan, microscope.detector
     others = [s.title for n, s in enumerate(signals) if n != number]
     if others:
         notes.append(f"data set {chosen.title!r} chosen; also there: {', '.join(others)}")
     title = chosen.title if leading is None else f"{chosen.title}[{leading}]"
     dtype = np.dtype(chosen.array.dtype).newbyteorder("=")
+    asked = [each for each in (axes, scan_step, detector_step, beam_energy) if each is not None]
     acquisition = Acquisition(
         path=path.resolve(),
         reader=found,
@@ -258,16 +285,18 @@ def open_acquisition(
         scan_units=steps.units,
         detector_step=detector.step,
         detector_units=detector.units,
-        beam_energy_kev=energy,
-        notes=(*notes, *_calibration_notes(steps, detector)),
+        beam_energy_kev=microscope.beam_energy_kev,
+        notes=(*notes, *microscope.notes),
         read_memory_bytes=chosen.read_memory_bytes,
         source_bytes=sum(file.stat().st_size for file in chosen.files),
-        identity=_identity(chosen, f"{found} {title} {dataset} {scan}"),
+        identity=_identity(chosen, " ".join([f"{found} {title} {dataset} {scan}", *asked])),
         dataset=dataset,
         stack=stack,
         signal_number=number,
         leading=leading,
         grey_levels=dtype == np.uint8 and found in ("Blockfile", "images", "TIFF", "Image"),
+        axes=axes,
+        guesses=chosen.guesses,
     )
     acquisition.keep_open(chosen.array)
     _require_last_pattern(acquisition)
@@ -330,14 +359,9 @@ def _split_axes(
     detector = (axes[-2], axes[-1])
     if not stack:
         return (axes[-4], axes[-3]), detector
-    row = axes[-3] if axes[-3].units in ("nm", "µm") else Axis("", 0)
+    row = axes[-3] if plain_unit(axes[-3].units) in NM_PER_UNIT else Axis("", 0)
     y, x = (Axis("", size, row.scale, row.units) for size in scan)
     return (y, x), detector
-
-
-def _calibration_notes(*calibrations: Calibration) -> tuple[str, ...]:
-    """Return the notes of several calibrations."""
-    return tuple(note for calibration in calibrations for note in calibration.notes)
 
 
 def _identity(signal: Signal, choice: str) -> str:

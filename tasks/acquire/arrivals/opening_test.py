@@ -151,15 +151,15 @@ def _holds_no_patterns(path: Path, chosen: dict[str, Any]) -> bool:
     """Return whether a file can be read and holds nothing that could be a scan of patterns."""
     from orimap.tasks.acquire.formats.readers import open_signals
     from orimap.tasks.acquire.formats.recognise import recognise
-    from orimap.tasks.acquire.formats.signals import holds_patterns
     from orimap.tasks.errors import InputError
 
     try:
         reader = chosen.get("reader") or recognise(path)
-        signals = open_signals(path, reader, dataset=chosen.get("dataset"))
+        wanted = {name: chosen.get(name) for name in ("dataset", "axes")}
+        signals = open_signals(path, reader, **wanted)
     except InputError:
         return False
-    return not any(holds_patterns(tuple(s.array.shape), s.array.dtype) for s in signals)
+    return not any(signal.may_be_scan for signal in signals)
 
 
 def _answer() -> None:

@@ -8,7 +8,7 @@ in plain words says so.
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 NM_PER_UNIT = {"pm": 1e-3, "Å": 0.1, "nm": 1.0, "µm": 1e3, "mm": 1e6, "cm": 1e7, "m": 1e9}
 RADIAN_PER_UNIT = {"rad": 1.0, "mrad": 1e-3, "µrad": 1e-6, "deg": math.pi / 180}
@@ -17,6 +17,12 @@ RADIAN_PER_UNIT = {"rad": 1.0, "mrad": 1e-3, "µrad": 1e-6, "deg": math.pi / 180
 # tenth of a millimetre; a detector pixel covers neither less than 10⁻⁶ nor more than 10 1/Å.
 PLAUSIBLE_SCAN_STEP_NM = (1e-3, 1e5)
 PLAUSIBLE_DETECTOR_STEP_PER_ANGSTROM = (1e-6, 10.0)
+
+# Electron microscopes work from some 0.5 kV (scanning) to 3 MV (the largest ever built).
+PLAUSIBLE_BEAM_ENERGY_KEV = (0.5, 3000.0)
+
+# A detector behind a thin sample sees at most this angle from side to side.
+LARGEST_ANGLE_RAD = 2.0
 
 # Pixels that are not square happen in scans; a larger ratio than this is a fault in the file.
 LARGEST_RATIO_OF_STEPS = {"scan": 10.0, "detector": 2.0}
@@ -79,6 +85,9 @@ def electron_wavelength(beam_energy_kev: float) -> float:
 def plain_unit(text: object) -> str:
     """Return a unit in one spelling: ``$A^{-1}$``, ``1 / Å`` and ``Å⁻¹`` all become ``1/Å``.
 
+    Units with the name of their quantity, as pyxem has them, lose it: ``k_nm^-1`` becomes ``1/nm``
+    and ``2th_rad`` ``rad``. Since q is 2π k, ``q_nm^-1`` becomes ``rad/nm``.
+
     Parameters
     ----------
     text : object
@@ -93,13 +102,20 @@ def plain_unit(text: object) -> str:
         text = text.decode("utf-8", "replace")
     if not isinstance(text, str) or text.strip().lower() in ("", "<undefined>", "none", "1"):
         return ""
-    unit = re.sub(r"[\s${}\\()]", "", text).replace("AA", "Å").replace("\u212b", "Å")
+    unit = re.sub(r"[\s${}\\()\[\]]", "", text).replace("AA", "Å").replace("\u212b", "Å")
     unit = unit.replace("⁻¹", "^-1").replace("**", "^").replace("^−1", "^-1")
-    inverse = False
-    if unit.startswith("1/"):
-        unit, inverse = unit[2:], True
-    elif re.search(r"\^?-1$", unit):
-        unit, inverse = re.sub(r"\^?-1$", "", unit), True
+    quantity = re.match(r"(k|q|2th|2theta|2θ)_", unit)
+    unit = unit[quantity.end() :] if quantity else unit
+    unit = re.sub(r"^([pnumµμ])_(?=m|rad)", r"\1", unit)  # as EMD files write nm: n_m
+    over = ""
+    for prefix in ("1/", "rad/", "/"):
+        if unit.startswith(prefix):
+            unit, over = unit.removeprefix(prefix), "rad/" if prefix == "rad/" else "1/"
+            break
+    if not over and re.search(r"\^?-1$", unit):
+        unit, over = re.sub(r"\^?-1$", "", unit), "1/"
+    if over and quantity and quantity[1] == "q":
+        over = "rad/"
     names = {
         "a": "Å", "å": "Å", "ang": "Å", "angstrom": "Å", "angstroms": "Å", "nanometer": "nm",
         "nanometre": "nm", "um": "µm", "μm": "µm", "micron": "µm", "microns": "µm",
@@ -110,12 +126,47 @@ def plain_unit(text: object) -> str:
     unit = names.get(unit.lower(), unit)
     if unit == "px":
         return ""
-    return f"1/{unit}" if inverse else unit
+    return over + unit
+
+
+def beam_energy(value: float | None) -> tuple[float | None, tuple[str, ...]]:
+    """Return the beam energy of a file in keV, and what had to be done with it.
+
+    Parameters
+    ----------
+    value : float or None
+        As the file has it, where keV belongs; some programs write V, others kV where V belongs.
+    """
+    if value is None or value == 0 or not math.isfinite(value):
+        return None, ()
+    low, high = PLAUSIBLE_BEAM_ENERGY_KEV
+    for kev, meant in ((value, ""), (value / 1e3, "V"), (value * 1e3, "kV where V belongs")):
+        if low <= kev <= high:
+            note = f"a beam energy of {value:g} keV cannot be right: it is {meant}, {kev:g} keV"
+            return kev, (note,) if meant else ()
+    return None, (f"a beam energy of {value:g} keV cannot be right: left out",)
 
 
 def scan_calibration(y: Axis, x: Axis) -> Calibration:
     """Return the scan steps in nm, or 1 px each with a note where they make no sense."""
-    return _calibration("scan", "nm", (y, x), _nanometres, PLAUSIBLE_SCAN_STEP_NM)
+    metres = [_in_metres(axis) for axis in (y, x)]
+    axes = (y, x) if None in metres else tuple(metres)
+    found = _calibration("scan", "nm", axes, _nanometres, PLAUSIBLE_SCAN_STEP_NM)
+    if axes == (y, x):
+        return found
+    note = f"a scan step of {y.scale:g} {plain_unit(y.units)} cannot be right: taken for metres"
+    return replace(found, notes=(note, *found.notes))
+
+
+def _in_metres(axis: Axis) -> Axis | None:
+    """Return an axis in metres where its step is far too small for its unit, and right in m."""
+    unit = plain_unit(axis.units)
+    if unit not in NM_PER_UNIT or unit == "m" or not math.isfinite(axis.scale):
+        return None
+    low, high = PLAUSIBLE_SCAN_STEP_NM
+    step = abs(axis.scale)
+    too_small = step * NM_PER_UNIT[unit] < low
+    return replace(axis, units="m") if too_small and low <= step * 1e9 <= high else None
 
 
 def detector_calibration(y: Axis, x: Axis, beam_energy_kev: float | None = None) -> Calibration:
@@ -126,9 +177,26 @@ def detector_calibration(y: Axis, x: Axis, beam_energy_kev: float | None = None)
     """
 
     def convert(scale: float, unit: str) -> float | str:
-        return _inverse_angstroms(scale, unit, beam_energy_kev)
+        return inverse_angstroms(scale, unit, beam_energy_kev)
 
-    return _calibration("detector", "1/Å", (y, x), convert, PLAUSIBLE_DETECTOR_STEP_PER_ANGSTROM)
+    found = _calibration("detector", "1/Å", (y, x), convert, PLAUSIBLE_DETECTOR_STEP_PER_ANGSTROM)
+    return replace(found, notes=(*found.notes, *_too_wide(y, x, found, beam_energy_kev)))
+
+
+def _too_wide(
+    y: Axis, x: Axis, found: Calibration, beam_energy_kev: float | None
+) -> tuple[str, ...]:
+    """Say where a detector would see more than any electron microscope shows to it."""
+    if found.units != "1/Å" or beam_energy_kev is None:
+        return ()
+    across = max(axis.size * step for axis, step in zip((y, x), found.step, strict=True))
+    angle = across * electron_wavelength(beam_energy_kev)
+    if angle <= LARGEST_ANGLE_RAD:
+        return ()
+    return (
+        f"detector calibration is hardly right: the detector would see {angle:.3g} rad from side "
+        "to side (--detector-step gives another)",
+    )
 
 
 def _nanometres(scale: float, unit: str) -> float | str:
@@ -138,13 +206,22 @@ def _nanometres(scale: float, unit: str) -> float | str:
     return f"{unit!r} is not a length"
 
 
-def _inverse_angstroms(scale: float, unit: str, beam_energy_kev: float | None) -> float | str:
-    """Return a reciprocal length in 1/Å, or why it is none."""
-    if unit.startswith("1/") and unit[2:] in NM_PER_UNIT:
-        return scale / (10 * NM_PER_UNIT[unit[2:]])
+def inverse_angstroms(scale: float, unit: str, beam_energy_kev: float | None) -> float | str:
+    """Return a reciprocal length in 1/Å, or why it is none.
+
+    Parameters
+    ----------
+    scale : float
+        In ``unit``, which is spelled as by ``plain_unit``.
+    beam_energy_kev : float or None
+        Needed for angles.
+    """
+    over, _, length = unit.partition("/")
+    if over in ("1", "rad") and length in NM_PER_UNIT:
+        return scale / (10 * NM_PER_UNIT[length]) / (2 * math.pi if over == "rad" else 1)
     if unit in RADIAN_PER_UNIT:
         if beam_energy_kev is None:
-            return f"{unit} cannot become 1/Å without the beam energy, which the file does not give"
+            return f"{unit} cannot become 1/Å without the beam energy (--beam-energy gives it)"
         return scale * RADIAN_PER_UNIT[unit] / electron_wavelength(beam_energy_kev)
     return f"{unit!r} is not a reciprocal length"
 

@@ -3,28 +3,15 @@
 import math
 from pathlib import Path
 
-import numpy as np
-
-from orimap.tasks.acquire.formats.signals import Signal, holds_patterns
+from orimap.tasks.acquire.formats.signals import Signal
 from orimap.tasks.errors import InputError
-
-
-def _candidate(signal: Signal) -> bool:
-    """Return whether a data set is a scan of patterns, or a stack of patterns or scans."""
-    if not holds_patterns(tuple(signal.array.shape), np.dtype(signal.array.dtype)):
-        return False
-    kinds = [axis.navigate for axis in signal.axes]
-    known = [kind for kind in kinds if kind is not None]
-    # Files that do not distinguish scan from detector axes mark them all alike, or not at all.
-    if len(set(known)) < 2:
-        return True
-    return kinds[-2:] == [False, False] and all(kinds[:-2])
 
 
 def _list(signals: list[Signal], numbers: list[int] | None = None) -> str:
     """Name data sets with number, shape and type."""
     return "; ".join(
         f"{n}: {s.title!r} {'×'.join(map(str, s.array.shape))} {s.array.dtype}"
+        + (f" ({s.unfit})" if s.unfit else "")
         for n, s in enumerate(signals)
         if numbers is None or n in numbers
     )
@@ -59,7 +46,7 @@ def choose_signal(path: Path, signals: list[Signal], asked: str | None) -> tuple
             f"{path.name} holds no array of numbers with three to five axes",
             "name another file, or the data set inside this one with --dataset",
         )
-    scans = [number for number, s in enumerate(signals) if _candidate(s)]
+    scans = [number for number, s in enumerate(signals) if s.may_be_scan]
     titles = [s.title for s in signals]
     if asked is not None:
         stacked = [n for n in scans if signals[n].array.ndim == 5]
@@ -105,7 +92,8 @@ def choose_signal(path: Path, signals: list[Signal], asked: str | None) -> tuple
     raise InputError(
         "a scan of patterns: two scan axes and two detector axes",
         f"{path.name} holds {_list(signals)}",
-        "name the file with the patterns; .emi files name all that belong to them",
+        "name the file with the patterns; .emi files name all that belong to them; --axes says "
+        "what the axes are where the file is wrong",
     )
 
 

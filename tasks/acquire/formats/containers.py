@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from orimap.tasks.acquire.formats.calibration import Axis
-from orimap.tasks.acquire.formats.signals import Signal, holds_patterns, unknown_axes
+from orimap.tasks.acquire.formats.meaning.coordinates import hdf5_axes, zarr_axes
+from orimap.tasks.acquire.formats.meaning.packed import unpacked, zarr_attributes
+from orimap.tasks.acquire.formats.signals import Signal, holds_patterns
 from orimap.tasks.errors import InputError
 
 
@@ -41,16 +43,19 @@ def open_hdf5(path: Path, dataset: str | None) -> list[Signal]:
     importlib.import_module("hdf5plugin")  # registers the compressions that files can have
     file = h5py.File(path, "r")
     if dataset is None:
-        arrays = list(_hdf5_arrays(file))
+        arrays = _once(list(_hdf5_arrays(file)))
     else:
         found = file.get(dataset.strip("/"))
         if not isinstance(found, h5py.Dataset):
             raise _no_such(path, dataset, [name for name, _ in _hdf5_arrays(file)])
         arrays = [(dataset.strip("/"), found)]
-    return [
-        Signal(name, array, unknown_axes(array.shape), (path,), None, (), _chunk_bytes(array))
-        for name, array in arrays
-    ]
+    signals = []
+    for name, array in arrays:
+        axes, notes = hdf5_axes(array)
+        memory = _chunk_bytes(array)
+        signal = Signal(name, array, axes, (path,), notes=notes, read_memory_bytes=memory)
+        signals.append(unpacked(signal, dict(array.attrs)))
+    return signals
 
 
 def open_dectris(path: Path) -> list[Signal]:
@@ -110,7 +115,7 @@ def open_zarr(path: Path, dataset: str | None) -> list[Signal]:
     """
     root = _zarr_root(path)
     if not hasattr(root, "members"):
-        return [Signal(path.stem, root, unknown_axes(root.shape), _zarr_files(path))]
+        return [_zarr_signal(None, path.stem, root, _zarr_files(path))]
     arrays = {
         name: item
         for name, item in root.members(max_depth=None)
@@ -124,17 +129,17 @@ def open_zarr(path: Path, dataset: str | None) -> list[Signal]:
             raise _no_such(path, dataset, list(arrays))
         arrays = chosen
     files = _zarr_files(path)
-    return [
-        Signal(
-            name,
-            array,
-            _coordinate_axes(root, name, array),
-            files,
-            _number(array.attrs.get("beam_energy_kev", root.attrs.get("beam_energy_kev"))),
-            read_memory_bytes=math.prod(array.chunks) * array.dtype.itemsize,
-        )
-        for name, array in arrays.items()
-    ]
+    return [_zarr_signal(root, name, array, files) for name, array in arrays.items()]
+
+
+def _zarr_signal(root: Any, name: str, array: Any, files: tuple[Path, ...]) -> Signal:
+    """Describe one array of a Zarr file; ``root`` is None where there is nothing else in it."""
+    axes, notes = zarr_axes(root, name, array)
+    above = {} if root is None else root.attrs
+    energy = _number(array.attrs.get("beam_energy_kev", above.get("beam_energy_kev")))
+    memory = math.prod(array.chunks) * array.dtype.itemsize
+    signal = Signal(name, array, axes, files, energy, notes, memory)
+    return unpacked(signal, zarr_attributes(array))
 
 
 def open_zspy(path: Path) -> list[Signal]:
@@ -184,9 +189,8 @@ def _hyperspy_signal(group: Any, title: str, files: tuple[Path, ...]) -> Signal:
         )
     microscope = group.get("metadata/Acquisition_instrument/TEM")
     energy = None if microscope is None else _number(microscope.attrs.get("beam_energy"))
-    known = energy if energy is not None and energy > 0 else None
     chunk = _chunk_bytes(array)
-    return Signal(title, array, tuple(axes), files, known, read_memory_bytes=chunk)
+    return Signal(title, array, tuple(axes), files, energy, read_memory_bytes=chunk)
 
 
 def _hdf5_arrays(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -199,6 +203,19 @@ def _hdf5_arrays(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from _hdf5_arrays(item, f"{prefix}{name}/")
         elif isinstance(item, h5py.Dataset) and holds_patterns(item.shape, item.dtype):
             yield f"{prefix}{name}", item
+
+
+def _once(arrays: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Return each data set once, where links lead to it twice: where it is the signal of a group.
+
+    NeXus files link the data of the detector into the group that describes the axes.
+    """
+    unique: dict[Any, tuple[str, Any]] = {}
+    for name, array in arrays:
+        described = "signal" in array.parent.attrs
+        if array.id not in unique or described:
+            unique[array.id] = name, array
+    return list(unique.values())
 
 
 def _chunk_bytes(array: Any) -> int:
@@ -226,25 +243,6 @@ def _zarr_root(path: Path) -> Any:
 def _zarr_files(path: Path) -> tuple[Path, ...]:
     """Return what tells one Zarr folder from another: itself when zipped, else all it holds."""
     return (path,) if path.is_file() else tuple(p for p in path.rglob("*") if p.is_file())
-
-
-def _coordinate_axes(root: Any, name: str, array: Any) -> tuple[Axis, ...]:
-    """Return axes calibrated by the coordinates that lie beside an array."""
-    labels = getattr(array.metadata, "dimension_names", None)
-    labels = labels or array.attrs.get("_ARRAY_DIMENSIONS") or [""] * array.ndim
-    beside = name.rpartition("/")[0]
-    axes = []
-    for label, size in zip(labels, array.shape, strict=True):
-        place = f"{beside}/{label}" if beside else label
-        axis = Axis(str(label or ""), size)
-        if label and place in root and size > 1:
-            values = np.asarray(root[place][...], dtype=float)
-            steps = np.diff(values)
-            even = np.allclose(steps, steps[0], rtol=1e-3) if values.shape == (size,) else False
-            step = float(steps.mean()) if even else math.nan
-            axis = Axis(str(label), size, step, str(root[place].attrs.get("units", "")))
-        axes.append(axis)
-    return tuple(axes)
 
 
 def _text(value: Any) -> str:

@@ -9,31 +9,60 @@ import importlib
 import math
 import re
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from orimap.tasks.acquire.formats.calibration import Axis
+from orimap.tasks.acquire.formats.meaning.axes import in_order, parse_axes
 from orimap.tasks.acquire.formats.recognise import rosettasciio_readers
 from orimap.tasks.acquire.formats.signals import Signal, unknown_axes
 from orimap.tasks.errors import InputError
 
 Shape = tuple[int, int]
 
+# Their patterns lie in files or parts of their own, and can only be cut one behind the other.
+FRAME_BY_FRAME = ("images", "Arina")
+
 
 def open_signals(
-    path: Path, reader: str, *, dataset: str | None = None, scan_shape: Shape | None = None
+    path: Path,
+    reader: str,
+    *,
+    dataset: str | None = None,
+    scan_shape: Shape | None = None,
+    axes: str | None = None,
 ) -> list[Signal]:
-    """Open every data set that ``reader`` finds in a file.
+    """Open every data set that ``reader`` finds in a file, to be read in the order of our axes.
+
+    Parameters
+    ----------
+    path : Path
+    reader : str
+    dataset : str, optional
+        Path of the data set inside an HDF5 or Zarr file.
+    scan_shape : (int, int), optional
+        Rows and columns, which some readers need.
+    axes : str, optional
+        The axes as they are stored, as ``parse_axes`` reads them, where the file is not to say.
 
     Raises
     ------
     InputError
         If the file is not what the reader expects, is cut short, or lacks a companion.
     """
+    asked = None if axes is None else parse_axes(axes)
+    if asked is not None and reader in FRAME_BY_FRAME:
+        raise InputError(
+            "an array whose axes have an order (--axes)",
+            f"{path.name} holds one pattern after the other",
+            "leave --axes away; --scan-shape YxX gives the rows and columns of the scan",
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _open(path, reader, dataset, scan_shape)
+            signals = _open(path, reader, dataset, scan_shape)
+        return [in_order(signal, asked) for signal in signals]
     except (InputError, MemoryError):
         raise
     except Exception as error:
@@ -52,7 +81,7 @@ def _open(path: Path, reader: str, dataset: str | None, scan_shape: Shape | None
     from orimap.tasks.acquire.formats import containers, mapped_files
     from orimap.tasks.acquire.formats.image_folder import open_images
 
-    if reader == "HDF5":
+    if reader in ("HDF5", "NeXus"):
         return containers.open_hdf5(path, dataset)
     if reader == "Zarr":
         return containers.open_zarr(path, dataset)
@@ -126,6 +155,9 @@ def _open_rosettasciio(path: Path, reader: str, scan_shape: Shape | None) -> lis
             entry.get("original_metadata") or {},
             entry.get("mapping") or {},
         )
+        if reader == "DigitalMicrograph":
+            # It names axes and takes the last two for the detector by their place alone.
+            axes = tuple(replace(axis, name="", navigate=None) for axis in axes)
         if reader == "TVIPS":
             # The stream holds no scan step: what is given there is a placeholder.
             axes = tuple(Axis(a.name, a.size, navigate=True) if a.navigate else a for a in axes)

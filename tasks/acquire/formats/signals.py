@@ -29,6 +29,12 @@ class Signal:
         What was repaired or chosen while opening.
     read_memory_bytes : int
         What one cut needs beyond the block itself.
+    guesses : tuple of str
+        What was guessed while opening, each with its evidence.
+    unfit : str
+        Why it is no scan of patterns, by its axes; empty where it may be one.
+    contradiction : str
+        What its names and units disagree on; empty where they agree.
     """
 
     title: str
@@ -38,6 +44,15 @@ class Signal:
     beam_energy_kev: float | None = None
     notes: tuple[str, ...] = ()
     read_memory_bytes: int = 0
+    guesses: tuple[str, ...] = ()
+    unfit: str = ""
+    contradiction: str = ""
+
+    @property
+    def may_be_scan(self) -> bool:
+        """Whether it could be a scan, a stack of patterns or a stack of scans."""
+        shape = tuple(self.array.shape)
+        return not self.unfit and holds_patterns(shape, np.dtype(self.array.dtype))
 
 
 class MappedFile:

@@ -7,6 +7,7 @@ import pytest
 from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.formats.calibration import Axis
 from orimap.tasks.acquire.formats.choose_signal import choose_signal, shape_of_stack
+from orimap.tasks.acquire.formats.meaning.axes import in_order
 from orimap.tasks.acquire.formats.signals import Signal, unknown_axes
 from orimap.tasks.errors import InputError
 
@@ -60,7 +61,7 @@ def data_set(title, *shape, navigate=None, dtype=np.uint16):
     axes = unknown_axes(shape)
     if navigate is not None:
         axes = tuple(Axis("", n, navigate=one) for n, one in zip(shape, navigate, strict=True))
-    return Signal(title, np.zeros(shape, dtype), axes, (FILE,))
+    return in_order(Signal(title, np.zeros(shape, dtype), axes, (FILE,)))
 
 
 def test_four_axes_go_before_three_and_large_ones_before_small():
@@ -81,6 +82,8 @@ def test_axes_that_are_told_apart_must_be_scan_axes_before_detector_axes():
     spectra = data_set("spectra", 9, 9, 9, 9, navigate=[True, True, True, False])
     patterns = data_set("patterns", 2, 3, 6, 7, navigate=[True, True, False, False])
     assert choose_signal(FILE, [spectra, patterns], None) == (1, None)
+    with pytest.raises(InputError, match="1 of its axes .* is of a detector"):
+        choose_signal(FILE, [spectra], None)
     # All marked alike says nothing.
     alike = data_set("alike", 9, 9, 9, 9, navigate=[False] * 4)
     assert choose_signal(FILE, [alike, patterns], None) == (0, None)

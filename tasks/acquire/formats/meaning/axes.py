@@ -1,0 +1,289 @@
+"""Tell which axes of a data set are the scan and which the detector, and read them in that order.
+
+Names (``scan_y``, ``kx``), units (1/nm belongs to a detector) and the flags of HyperSpy are weighed
+together. Names and units travel with an axis when somebody transposes data; flags only say how it
+was shown. So names and units go first: where both are silent the flags decide, and where nothing
+does, the scan comes before the detector, rows before columns, as nearly everybody stores them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import permutations
+from typing import Any, NamedTuple
+
+from orimap.tasks.acquire.formats.calibration import (
+    NM_PER_UNIT,
+    RADIAN_PER_UNIT,
+    Axis,
+    plain_unit,
+)
+from orimap.tasks.acquire.formats.meaning.names import (
+    DETECTOR,
+    SCAN,
+    SERIES,
+    Mark,
+    counts_rows_by_x,
+    read_name,
+)
+from orimap.tasks.acquire.formats.signals import Signal
+
+# The kinds of three, four and five axes, in the order in which they are read.
+KINDS = {
+    3: (SCAN, DETECTOR, DETECTOR),
+    4: (SCAN, SCAN, DETECTOR, DETECTOR),
+    5: (SERIES, SCAN, SCAN, DETECTOR, DETECTOR),
+}
+EXAMPLE = "scan_y,scan_x,detector_y,detector_x"
+
+
+class Reordered:
+    """An array whose axes are read in another order; only what is cut out is moved.
+
+    Parameters
+    ----------
+    array : array-like
+        As stored; cut by slices along every axis.
+    order : tuple of int
+        For each axis as it is read, its number in ``array``.
+    """
+
+    def __init__(self, array: Any, order: tuple[int, ...]) -> None:
+        self._array, self._order = array, order
+        self.shape = tuple(array.shape[axis] for axis in order)
+        self.dtype, self.ndim = array.dtype, len(order)
+        chunks = getattr(array, "chunks", None)
+        self.chunks = None if chunks is None else tuple(chunks[axis] for axis in order)
+
+    def __getitem__(self, cut: Any) -> Any:
+        """Cut by slices and whole numbers, axes in the order in which they are read."""
+        parts = cut if isinstance(cut, tuple) else (cut,)
+        stored: list[slice] = [slice(None)] * self.ndim
+        for axis, part in zip(self._order, parts, strict=False):
+            stored[axis] = part if isinstance(part, slice) else slice(part, part + 1)
+        piece = self._array[tuple(stored)].transpose(self._order)
+        return piece[tuple(slice(None) if isinstance(part, slice) else 0 for part in parts)]
+
+
+class Reading(NamedTuple):
+    """The kind of each stored axis, and what was found; ``kinds`` is None where nothing tells."""
+
+    kinds: tuple[str, ...] | None = None
+    evidence: str = ""
+    guess: str = ""
+    unfit: str = ""
+    contradiction: str = ""
+
+
+def parse_axes(text: str) -> tuple[str, ...]:
+    """Return the axes that somebody named in the order in which they are stored.
+
+    Parameters
+    ----------
+    text : str
+        ``detector_y,detector_x,scan_y,scan_x``, or shorter names as files have them: ``ky``, ``x``.
+        ``scan`` alone is the one axis of a stack, ``series`` what is repeated.
+
+    Returns
+    -------
+    tuple of str
+        The same in these long names.
+
+    Raises
+    ------
+    ValueError
+        If they are not one or two scan axes and two detector axes.
+    """
+    found = []
+    for name in text.split(","):
+        known = read_name(name, axes=5)
+        kind = known.mark.kind if known.mark else ""
+        found.append("_".join(filter(None, (kind, known.direction))))
+    needed = {
+        ("scan", "detector_y", "detector_x"),
+        ("scan_y", "scan_x", "detector_y", "detector_x"),
+        ("series", "scan_y", "scan_x", "detector_y", "detector_x"),
+    }
+    if sorted(found) not in [sorted(axes) for axes in needed]:
+        raise ValueError(f"must name every axis once, for instance {EXAMPLE}")
+    return tuple(found)
+
+
+def in_order(signal: Signal, asked: Sequence[str] | None = None) -> Signal:
+    """Return a data set that is read as (series), scan_y, scan_x, detector_y, detector_x.
+
+    Parameters
+    ----------
+    signal : Signal
+        As stored.
+    asked : sequence of str, optional
+        The stored axes by name, as from ``parse_axes``; nothing is weighed then.
+
+    Returns
+    -------
+    Signal
+        Its axes told apart where something tells them apart. ``unfit`` says why it is no scan of
+        patterns, ``contradiction`` what its names and units disagree on.
+    """
+    axes = signal.axes
+    if len(axes) not in KINDS:
+        return signal
+    if asked is not None:
+        if len(asked) != len(axes):
+            return replace(signal, unfit=f"{len(axes)} axes, and --axes names {len(asked)}")
+        axes = tuple(replace(a, name=name) for a, name in zip(axes, asked, strict=True))
+        kinds = tuple(name.partition("_")[0] for name in asked)
+        reading = Reading(kinds, "as --axes says")
+    else:
+        reading = weigh(axes)
+    if reading.unfit or reading.contradiction:
+        return replace(signal, unfit=reading.unfit, contradiction=reading.contradiction)
+    kinds = reading.kinds or KINDS[len(axes)]
+    order, by_x = _order(axes, kinds)
+    if reading.kinds is not None:
+        axes = tuple(
+            replace(a, navigate=kind != DETECTOR) for a, kind in zip(axes, kinds, strict=True)
+        )
+    read = tuple(axes[number] for number in order)
+    notes = list(signal.notes)
+    array = signal.array
+    if order != tuple(range(len(axes))):
+        why = reading.evidence or "their names say rows and columns"
+        if kinds == KINDS[len(axes)]:
+            why = "their names say which are rows and columns" if asked is None else why
+        notes.append(f"axes stored as {_list(axes)} are read as {_list(read)}: {why}")
+        array = Reordered(signal.array, order)
+    elif by_x:
+        notes.append("R_x and Q_x count rows, as py4DSTEM and Prismatic write them: kept so")
+    guesses = (*signal.guesses, *filter(None, [reading.guess]))
+    return replace(signal, array=array, axes=read, notes=tuple(notes), guesses=guesses)
+
+
+def weigh(axes: Sequence[Axis]) -> Reading:
+    """Weigh what names, units and flags say about three to five axes.
+
+    Returns
+    -------
+    Reading
+        With the kinds of the axes as stored, or why there is none.
+    """
+    marks = {
+        "names": [read_name(axis.name, len(axes)).mark for axis in axes],
+        "units": [_mark_of_unit(axis.units) for axis in axes],
+        "flags": [_mark_of_flag(axis.navigate) for axis in axes],
+    }
+    every = sorted(set(permutations(KINDS[len(axes)])))
+    fit = {source: _fitting(marks[source], every) for source in marks}
+    for source in ("names", "units", "flags"):
+        if fit[source]:
+            continue
+        # A wrong unit on one axis, or flags, are not heard where names tell everything.
+        if source == "names" or all(len(fit[s]) != 1 for s in ("names", "units")):
+            return Reading(unfit=_unfit(axes, marks[source]))
+        fit[source] = every
+    inherent = [kinds for kinds in fit["names"] if kinds in fit["units"]]
+    if not inherent:
+        return Reading(
+            contradiction=f"the names of its axes say {_said(axes, fit['names'])}, "
+            f"their units say {_said(axes, fit['units'])}"
+        )
+    agreed = [kinds for kinds in inherent if kinds in fit["flags"]]
+    speaking = [s for s in ("names", "units") if len(fit[s]) == 1]
+    if len(inherent) == 1:
+        evidence = " and ".join(speaking or ["names", "units"])
+        guess = ""
+        if not agreed:
+            evidence += ", against the flags of the file"
+            if len(speaking) == 1:
+                guess = (
+                    f"which axes are the scan: {evidence} "
+                    f"({_said(axes, inherent)}; --axes settles it)"
+                )
+        return Reading(inherent[0], f"so say their {evidence}", guess)
+    if not agreed:
+        return Reading(
+            contradiction=f"names and units of its axes leave {_said(axes, inherent)}, "
+            f"their flags say {_said(axes, fit['flags'])}"
+        )
+    usual = KINDS[len(axes)]
+    if len(agreed) == 1:
+        return Reading(agreed[0], "so say their flags")
+    if usual in agreed:
+        return Reading(usual if len(agreed) < len(every) else None)
+    return Reading(contradiction=f"names and units of its axes leave {_said(axes, agreed)}")
+
+
+def _fitting(marks: list[Mark | None], every: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Return the kinds that a source allows: all where it says nothing, none if it fits none."""
+    known = [mark for mark in marks if mark is not None]
+    if not any(mark.sure for mark in known):
+        return every
+    if len({mark.kind for mark in known}) == 1 and len(known) == len(marks):
+        return every  # all alike: who wrote it does not tell axes apart
+    return [
+        kinds
+        for kinds in every
+        if all(_fits(mark, kind) for mark, kind in zip(marks, kinds, strict=True))
+    ]
+
+
+def _fits(mark: Mark | None, kind: str) -> bool:
+    """Return whether an axis may be of a kind; what looks like the scan may repeat scans too."""
+    return mark is None or mark.kind == kind or (kind == SERIES and mark == Mark(SCAN, sure=False))
+
+
+def _mark_of_unit(text: str) -> Mark | None:
+    """Return what a unit says: a length may be that of a camera pixel, so it is not sure."""
+    unit = plain_unit(text)
+    if unit in NM_PER_UNIT:
+        return Mark(SCAN, sure=False)
+    over = unit.partition("/")
+    if unit in RADIAN_PER_UNIT or (over[0] in ("1", "rad") and over[2] in NM_PER_UNIT):
+        return Mark(DETECTOR)
+    return Mark(SERIES) if unit in ("eV", "keV", "meV") else None
+
+
+def _mark_of_flag(navigate: bool | None) -> Mark | None:
+    """Return what a flag says: what is navigated is the scan, or several of them."""
+    if navigate is None:
+        return None
+    return Mark(SCAN, sure=False) if navigate else Mark(DETECTOR)
+
+
+def _order(axes: Sequence[Axis], kinds: tuple[str, ...]) -> tuple[tuple[int, ...], bool]:
+    """Return the stored numbers of the axes as they are read, and whether x was left before y."""
+    names = [axis.name for axis in axes]
+    by_x = counts_rows_by_x([n for n, kind in zip(names, kinds, strict=True) if kind != SERIES])
+    order: list[int] = []
+    left = False
+    for kind in (SERIES, SCAN, DETECTOR):
+        numbers = [number for number, each in enumerate(kinds) if each == kind]
+        x_first = [read_name(names[number], len(axes)).direction for number in numbers] == [
+            "x",
+            "y",
+        ]
+        order += numbers[::-1] if x_first and not by_x else numbers
+        left = left or (x_first and by_x)
+    return tuple(order), left
+
+
+def _unfit(axes: Sequence[Axis], marks: list[Mark | None]) -> str:
+    """Say why axes cannot be those of a scan of patterns."""
+    other = [a for a, mark in zip(axes, marks, strict=True) if mark and mark.kind == SERIES]
+    if other:
+        return f"{_list(other)} is neither of the scan nor of the detector"
+    detector = sum(mark is not None and mark.kind == DETECTOR for mark in marks)
+    return f"{detector} of its axes {_list(axes)} {'is' if detector == 1 else 'are'} of a detector"
+
+
+def _said(axes: Sequence[Axis], kinds: list[tuple[str, ...]]) -> str:
+    """Say which axes are the detector in one or several readings."""
+    each = []
+    for reading in kinds[:2]:
+        detector = [n for n, kind in enumerate(reading) if kind == DETECTOR]
+        each.append(f"axes {detector[0] + 1} and {detector[1] + 1} are the detector")
+    return " or ".join(dict.fromkeys(each)) + (" or others" if len(kinds) > 2 else "")
+
+
+def _list(axes: Sequence[Axis]) -> str:
+    """Name axes by what the file calls them, with their sizes."""
+    return ", ".join(f"{axis.name or '(no name)'} ({axis.size})" for axis in axes)

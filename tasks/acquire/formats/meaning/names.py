@@ -1,0 +1,86 @@
+"""Read from an axis' name whether it belongs to the scan or the detector, and its direction."""
+
+import re
+from typing import NamedTuple
+
+SCAN, DETECTOR, SERIES = "scan", "detector", "series"
+
+# What programs call axes, without direction or number. Detector axes need one of these ("kx",
+# "detector 0"), since "pattern" alone counts patterns, and so does a single letter.
+STEMS = {
+    SCAN: (
+        *("scan", "probe", "nav", "navigation", "real", "position", "pos", "sample", "specimen"),
+        *("stage", "raster", "r"),
+    ),
+    DETECTOR: (
+        *("detector", "det", "diffraction", "dp", "pattern", "reciprocal", "camera", "sensor"),
+        *("theta", "2theta", "2th", "angle", "sig", "k", "q", "g", "d"),
+    ),
+}
+# Neither: patterns repeat along them, or they hold what was computed from patterns.
+OTHERS = (
+    *("depth", "thickness", "ring", "rings", "outer", "inner", "energy", "loss", "wavelength"),
+)
+# Neither, where there are five axes; in a stack or a line they count scan positions.
+OTHERS_OF_FIVE = ("time", "frame", "frames", "tilt", "series", "cycle", "t")
+DIRECTIONS = {
+    **dict.fromkeys(("y", "row", "rows", "vertical", "height", "slow"), "y"),
+    **dict.fromkeys(("x", "col", "cols", "column", "columns", "horizontal", "width", "fast"), "x"),
+}
+# Without a stem these are mostly of the scan; patterns have them too.
+MOSTLY_SCAN = ("y", "x", "row", "rows", "col", "cols", "column", "columns")
+
+
+class Mark(NamedTuple):
+    """What one source says of an axis; ``sure`` where it would not be said of any other kind."""
+
+    kind: str
+    sure: bool = True
+
+
+class Name(NamedTuple):
+    """What an axis' name says: its mark, and "y", "x" or nothing."""
+
+    mark: Mark | None
+    direction: str
+
+
+def read_name(name: str, axes: int = 4) -> Name:
+    """Read the name of an axis: ``kx``, ``scan_y``, ``Detector row``, ``R_x [nm]``.
+
+    Parameters
+    ----------
+    name : str
+    axes : int
+        How many the data set has.
+    """
+    words = _words(name)
+    direction = next((DIRECTIONS[word] for word in words if word in DIRECTIONS), "")
+    others = OTHERS + (OTHERS_OF_FIVE if axes > 4 else ())
+    if any(word in others for word in words):
+        return Name(Mark(SERIES), direction)
+    one_of_two = bool(direction) or any(word.isdigit() for word in words)
+    for kind, stems in STEMS.items():
+        told = [word for word in words if word in stems]
+        if told and (one_of_two or (kind == SCAN and len(told[0]) > 1)):
+            return Name(Mark(kind), direction)
+    weak = len(words) == 1 and words[0] in MOSTLY_SCAN
+    return Name(Mark(SCAN, sure=False) if weak else None, direction)
+
+
+def counts_rows_by_x(names: list[str]) -> bool:
+    """Return whether names are those of py4DSTEM and Prismatic, whose x goes down the rows."""
+    letters = [["q", "x"], ["q", "y"], ["r", "x"], ["r", "y"]]
+    return sorted(_words(name) for name in names) == letters
+
+
+def _words(name: str) -> list[str]:
+    """Return the words of a name in small letters: ``scanY`` and ``scan_y`` alike."""
+    plain = re.sub(r"[(\[].*", "", name)
+    plain = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", plain).lower()
+    words = []
+    stems = "|".join(stem for stems in STEMS.values() for stem in stems)
+    for word in re.split(r"[^a-z0-9]+", plain):
+        together = re.fullmatch(rf"({stems})([xy]|\d)", word)
+        words += list(together.groups()) if together else [word] if word else []
+    return words
