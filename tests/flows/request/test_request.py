@@ -26,6 +26,10 @@ def _read(**fields):
         ("decided_k", "9", 9),
         ("bin", "2", 2),
         ("mask", "stop.png", Path("stop.png")),
+        ("scan_step", "2nm", "2nm"),
+        ("detector_step", "0.01/Å", "0.01/Å"),
+        ("beam_energy", "200 kV", "200 kV"),
+        ("axes", "ky,kx,y,x", "ky,kx,y,x"),
     ],
 )
 def test_values_are_read_as_they_are_written(field, written, read):
@@ -49,6 +53,11 @@ def test_values_are_read_as_they_are_written(field, written, read):
         ("counts", "perhaps", "'auto', 'yes' or 'no'"),
         ("seed", "-1", "greater than or equal to 0"),
         ("colour", "red", "not permitted"),
+        ("scan_step", "2", "must be a number with its unit, for instance 2nm"),
+        ("scan_step", 2, "must be a number with its unit, for instance 2nm"),
+        ("detector_step", "0.01nm", "for instance 0.01/Å"),
+        ("beam_energy", "2kV,", "for instance 200keV"),
+        ("axes", "y,x", "must name every axis once"),
     ],
 )
 def test_a_wrong_value_is_reported_with_its_option(field, written, found):
@@ -58,8 +67,15 @@ def test_a_wrong_value_is_reported_with_its_option(field, written, found):
 
 
 def test_a_request_survives_json():
-    request = _read(k="2:9", l1="0.1,0", scan_shape="4x5")
+    request = _read(k="2:9", l1="0.1,0", scan_shape="4x5", detector_step="0.5 mrad")
     assert Request.model_validate_json(request.model_dump_json()) == request
+
+
+def test_how_an_acquisition_is_opened_is_told_apart():
+    opened = _read(reader="npy", beam_energy="200kV", seed=3).how_to_open
+    assert {name: value for name, value in opened.items() if value is not None} == {
+        "reader": "npy", "beam_energy": "200kV",
+    }  # fmt: skip
 
 
 def test_every_field_says_what_it_is():
@@ -79,6 +95,9 @@ decided_k: 9
 signal: 1
 mask:
 restart: true
+scan-step: 2nm
+detector_step: 0.01 1/Å
+beam-energy: 200 kV
 """
 
 
@@ -95,6 +114,8 @@ def test_a_config_file_means_what_the_command_line_means(tmp_path):
     assert request.signal == "1"
     assert "mask" not in request.model_fields_set
     assert request.restart is True
+    given = (request.scan_step, request.detector_step, request.beam_energy)
+    assert given == ("2nm", "0.01 1/Å", "200 kV")
 
 
 @pytest.mark.parametrize(

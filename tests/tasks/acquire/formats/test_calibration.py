@@ -1,7 +1,10 @@
+import math
+
 import pytest
 
 from orimap.tasks.acquire.formats.calibration import (
     Axis,
+    beam_energy,
     detector_calibration,
     electron_wavelength,
     plain_unit,
@@ -28,6 +31,9 @@ def test_electron_wavelengths_are_those_of_the_textbooks(energy_kev, wavelength)
         ("$A^{-1}$", "1/Å"), ("1 / nm", "1/nm"), ("1/Å", "1/Å"), ("Å^-1", "1/Å"), ("nm⁻¹", "1/nm"),
         ("A", "Å"), (r"$\AA^{-1}$", "1/Å"), ("um", "µm"), ("μm", "µm"), ("<undefined>", ""),
         (None, ""), ("", ""), ("1", ""), ("px", ""), ("cm", "cm"), (b"nm", "nm"),
+        ("k_nm^-1", "1/nm"), ("k_A^-1", "1/Å"), ("k_Å^-1", "1/Å"), ("q_nm^-1", "rad/nm"),
+        ("q_A^-1", "rad/Å"), ("2th_rad", "rad"), ("2th_deg", "deg"), ("nm$^{-1}$", "1/nm"),
+        ("Å^{-1}", "1/Å"), ("[n_m^-1]", "1/nm"), ("[n_m]", "nm"), ("rad/Å", "rad/Å"),
     ],
 )  # fmt: skip
 def test_one_unit_has_one_spelling(text, unit):
@@ -44,8 +50,12 @@ def test_scan_steps_become_nanometres(scale, units, step_nm):
 
 
 @pytest.mark.parametrize(
-    ("scale", "units"), [(0.1, "1 / nm"), (0.01, "$A^{-1}$"), (1e8, "1/m"), (100, "1/µm")]
-)
+    ("scale", "units"),
+    [
+        (0.1, "1 / nm"), (0.01, "$A^{-1}$"), (1e8, "1/m"), (100, "1/µm"), (0.1, "k_nm^-1"),
+        (0.01, "k_A^-1"), (0.2 * math.pi, "q_nm^-1"), (0.02 * math.pi, "q_A^-1"),
+    ],
+)  # fmt: skip
 def test_detector_steps_become_inverse_angstroms(scale, units):
     found = detector_calibration(*both(scale, units))
     assert found.step == pytest.approx((0.01, 0.01))
@@ -59,6 +69,42 @@ def test_angles_need_the_beam_energy():
     without = detector_calibration(*both(1, "mrad"), None)
     assert without.units == "px"
     assert "beam energy" in without.notes[0]
+
+
+@pytest.mark.parametrize(("scale", "units"), [(1e-3, "2th_rad"), (0.18 / math.pi, "2th_deg")])
+def test_two_theta_is_the_angle_of_scattering(scale, units):
+    found = detector_calibration(*both(scale, units), 200)
+    assert found.step == pytest.approx((0.039874, 0.039874), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("stored", "kev", "word"),
+    [
+        (200.0, 200, ""), (30.0, 30, ""), (1000.0, 1000, ""), (200_000.0, 200, "it is V, 200 keV"),
+        (80_000.0, 80, "it is V, 80 keV"), (0.2, 200, "kV where V belongs, 200 keV"),
+        (None, None, ""), (0.0, None, ""), (float("nan"), None, ""),
+        (-200.0, None, "left out"), (1e9, None, "left out"),
+    ],
+)  # fmt: skip
+def test_a_beam_energy_that_no_microscope_has_is_converted_or_left_out(stored, kev, word):
+    found, notes = beam_energy(stored)
+    assert found == kev
+    assert len(notes) == bool(word)
+    assert word in "".join(notes)
+
+
+def test_a_step_in_metres_under_another_unit_is_taken_for_metres():
+    found = scan_calibration(*both(2e-9, "nm"))
+    assert (found.step, found.units) == (pytest.approx((2.0, 2.0)), "nm")
+    assert found.notes == ("a scan step of 2e-09 nm cannot be right: taken for metres",)
+    assert scan_calibration(*both(2, "m")).units == "px"
+
+
+def test_a_detector_that_would_see_half_the_world_is_named():
+    wide = Axis("y", 32, 0.1, "rad"), Axis("x", 32, 0.1, "rad")
+    found = detector_calibration(*wide, 200)
+    assert found.step == pytest.approx((3.9874, 3.9874), rel=1e-4)
+    assert "would see 3.2 rad from side to side" in found.notes[0]
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_axes_that_are_told_apart_must_be_scan_axes_before_detector_axes():
     spectra = data_set("spectra", 9, 9, 9, 9, navigate=[True, True, True, False])
     patterns = data_set("patterns", 2, 3, 6, 7, navigate=[True, True, False, False])
     assert choose_signal(FILE, [spectra, patterns], None) == (1, None)
-    with pytest.raises(InputError, match="1 of its axes .* is of a detector"):
+    with pytest.raises(InputError, match=r"1 of its axes .* is of a detector"):
         choose_signal(FILE, [spectra], None)
     # All marked alike says nothing.
     alike = data_set("alike", 9, 9, 9, 9, navigate=[False] * 4)

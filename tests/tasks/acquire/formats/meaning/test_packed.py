@@ -1,0 +1,125 @@
+"""Values that were stored smaller than they are."""
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+from orimap.tasks.acquire.acquisition import open_acquisition
+from orimap.tasks.acquire.formats.meaning.packed import Packing, find_packing, zarr_attributes
+
+ALL = slice(None)
+U2 = np.dtype("u2")
+NAMES = ("scan_y", "scan_x", "detector_y", "detector_x")
+
+
+def test_values_are_unpacked_by_scale_and_offset_and_the_missing_are_nan():
+    packing = Packing(0.05, -100.0, missing=(65535.0,))
+    found = packing.unpack(np.array([[2000, 2020], [65535, 2200]], "u2"))
+    assert found.dtype == np.float32
+    # Exactly whole numbers again, and no -1e-14 for a 0.
+    np.testing.assert_array_equal(found, np.float32([[0, 1], [np.nan, 10]]))
+    assert packing.note == (
+        "values unpacked as their attributes say: 0.05 × stored - 100; "
+        "a stored 65535 was not measured"
+    )
+
+
+def test_values_outside_the_valid_range_are_missing():
+    found = Packing(valid=(0.0, 9.0)).unpack(np.array([[-1, 0], [9, 10]], "i2"))
+    np.testing.assert_array_equal(found, np.float32([[np.nan, 0], [9, np.nan]]))
+
+
+def test_signed_numbers_may_be_meant_as_unsigned():
+    packing = find_packing({"_Unsigned": "true", "_FillValue": -1}, np.dtype("i2"))
+    assert packing == Packing(missing=(65535.0,), unsigned=True)
+    np.testing.assert_array_equal(
+        packing.unpack(np.array([[-2, 7], [-1, 0]], "<i2")), np.float32([[65534, 7], [np.nan, 0]])
+    )
+
+
+@pytest.mark.parametrize(
+    ("attributes", "packing"),
+    [
+        ({"scale_factor": np.float32([0.5])}, Packing(scale=0.5)),
+        ({"add_offset": 3}, Packing(offset=3.0)),
+        ({"_FillValue": np.uint16(9), "missing_value": [7, 9]}, Packing(missing=(7.0, 9.0))),
+        ({"valid_range": [1, 5]}, Packing(valid=(1.0, 5.0))),
+        ({"valid_max": 5}, Packing(valid=(-np.inf, 5.0))),
+        ({"_FillValue": "AAAAAAAA8D8="}, Packing(missing=(1.0,))),  # 1.0, as xarray writes it
+    ],
+)
+def test_attributes_say_how_values_are_packed(attributes, packing):
+    assert find_packing(attributes, U2) == packing
+
+
+@pytest.mark.parametrize(
+    ("attributes", "dtype"),
+    [
+        ({}, U2),
+        ({"units": "counts", "scale_factor": "one"}, U2),
+        ({"scale_factor": 1, "add_offset": 0}, U2),
+        ({"_FillValue": np.nan}, np.dtype("f4")),
+        ({"scale_factor": 2}, np.dtype("S3")),
+    ],
+)
+def test_plain_values_are_left_as_they_are(attributes, dtype):
+    assert find_packing(attributes, dtype) is None
+
+
+@pytest.mark.parametrize(
+    ("fill", "attributes", "expected"),
+    [
+        (65535, {}, 65535),
+        (0, {}, None),  # for counts that is a count
+        (0, {"scale_factor": 0.5, "_ARRAY_DIMENSIONS": list(NAMES)}, 0),
+        (7, {"_FillValue": 9}, 9),
+    ],
+)
+def test_format_2_of_zarr_keeps_the_fill_value_elsewhere(tmp_path, fill, attributes, expected):
+    root = zarr.open_group(tmp_path / "s.zarr", mode="w", zarr_format=2)
+    array = root.create_array("p", shape=(2, 3, 4, 5), dtype="u2", fill_value=fill)
+    array.attrs.update(attributes)
+    assert zarr_attributes(array).get("_FillValue") == expected
+
+
+def write_zarr(path, scan, zarr_format):
+    packing = {"dtype": "uint16", "scale_factor": 0.05, "add_offset": -100.0, "_FillValue": 65535}
+    data = xr.DataArray(scan, dims=NAMES, name="patterns").to_dataset()
+    encoding = {"patterns": packing}
+    data.to_zarr(path, zarr_format=zarr_format, consolidated=False, encoding=encoding)
+
+
+def write_netcdf(path, scan):
+    with h5py.File(path, "w") as file:
+        stored = np.where(np.isnan(scan), 65535, np.round((scan + 100) / 0.05)).astype("u2")
+        array = file.create_dataset("patterns", data=stored, chunks=(2, 2, 6, 7))
+        array.attrs.update(
+            scale_factor=np.float64([0.05]), add_offset=-100.0, _FillValue=np.uint16([65535])
+        )
+
+
+@pytest.mark.parametrize("kind", ["zarr 2", "zarr 3", "nc"])
+def test_files_give_what_was_packed_and_nan_where_nothing_was_measured(tmp_path, small_scan, kind):
+    scan = small_scan.astype(np.float32)
+    scan[3:] = np.nan
+    path = tmp_path / f"scan.{kind.split()[0]}"
+    if kind == "nc":
+        write_netcdf(path, scan)
+    else:
+        write_zarr(path, scan, int(kind[-1]))
+    acquisition = open_acquisition(path)
+    assert acquisition.dtype == np.float32
+    np.testing.assert_array_equal(acquisition.read(ALL, ALL), scan)
+    np.testing.assert_array_equal(acquisition.read(slice(1, 2), slice(2, 4)), scan[1:2, 2:4])
+    assert "0.05 × stored - 100; a stored 65535 was not measured" in acquisition.notes[0]
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_plain_counts_stay_integers(tmp_path, small_scan, zarr_format):
+    data = xr.DataArray(small_scan, dims=NAMES, name="patterns").to_dataset()
+    data.to_zarr(tmp_path / "scan.zarr", zarr_format=zarr_format, consolidated=False)
+    acquisition = open_acquisition(tmp_path / "scan.zarr")
+    assert acquisition.dtype == small_scan.dtype
+    assert not any("unpacked" in note for note in acquisition.notes)
