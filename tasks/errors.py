@@ -1,7 +1,18 @@
 """The errors for a request or an input at fault: needed, found, what to do."""
 
+import errno
+import re
+
 # Exit codes of the command line.
 FAILED, INPUT_AT_FAULT, INTERRUPTED = 1, 2, 130
+
+# What a disk or a network share answers that is not there now, rather than a file that is damaged.
+OUT_OF_REACH = {
+    *(errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENXIO, errno.ENODEV, errno.EREMOTEIO),
+    *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH, errno.ENOTCONN),
+    *(errno.ECONNRESET, errno.ECONNREFUSED, errno.ECONNABORTED, errno.EAGAIN, errno.EBUSY),
+    *(errno.EMFILE, errno.ENFILE, errno.EINTR),
+}
 
 
 class InputError(ValueError):
@@ -37,3 +48,15 @@ class InputError(ValueError):
 
 class UnavailableError(InputError):
     """Nothing is wrong with the request: what it needs is not there now, and may be later."""
+
+
+def is_out_of_reach(error: BaseException) -> bool:
+    """Tell whether an error of reading is one of the disk or the network, and may pass.
+
+    What HDF5 says of a damaged file is an OSError, too, without a number of the system.
+    """
+    if not isinstance(error, OSError):
+        return False
+    named = re.search(r"\berrno = (\d+)", str(error))
+    number = error.errno or (int(named[1]) if named else None)
+    return number in OUT_OF_REACH

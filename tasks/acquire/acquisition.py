@@ -8,7 +8,7 @@ import hashlib
 import math
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,14 @@ import numpy as np
 
 from orimap.tasks.acquire.formats.calibration import NM_PER_UNIT, Axis, plain_unit
 from orimap.tasks.acquire.formats.choose_signal import choose_signal, shape_of_stack
+from orimap.tasks.acquire.formats.chunked.unwritten import NoData
 from orimap.tasks.acquire.formats.meaning.axes import EXAMPLE
 from orimap.tasks.acquire.formats.meaning.given import calibrate
 from orimap.tasks.acquire.formats.readers import open_signals
 from orimap.tasks.acquire.formats.recognise import reader_by_name, recognise
 from orimap.tasks.acquire.formats.signals import Signal
 from orimap.tasks.acquire.identity import IDENTITY_CONTENTS_AT_MOST, add_ends
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, is_out_of_reach
 
 # Most that is read at once where only some patterns of a stored chunk are asked for.
 LARGEST_ROW_BYTES = 64 * 2**20
@@ -74,6 +75,10 @@ class Acquisition:
         The axes as they are stored, as asked for.
     guesses : tuple of str
         What was guessed where the file does not say it, each with its evidence.
+    no_data : (scan_y, scan_x) array of bool, or None
+        True at positions of which the file holds nothing; None where it has all.
+    awaited : tuple of str
+        Names of files with patterns that are not there and may still come.
     """
 
     path: Path
@@ -99,6 +104,8 @@ class Acquisition:
     grey_levels: bool
     axes: str | None = None
     guesses: tuple[str, ...] = ()
+    no_data: np.ndarray | None = field(default=None, compare=False)
+    awaited: tuple[str, ...] = ()
 
     @property
     def pattern_bytes(self) -> int:
@@ -116,8 +123,35 @@ class Acquisition:
         Returns
         -------
         (scan_y, scan_x, detector_y, detector_x) array
-            In memory, in this machine's byte order.
+            In memory, in this machine's byte order. Where the file holds nothing: whatever its
+            library gives instead.
+
+        Raises
+        ------
+        InputError
+            If the file is damaged there.
+        OSError
+            If the disk or the network does not answer.
         """
+        try:
+            return self._read(rows, columns)
+        except (InputError, MemoryError):
+            raise
+        except Exception as error:
+            # Libraries raise whatever they stumbled upon: HDF5 an OSError, compressors their own.
+            if is_out_of_reach(error):
+                raise
+            first, _, _ = rows.indices(self.scan_shape[0])
+            words = " ".join(str(error).split())[:200] or type(error).__name__
+            raise InputError(
+                f"patterns of all {self.scan_shape[0]}×{self.scan_shape[1]} positions in "
+                f"{self.path.name}",
+                f"those at row {first} of the scan cannot be read ({words})",
+                "copy the file again from the microscope: it is cut short or damaged",
+            ) from error
+
+    def _read(self, rows: slice, columns: slice) -> np.ndarray:
+        """Read a rectangle of the scan, with the errors of whoever reads it."""
         array = self._array()
         y0, y1, _ = rows.indices(self.scan_shape[0])
         x0, x1, _ = columns.indices(self.scan_shape[1])
@@ -244,6 +278,12 @@ def open_acquisition(
     described = chosen.axes
     if leading is not None:
         shape, described = shape[1:], described[1:]
+    if not min(shape):
+        raise InputError(
+            "a scan with patterns in it",
+            f"{path.name} holds {'×'.join(map(str, shape))} values: none",
+            "copy it again from the microscope: it may have been written before the scan was",
+        )
     notes = list(chosen.notes)
     stack = len(shape) == 3
     if stack:
@@ -270,6 +310,10 @@ def open_acquisition(
     others = [s.title for n, s in enumerate(signals) if n != number]
     if others:
         notes.append(f"data set {chosen.title!r} chosen; also there: {', '.join(others)}")
+    gaps, awaited = None, ()
+    if chosen.no_data is not None:
+        gaps, awaited = _gaps(chosen.no_data, leading, scan), chosen.no_data.awaited
+        notes += _require_some(path, gaps, chosen.no_data.why)
     title = chosen.title if leading is None else f"{chosen.title}[{leading}]"
     dtype = np.dtype(chosen.array.dtype).newbyteorder("=")
     asked = [each for each in (axes, scan_step, detector_step, beam_energy) if each is not None]
@@ -297,6 +341,8 @@ def open_acquisition(
         grey_levels=dtype == np.uint8 and found in ("Blockfile", "images", "TIFF", "Image"),
         axes=axes,
         guesses=chosen.guesses,
+        no_data=gaps,
+        awaited=awaited,
     )
     acquisition.keep_open(chosen.array)
     _require_last_pattern(acquisition)
@@ -326,19 +372,34 @@ def describe(acquisition: Acquisition) -> dict[str, Any]:
     }
 
 
+def _gaps(no_data: NoData, leading: int | None, scan: tuple[int, int]) -> np.ndarray | None:
+    """Return where the chosen scan has no data, as rows and columns; None where it has all."""
+    positions = no_data.positions if leading is None else no_data.positions[leading]
+    return positions.reshape(scan) if positions.any() else None
+
+
+def _require_some(path: Path, gaps: np.ndarray | None, why: str) -> tuple[str, ...]:
+    """Say how many positions have no data and where; raise where none has any."""
+    if gaps is None:
+        return ()
+    if gaps.all():
+        raise InputError(
+            f"patterns in {path.name}",
+            f"room for {gaps.shape[0]}×{gaps.shape[1]} of them and no data: {why}",
+            "copy the file again from the microscope, with all files that belong to it",
+        )
+    rows = np.flatnonzero(gaps.any(axis=1))
+    where = f"in row {rows[0]}" if len(rows) == 1 else f"in rows {rows[0]} to {rows[-1]}"
+    return (
+        f"{np.count_nonzero(gaps)} of {gaps.size} positions, {where}, have no data: {why}; "
+        "not measured, and left out",
+    )
+
+
 def _require_last_pattern(acquisition: Acquisition) -> None:
     """Read the last pattern: where a file ends too soon, this is what is missing."""
     y, x = acquisition.scan_shape
-    try:
-        acquisition.read(slice(y - 1, y), slice(x - 1, x))
-    except (InputError, MemoryError):
-        raise
-    except Exception as error:
-        raise InputError(
-            f"{y}×{x} patterns in {acquisition.path.name}, as its header says",
-            f"the last one cannot be read ({' '.join(str(error).split())[:200]})",
-            "copy the file again from the microscope: it is probably cut short",
-        ) from error
+    acquisition.read(slice(y - 1, y), slice(x - 1, x))
 
 
 def _asked_reader(path: Path, reader: str) -> str:

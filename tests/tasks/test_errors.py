@@ -1,6 +1,9 @@
+import errno
 import pickle
 
-from orimap.tasks.errors import InputError, UnavailableError
+import pytest
+
+from orimap.tasks.errors import InputError, UnavailableError, is_out_of_reach
 
 
 def test_the_three_parts_stand_below_each_other_or_in_one_line():
@@ -14,3 +17,20 @@ def test_an_error_travels_between_processes_with_all_its_parts():
     there = pickle.loads(pickle.dumps(UnavailableError("a server", "none", "start it")))
     assert type(there) is UnavailableError
     assert (there.needed, there.found, there.remedy) == ("a server", "none", "start it")
+
+
+@pytest.mark.parametrize(
+    ("error", "out_of_reach"),
+    [
+        (OSError(errno.EIO, "Input/output error"), True),
+        (OSError(errno.ESTALE, "Stale file handle"), True),
+        (OSError("Can't read data (file read failed: time = now, errno = 5, error message)"), True),
+        (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), True),
+        (OSError("Can't synchronously read data (filter returned failure during read)"), False),
+        (OSError("Unable to open file (truncated file: eof = 100)"), False),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory"), False),
+        (ValueError("errno = 5"), False),
+    ],
+)
+def test_a_disk_that_does_not_answer_is_told_from_a_file_that_is_damaged(error, out_of_reach):
+    assert is_out_of_reach(error) is out_of_reach

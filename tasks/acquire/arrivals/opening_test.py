@@ -21,7 +21,6 @@ OPENING_SECONDS = 120.0
 # What opening an acquisition loads; dask.array for every reader of rosettasciio's.
 READERS = (
     "dask.array",
-    "h5py",
     "hdf5plugin",
     "zarr",
     "orimap.tasks.acquire.acquisition",
@@ -78,7 +77,8 @@ class OpeningTest:
         """Return the process, started anew where there is none."""
         if self._process is None or self._process.poll() is not None:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "orimap.tasks.acquire.arrivals.opening_test"],
+                # -P: a file pickle.py among the acquisitions is not imported.
+                [sys.executable, "-P", "-m", "orimap.tasks.acquire.arrivals.opening_test"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 start_new_session=True,  # Ctrl-C is for the watcher, which then closes the pipe
@@ -127,6 +127,8 @@ def try_to_open(path: Path, **chosen: Any) -> Opened:
         return Opened("refused", error.reason, error.remedy)
     except OSError as error:
         return Opened("refused", f"it cannot be read: {error.strerror or error}")
+    if found.awaited:
+        return Opened("missing", found.awaited[0])
     rows, columns = found.scan_shape
     height, width = found.detector_shape
     return Opened("scan", f"{found.reader}, {rows}×{columns} patterns of {height}×{width}")
@@ -134,11 +136,13 @@ def try_to_open(path: Path, **chosen: Any) -> Opened:
 
 def _missing_link(path: Path) -> str | None:
     """Return the name of a file that an HDF5 file takes its patterns from and that is not there."""
-    import h5py
+    from orimap.tasks.acquire.formats.chunked.hdf5_files import load_h5py, opened
+    from orimap.tasks.errors import InputError
 
+    h5py = load_h5py()
     if not path.is_file() or not h5py.is_hdf5(path):
         return None
-    with contextlib.suppress(OSError, KeyError), h5py.File(path, "r") as file:
+    with contextlib.suppress(OSError, KeyError, InputError), opened(path) as file:
         group = file["entry/data"]
         for name in sorted(group):
             link = group.get(name, getlink=True)
@@ -182,6 +186,9 @@ def _answer() -> None:
 
 def _load_readers() -> None:
     """Load what takes seconds before the first file comes, not when it has come."""
+    from orimap.tasks.acquire.formats.chunked.hdf5_files import load_h5py
+
+    load_h5py()
     for name in READERS:
         importlib.import_module(name)
 

@@ -2,13 +2,24 @@
 
 import importlib
 import math
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from orimap.tasks.acquire.formats.calibration import Axis
+from orimap.tasks.acquire.formats.chunked.hdf5_files import Hdf5Array, load_h5py, opened
+from orimap.tasks.acquire.formats.chunked.unwritten import (
+    NoData,
+    missing_in_hdf5,
+    missing_in_zarr,
+    source_file,
+)
+from orimap.tasks.acquire.formats.meaning.axes import detector_axes
 from orimap.tasks.acquire.formats.meaning.coordinates import hdf5_axes, zarr_axes
 from orimap.tasks.acquire.formats.meaning.packed import unpacked, zarr_attributes
 from orimap.tasks.acquire.formats.signals import Signal, holds_patterns
@@ -37,25 +48,41 @@ class Concatenated:
 
 
 def open_hdf5(path: Path, dataset: str | None) -> list[Signal]:
-    """Open one data set by its path in the file, or list those that could hold patterns."""
-    import h5py
+    """Open one data set by its path in the file, or list those that could hold patterns.
 
+    Raises
+    ------
+    InputError
+        If the file is damaged, or holds no such data set.
+    OSError
+        If it cannot be reached.
+    """
+    h5py = load_h5py()
     importlib.import_module("hdf5plugin")  # registers the compressions that files can have
-    file = h5py.File(path, "r")
-    if dataset is None:
-        arrays = _once(list(_hdf5_arrays(file)))
-    else:
-        found = file.get(dataset.strip("/"))
-        if not isinstance(found, h5py.Dataset):
-            raise _no_such(path, dataset, [name for name, _ in _hdf5_arrays(file)])
-        arrays = [(dataset.strip("/"), found)]
-    signals = []
-    for name, array in arrays:
-        axes, notes = hdf5_axes(array)
-        memory = _chunk_bytes(array)
-        signal = Signal(name, array, axes, (path,), notes=notes, read_memory_bytes=memory)
-        signals.append(unpacked(signal, dict(array.attrs)))
-    return signals
+    with opened(path) as file:
+        if dataset is None:
+            arrays = _once(list(_hdf5_arrays(file)))
+        else:
+            found = file.get(dataset.strip("/"))
+            if not isinstance(found, h5py.Dataset):
+                raise _no_such(path, dataset, [name for name, _ in _hdf5_arrays(file)])
+            arrays = [(dataset.strip("/"), found)]
+        return [_hdf5_signal(path, name, array) for name, array in arrays]
+
+
+def _hdf5_signal(path: Path, name: str, array: Any) -> Signal:
+    """Describe one data set of an HDF5 file."""
+    axes, notes = hdf5_axes(array)
+    signal = Signal(
+        name,
+        Hdf5Array(path, name, array),
+        axes,
+        (path, *_sources(array, path.parent)),
+        notes=notes,
+        read_memory_bytes=_chunk_bytes(array),
+        no_data=missing_in_hdf5(array, detector_axes(axes)),
+    )
+    return unpacked(signal, dict(array.attrs))
 
 
 def open_dectris(path: Path) -> list[Signal]:
@@ -63,49 +90,66 @@ def open_dectris(path: Path) -> list[Signal]:
 
     The scan's shape is in none of them. The pixel size, where STEM software wrote it, is in nm.
     """
-    import h5py
-
+    h5py = load_h5py()
     importlib.import_module("hdf5plugin")  # registers the compressions that files can have
-    file = h5py.File(path, "r")
-    group = file["entry/data"]
-    names = sorted(name for name in group if name.startswith("data_"))
-    files, parts = [path], []
-    for name in names:
-        link = group.get(name, getlink=True)
-        if isinstance(link, h5py.ExternalLink):
-            files.append(path.parent / link.filename)
-        try:
-            parts.append(group[name])
-        except (KeyError, OSError) as error:
-            raise InputError(
-                f"{files[-1].name} beside {path.name}, which holds its patterns",
-                "it is not there" if not files[-1].exists() else f"it cannot be read ({error})",
-                f"copy it into the folder {path.parent.name or path.parent}",
-            ) from error
+    files, parts, gaps, largest = [path], [], [], 0
+    with opened(path) as file:
+        group = file["entry/data"]
+        for name in sorted(name for name in group if name.startswith("data_")):
+            link = group.get(name, getlink=True)
+            if isinstance(link, h5py.ExternalLink):
+                files.append(path.parent / link.filename)
+            try:
+                part = group[name]
+            except (KeyError, OSError) as error:
+                raise InputError(
+                    f"{files[-1].name} beside {path.name}, which holds its patterns",
+                    "it is not there" if not files[-1].exists() else f"it cannot be read ({error})",
+                    f"copy it into the folder {path.parent.name or path.parent}",
+                ) from error
+            parts.append(Hdf5Array(path, f"entry/data/{name}", part))
+            gaps.append(missing_in_hdf5(part))
+            largest = max(largest, _chunk_bytes(part))
+        described = file.get("entry/instrument/detector/detectorSpecific")
+        facts = (
+            {}
+            if described is None
+            else {
+                name: float(described[name][()])
+                for name in ("ntrigger", "nimages", "photon_energy")
+                if name in described
+            }
+        )
     stack = Concatenated(parts)
-    promised = file.get("entry/instrument/detector/detectorSpecific/ntrigger")
-    images = file.get("entry/instrument/detector/detectorSpecific/nimages")
-    if promised is not None and images is not None:
-        expected = int(promised[()]) * int(images[()])
+    if "ntrigger" in facts and "nimages" in facts:
+        expected = int(facts["ntrigger"]) * int(facts["nimages"])
         if stack.shape[0] < expected:
             raise InputError(
                 f"{expected} patterns, as {path.name} says",
                 f"{stack.shape[0]} in its {len(parts)} data file(s)",
                 "copy the missing data files beside it",
             )
-    energy = file.get("entry/instrument/detector/detectorSpecific/photon_energy")
-    kev = float(energy[()]) / 1e3 if energy is not None and energy[()] > 0 else None
+    energy = facts.get("photon_energy", 0.0)
+    kev = energy / 1e3 if energy > 0 else None
     axes = [Axis("", size) for size in stack.shape]
-    notes: tuple[str, ...] = ()
     sidecar = path.with_name(path.name.replace("_master.h5", ".h5"))
     if sidecar != path and sidecar.exists():
-        with h5py.File(sidecar, "r") as described:
+        with opened(sidecar) as described:
             size = described.get("STEM Metadata")
             if size is not None and "Pixel Size" in size.attrs:
                 axes[0] = Axis("", stack.shape[0], float(size.attrs["Pixel Size"][0]), "nm")
                 files.append(sidecar)
-    largest = max(_chunk_bytes(part) for part in parts)
-    return [Signal("patterns", stack, tuple(axes), tuple(files), kev, notes, largest)]
+    return [
+        Signal(
+            "patterns",
+            stack,
+            tuple(axes),
+            tuple(files),
+            kev,
+            read_memory_bytes=largest,
+            no_data=_joined(parts, gaps),
+        )
+    ]
 
 
 def open_zarr(path: Path, dataset: str | None) -> list[Signal]:
@@ -115,7 +159,7 @@ def open_zarr(path: Path, dataset: str | None) -> list[Signal]:
     """
     root = _zarr_root(path)
     if not hasattr(root, "members"):
-        return [_zarr_signal(None, path.stem, root, _zarr_files(path))]
+        return [_zarr_signal(None, path.stem, root, _zarr_files(path), _zarr_names(path))]
     arrays = {
         name: item
         for name, item in root.members(max_depth=None)
@@ -128,25 +172,31 @@ def open_zarr(path: Path, dataset: str | None) -> list[Signal]:
         if not chosen:
             raise _no_such(path, dataset, list(arrays))
         arrays = chosen
-    files = _zarr_files(path)
-    return [_zarr_signal(root, name, array, files) for name, array in arrays.items()]
+    files, names = _zarr_files(path), _zarr_names(path)
+    return [_zarr_signal(root, name, array, files, names) for name, array in arrays.items()]
 
 
-def _zarr_signal(root: Any, name: str, array: Any, files: tuple[Path, ...]) -> Signal:
+def _zarr_signal(
+    root: Any, name: str, array: Any, files: tuple[Path, ...], names: frozenset[str]
+) -> Signal:
     """Describe one array of a Zarr file; ``root`` is None where there is nothing else in it."""
     axes, notes = zarr_axes(root, name, array)
     above = {} if root is None else root.attrs
     energy = _number(array.attrs.get("beam_energy_kev", above.get("beam_energy_kev")))
     memory = math.prod(array.chunks) * array.dtype.itemsize
-    signal = Signal(name, array, axes, files, energy, notes, memory)
+    gaps = missing_in_zarr(array, names, detector_axes(axes))
+    signal = Signal(name, array, axes, files, energy, notes, memory, no_data=gaps)
     return unpacked(signal, zarr_attributes(array))
 
 
 def open_zspy(path: Path) -> list[Signal]:
     """Open HyperSpy's Zarr form, a group an experiment with ``data`` and ``axis-N`` in it."""
-    files = _zarr_files(path)
+    files, names = _zarr_files(path), _zarr_names(path)
     groups = _zarr_root(path)["Experiments"].groups()
-    return [_hyperspy_signal(group, name, files) for name, group in groups]
+    return [
+        _hyperspy_signal(group, name, files, partial(missing_in_zarr, group["data"], names))
+        for name, group in groups
+    ]
 
 
 def open_hspy(path: Path) -> list[Signal]:
@@ -154,25 +204,40 @@ def open_hspy(path: Path) -> list[Signal]:
 
     Before version 1.2 of the form its groups had other names: those rosettasciio knows.
     """
-    import h5py
-
+    h5py = load_h5py()
     importlib.import_module("hdf5plugin")  # registers the compressions that files can have
-    file = h5py.File(path, "r")
-    groups = [g for g in file["Experiments"].values() if isinstance(g, h5py.Group) and "data" in g]
-    axes = [f"axis-{number}" for group in groups for number in range(group["data"].ndim)]
-    if not all("metadata" in group and axis in group for group in groups for axis in axes):
-        return []
     signals = []
-    for number, group in enumerate(groups):
-        general = group.get("metadata/General")
-        title = "" if general is None else _text(general.attrs.get("title"))
-        title = "" if title == "__unnamed__" else title
-        signals.append(_hyperspy_signal(group, title or f"signal {number}", (path,)))
+    with opened(path) as file:
+        groups = [
+            group
+            for group in file["Experiments"].values()
+            if isinstance(group, h5py.Group) and "data" in group
+        ]
+        axes = [f"axis-{number}" for group in groups for number in range(group["data"].ndim)]
+        if not all("metadata" in group and axis in group for group in groups for axis in axes):
+            return []
+        for number, group in enumerate(groups):
+            general = group.get("metadata/General")
+            title = "" if general is None else _text(general.attrs.get("title"))
+            title = "" if title == "__unnamed__" else title
+            title = title or f"signal {number}"
+            gaps = partial(missing_in_hdf5, group["data"])
+            signal = _hyperspy_signal(group, title, (path,), gaps)
+            array = Hdf5Array(path, group["data"].name, group["data"])
+            signals.append(replace(signal, array=array))
     return signals
 
 
-def _hyperspy_signal(group: Any, title: str, files: tuple[Path, ...]) -> Signal:
-    """Describe one experiment of a file of HyperSpy's, HDF5 or Zarr."""
+def _hyperspy_signal(
+    group: Any,
+    title: str,
+    files: tuple[Path, ...],
+    gaps: Callable[[tuple[int, int]], NoData | None],
+) -> Signal:
+    """Describe one experiment of a file of HyperSpy's, HDF5 or Zarr.
+
+    ``gaps`` finds what there is no data of, given which axes are the detector's.
+    """
     array = group["data"]
     axes = []
     for number, size in enumerate(array.shape):
@@ -190,17 +255,29 @@ def _hyperspy_signal(group: Any, title: str, files: tuple[Path, ...]) -> Signal:
     microscope = group.get("metadata/Acquisition_instrument/TEM")
     energy = None if microscope is None else _number(microscope.attrs.get("beam_energy"))
     chunk = _chunk_bytes(array)
-    return Signal(title, array, tuple(axes), files, energy, read_memory_bytes=chunk)
+    no_data = gaps(detector_axes(axes))
+    return Signal(
+        title, array, tuple(axes), files, energy, read_memory_bytes=chunk, no_data=no_data
+    )
 
 
-def _hdf5_arrays(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the data sets that could hold patterns, following links between files too."""
-    import h5py
+def _hdf5_arrays(
+    group: Any, prefix: str = "", seen: set[tuple[int, int]] | None = None
+) -> Iterator[tuple[str, Any]]:
+    """Yield the data sets that could hold patterns, following links between files too.
 
+    A group that has several names is looked into once: links may lead in circles.
+    """
+    h5py = load_h5py()
+    seen = set() if seen is None else seen
+    seen.add(_place(group))
     for name in group:
-        item = group.get(name)  # None where a link leads nowhere
-        if isinstance(item, h5py.Group):
-            yield from _hdf5_arrays(item, f"{prefix}{name}/")
+        try:
+            item = group.get(name)  # None where a link leads nowhere
+        except OSError:  # or to a file that cannot be read
+            continue
+        if isinstance(item, h5py.Group) and _place(item) not in seen:
+            yield from _hdf5_arrays(item, f"{prefix}{name}/", seen)
         elif isinstance(item, h5py.Dataset) and holds_patterns(item.shape, item.dtype):
             yield f"{prefix}{name}", item
 
@@ -213,9 +290,34 @@ def _once(arrays: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
     unique: dict[Any, tuple[str, Any]] = {}
     for name, array in arrays:
         described = "signal" in array.parent.attrs
-        if array.id not in unique or described:
-            unique[array.id] = name, array
+        if _place(array) not in unique or described:
+            unique[_place(array)] = name, array
     return list(unique.values())
+
+
+def _place(item: Any) -> tuple[int, int]:
+    """Return where a group or data set lies: in which open file, and at which address."""
+    found = load_h5py().h5o.get_info(item.id)
+    return found.fileno, found.addr
+
+
+def _sources(array: Any, folder: Path) -> tuple[Path, ...]:
+    """Return the files that are there of those that a virtual data set is made of."""
+    names = [source.file_name for source in array.virtual_sources()] if array.is_virtual else []
+    found = (source_file(name, folder) for name in dict.fromkeys(names) if name != ".")
+    return tuple(path for path in found if path is not None)
+
+
+def _joined(parts: list[Any], gaps: list[NoData | None]) -> NoData | None:
+    """Return what several stacks one behind the other have no data of."""
+    found = [each for each in gaps if each is not None]
+    if not found:
+        return None
+    positions = [
+        np.zeros(part.shape[0], bool) if gap is None else gap.positions
+        for part, gap in zip(parts, gaps, strict=True)
+    ]
+    return NoData(np.concatenate(positions), "; ".join(each.why for each in found))
 
 
 def _chunk_bytes(array: Any) -> int:
@@ -243,6 +345,14 @@ def _zarr_root(path: Path) -> Any:
 def _zarr_files(path: Path) -> tuple[Path, ...]:
     """Return what tells one Zarr folder from another: itself when zipped, else all it holds."""
     return (path,) if path.is_file() else tuple(p for p in path.rglob("*") if p.is_file())
+
+
+def _zarr_names(path: Path) -> frozenset[str]:
+    """Return the names of all files of a Zarr folder, or a zipped one, with slashes."""
+    if path.is_file():
+        with zipfile.ZipFile(path) as zipped:
+            return frozenset(zipped.namelist())
+    return frozenset(file.relative_to(path).as_posix() for file in _zarr_files(path))
 
 
 def _text(value: Any) -> str:

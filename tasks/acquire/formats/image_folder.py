@@ -7,7 +7,7 @@ import numpy as np
 
 from orimap.tasks.acquire.formats.recognise import IMAGE_ENDINGS
 from orimap.tasks.acquire.formats.signals import Signal, unknown_axes
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, is_out_of_reach
 
 # Opening the header of an image costs about a tenth of a millisecond: up to this many are
 # checked when the folder is opened, evenly spread, and each when it is read.
@@ -67,7 +67,8 @@ class ImageStack:
     """Images in a row, read when they are cut; travels between processes as a list of names."""
 
     def __init__(self, files: list[Path]) -> None:
-        first = read_grey(files[0])
+        _image_size(files[0])
+        first = _read_whole(files[0])
         self.files = files
         self.dtype = first.dtype
         self.shape = (len(files), *first.shape)
@@ -78,11 +79,45 @@ class ImageStack:
         chosen = self.files[cut]
         patterns = np.empty((len(chosen), *self.shape[1:]), self.dtype)
         for pattern, file in zip(patterns, chosen, strict=True):
-            image = read_grey(file)
+            image = _read_whole(file)
             if image.shape != pattern.shape or image.dtype != pattern.dtype:
                 raise _odd_one_out(file, image.shape, self.files[0], pattern.shape)
             pattern[...] = image
         return patterns
+
+
+def _read_whole(file: Path) -> np.ndarray:
+    """Read one image; raise where it is not whole, naming it."""
+    try:
+        return read_grey(file)
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        if is_out_of_reach(error):
+            raise
+        raise _damaged(file, error) from error
+
+
+def _image_size(file: Path) -> tuple[int, int]:
+    """Return rows and columns by the header of an image, which may claim more than there is."""
+    from PIL import Image
+
+    try:
+        with Image.open(file) as image:
+            return image.size[::-1]
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        if is_out_of_reach(error):
+            raise
+        raise _damaged(file, error) from error
+
+
+def _damaged(file: Path, error: Exception) -> InputError:
+    """Return the error for an image that cannot be read."""
+    return InputError(
+        f"a whole image ({file.name})",
+        f"it is cut short or damaged ({' '.join(str(error).split())[:200]})",
+        "copy it again from the microscope",
+    )
 
 
 def open_images(folder: Path) -> list[Signal]:
@@ -91,10 +126,8 @@ def open_images(folder: Path) -> list[Signal]:
     Raises
     ------
     InputError
-        If they differ in size.
+        If they differ in size, or one is damaged.
     """
-    from PIL import Image
-
     files = sorted(
         (p for p in folder.iterdir() if p.suffix.lower() in IMAGE_ENDINGS and p.is_file()),
         key=lambda p: natural_order(p.name),
@@ -103,9 +136,9 @@ def open_images(folder: Path) -> list[Signal]:
     for number in np.unique(
         np.linspace(0, len(files) - 1, min(len(files), HEADERS_CHECKED_AT_MOST)).astype(int)
     ):
-        with Image.open(files[number]) as image:
-            if image.size[::-1] != stack.shape[1:]:
-                raise _odd_one_out(files[number], image.size[::-1], files[0], stack.shape[1:])
+        size = _image_size(files[number])
+        if size != stack.shape[1:]:
+            raise _odd_one_out(files[number], size, files[0], stack.shape[1:])
     kinds = sorted({p.suffix.lower() for p in files})
     notes = [f"{len(files)} images ({', '.join(kinds)}), from {files[0].name} to {files[-1].name}"]
     if len(kinds) > 1:

@@ -23,6 +23,10 @@ BLOCKFILE_HEADER = np.dtype(
     ]
 )  # fmt: skip
 
+# The mark before the second pattern; and how far behind the image of the scan the first is sought.
+SECOND_MARK = b"\xaa\x55\1\0\0\0"
+MARK_SOUGHT_BYTES = 4096
+
 # The times of at most this number of frames of a Merlin file serve to guess the length of a line.
 TIMES_AT_MOST = 10_000
 
@@ -47,7 +51,7 @@ def open_blockfile(path: Path) -> Signal:
             f"the header of {path.name} says {contents}",
             "copy it again from the microscope",
         )
-    offset = int(head["patterns_offset"])
+    offset, notes = _first_pattern(path, head)
     require_length(path, offset + rows * columns * (side * side + 6), contents)
     record = np.dtype([("mark", "u1", 6), ("pattern", "u1", (side, side))])
     array = MappedFile(path, record, offset, (rows, columns))
@@ -60,7 +64,34 @@ def open_blockfile(path: Path) -> Signal:
         Axis("dx", side, pixel_cm, "cm", navigate=False),
     )
     energy_kev = int(head["beam_energy_ev"]) * 1e-3
-    return Signal("patterns", array, axes, (path,), energy_kev or None)
+    return Signal("patterns", array, axes, (path,), energy_kev or None, notes)
+
+
+def _first_pattern(path: Path, head: np.void) -> tuple[int, tuple[str, ...]]:
+    """Return where the patterns of a block file begin; by their marks, if its header is wrong."""
+    said = int(head["patterns_offset"])
+    if said >= BLOCKFILE_HEADER.itemsize:
+        return said, ()
+    # They follow the image of the scan, each behind a mark and its number.
+    after = int(head["image_offset"]) + int(head["rows"]) * int(head["columns"])
+    record = int(head["side"]) ** 2 + 6
+    with path.open("rb") as file:
+        file.seek(after)
+        found = file.read(MARK_SOUGHT_BYTES).find(b"\xaa\x55\0\0\0\0")
+        file.seek(after + max(found, 0) + record)
+        second = file.read(6)
+    one = int(head["rows"]) * int(head["columns"]) == 1
+    if after < BLOCKFILE_HEADER.itemsize or found < 0 or not (one or second == SECOND_MARK):
+        raise InputError(
+            "patterns behind the header of a block file",
+            f"the header of {path.name} says that they begin at byte {said}, which lies inside it",
+            "copy it again from the microscope",
+        )
+    note = (
+        f"the header says that patterns begin at byte {said}, which lies inside it: read from byte "
+        f"{after + found}, where the mark of the first one stands"
+    )
+    return after + found, (note,)
 
 
 def open_merlin(path: Path, scan_shape: tuple[int, int] | None) -> Signal:

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from orimap.tasks.acquire.formats.calibration import Axis
+from orimap.tasks.acquire.formats.chunked.hdf5_files import load_h5py
 from orimap.tasks.acquire.formats.meaning.axes import in_order, parse_axes
 from orimap.tasks.acquire.formats.recognise import rosettasciio_readers
 from orimap.tasks.acquire.formats.signals import Signal, unknown_axes
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, is_out_of_reach
 
 Shape = tuple[int, int]
 
@@ -50,6 +51,8 @@ def open_signals(
     ------
     InputError
         If the file is not what the reader expects, is cut short, or lacks a companion.
+    OSError
+        If the disk or the network does not answer.
     """
     asked = None if axes is None else parse_axes(axes)
     if asked is not None and reader in FRAME_BY_FRAME:
@@ -66,6 +69,8 @@ def open_signals(
     except (InputError, MemoryError):
         raise
     except Exception as error:
+        if is_out_of_reach(error):
+            raise
         # Readers raise whatever their parser stumbled upon: for the user the file is at fault.
         text = " ".join(str(error).split())[:300] or type(error).__name__
         raise InputError(
@@ -135,6 +140,7 @@ def _dig(tree: Any, path: str) -> Any:
 
 def _open_rosettasciio(path: Path, reader: str, scan_shape: Shape | None) -> list[Signal]:
     """Open through rosettasciio, lazily where the reader can."""
+    load_h5py()
     module = importlib.import_module(rosettasciio_readers()[reader][0])
     options: dict[str, Any] = {}
     if scan_shape is not None and reader == "MRC":

@@ -138,9 +138,9 @@ def _recognise_folder(path: Path) -> str:
 
 def _recognise_hdf5(path: Path) -> str:
     """Return the reader of an HDF5 file by the groups it holds."""
-    import h5py
+    from orimap.tasks.acquire.formats.chunked.hdf5_files import opened
 
-    with h5py.File(path, "r") as file:
+    with opened(path) as file:
         if "Experiments" in file and "file_format" in file.attrs:
             return "HSPY"
         if "entry/data" in file and any(n.startswith("data_") for n in file["entry/data"]):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from orimap.tasks.acquire.formats.calibration import Axis
+from orimap.tasks.acquire.formats.chunked.unwritten import NoData
 from orimap.tasks.errors import InputError
 
 
@@ -35,6 +36,8 @@ class Signal:
         Why it is no scan of patterns, by its axes; empty where it may be one.
     contradiction : str
         What its names and units disagree on; empty where they agree.
+    no_data : NoData or None
+        The positions of which the file holds nothing.
     """
 
     title: str
@@ -47,6 +50,7 @@ class Signal:
     guesses: tuple[str, ...] = ()
     unfit: str = ""
     contradiction: str = ""
+    no_data: NoData | None = None
 
     @property
     def may_be_scan(self) -> bool:

@@ -32,6 +32,12 @@ HOT, DEAD, GIVEN, NOT_FINITE, FLAGGED = 1, 2, 4, 8, 32
 DAZZLING = 1000
 FEWEST_ELECTRONS = 100
 MOST_DAZZLED = 0.01
+# Why a position was not measured: the file holds nothing there; its pattern has no number in it;
+# or nothing but zeros, beside patterns that are full.
+NO_DATA, NO_NUMBER, ALL_ZERO = 1, 2, 3
+# Patterns of zeros are none where at most this part of the others has fewer than FEWEST_ELECTRONS:
+# where some have a few electrons, others may have had none.
+MOST_DIM = 0.01
 # So many patterns with spikes are named.
 MOST_NAMED = 5
 
@@ -58,8 +64,8 @@ class BlockRecord:
     faults : SourceFaults
     spikes : Spikes
         Counted from the corner of the scan.
-    missing : (scan_y, scan_x) array of bool
-        Positions without a single number.
+    missing : (scan_y, scan_x) array of int
+        NO_DATA, NO_NUMBER or ALL_ZERO; 0 where there is a pattern.
     """
 
     block: Block
@@ -97,7 +103,7 @@ class ScanTotals:
         """Make the maps."""
         self.bright_field = np.zeros(self.scan_shape, dtype=np.float32)
         self.total = np.zeros(self.scan_shape)
-        self.missing = np.zeros(self.scan_shape, bool)
+        self.missing = np.zeros(self.scan_shape, np.uint8)
         self.candidate_values = np.zeros((*self.scan_shape, len(self.candidates)), np.float32)
 
     def add(self, record: BlockRecord) -> None:
@@ -117,7 +123,7 @@ class ScanTotals:
 
         ``gain`` in units of intensity per electron: beside next to nothing all is bright.
         """
-        lit = np.where(self.missing | (self.total <= 0), np.nan, self.total)
+        lit = np.where((self.missing > 0) | (self.total <= 0), np.nan, self.total)
         if np.isnan(lit).all():
             return np.zeros((0, 2), np.int64)
         lit = lit - self.pedestal * np.prod(self.detector_shape)
@@ -126,6 +132,19 @@ class ScanTotals:
         known = usual >= FEWEST_ELECTRONS * gain and lit.size >= defects.FEWEST_POSITIONS
         return dazzled if known and len(dazzled) <= max(1, MOST_DAZZLED * lit.size) else dazzled[:0]
 
+    def not_measured(self, gain: float) -> np.ndarray:
+        """Return why positions were not measured, 0 where they were; as (scan_y, scan_x).
+
+        A pattern without a single electron is one where few electrons are usual. Beside others of
+        which hardly any is dim, it was never written. ``gain`` in units of intensity per electron.
+        """
+        lit = self.total[self.missing == 0] - self.pedestal * np.prod(self.detector_shape)
+        dim = np.count_nonzero(lit < FEWEST_ELECTRONS * gain)
+        some_are_dim = not lit.size or dim > max(1, MOST_DIM * lit.size)
+        if some_are_dim:
+            return np.where(self.missing == ALL_ZERO, 0, self.missing)
+        return self.missing
+
     def dataset(
         self,
         given: np.ndarray,
@@ -133,6 +152,7 @@ class ScanTotals:
         beam: BeamDisc,
         source_dtype: np.dtype,
         bin: int,
+        gain: float = 1.0,
     ) -> xr.Dataset:
         """Decide what is defective, and return the variables and findings.
 
@@ -147,17 +167,21 @@ class ScanTotals:
             As acquired, for saturation.
         bin : int
             Detector pixels along each side that were summed into one.
+        gain : float
+            Units of intensity per electron.
         """
         shape = self.detector_shape
-        missing = int(self.missing.sum())
-        measured = ~self.missing
+        reasons = self.not_measured(gain)
+        missing, without_number = np.count_nonzero(reasons), np.count_nonzero(reasons == NO_NUMBER)
+        measured = reasons == 0
         for part in self.spikes:
             measured[tuple(part.dazzled.T)] = False
         positions = int(measured.sum())
         if positions == 0:
             raise InputError(
                 "a pattern with numbers in it",
-                "nothing but values that are not finite",
+                "nothing but values that are not finite"
+                + (", and positions without data" if missing > without_number else ""),
                 "check the file: it may have been written before the scan was",
             )
         faults = self.faults
@@ -168,7 +192,8 @@ class ScanTotals:
             )
         saturated = bin_counts(faults.saturated if saturation is not None else None, bin, shape)
         negative = bin_counts(faults.negative, bin, shape)
-        not_finite = np.maximum(bin_counts(faults.not_finite, bin, shape) - missing * bin**2, 0)
+        not_finite = bin_counts(faults.not_finite, bin, shape)
+        not_finite = np.maximum(not_finite - without_number * bin**2, 0)
         for found in (saturated, negative, not_finite, self.sums.maximum):
             found[flagged] = 0
         if not saturated.any():
@@ -223,7 +248,9 @@ class ScanTotals:
             n_not_finite=int(not_finite.sum()),
             n_hot=int(hot.sum()),
             n_dead=int(dead.sum()),
-            n_not_measured=missing,
+            n_not_measured=int(missing),
+            n_without_number=int(without_number),
+            n_all_zero=int(np.count_nonzero(reasons == ALL_ZERO)),
             n_dazzled=int(measured.size - missing - positions),
             n_spikes=sum(len(part) for part in self.spikes),
             n_flagged=int(flagged.sum()),
@@ -246,11 +273,20 @@ class ScanTotals:
             notes.append(f"{found['n_hot']} hot pixels masked: alone, bright and the same all over")
         if found["n_dead"]:
             notes.append(f"{found['n_dead']} dead pixels masked: nothing where all around counts")
-        if found["n_not_measured"]:
+        if found["n_without_number"]:
             notes.append(
-                f"{found['n_not_measured']} positions hold no number at all, as where a scan was "
+                f"{found['n_without_number']} positions hold no number at all, as where a scan was "
                 "stopped: not measured, and left out"
             )
+        zero = np.count_nonzero(self.missing == ALL_ZERO)
+        if found["n_all_zero"]:
+            notes.append(
+                f"{zero} positions hold nothing but zeros and hardly any other less than "
+                f"{FEWEST_ELECTRONS} electrons, as where a scan was stopped: taken for not "
+                "measured, and left out"
+            )
+        elif zero:
+            notes.append(f"{zero} patterns hold nothing but zeros: believed, as others are dim")
         if found["n_dazzled"]:
             where = [f"({y}, {x})" for part in self.spikes for y, x in part.dazzled.tolist()]
             many = "1 position" if len(where) == 1 else f"{len(where)} positions"

@@ -23,7 +23,13 @@ from orimap.tasks.acquire.ingest import beam_disc
 from orimap.tasks.acquire.ingest.beam_disc import BeamDisc
 from orimap.tasks.acquire.ingest.defects.correction import Correction
 from orimap.tasks.acquire.ingest.defects.spikes import find_spikes, is_as_sharp_as_a_pixel
-from orimap.tasks.acquire.ingest.gather_blocks import BlockRecord, ScanTotals
+from orimap.tasks.acquire.ingest.gather_blocks import (
+    ALL_ZERO,
+    NO_DATA,
+    NO_NUMBER,
+    BlockRecord,
+    ScanTotals,
+)
 from orimap.tasks.acquire.ingest.reduction import (
     Region,
     describe_reduction,
@@ -207,15 +213,16 @@ def _read_block(
     patterns : (scan_y, scan_x, detector_y, detector_x) array
     faults : SourceFaults or None
         None where the lists of what is not zero tell as much.
-    missing : (scan_y, scan_x) array of bool
-        Positions without a single number.
+    missing : (scan_y, scan_x) array of int
+        As in `BlockRecord`, where nothing is computed of the values.
     """
     source_kind = plan.acquisition.dtype.kind
     listed = plan.sparse and plan.bin == 1 and source_kind in "iu"
     faults = None if listed else SourceFaults()
     y0, y1, x0, x1 = plan.crop
     patterns = None
-    missing = np.zeros((block.y1 - block.y0, block.x1 - block.x0), bool)
+    missing = np.zeros((block.y1 - block.y0, block.x1 - block.x0), np.uint8)
+    known = plan.acquisition.no_data
     for rows, columns in _pieces(block, plan):
         source = plan.acquisition.read(
             slice(rows.start + plan.roi[0], rows.stop + plan.roi[0]),
@@ -223,7 +230,13 @@ def _read_block(
         )[:, :, y0:y1, x0:x1]
         part = Block(rows.start, rows.stop, columns.start, columns.stop).slices_in(block)
         if source_kind == "f":
-            missing[part] = ~np.isfinite(source).any(axis=(2, 3))
+            missing[part] = NO_NUMBER * ~np.isfinite(source).any(axis=(2, 3))
+        missing[part][_all_zero(source)] = ALL_ZERO
+        if known is not None:
+            y, x = plan.roi[0], plan.roi[2]
+            gaps = known[rows.start + y : rows.stop + y, columns.start + x : columns.stop + x]
+            missing[part][gaps] = NO_DATA
+            source[gaps] = 0
         if faults is not None:
             faults = faults.merge(SourceFaults.of(source))
         source = plan.correction.of(source)
@@ -239,6 +252,17 @@ def _read_block(
             patterns = np.empty((*missing.shape, *plan.detector_shape), plan.dtype)
         patterns[part] = reduced
     return patterns, faults, missing
+
+
+def _all_zero(patterns: np.ndarray) -> np.ndarray:
+    """Return which patterns are nothing but zeros: (scan_y, scan_x) array of bool."""
+    # Most have something in the middle, which is looked at first.
+    middle = tuple(
+        slice(size // 2 - size // 8, size // 2 + size // 8 + 1) for size in patterns.shape[2:]
+    )
+    found = ~patterns[:, :, *middle].any(axis=(2, 3))
+    found[found] = ~patterns[found].any(axis=(1, 2))
+    return found
 
 
 def ingest_acquisition(
@@ -329,12 +353,13 @@ def ingest_acquisition(
         dazzled=np.zeros((0, 2), np.int64),
     )
     totals = _take_in(client, plan, progress)
-    dazzled = totals.dazzled(sample.camera.gain if sample.camera else 1.0)
+    gain = sample.camera.gain if sample.camera else 1.0
+    dazzled = totals.dazzled(gain)
     if len(dazzled):
         # They are known at the end only, and by then they are in every sum.
         plan = replace(plan, dazzled=dazzled)
         totals = _take_in(client, plan, progress)
-    ds = totals.dataset(given, flagged, beam, acquisition.dtype, bin)
+    ds = totals.dataset(given, flagged, beam, acquisition.dtype, bin, gain)
     ds.attrs.update(_facts(plan))
     ds.attrs.update(sample.attributes)
     if sample.measured:

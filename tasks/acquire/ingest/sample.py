@@ -19,6 +19,7 @@ from orimap.tasks.acquire.ingest.reduction import (
     reduce_patterns,
     scale_exponent,
 )
+from orimap.tasks.errors import InputError
 from orimap.tasks.store.cleaning import without_gaps
 from orimap.tasks.stream.sizes import CANDIDATES_AT_MOST
 
@@ -70,31 +71,36 @@ class Sample:
         total: Any = 0.0
         filled = largest = 0.0
         side = math.isqrt(SAMPLE_PATTERNS)
-        rows, columns = evenly(*roi[:2], side), evenly(*roi[2:], side)
+        held = _positions_held(acquisition, roi)
+        with_data = np.flatnonzero(held.any(axis=1))
+        rows = (roi[0] + with_data[evenly(0, len(with_data), side)]).tolist()
         noisy_rows, middles = places(roi)
         beside = {middle + step for middle in middles for step in (-1, 0, 1)}
-        neighbours = None
+        neighbours, patterns = None, 0
         for row in sorted({*rows, *noisy_rows}):
-            here = set(columns) if row in rows else set()
-            wanted = sorted(here | (beside if row in noisy_rows else set()))
+            there = roi[2] + np.flatnonzero(held[row - roi[0]])
+            here = set(there[evenly(0, len(there), side)].tolist()) if row in rows else set()
+            others = beside if row in noisy_rows else set()
+            wanted = sorted(here | others.intersection(there.tolist()))
             last: dict[int, np.ndarray] = {}
             for column, pattern in zip(wanted, acquisition.read_row(row, wanted), strict=True):
                 cut = correction.of(pattern[crop[0] : crop[1], crop[2] : crop[3]])
                 neighbours = neighbours or Neighbours.of(cut)
                 last = {at: one for at, one in last.items() if at >= column - 2} | {column: cut}
-                if row in noisy_rows and column - 1 in middles:
+                three = all(column - step in last for step in (0, 1, 2))
+                if row in noisy_rows and column - 1 in middles and three:
                     neighbours.add(*(last[column - step] for step in (2, 1, 0)))
                 if column not in here:
                     continue
                 least = pattern.copy() if least is None else np.fmin(least, pattern)
                 most = pattern.copy() if most is None else np.fmax(most, pattern)
+                patterns += 1
                 finite = without_gaps(cut[None, None])
                 if finite.dtype.kind == "f":
                     largest = max(largest, float(finite.max()))
                 reduced = reduce_patterns(finite, bin, np.dtype("f8"), -HEADROOM, True)[0, 0]
                 total = total + reduced
                 filled += np.count_nonzero(reduced) / reduced.size
-        patterns = len(rows) * len(columns)
         flags = flags_of_file(acquisition.path, acquisition.detector_shape)
         flags |= flags_of_values(least, most, patterns)
         if correction.blind is not None:
@@ -164,6 +170,21 @@ class Sample:
             f"values are multiplied by 2^{self.exponent} (about "
             f"{2.0**self.exponent:.3g}), so that they can be computed with"
         ]
+
+
+def _positions_held(acquisition: Acquisition, roi: Region) -> np.ndarray:
+    """Return at which positions of a region the file has data: (scan_y, scan_x) array of bool."""
+    y0, y1, x0, x1 = roi
+    if acquisition.no_data is None:
+        return np.ones((y1 - y0, x1 - x0), bool)
+    held = ~acquisition.no_data[y0:y1, x0:x1]
+    if not held.any():
+        raise InputError(
+            "a region of the scan with data in it",
+            f"--roi {y0}:{y1},{x0}:{x1}, of which {acquisition.path.name} holds nothing",
+            "choose another region: orimap info says which rows have data",
+        )
+    return held
 
 
 def _uncropped(image: np.ndarray, crop: Region, shape: tuple[int, int]) -> np.ndarray:

@@ -6,9 +6,11 @@ less than nothing. Detectors that write NeXus or HDF5 name them in a mask beside
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import h5py
 import numpy as np
+
+from orimap.tasks.acquire.formats.chunked.hdf5_files import load_h5py, opened
 
 # What such a mask is called: NeXus and Dectris.
 MASK_NAMES = ("pixel_mask", "dead_pixel_mask")
@@ -52,11 +54,12 @@ def flags_of_file(path: Path, detector_shape: tuple[int, int]) -> Flags:
     detector_shape : pair of int
     """
     none = Flags(np.zeros(detector_shape, bool))
+    h5py = load_h5py()
     if not path.is_file() or not h5py.is_hdf5(path):
         return none
     flagged, where = none.flagged, []
 
-    def look(name: str, item: h5py.HLObject) -> None:
+    def look(name: str, item: Any) -> None:
         nonlocal flagged
         if name.rsplit("/", 1)[-1] not in MASK_NAMES or not isinstance(item, h5py.Dataset):
             return
@@ -69,7 +72,7 @@ def flags_of_file(path: Path, detector_shape: tuple[int, int]) -> Flags:
             flagged = flagged | found
             where.append(f"/{name}")
 
-    with h5py.File(path, "r") as file:
+    with opened(path) as file:
         file.visititems(look)
     if not where:
         return none

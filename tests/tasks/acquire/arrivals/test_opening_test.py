@@ -89,3 +89,27 @@ def test_its_process_ends_with_the_one_that_asks(tmp_path):
     if psutil.pid_exists(number):
         psutil.wait_procs([psutil.Process(number)], timeout=20)
     assert not psutil.pid_exists(number) or psutil.Process(number).status() == "zombie"
+
+
+def test_a_source_of_a_virtual_data_set_is_missed(opens, tmp_path, small_scan):
+    layout = h5py.VirtualLayout(small_scan.shape, "u2")
+    for number in range(4):
+        with h5py.File(tmp_path / f"row_{number}.h5", "w") as file:
+            file["d"] = small_scan[number]
+        layout[number] = h5py.VirtualSource(f"row_{number}.h5", "d", small_scan.shape[1:])
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file.create_virtual_dataset("p", layout)
+    assert opens(tmp_path / "scan.h5").outcome == "scan"
+    (tmp_path / "row_2.h5").unlink()
+    opened = opens(tmp_path / "scan.h5")
+    assert (opened.outcome, opened.words) == ("missing", "row_2.h5")
+
+
+def test_no_code_beside_the_acquisitions_is_run(tmp_path, small_scan, monkeypatch):
+    np.save(tmp_path / "a.npy", small_scan)
+    for name in ("pickle.py", "select.py", "numpy.py", "h5py.py"):
+        (tmp_path / name).write_text(f"open({str(tmp_path / 'executed')!r}, 'a').write(__name__)")
+    monkeypatch.chdir(tmp_path)
+    with OpeningTest() as test:
+        assert test(tmp_path / "a.npy").outcome == "scan"
+    assert not (tmp_path / "executed").exists()

@@ -6,6 +6,7 @@ from orimap.tasks.acquire.ingest.gather_blocks import (
     DEAD,
     GIVEN,
     HOT,
+    NO_NUMBER,
     NOT_FINITE,
     BlockRecord,
     ScanTotals,
@@ -28,7 +29,7 @@ def records(scan, used=None, block_shape=(4, 3)):
         patterns = scan[block.slices]
         sums = sum_block(patterns, block, cuts, roles)
         spikes = Spikes.none(scan.dtype)
-        missing = ~np.isfinite(patterns).any(axis=(2, 3))
+        missing = NO_NUMBER * ~np.isfinite(patterns).any(axis=(2, 3))
         yield BlockRecord(block, number, sums, SourceFaults.of(patterns), spikes, missing)
 
 

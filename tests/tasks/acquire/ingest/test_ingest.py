@@ -1,3 +1,4 @@
+import h5py
 import numpy as np
 import pytest
 import xarray as xr
@@ -263,6 +264,84 @@ def test_positions_without_a_number_are_not_measured_and_change_nothing_else(
     assert any(note.startswith("5 positions hold no number") for note in ds.attrs["notes"])
 
 
+def bright_scan():
+    """Patterns of about 700 electrons each."""
+    y, x = np.indices((20, 22))
+    mean = 0.2 + 30 * np.exp(-((y - 10) ** 2 + (x - 11) ** 2) / 8)
+    return np.random.default_rng(0).poisson(mean, (9, 7, 20, 22)).astype("u2")
+
+
+@pytest.mark.parametrize("bin", [1, 2])
+@pytest.mark.parametrize("fillvalue", [0, 65535])
+@pytest.mark.parametrize("chunk_bytes", [10**6, 900])
+def test_positions_of_which_the_file_has_no_data_are_not_measured_and_change_nothing_else(
+    client, tmp_path, bin, fillvalue, chunk_bytes
+):
+    scan = bright_scan()
+    with h5py.File(tmp_path / "stopped.h5", "w") as file:
+        made = file.create_dataset(
+            "p", (12, 7, 20, 22), "u2", chunks=(1, 7, 20, 22), fillvalue=fillvalue
+        )
+        made[2:11] = scan
+    np.save(tmp_path / "whole.npy", scan)
+    found = {}
+    for name, roi in (("whole.npy", None), ("stopped.h5", (1, 12, 0, 7))):
+        acquisition = open_acquisition(tmp_path / name)
+        store = tmp_path / f"{name}.zarr"
+        found[name] = ingest_acquisition(
+            client, acquisition, store, "m", bin=bin, roi=roi, chunk_bytes=chunk_bytes
+        )
+    plain, ds = found["whole.npy"], found["stopped.h5"]
+    assert ds["scan_measured"].values.tolist() == [[0] * 7] + [[1] * 7] * 9 + [[0] * 7]
+    assert (ds.attrs["n_not_measured"], plain.attrs["n_not_measured"]) == (14, 0)
+    assert not stored(store).values[[0, -1]].any()
+    for name in ("detector_mean", "detector_mask", "detector_maximum", "detector_saturated"):
+        np.testing.assert_array_equal(ds[name], plain[name])
+    for name in ("mean_intensity", "counts_like", "n_masked", "n_saturated"):
+        assert ds.attrs[name] == plain.attrs[name]
+    assert sum("have no data" in note for note in ds.attrs["notes"]) == 1
+    assert not any("nothing but zeros" in note for note in ds.attrs["notes"])
+
+
+def test_a_region_of_which_the_file_has_no_data_is_refused(client, tmp_path):
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        made = file.create_dataset("p", (12, 7, 20, 22), "u2", chunks=(1, 7, 20, 22))
+        made[:9] = bright_scan()
+    with pytest.raises(InputError, match=r"--roi 10:12,0:7, of which scan\.h5 holds nothing"):
+        ingest_acquisition(
+            client, open_acquisition(tmp_path / "scan.h5"), tmp_path / "p", "m", roi=(10, 12, 0, 7)
+        )
+
+
+@pytest.mark.parametrize("chunk_bytes", [10**6, 9000])
+def test_patterns_of_zeros_at_the_end_of_a_stopped_scan_are_not_measured(
+    client, opened, tmp_path, chunk_bytes
+):
+    scan = bright_scan()
+    scan[7, 3:] = 0
+    scan[8] = 0
+    ds = ingest_acquisition(client, opened(scan), tmp_path / "p.zarr", "m", chunk_bytes=chunk_bytes)
+    assert ds["scan_measured"].values.tolist() == [[1] * 7] * 7 + [[1] * 3 + [0] * 4] + [[0] * 7]
+    np.testing.assert_allclose(
+        ds["detector_mean"], scan.reshape(63, 20, 22)[:52].mean(axis=0), rtol=1e-6
+    )
+    (note,) = [note for note in ds.attrs["notes"] if "nothing but zeros" in note]
+    assert note.startswith("11 positions hold nothing but zeros")
+    assert "taken for not measured" in note
+
+
+def test_patterns_of_zeros_are_believed_where_others_hold_few_electrons(client, opened, tmp_path):
+    scan = np.random.default_rng(0).poisson(0.004, (9, 7, 20, 22)).astype("u2")
+    empty = ~scan.any(axis=(2, 3))
+    assert 0 < empty.sum() < 63
+    ds = ingest_acquisition(client, opened(scan), tmp_path / "p.zarr", "m")
+    assert ds["scan_measured"].values.all()
+    assert (
+        f"{empty.sum()} patterns hold nothing but zeros: believed, as others are dim"
+        in (ds.attrs["notes"])
+    )
+
+
 def test_a_scan_without_a_single_number_is_refused(client, opened, tmp_path):
     with pytest.raises(InputError, match="nothing but values that are not finite"):
         ingest_acquisition(
@@ -308,7 +387,9 @@ def test_a_position_far_brighter_than_all_others_is_left_out(client, opened, tmp
     assert np.argwhere(ds["scan_measured"].values == 0).tolist() == [[2, 5]]
     np.testing.assert_array_equal(ds["scan_total_intensity"], usual["scan_total_intensity"])
     np.testing.assert_array_equal(ds["detector_maximum"], usual["detector_maximum"])
-    np.testing.assert_allclose(ds["detector_mean"] * 41, usual["detector_mean"] * 42, rtol=1e-5)
+    # A pattern of zeros among others that are full is left out as well.
+    assert usual.attrs["n_all_zero"] == 1
+    np.testing.assert_allclose(ds["detector_mean"], usual["detector_mean"], rtol=1e-5)
     (note,) = [note for note in ds.attrs["notes"] if "brighter than usual" in note]
     assert note.startswith("1 position left out")
     # It is kept as acquired, and read as nothing.

@@ -1,0 +1,1 @@
+"""What an HDF5 or Zarr file holds, and what it only has room for."""
