@@ -23,7 +23,10 @@ KEEP_SMALL_MEMORY = {
 # does without for its schedulers there).
 PROFILE = "distributed.worker.profile.enabled"
 NO_PROFILE = {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"}
-WORKER_ENVIRONMENT = {**ONE_THREAD, **KEEP_SMALL_MEMORY, **NO_PROFILE}
+# Nothing is imported from the folder that a process is started in, which may be one of acquisitions
+# with a file pickle.py in it: Python's option -P, for what a process starts in its turn as well.
+SAFE_PATH = {"PYTHONSAFEPATH": "1"}
+WORKER_ENVIRONMENT = {**ONE_THREAD, **KEEP_SMALL_MEMORY, **NO_PROFILE, **SAFE_PATH}
 NUMBA = "NUMBA_NUM_THREADS"
 
 

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from orimap.cluster.environment import environment
+from orimap.cluster.environment import SAFE_PATH, environment
 
 # Bytes of a Unix socket's address, and a folder that is short enough and on every such system.
 LONGEST_ADDRESS = 107
@@ -34,10 +34,11 @@ def start_fork_server(variables: Mapping[str, str | int], preload: Sequence[str]
     from multiprocessing import forkserver, get_context, resource_tracker
 
     get_context("forkserver").set_forkserver_preload([*preload])
-    resource_tracker.ensure_running()  # starting it with the server would let Ctrl-C through again
     _stay_within_socket_addresses()
-    with environment(variables), main_script_left_alone(), interrupts_blocked():
-        forkserver.ensure_running()
+    with environment({**variables, **SAFE_PATH}), main_script_left_alone():
+        resource_tracker.ensure_running()  # with the server it would let Ctrl-C through again
+        with interrupts_blocked():
+            forkserver.ensure_running()
 
 
 def _stay_within_socket_addresses() -> None:

@@ -50,6 +50,11 @@ class UnavailableError(InputError):
     """Nothing is wrong with the request: what it needs is not there now, and may be later."""
 
 
+def printable(text: str) -> str:
+    """Return a name with what is no text in it written as \\x and \\u: names are bytes to the system."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def is_out_of_reach(error: BaseException) -> bool:
     """Tell whether an error of reading is one of the disk or the network, and may pass.
 

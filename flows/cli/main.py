@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from orimap.cluster.environment import SAFE_PATH
 from orimap.flows.cli.acquisitions import replay, status
 from orimap.flows.cli.analyse import compare, info, run
 from orimap.flows.cli.jobs import perform, submit
@@ -56,6 +57,7 @@ app = typer.Typer(
 def main() -> None:
     """Run the command line."""
     open_missing_streams()
+    os.environ.update(SAFE_PATH)
     end_cleanly_by_signals()
     look_for_cycles_seldom()
     app()

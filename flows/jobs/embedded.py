@@ -143,10 +143,10 @@ class EmbeddedSubmitter:
         job = self._taken / f"{key}.job"
         job.write_text(_job(self._file(key)).model_dump_json())
         tether = [
-            *(sys.executable, "-m", "orimap.flows.jobs.tether"),
+            *(sys.executable, "-P", "-m", "orimap.flows.jobs.tether"),
             *(str(os.getpid()), str(self._taken / f"{key}.lock")),
         ]
-        command = [sys.executable, "-m", "orimap.flows", "perform", str(job)]
+        command = [sys.executable, "-P", "-m", "orimap.flows", "perform", str(job)]
         with self.log(key).open("ab") as log:
             self._process = subprocess.Popen(
                 [*tether, *command],

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from orimap.cluster.environment import SAFE_PATH
 from orimap.cluster.parent import end_with_parent
 from orimap.flows.machine.warm_run import SOCKET_VARIABLE
 from orimap.flows.request.allowed import ROOTS_VARIABLE
@@ -98,6 +99,7 @@ class Site:
             "ORIMAP_WATCHED": str(self.watched),
             "ORIMAP_RESULTS": str(self.results),
             SOCKET_VARIABLE: str(self.state / "warm.socket"),
+            **SAFE_PATH,
         }
 
 
@@ -282,7 +284,7 @@ class _Up:
 
     def start(self, name: str, module: str, *arguments: str) -> Service:
         """Start a Python module as a service."""
-        command = [sys.executable, "-m", module, *arguments]
+        command = [sys.executable, "-P", "-m", module, *arguments]
         service = Service(name, command, self.environment, self.site.logs)
         self.services.append(service)
         return service
@@ -371,7 +373,7 @@ def _deploy(site: Site, note: Callable[[str], None]) -> None:
         ["deploy", "--all", "--prefect-file", str(DEPLOYMENTS)],
     ):
         done = subprocess.run(
-            [sys.executable, "-m", "prefect", "--no-prompt", *asked],
+            [sys.executable, "-P", "-m", "prefect", "--no-prompt", *asked],
             env=site.environment(),
             cwd=DEPLOYMENTS.parent,
             stdin=subprocess.DEVNULL,

@@ -72,7 +72,10 @@ class Process:
         self.channel, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "orimap.flows.machine.warm_spare", str(theirs.fileno())],
+                [
+                    *(sys.executable, "-P", "-m", "orimap.flows.machine.warm_spare"),
+                    str(theirs.fileno()),
+                ],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )

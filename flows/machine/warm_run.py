@@ -32,7 +32,7 @@ def main() -> None:
     path = os.environ.get(SOCKET_VARIABLE)
     keeper = connect(Path(path)) if path else None
     if keeper is None or not _is_taken(keeper):
-        os.execv(sys.executable, [sys.executable, "-m", ENGINE])
+        os.execv(sys.executable, [sys.executable, "-P", "-m", ENGINE])
     for forwarded in FORWARDED:
         signal.signal(forwarded, lambda number, _frame: keeper.sendall(bytes([number])))
     end_as(_exit_code(keeper))

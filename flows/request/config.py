@@ -5,6 +5,10 @@ from typing import Any
 
 from orimap.tasks.errors import InputError
 
+# The longest that names every option takes 2 kB; a value may be a list.
+LARGEST_BYTES = 64 * 1024
+DEEPEST = 3
+
 
 def read_config(path: Path) -> dict[str, Any]:
     """Return the fields that a file gives; ``scan-shape`` and ``scan_shape`` are the same.
@@ -15,12 +19,22 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If the file is not there, is not YAML, or does not hold names with values.
+        If the file is not there, is not YAML, or does not hold names with values; if it is larger
+        than options are, nested deeper, or has anchors, of which a few lines make gigabytes.
     """
     import yaml
 
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)
+        with path.open("rb") as file:
+            text = file.read(LARGEST_BYTES + 1)
+        if len(text) > LARGEST_BYTES:
+            raise InputError(
+                f"a YAML file with options ({path}), of at most {LARGEST_BYTES:,} bytes",
+                "a larger one",
+                "take out what are no options",
+            )
+        _require_plain(text.decode("utf-8"), path)
+        content = yaml.load(text, yaml.BaseLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(
             f"a YAML file with options ({path})",
@@ -37,6 +51,28 @@ def read_config(path: Path) -> dict[str, Any]:
         )
     fields = {name.replace("-", "_"): _value(value) for name, value in content.items()}
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _require_plain(text: str, path: Path) -> None:
+    """Refuse what no options need, before anything is made of it."""
+    import yaml
+
+    depth = 0
+    for event in yaml.parse(text, yaml.BaseLoader):
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise InputError(
+                f"names and values in {path}, one per line (k: 1:12)",
+                f"an anchor or alias in line {event.start_mark.line + 1}",
+                "write the value out where it is meant",
+            )
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise InputError(
+                f"names and values in {path}, one per line (k: 1:12)",
+                f"lists within lists, {depth} deep, in line {event.start_mark.line + 1}",
+                "write one option per line, with a value or a list of values",
+            )
 
 
 def _value(value: Any) -> Any:

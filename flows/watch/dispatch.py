@@ -5,6 +5,7 @@ even if an earlier watcher died before it wrote that down.
 """
 
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
@@ -12,7 +13,7 @@ from typing import TypeVar
 from orimap.flows.jobs.job import Standing
 from orimap.flows.request.allowed import under_root
 from orimap.flows.watch.context import WatcherContext
-from orimap.flows.watch.journal import Entry
+from orimap.flows.watch.journal import UNDER_WAY, Entry
 from orimap.tasks.acquire.arrivals.find_arrivals import Arrival
 from orimap.tasks.errors import InputError
 from orimap.tasks.report.words import bytes_text, headline
@@ -50,9 +51,8 @@ class Dispatch:
         try:
             for entry in self.journal.entries("submitted", "running"):
                 what = f"asking for {entry.title}"
-                self._stands(
-                    entry, self._ask(what, self.context.submitter.standing, entry.reference)
-                )
+                standing = self._ask(what, self.context.submitter.standing, entry.reference)
+                self._guarded(entry, self._stands, entry, standing)
             self._hand_over(arrivals)
         except _NoAnswerError:
             return
@@ -75,6 +75,20 @@ class Dispatch:
             self._again_seconds = min(2 * self._again_seconds, AGAIN_AT_MOST_SECONDS)
             self._hold("submitter", f"{what} did not work ({words})")
             raise _NoAnswerError from error
+
+    def _guarded(self, entry: Entry, step: Callable[..., object], *arguments: object) -> None:
+        """Do something for one job; whatever goes wrong with it never touches another."""
+        try:
+            step(*arguments)
+        except (_NoAnswerError, sqlite3.Error):
+            raise  # the trouble of all
+        except Exception as error:
+            words = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            now = self.journal.entry(entry.number)
+            if now.state in UNDER_WAY:
+                self._fail(now, words)
+            else:
+                self.log.note(f"{entry.title}: {words}")
 
     def _stands(self, entry: Entry, standing: Standing) -> None:
         """Write down the state of one job."""
@@ -115,8 +129,10 @@ class Dispatch:
         waiting = self.journal.entries("settled")
         waiting.sort(key=lambda e: (e.written, e.number), reverse=self.watching.newest_first)
         if not self._all_asked_for:
-            waiting = [entry for entry in waiting if not self._there_already(entry)]
+            for entry in waiting:
+                self._guarded(entry, self._there_already, entry)
             self._all_asked_for = True
+            waiting = [e for e in waiting if self.journal.entry(e.number).state == "settled"]
         if self._disk_full(bool(waiting)):
             return
         for entry in waiting:
@@ -125,8 +141,12 @@ class Dispatch:
                 continue  # moved away, or being written again
             if self._ask("asking for room", self.context.submitter.room) < 1:
                 return
-            if not self._there_already(entry):
-                self._submit(entry)
+            self._guarded(entry, self._hand_one_over, entry)
+
+    def _hand_one_over(self, entry: Entry) -> None:
+        """Hand over one job, unless the submitter has it."""
+        if not self._there_already(entry):
+            self._submit(entry)
 
     def _there_already(self, entry: Entry) -> bool:
         """Return whether the submitter has a job already that is about to be handed over."""

@@ -1,5 +1,6 @@
 """From what lies in a folder to the journal: find what is finished, and make its job."""
 
+import sqlite3
 import time
 from collections.abc import Callable, Collection
 
@@ -9,7 +10,7 @@ from orimap.flows.watch.journal import ID_LETTERS, UNDER_WAY, Entry
 from orimap.flows.watch.watched_folder import Watching
 from orimap.tasks.acquire.arrivals.find_arrivals import Arrival
 from orimap.tasks.acquire.arrivals.finished import Finishing, Judgement, Opened
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, printable
 
 
 class Intake:
@@ -45,14 +46,35 @@ class Intake:
         self.walk_seconds = time.monotonic() - began
         self.log.say("folder", "", after=f"{folder} is there again")
         for path, why in complaints.items():
-            self.log.say(path, f"{path} {why}")
+            self.log.say(path, f"{printable(path)} {why}")
         return {self.watching.name(arrival): arrival for arrival in found}
 
     def consider(self, arrival: Arrival, last: Entry | None) -> Judgement | None:
         """Return how far one acquisition has come; None where that is known already.
 
+        Whatever goes wrong with it is its own trouble: it is put aside, and the others go on.
         ``last`` is its last revision in the journal.
         """
+        name = self.watching.name(arrival)
+        try:
+            return self._consider(arrival, last)
+        except sqlite3.Error:
+            raise  # the journal itself, on which all depends
+        except Exception as error:
+            words = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            judged = Judgement("quarantined", f"it could not be looked at ({words})")
+            try:
+                entry = self.journal.latest().get(name)
+                if entry is None or entry.state != "seen":
+                    entry = self._see(arrival, judged)
+                self._put_aside(entry, arrival, judged)
+            except Exception as again:
+                self.log.say(name, printable(f"{name}: {judged.words}; not noted down ({again})"))
+                self.stalled.add(name)
+            return None
+
+    def _consider(self, arrival: Arrival, last: Entry | None) -> Judgement | None:
+        """Return how far one acquisition has come, as `consider` does."""
         name = self.watching.name(arrival)
         known = last is not None and last.state != "seen"
         if known and last.signature == arrival.signature:

@@ -21,7 +21,7 @@ from orimap.tasks.acquire.formats.chunked.unwritten import NoData
 from orimap.tasks.acquire.formats.meaning.axes import EXAMPLE
 from orimap.tasks.acquire.formats.meaning.given import calibrate
 from orimap.tasks.acquire.formats.readers import open_signals
-from orimap.tasks.acquire.formats.recognise import reader_by_name, recognise
+from orimap.tasks.acquire.formats.recognise import reader_by_name, recognise, require_text
 from orimap.tasks.acquire.formats.signals import Signal
 from orimap.tasks.acquire.identity import IDENTITY_CONTENTS_AT_MOST, add_ends
 from orimap.tasks.errors import InputError, is_out_of_reach
@@ -262,6 +262,7 @@ def open_acquisition(
         is left, or what it says of its axes contradicts itself.
     """
     path = Path(path)
+    require_text(path.absolute())
     found = recognise(path) if reader is None else _asked_reader(path, reader)
     if dataset is not None and found not in ("HDF5", "Zarr"):
         found = "Zarr" if path.is_dir() else "HDF5"
@@ -434,7 +435,7 @@ def _identity(signal: Signal, choice: str) -> str:
     )
     for number, path in enumerate(files):
         status = path.stat()
-        digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns}".encode())
+        digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns}".encode("utf-8", "surrogateescape"))
         if number in sampled:
             add_ends(digest, path, status.st_size)
     return digest.hexdigest()

@@ -10,6 +10,7 @@ from orimap.cluster.environment import (
     NO_PROFILE,
     ONE_THREAD,
     PROFILE,
+    SAFE_PATH,
     WORKER_ENVIRONMENT,
 )
 
@@ -21,7 +22,8 @@ def test_a_worker_has_one_thread_and_keeps_memory_of_small_arrays_alone():
         int(KEEP_SMALL_MEMORY[f"MALLOC_{name}_THRESHOLD_"]) for name in ("TRIM", "MMAP")
     )
     assert (kept, mapped) == (16 * 2**20, 4 * 2**20)
-    assert {**ONE_THREAD, **KEEP_SMALL_MEMORY, **NO_PROFILE} == WORKER_ENVIRONMENT
+    whole = {**ONE_THREAD, **KEEP_SMALL_MEMORY, **NO_PROFILE, **SAFE_PATH}
+    assert whole == WORKER_ENVIRONMENT
 
 
 def test_every_worker_finds_it(worker_process):

@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
-from orimap.cluster.environment import ONE_THREAD
+from orimap.cluster.environment import ONE_THREAD, SAFE_PATH, environment
 from orimap.cluster.fork_server import interrupts_blocked
 from orimap.cluster.local import THREADS_ADDRESS, is_on_this_machine
 from orimap.cluster.parent import end_with_parent
@@ -168,15 +168,18 @@ def _process(names: Sequence[str]) -> Iterator[tuple[Executor, Future]]:
     from loky import ProcessPoolExecutor
     from loky.backend import resource_tracker
 
-    executor = ProcessPoolExecutor(1, env=ONE_THREAD, timeout=None, initializer=end_with_parent)
+    executor = ProcessPoolExecutor(
+        1, env={**ONE_THREAD, **SAFE_PATH}, timeout=None, initializer=end_with_parent
+    )
     try:
         # Ctrl-C goes to all processes of a terminal: one that is starting would print where it was.
         # This process ends it anyway. What keeps track of them lets interrupts through again when
         # it has started, so it comes first.
-        multiprocessing.resource_tracker.ensure_running()
-        resource_tracker.ensure_running()
-        with interrupts_blocked():
-            first = executor.submit(_load, names)
+        with environment(SAFE_PATH):
+            multiprocessing.resource_tracker.ensure_running()
+            resource_tracker.ensure_running()
+            with interrupts_blocked():
+                first = executor.submit(_load, names)
         yield executor, first
     finally:
         executor.shutdown(kill_workers=True)

@@ -89,7 +89,7 @@ class Arrival:
         step = max(1, -(-len(self.files) // IDENTITY_CONTENTS_AT_MOST))
         for number, file in enumerate(self.files):
             name = os.path.relpath(file.path, self.main.parent)
-            digest.update(f"\n{name} {file.size}\n".encode())
+            digest.update(f"\n{name} {file.size}\n".encode("utf-8", "surrogateescape"))
             if number % step == 0:
                 add_ends(digest, file.path, file.size)
         return digest.hexdigest()
@@ -174,7 +174,9 @@ class _Walk:
                 if entry.name.startswith(".") or entry.name.lower().endswith(UNFINISHED):
                     continue
                 path = Path(entry.path)
-                if entry.is_symlink():
+                if not _is_text(entry.name):
+                    self.complain(path, "has a name that is not valid UTF-8: rename it")
+                elif entry.is_symlink():
                     self._refuse_link(path)
                 elif entry.is_dir():
                     if path not in self.leave_out:
@@ -237,6 +239,15 @@ class _Walk:
             return path if _raw_of(path, file.size, file.mtime_ns) else None
         known = ending in ENDINGS or path.name.lower().endswith(".zarr.zip")
         return path if known or (self.include and ending != ".yaml") else None
+
+
+def _is_text(name: str) -> bool:
+    """Tell a name that is text from one that is only bytes, which no result could be named after."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _status(path: Path) -> list[File]:

@@ -8,7 +8,7 @@ import os
 from functools import cache
 from pathlib import Path
 
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, printable
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 IMAGE_ENDINGS = (".bmp", ".tif", ".tiff", ".png")
@@ -122,11 +122,31 @@ def recognise(path: Path) -> str:
     return READER_OF_ENDING.get(ending) or _reader_of_ending(path, ending)
 
 
+def require_text(path: Path) -> None:
+    """Raise where a name is no text: results and reports, which have it in them, are text.
+
+    Raises
+    ------
+    InputError
+        If the path is not valid UTF-8.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            "a name in UTF-8, for the file and the folders that it lies in",
+            printable(str(path)),
+            "rename it: another system wrote the name in an encoding of its own",
+        ) from error
+
+
 def _recognise_folder(path: Path) -> str:
     """Return the reader of a folder: Zarr, HyperSpy's Zarr, or images."""
     if any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zarray")):
         return "ZSPY" if path.suffix.lower() == ".zspy" else "Zarr"
     names = os.listdir(path)
+    for name in names:
+        require_text(Path(name))
     if any(name.lower().endswith(IMAGE_ENDINGS) for name in names):
         return "images"
     raise InputError(

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from orimap.flows.request.config import read_config
@@ -32,6 +34,33 @@ def test_what_is_no_list_of_options_is_refused(tmp_path, text, found):
         _read(tmp_path, text)
     assert found in refused.value.found
     assert str(tmp_path / "run.yaml") in refused.value.needed
+
+
+BOMB = "k:\n- &a [x,x]\n- &b [*a,*a,*a,*a]\n- &c [*b,*b,*b,*b]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (BOMB, "an anchor or alias in line 2"),
+        ("k: &k 1:12\n", "an anchor or alias in line 1"),
+        ("k: &k\n  - *k\n", "an anchor or alias in line 1"),
+        ("seed: 3\nk: [[[[1]]]]\n", "lists within lists, 4 deep, in line 2"),
+        ("k: " + "[" * 20_000, "lists within lists, 4 deep, in line 1"),
+        ("a:\n b:\n  c:\n   d: 1\n", "lists within lists, 4 deep, in line 4"),
+        ("# " + "x" * 70_000, "a larger one"),
+    ],
+)
+def test_what_grows_or_never_ends_is_refused_before_it_is_made(tmp_path, text, found):
+    with pytest.raises(InputError) as refused:
+        _read(tmp_path, text)
+    assert refused.value.found == found
+    assert str(tmp_path / "run.yaml") in refused.value.needed
+
+
+def test_a_file_without_an_end_is_not_read_to_it():
+    with pytest.raises(InputError, match="a larger one"):
+        read_config(Path("/dev/zero"))
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):

@@ -132,3 +132,38 @@ def test_a_new_dispatch_asks_for_all_that_settled_before_it_hands_anything_over(
     Dispatch(site.watcher.context).go({})
     assert site.states() == {"a.npy": "submitted", "b.npy": "settled"}
     assert site.taken == [first]
+
+
+def test_a_job_that_nobody_can_read_any_more_fails_alone(site):
+    for name in ("a.npy", "b.npy", "c.npy"):
+        site.save(name)
+    site.places = 0
+    site.rounds()
+    for entry in site.journal.entries("settled"):
+        if entry.name == "b.npy":
+            site.journal.note(entry, job_text='{"of": "another version"}')
+    site.places = 99
+    site.start()
+    site.rounds(2)
+    assert site.states() == {"a.npy": "submitted", "b.npy": "failed", "c.npy": "submitted"}
+
+
+def test_an_outcome_that_cannot_be_read_fails_its_own_job(site):
+    for name in ("a.npy", "b.npy"):
+        site.save(name)
+    site.rounds()
+    plain = site.watcher.context.concludes
+
+    def concludes(job):
+        if job.request.file.name == "a.npy":
+            job.output.mkdir(parents=True)
+            (job.output / "outcome.json").write_text("{cut sho")
+            return checked_outcome(job)
+        return plain(job)
+
+    object.__setattr__(site.watcher.context, "concludes", concludes)
+    site.all_stand("done")
+    site.rounds()
+    assert site.states() == {"a.npy": "failed", "b.npy": "done"}
+    (entry,) = site.journal.entries("failed")
+    assert entry.reason.startswith("JSONDecodeError")

@@ -1,7 +1,11 @@
 import os
 
+import numpy as np
+
 from orimap.flows.watch.intake import open_as_asked
 from orimap.tasks.acquire.arrivals.finished import Opened
+
+SCAN = (4, 5, 6, 7)
 
 
 def test_touching_a_file_is_nothing_new_and_other_content_is_a_revision(site):
@@ -119,3 +123,57 @@ def test_the_opening_test_is_asked_as_the_request_says(site):
     assert (refused.outcome, len(asked)) == ("refused", 2)
     assert "found: stack.orimap.yaml: --bin" in refused.words
     assert refused.remedy == "correct --bin; orimap run --help explains it"
+
+
+def test_the_trouble_of_one_acquisition_never_touches_another(site):
+    real = site.watcher.context.opens
+
+    def opens(path, **chosen):
+        if path.name == "b.npy":
+            raise RuntimeError("nobody foresaw this")
+        return real(path, **chosen)
+
+    object.__setattr__(site.watcher.context, "opens", opens)
+    for name in ("a.npy", "b.npy", "c.npy"):
+        site.save(name)
+    site.rounds(4)
+    assert site.states() == {"a.npy": "submitted", "b.npy": "quarantined", "c.npy": "submitted"}
+    (entry,) = site.journal.entries("quarantined")
+    assert entry.reason == "it could not be looked at (RuntimeError: nobody foresaw this)"
+    assert site.announced == ["b.npy"]
+    lines = len(site.lines)
+    site.rounds(3)
+    assert len(site.lines) == lines  # it is left alone until it changes
+    object.__setattr__(site.watcher.context, "opens", real)
+    site.save("b.npy", seed=5)
+    site.rounds(4)
+    assert site.states()["b.npy"] == "submitted"
+
+
+def test_a_name_that_is_no_text_is_told_and_the_rest_analysed(site):
+    site.save("a.npy")
+    for folder, name in (
+        (b"", b"\xe9chantillon.npy"), (b"M\xe9ss/", b"b.npy"), (b"z.zarr/", b"\xe9")
+    ):  # fmt: skip
+        place = os.fsencode(site.folder) + b"/" + folder
+        os.makedirs(place, exist_ok=True)
+        with open(place + name, "wb") as file:
+            np.save(file, np.ones(SCAN, np.uint16))
+    site.rounds(4)
+    assert site.states()["a.npy"] == "submitted"
+    assert set(site.states()) == {"a.npy", "z.zarr"}
+    told = [line for line in site.lines if "not valid UTF-8: rename it" in line]
+    assert len(told) == 2
+    assert any(r"\udce9chantillon.npy" in line for line in told)
+
+
+def test_a_side_car_that_would_fill_the_memory_puts_its_own_acquisition_aside(site):
+    for name in ("a.npy", "b.npy"):
+        site.save(name)
+    lines = ["k:", "- &a [x,x,x,x,x,x,x,x,x,x]"]
+    for before, letter in zip("abcdefgh", "bcdefghi", strict=True):
+        lines.append(f"- &{letter} [{','.join([f'*{before}'] * 10)}]")
+    (site.folder / "a.npy.orimap.yaml").write_text("\n".join(lines))
+    site.rounds(4)
+    assert site.states() == {"a.npy": "quarantined", "b.npy": "submitted"}
+    assert "an anchor or alias in line 2" in site.journal.entries("quarantined")[0].reason
