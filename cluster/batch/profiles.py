@@ -5,6 +5,7 @@ there. It is looked for in the folders of ``ORIMAP_PROFILES``, in ``~/.config/or
 and among the samples in ``deploy/profiles`` of a checkout.
 """
 
+import math
 import os
 import re
 import shlex
@@ -22,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from orimap.cluster.batch.jobqueue import configured
 from orimap.tasks.errors import InputError
 
 # Names of accounts, queues, interfaces: nothing that a shell or a directive understands.
@@ -34,6 +36,10 @@ NodePath = Annotated[
 Memory = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$")]
 WALLTIME = re.compile(
     r"(?:(?P<days>\d{1,3})-)?(?P<hours>\d{1,4}):(?P<minutes>[0-5]\d)(?::(?P<seconds>[0-5]\d))?"
+)
+# How much memory a job of Slurm gets: for all of it, or for each core or GPU.
+SLURM_MEMORY = re.compile(
+    r"(?:^|\s)--mem(?P<per>-per-[cg]pu)?(?:=|\s+)(?P<size>\d+)(?P<unit>[KMGT]?)"
 )
 
 
@@ -112,6 +118,11 @@ class Profile(BaseModel):
     python: NodePath | None = Field(None, description="Python on the nodes; default: this one")
     job_script_prologue: list[Command] = Field([], description="Commands before the worker starts")
     directives: list[Directive] = Field([], description="Further options of the batch system")
+    job_directives_skip: list[Directive] = Field(
+        [],
+        description="Directives of Dask's own that the site does not want: every line that holds "
+        'one of these texts is left out, such as "--mem="',
+    )
     resource_spec: Directive | None = Field(
         None, description="pbs, sge, oar: the resources in the system's own words"
     )
@@ -131,10 +142,12 @@ class Profile(BaseModel):
             "disk": ("htcondor",),
             "memory_unit": ("lsf",),
             "memory_property": ("oar",),
+            # A directive of htcondor takes the place of Dask's of the same name.
+            "job_directives_skip": ("slurm", "lsf", "sge", "oar", "pbs"),
             "reservation": ("slurm", "lsf", "sge", "oar", "pbs"),
         }
         for name, systems in only.items():
-            if getattr(self, name) is not None and self.system not in systems:
+            if getattr(self, name) and self.system not in systems:
                 raise ValueError(f"{name} is for {', '.join(systems)}, not for {self.system}")
         if self.system == "pbs" and self.reservation and self.queue:
             raise ValueError("a reservation of pbs is a queue: give only one of the two")
@@ -152,7 +165,8 @@ class Profile(BaseModel):
             for name in ("walltime", "queue", "directives")
         }
         own = {name: getattr(flow, name) for name in ("cores", "memory", "resource_spec")}
-        return self.model_copy(update={**kept, **own, "processes": 1})
+        found = self.model_copy(update={**kept, **own, "processes": 1})
+        return found.model_copy(update={"cores": _cores_for_memory(found)})
 
 
 def profile_folders() -> list[Path]:
@@ -259,6 +273,7 @@ def jobqueue_keywords(profile: Profile) -> dict[str, Any]:
         "python": profile.python or shlex.quote(sys.executable),
         "job_script_prologue": profile.job_script_prologue or None,
         "job_extra_directives": profile.directives or None,
+        "job_directives_skip": _skipped(profile) or None,
         "resource_spec": profile.resource_spec,
     }
     reservation = _reservation(profile)
@@ -276,6 +291,30 @@ def jobqueue_keywords(profile: Profile) -> dict[str, Any]:
     if reservation:
         keywords["job_extra_directives"] = [reservation, *profile.directives]
     return {name: value for name, value in keywords.items() if value is not None}
+
+
+def _skipped(profile: Profile) -> list[str]:
+    """Return which of Dask's own directives are left out.
+
+    Slurm refuses a job that says more than one of --mem, --mem-per-cpu and --mem-per-gpu: what the
+    profile says takes the place of what Dask would.
+    """
+    skipped = list(profile.job_directives_skip)
+    if profile.system == "slurm" and any(map(SLURM_MEMORY.search, profile.directives)):
+        # What Dask's own settings leave out stays left out.
+        skipped = [*(skipped or configured("slurm", "job_directives_skip") or []), "--mem="]
+    return skipped
+
+
+def _cores_for_memory(profile: Profile) -> int:
+    """Return so many cores that a job gets its memory where Slurm gives it by the core."""
+    from dask.utils import parse_bytes
+
+    asked = next(filter(None, map(SLURM_MEMORY.search, profile.directives)), None)
+    if profile.system != "slurm" or asked is None or asked["per"] != "-per-cpu":
+        return profile.cores
+    of_a_core = parse_bytes(f"{asked['size']} {asked['unit'] or 'M'}iB")
+    return max(profile.cores, math.ceil(parse_bytes(profile.memory) / of_a_core))
 
 
 def memory_of_a_process(profile: Profile) -> int | None:

@@ -223,6 +223,94 @@ def test_a_reservation_is_said_in_each_systems_own_way():
         said("htcondor")
 
 
+BY_THE_CORE = """
+system: slurm
+account: research-as
+queue: compute
+walltime: "02:00:00"
+cores: 4
+memory: 15 GB
+"""
+
+
+def _directives(script):
+    return [line for line in script.splitlines() if line.startswith("#SBATCH")]
+
+
+@pytest.mark.parametrize(
+    "memory", ["--mem-per-cpu=3968M", "--mem-per-cpu 3968M", "--mem-per-gpu=16G", "--mem=15500M"]
+)
+def test_memory_that_the_profile_asks_slurm_for_takes_the_place_of_dasks(tmp_path, memory):
+    profile = _read(tmp_path, f'{BY_THE_CORE}directives: ["{memory}", "--ntasks=1"]\n')
+    flow = flow_script(profile.for_flow(), "orimap-x", ["true"], folder=tmp_path)
+    for script in (worker_script(profile, name="orimap-x", folder=tmp_path), flow):
+        said = [line for line in _directives(script) if "--mem" in line]
+        assert said == [f"#SBATCH {memory}"]
+        assert "#SBATCH -t 02:00:00" in script
+
+
+def test_what_is_no_amount_of_memory_leaves_dasks_in_place(tmp_path):
+    profile = _read(tmp_path, f"{BY_THE_CORE}directives: [--mem-bind=local]\n")
+    script = worker_script(profile, name="orimap-x", folder=tmp_path)
+    assert [line for line in _directives(script) if "--mem" in line] == [
+        "#SBATCH --mem=14G",
+        "#SBATCH --mem-bind=local",
+    ]
+
+
+def test_a_flow_gets_its_memory_where_slurm_gives_it_by_the_core(tmp_path):
+    profile = _read(tmp_path, f"{BY_THE_CORE}directives: [--mem-per-cpu=3968M]\n")
+    # 8 GB of 4.16 GB a core; what workers ask for is theirs to say.
+    assert (profile.cores, profile.for_flow().cores) == (4, 2)
+    assert _read(tmp_path, BY_THE_CORE).for_flow().cores == 1
+    own = f"{BY_THE_CORE}directives: [--mem-per-cpu=1G]\nflow: {{directives: [--mem=8G]}}\n"
+    assert _read(tmp_path, own).for_flow().cores == 1
+
+
+@pytest.mark.parametrize(
+    ("system", "skipped", "gone"),
+    [
+        ("slurm", "--mem=", "#SBATCH --mem=2G"),
+        ("slurm", "-n 1", "#SBATCH -n 1"),
+        ("lsf", "span[hosts=1]", '#BSUB -R "span[hosts=1]"'),
+        ("pbs", "-A ", "#PBS -A em"),
+        ("sge", "-P ", "#$ -P em"),
+        ("oar", "-l ", "#OAR -l /nodes=1/core=2,walltime=01:00:00"),
+    ],
+)
+def test_a_profile_drops_directives_that_dask_would_write(tmp_path, system, skipped, gone):
+    unit = {"memory_unit": "mb"} if system == "lsf" else {}
+    profile = Profile(
+        system=system, account="em", cores=2, memory="2 GiB", walltime="01:00:00", **unit
+    )
+    without = profile.model_copy(update={"job_directives_skip": [skipped]})
+    whole, left = (
+        worker_script(each, name="orimap-x", folder=tmp_path).splitlines()
+        for each in (profile, without)
+    )
+    assert [line for line in whole if line not in left] == [gone]
+
+
+def test_dropped_directives_of_dasks_own_settings_stay_dropped_beside_memory_by_the_core(tmp_path):
+    import dask
+
+    profile = _read(tmp_path, f"{BY_THE_CORE}directives: [--mem-per-cpu=3968M]\n")
+    with dask.config.set({"jobqueue.slurm.job-directives-skip": ["-n 1"]}):
+        script = worker_script(profile, name="orimap-x", folder=tmp_path)
+    assert "#SBATCH -n 1" not in script
+    assert "--mem=" not in script
+
+
+def test_htcondor_has_nothing_to_drop_since_its_directives_take_the_place_of_others():
+    with pytest.raises(ValueError, match=r"job_directives_skip is for .*not for htcondor"):
+        Profile(system="htcondor", job_directives_skip=["RequestDisk"])
+    profile = Profile(
+        system="htcondor", cores=1, memory="1 GB", disk="1 GB", directives=["RequestDisk = 7"]
+    )
+    script = worker_script(profile, name="orimap-x", folder=Path("/data"))
+    assert [line for line in script.splitlines() if "RequestDisk" in line] == ["RequestDisk = 7"]
+
+
 def test_a_profile_is_found_by_name_the_users_own_first(tmp_path, monkeypatch):
     assert find_profile("slurm-facility").parent == SAMPLES
     own = tmp_path / "config" / "orimap" / "profiles"
