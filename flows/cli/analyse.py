@@ -59,7 +59,11 @@ def info(
     chosen = {name: value for name, value in given.items() if value is not None}
     request = Request.read(file=file, output=Path(), **chosen)
     acquisition = open_acquisition(file, **request.how_to_open)
-    print_lines(_described(describe(acquisition)))
+    facts = describe(acquisition)
+    print_lines(_described(facts))
+    if facts["guesses"]:
+        print("\nguessed, since the file does not say:")
+        print_lines([("guess", guess) for guess in facts["guesses"]])
     print("\na run with nothing else asked for:")
     print_lines(_needs(estimate(Plan.of(request, acquisition))))
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from orimap.flows.pipeline.runtime.runner import Display
     from orimap.flows.request.request import Request
 
+# Beginnings of the reasons that are told beside the answer.
+DOUBTS = ("Guessed: ", "Doubtful: ")
 
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress, only the result")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show where an error comes from")]
@@ -100,14 +102,18 @@ def print_result(output: Path) -> None:
     clusters = int(results.attrs["decided_k"])
     patterns = len(set(results["clusters/cluster_parent"][:].tolist()))
     decision = results["decision"].attrs
-    # An earlier version did not ask.
-    crystal = bool(results.attrs.get("crystal_found", True))
-    print(headline(patterns, decision["confidence"], clusters, crystal=crystal))
+    # Earlier versions did not ask.
+    crystal, countable = (
+        bool(results.attrs.get(name, True)) for name in ("crystal_found", "countable")
+    )
+    print(
+        headline(patterns, decision["confidence"], clusters, crystal=crystal, countable=countable)
+    )
     if decision["confidence"] != "high":
         # A forced number is compared with the evidence first; else the last reason names the
         # runner-up and what would settle it.
         reasons = decision["reasons"]
-        doubtful = [reason for reason in reasons if reason.startswith("Doubtful: ")]
+        doubtful = [reason for reason in reasons if reason.startswith(DOUBTS)]
         print(*doubtful, reasons[0 if decision["strategy"] == "forced" else -1], sep="\n")
     print(f"report: {output / 'report.html'}")
 

@@ -53,7 +53,9 @@ def decide(
     before, after = redecide(
         directory, changes, PlainRunner(choose_display(quiet=quiet)), dry_run=dry_run
     )
-    print(headline(after.patterns, after.confidence, crystal=after.crystal))
+    print(
+        headline(after.patterns, after.confidence, crystal=after.crystal, countable=after.countable)
+    )
     print_lines(
         [
             ("before", _in_short(before)),
@@ -72,6 +74,8 @@ def _in_short(answer: "Answer") -> str:
     from orimap.tasks.report.words import count_text
 
     found = count_text(answer.patterns, "pattern") if answer.crystal else "no crystal"
+    if not answer.countable:
+        found = "too few positions to count"
     return (
         f"{found} from the fit of {count_text(answer.components, 'component')} "
         f"({answer.strategy}, confidence {answer.confidence})"

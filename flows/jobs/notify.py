@@ -80,7 +80,12 @@ def _success(name: str, output: Path, outcome: Outcome) -> Message:
     from orimap.tasks.report.words import headline
 
     notes = zarr.open_group(output / "analysis.zarr", mode="r").attrs.get("notes", [])
-    found = headline(outcome.decided_k, outcome.confidence, crystal=outcome.crystal_found)
+    found = headline(
+        outcome.decided_k,
+        outcome.confidence,
+        crystal=outcome.crystal_found,
+        countable=outcome.countable,
+    )
     lines = [
         f"{name}: {found}",
         *(f"Note: {note}" for note in notes),

@@ -43,6 +43,7 @@ class Outcome(BaseModel):
     ended: str = ""
     decided_k: int | None = None
     crystal_found: bool = True
+    countable: bool = True
     confidence: str | None = None
     report: str | None = None
     bundle: str | None = None
@@ -112,12 +113,20 @@ def _asked(request: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in request.items() if name not in ignored}
 
 
-def decided(output: Path) -> tuple[int, str, bool]:
-    """Return the number of clusters, the confidence, and whether a crystal was found at all."""
+def decided(output: Path) -> dict[str, Any]:
+    """Return of an outcome what a run has decided.
+
+    The number of clusters, the confidence, whether a crystal was found at all, and whether there
+    are enough positions to count.
+    """
     import zarr
 
     results = zarr.open_group(output / "analysis.zarr", mode="r")
-    confidence = str(results["decision"].attrs["confidence"])
-    # An earlier version did not ask for a crystal.
-    crystal = bool(results.attrs.get("crystal_found", True))
-    return int(results.attrs["decided_k"]), confidence, crystal
+    attrs = results.attrs
+    return {
+        "decided_k": int(attrs["decided_k"]),
+        "confidence": str(results["decision"].attrs["confidence"]),
+        # Earlier versions did not ask.
+        "crystal_found": bool(attrs.get("crystal_found", True)),
+        "countable": bool(attrs.get("countable", True)),
+    }

@@ -80,12 +80,9 @@ def perform(
             note(f"{failure.reason}: {_again(failure, delay)}")
             wait(delay)
         else:
-            number, confidence, crystal = decided(job.output)
             ended = Outcome(
                 state="done",
-                decided_k=number,
-                crystal_found=crystal,
-                confidence=confidence,
+                **decided(job.output),
                 report=str(job.output / "report.html"),
                 checked=True,
                 **_facts(job, failed, started),

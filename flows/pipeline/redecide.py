@@ -53,6 +53,8 @@ class Answer:
     reasons : list of str
     crystal : bool
         Whether there is one at all.
+    countable : bool
+        Whether there are enough positions to count.
     """
 
     patterns: int
@@ -61,6 +63,7 @@ class Answer:
     confidence: str
     reasons: list[str]
     crystal: bool
+    countable: bool
 
     @classmethod
     def of(cls, analysis: Path) -> "Answer":
@@ -78,8 +81,9 @@ class Answer:
             facts["strategy"],
             facts["confidence"],
             facts["reasons"],
-            # An earlier version did not ask.
+            # Earlier versions did not ask.
             bool(facts.get("crystal_found", True)),
+            bool(facts.get("countable", True)),
         )
 
 

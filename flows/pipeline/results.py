@@ -46,6 +46,7 @@ def finish(run: Run, decided: Decided, mark: str, acquisition: str, remarks: Seq
         decided_k=int(clusters.sizes["cluster"]),
         fitted_k=decided.fitted_k,
         crystal_found=decided.crystal_found,
+        countable=decided.countable,
         notes=list(remarks),
         status="complete",
     )

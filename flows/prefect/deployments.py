@@ -216,6 +216,8 @@ def _at_most(hours: float, job: Job) -> Iterator[None]:
 
 
 def _in_short(outcome: Outcome) -> str:
+    if not outcome.countable:
+        return f"too few positions to count, confidence {outcome.confidence}"
     if not outcome.crystal_found:
         return f"no crystal found, confidence {outcome.confidence}"
     return f"{outcome.decided_k} clusters, confidence {outcome.confidence}"

@@ -114,7 +114,12 @@ class Dispatch:
         except LookupError as error:
             self._fail(entry, str(error))
             return
-        found = headline(outcome.decided_k, outcome.confidence, crystal=outcome.crystal_found)
+        found = headline(
+            outcome.decided_k,
+            outcome.confidence,
+            crystal=outcome.crystal_found,
+            countable=outcome.countable,
+        )
         self.journal.move(
             entry, "done", found, decided_k=outcome.decided_k, confidence=outcome.confidence
         )

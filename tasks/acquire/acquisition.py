@@ -54,6 +54,9 @@ class Acquisition:
     beam_energy_kev : float or None
     notes : tuple of str
         Every repair, choice and dropped calibration, in plain words.
+    guesses : tuple of str
+        What the file does not say, as what it was read, and why: one sentence each. Whatever the
+        map depends on is here rather than among the notes; confidence is not high with a guess.
     read_memory_bytes : int
         What one reader needs beyond the block it reads.
     source_bytes : int
@@ -73,8 +76,6 @@ class Acquisition:
         Eight-bit images, stretched by whoever wrote them, rather than electrons.
     axes : str or None
         The axes as they are stored, as asked for.
-    guesses : tuple of str
-        What was guessed where the file does not say it, each with its evidence.
     no_data : (scan_y, scan_x) array of bool, or None
         True at positions of which the file holds nothing; None where it has all.
     awaited : tuple of str
@@ -94,6 +95,7 @@ class Acquisition:
     detector_units: str
     beam_energy_kev: float | None
     notes: tuple[str, ...]
+    guesses: tuple[str, ...]
     read_memory_bytes: int
     source_bytes: int
     identity: str
@@ -103,7 +105,6 @@ class Acquisition:
     leading: int | None
     grey_levels: bool
     axes: str | None = None
-    guesses: tuple[str, ...] = ()
     no_data: np.ndarray | None = field(default=None, compare=False)
     awaited: tuple[str, ...] = ()
 
@@ -285,11 +286,11 @@ def open_acquisition(
             f"{path.name} holds {'×'.join(map(str, shape))} values: none",
             "copy it again from the microscope: it may have been written before the scan was",
         )
-    notes = list(chosen.notes)
+    notes, guesses = list(chosen.notes), chosen.guesses
     stack = len(shape) == 3
     if stack:
         scan, guessed = shape_of_stack(path, found, shape, chosen, scan_shape)
-        notes += guessed
+        guesses += guessed
     else:
         scan = (shape[0], shape[1])
         if scan_shape is not None and tuple(scan_shape) != scan:
@@ -332,6 +333,7 @@ def open_acquisition(
         detector_units=detector.units,
         beam_energy_kev=microscope.beam_energy_kev,
         notes=(*notes, *microscope.notes),
+        guesses=guesses,
         read_memory_bytes=chosen.read_memory_bytes,
         source_bytes=sum(file.stat().st_size for file in chosen.files),
         identity=_identity(chosen, " ".join([f"{found} {title} {dataset} {scan}", *asked])),
@@ -341,7 +343,6 @@ def open_acquisition(
         leading=leading,
         grey_levels=dtype == np.uint8 and found in ("Blockfile", "images", "TIFF", "Image"),
         axes=axes,
-        guesses=chosen.guesses,
         no_data=gaps,
         awaited=awaited,
     )
@@ -370,6 +371,7 @@ def describe(acquisition: Acquisition) -> dict[str, Any]:
         "bytes_as_array": positions * acquisition.pattern_bytes,
         "read_memory_bytes": acquisition.read_memory_bytes,
         "notes": list(acquisition.notes),
+        "guesses": list(acquisition.guesses),
     }
 
 

@@ -4,7 +4,7 @@ A strategy looks at the evidence of every k and names the fit to use. How many d
 that fit holds follows from merging (``merge.py``), whatever the strategy.
 """
 
-from orimap.tasks.decide.decision import Decision, Strategy
+from orimap.tasks.decide.decision import Decision, Strategy, with_guesses
 from orimap.tasks.decide.evidence.evidence import Evidence
 from orimap.tasks.decide.older_rules import AsPublished, ByElbow, ByKnee, BySilhouette
 from orimap.tasks.decide.weigh_evidence import ByEvidence
@@ -23,7 +23,7 @@ def choose_k(evidence: Evidence, strategy: str, forced: int | None = None) -> De
     InputError
         If there is no such strategy, or the forced number was not fitted.
     """
-    decision = find_strategy(strategy).decide(evidence)
+    decision = with_guesses(find_strategy(strategy).decide(evidence), evidence.limits.guesses)
     if forced is None:
         return decision
     if forced not in evidence.ks:

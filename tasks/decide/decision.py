@@ -1,6 +1,7 @@
 """The decision of a strategy: the fit to use, the confidence in it, and the reasons."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -73,6 +74,24 @@ class Strategy(Protocol):
 
     def decide(self, evidence: Evidence) -> Decision:
         """Choose among the fits."""
+
+
+def with_guesses(decision: Decision, guesses: Sequence[str]) -> Decision:
+    """Return a decision about a file that was partly guessed: its confidence is never high.
+
+    Parameters
+    ----------
+    decision : Decision
+    guesses : sequence of str
+        What the file does not say, and as what it was read.
+    """
+    if not guesses:
+        return decision
+    reasons = [*(f"Guessed: {guess.rstrip('.')}." for guess in guesses), *decision.reasons]
+    if decision.confidence != "high":
+        return replace(decision, reasons=reasons)
+    reasons.append("But for what was guessed, the confidence would be high.")
+    return replace(decision, confidence="moderate", reasons=reasons)
 
 
 def level_one_and_two(evidence: Evidence, *, used: bool) -> list[Criterion]:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from orimap.tasks.decide.candidates import PLATEAU, Candidate, clear_drops
+from orimap.tasks.decide.countable import shows_crystal, why_not_countable
 from orimap.tasks.decide.decision import knee_sentence
 from orimap.tasks.decide.doubts import doubts, lies_on_others
 from orimap.tasks.decide.evidence.evidence import Evidence
@@ -28,6 +29,7 @@ def reasons_of(
 ) -> list[str]:
     """Explain the decision in plain words, the weightiest first."""
     reasons = [
+        *filter(None, [why_not_countable(evidence, best.fit)]),
         *_no_crystal_sentences(evidence, best),
         _settling_sentence(evidence, best),
         merging_sentence(evidence, best.fit),
@@ -128,7 +130,7 @@ def _clear_sentences(votes: dict[str, int | None], best: Candidate, confidence: 
 
 def _no_crystal_sentences(evidence: Evidence, best: Candidate) -> list[str]:
     """Return a sentence where no crystal is found; none where there is one."""
-    if evidence.components[best.fit].merged.has_reflections or best.distinct > 1:
+    if shows_crystal(evidence, best.fit):
         return []
     return ["No fit shows reflections above its background: vacuum, an amorphous film, or noise."]
 
@@ -214,25 +216,7 @@ def _held_out_sentences(
 
 def _settle_sentence(evidence: Evidence, best: Candidate, other: Candidate | None) -> str:
     """Return a sentence that names the runner-up and what would settle the question."""
-    last = int(evidence.ks[-1])
-    if best.first > len(evidence.ks) - PLATEAU:
-        settle = f"fits with more than {last} components (--k)"
-    elif lies_on_others(evidence, best):
-        settle = (
-            "a look at the shares: what lies on top of a crystal is dark in the share of its "
-            "pattern"
-        )
-    elif np.count_nonzero(clear_drops(evidence)[best.first + 1 :]) >= PLATEAU:
-        settle = (
-            "a look at the borders on the map: where patterns fade into each other a grain bends, "
-            "where they end there are two"
-        )
-    elif not evidence.components[best.fit].merged.has_reflections:
-        settle = "a longer exposure, if there should be a crystal"
-    elif evidence.deviance is None and evidence.held_out is not None:
-        settle = "a longer exposure, or summing detector pixels (--bin 2)"
-    else:
-        settle = "more electrons a pattern, or summing detector pixels (--bin 2)"
+    settle = _what_would_settle(evidence, best)
     if other is None:
         return f"No fit holds another number. It would be settled by {settle}."
     k = int(evidence.ks[other.fit])
@@ -241,3 +225,32 @@ def _settle_sentence(evidence: Evidence, best: Candidate, other: Candidate | Non
         f"(--decided-k {k} shows {'it' if other.distinct == 1 else 'them'}). "
         f"It would be settled by {settle}."
     )
+
+
+def _what_would_settle(evidence: Evidence, best: Candidate) -> str:
+    """Return what can be done, with this acquisition or another, to settle the question."""
+    last, limits = int(evidence.ks[-1]), evidence.limits
+    if why_not_countable(evidence, best.fit):
+        return "a scan of more positions"
+    if best.first > len(evidence.ks) - PLATEAU:
+        if limits.more_components:
+            return f"fits with more than {last} components (--k)"
+        if limits.positions is not None and last >= limits.positions - 1:
+            return "a scan of more positions"
+    if lies_on_others(evidence, best):
+        return (
+            "a look at the shares: what lies on top of a crystal is dark in the share of its "
+            "pattern"
+        )
+    if np.count_nonzero(clear_drops(evidence)[best.first + 1 :]) >= PLATEAU:
+        return (
+            "a look at the borders on the map: where patterns fade into each other a grain bends, "
+            "where they end there are two"
+        )
+    if not evidence.components[best.fit].merged.has_reflections:
+        return "a longer exposure, if there should be a crystal"
+    counts = evidence.deviance is not None or evidence.held_out is None
+    exposure = "more electrons a pattern" if counts else "a longer exposure"
+    if limits.next_bin is None:
+        return exposure
+    return f"{exposure}, or summing detector pixels (--bin {limits.next_bin})"

@@ -16,6 +16,7 @@ from orimap.tasks.decide.candidates import (
     settled_candidates,
 )
 from orimap.tasks.decide.components.redundancy import plateau
+from orimap.tasks.decide.countable import predicts_nothing, why_not_countable
 from orimap.tasks.decide.decision import Criterion, Decision, level_one_and_two
 from orimap.tasks.decide.doubts import doubts, has_turned
 from orimap.tasks.decide.evidence.evidence import Evidence
@@ -143,10 +144,13 @@ def _one_voice_first(
     """Put the number that all independent votes name first, where some fit holds it.
 
     Sharp borders between crystals that share reflections are told by counting alone. Where there
-    are no reflections to group by, two votes are enough.
+    are no reflections to group by, two votes are enough, and one is if nothing but a single
+    pattern predicts what the fits did not see: noise looks like several.
     """
     others = counting_votes(votes)
     seen = evidence.components[order[0].fit].merged.has_reflections
+    if not seen and predicts_nothing(evidence):
+        others = [1] * OUTWEIGH_LOOK
     one_voice = len(set(others)) == 1 and len(others) >= (OUTWEIGH if seen else OUTWEIGH_LOOK)
     # Counting alone misses what is weak: it never speaks for fewer crystals.
     if not one_voice or (seen and others[0] < order[0].distinct):
@@ -161,8 +165,11 @@ def _confidence(evidence: Evidence, best: Candidate, votes: dict[str, int | None
     What counts components agrees with the number of patterns where nothing bends, and then no doubt
     about the grouping is left. Where it does not agree, the grouping must be clear by itself, and
     not all that counts may name more: something that lies on top, or turns, would be counted too.
-    Where all of it agrees on another number, that is likelier.
+    Where all of it agrees on another number, that is likelier. Of a few positions nothing can be
+    told.
     """
+    if why_not_countable(evidence, best.fit):
+        return "low"
     settled = best.fits >= PLATEAU and best.share >= SETTLED_SHARE
     others = counting_votes(votes)
     agreeing = others.count(best.distinct)

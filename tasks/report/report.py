@@ -66,13 +66,15 @@ class ClusterCard(Swatch):
 class Answer:
     """The numbers of distinct patterns, of components fitted, and the next best number.
 
-    ``crystal`` is false where there is none: then the first number says nothing.
+    ``crystal`` is false where there is none, ``countable`` where positions are too few: then the
+    first number says nothing.
     """
 
     decided: int | None
     fitted: int | None
     runner_up: int | None
     crystal: bool = True
+    countable: bool = True
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,7 @@ class AcquisitionSection:
     camera: str
     stretched: bool
     beam_shift: str
+    guesses: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -220,8 +223,9 @@ def _answer(results: Results) -> Answer:
         decided=stored_k(results, "decided_k") if parents is None else len(np.unique(parents)),
         fitted=stored_k(results, "fitted_k"),
         runner_up=words.whole(results.attr("decision").get("runner_up")),
-        # An earlier version did not ask.
+        # Earlier versions did not ask.
         crystal=bool(results.attr("decision").get("crystal_found", True)),
+        countable=bool(results.attr("decision").get("countable", True)),
     )
 
 
@@ -291,6 +295,7 @@ def _acquisition_section(results: Results) -> AcquisitionSection:
         camera=sentences.camera_sentence(facts),
         stretched=words.number(facts.get("camera_gamma")) is not None,
         beam_shift=sentences.beam_shift_sentence(results.values("acquisition", "scan_beam_shift")),
+        guesses=sentences.guess_sentences(facts),
     )
 
 
@@ -329,6 +334,7 @@ def _page(results: Results, run: Mapping[str, Any]) -> ReportPage:
             confidence,
             stored_k(results, "decided_k"),
             crystal=answer.crystal,
+            countable=answer.countable,
         ),
         source=source_name(results.attr("acquisition")),
         measured=sentences.measured_sentence(results),

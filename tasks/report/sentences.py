@@ -221,6 +221,11 @@ def acquisition_sentence(
     return "; ".join(parts)
 
 
+def guess_sentences(facts: Mapping[str, Any]) -> list[str]:
+    """Say what the file does not tell, and as what it was read; attributes of /acquisition."""
+    return [sentence(str(guess)) for guess in decoded(facts.get("guesses")) or []]
+
+
 def intensity_sentence(facts: Mapping[str, Any]) -> str:
     """Say how bright the patterns are and whether they behave as electron counts."""
     parts = []

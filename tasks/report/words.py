@@ -120,6 +120,7 @@ def headline(
     connected: int | None = None,
     *,
     crystal: bool = True,
+    countable: bool = True,
 ) -> str:
     """Return the answer in one sentence.
 
@@ -132,11 +133,15 @@ def headline(
         Clusters, where patterns were split.
     crystal : bool
         Whether there is one at all: without, the number says nothing.
+    countable : bool
+        Whether there are enough positions for it to say something.
     """
     if decided is None:
         return "The number of distinct patterns is not decided"
     answer = count_text(decided, "distinct pattern") if crystal else "no crystal found"
-    if crystal and connected is not None and connected != decided:
+    if not countable:
+        answer = "too few positions to count" + ("" if crystal else f", {answer}")
+    elif crystal and connected is not None and connected != decided:
         answer += f" in {count_text(connected, 'connected cluster')}"
     return f"{answer}, {confidence} confidence" if confidence else answer
 

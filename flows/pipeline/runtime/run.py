@@ -192,6 +192,8 @@ class Decided:
         Whether its patterns were told apart by their reflections.
     crystal_found : bool
         Without reflections, a single pattern is that of vacuum, of an amorphous film or of noise.
+    countable : bool
+        Whether there are enough positions for a number of patterns to mean something.
     settled_k : int or None
         From where on the number of distinct patterns no longer changes; not with older
         strategies.
@@ -206,6 +208,7 @@ class Decided:
     fitted_k: int
     has_reflections: bool
     crystal_found: bool
+    countable: bool
     settled_k: int | None
     fingerprint: str
     directions: int = 0

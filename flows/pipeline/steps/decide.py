@@ -10,6 +10,7 @@ from orimap.flows.pipeline.runtime.run import Decided, Fitted, Run
 from orimap.flows.pipeline.steps.gather_evidence import gather_evidence
 from orimap.tasks.decide.candidates import PLATEAU
 from orimap.tasks.decide.choose_k import choose_k
+from orimap.tasks.decide.countable import shows_crystal, why_not_countable
 from orimap.tasks.decide.decision import Decision
 from orimap.tasks.decide.evidence.evidence import Evidence
 from orimap.tasks.decide.evidence.knee import RangeOfInterest
@@ -45,11 +46,13 @@ def decide(run: Run, progress: Progress, fitted: Fitted) -> Decided:
     ]
     if slow:
         run.note(f"Stopped at the largest number of iterations, not converged: k = {slow}.")
-    merged = evidence.components[fitted.ks.index(decision.fitted_k)].merged
-    crystal = merged.has_reflections or merged.distinct > 1
+    used = fitted.ks.index(decision.fitted_k)
+    crystal = shows_crystal(evidence, used)
+    countable = not why_not_countable(evidence, used)
     ds.attrs.update(
         strategy=decision.strategy,
         crystal_found=crystal,
+        countable=countable,
         fitted_k=decision.fitted_k,
         knee=interest.knee,
         range_low=interest.low,
@@ -70,8 +73,9 @@ def decide(run: Run, progress: Progress, fitted: Fitted) -> Decided:
     return Decided(
         fitted,
         decision.fitted_k,
-        merged.has_reflections,
+        evidence.components[used].merged.has_reflections,
         crystal,
+        countable,
         decision.settled_k,
         mark,
         directions=evidence.spectrum.rank if evidence.spectrum else 0,

@@ -1,5 +1,6 @@
 """Gather the evidence for every number of components from the stores, on the workers."""
 
+import math
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from orimap.flows.pipeline.runtime.run import Fitted, Prepared, Run
 from orimap.flows.pipeline.steps.older_rules import older_evidence
 from orimap.tasks.decide.candidates import leading_candidates
 from orimap.tasks.decide.components.coherence import FEWEST_POSITIONS
-from orimap.tasks.decide.evidence.evidence import Evidence
+from orimap.tasks.decide.evidence.evidence import Evidence, Limits
 from orimap.tasks.decide.reasons import CROSS_VALIDATION, HELD_OUT, SPECTRUM, STABILITY
 from orimap.tasks.factorise import stored_fits
 from orimap.tasks.store import variables
@@ -23,6 +24,9 @@ from orimap.tasks.stream.blocks import Progress, submit
 NEIGHBOURS = 9
 # Electrons are spread over less than this.
 SPREAD_PX = 4
+# Two pixels or more are left each way, and no more are summed than --bin allows.
+SMALLEST_TO_BIN = 4
+LARGEST_BIN = 64
 
 
 def gather_evidence(run: Run, progress: Progress, fitted: Fitted) -> Evidence:
@@ -67,12 +71,30 @@ def gather_evidence(run: Run, progress: Progress, fitted: Fitted) -> Evidence:
         np.array([f.attrs["relative_error"] for f in fits]),
         deviance,
         components,
+        limits=_limits(run, fitted),
         **older_evidence(run, fitted),
     )
     if run.request.strategy == "evidence":
         evidence = _confirming(run, fitted, evidence)
     progress(len(futures) + 1, len(futures) + 1)
     return evidence
+
+
+def _limits(run: Run, fitted: Fitted) -> Limits:
+    """Return what the acquisition itself allows to be told."""
+    prepared = fitted.prepared
+    patterns, found = prepared.patterns, run.folder.read("acquisition")
+    measured = found.get(variables.scan_measured.name)
+    positions = patterns.positions if measured is None else int(np.count_nonzero(measured))
+    spanned = min(run.folder.read(group).sizes["direction"] for group in prepared.sketch_groups)
+    most = min(spanned, positions - 1, math.prod(patterns.detector_shape))
+    bin = 2 * run.request.bin
+    return Limits(
+        positions,
+        fitted.ks[-1] < most,
+        bin if min(patterns.detector_shape) >= SMALLEST_TO_BIN and bin <= LARGEST_BIN else None,
+        tuple(found.attrs.get("guesses", ())),
+    )
 
 
 def find_dark_fields(run: Run, fitted: Fitted) -> None:

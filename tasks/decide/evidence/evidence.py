@@ -42,6 +42,28 @@ class Components:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What the acquisition itself allows to be told.
+
+    Parameters
+    ----------
+    positions : int or None
+        Scan positions that were measured.
+    more_components : bool
+        Whether more components can be fitted than the last fit has.
+    next_bin : int or None
+        The next larger ``--bin``, None where the patterns have too few pixels for it.
+    guesses : tuple of str
+        What the file does not say, and as what it was read.
+    """
+
+    positions: int | None = None
+    more_components: bool = True
+    next_bin: int | None = 2
+    guesses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Evidence:
     """All criteria along k.
 
@@ -71,6 +93,7 @@ class Evidence:
         Of the scan positions by their largest component; only where a strategy asks for it.
     published : PublishedFits or None
         The paper's own fits; only where a strategy asks for them.
+    limits : Limits
     """
 
     ks: np.ndarray
@@ -86,6 +109,7 @@ class Evidence:
     skipped: dict[str, str] = field(default_factory=dict)
     silhouette: np.ndarray | None = None
     published: PublishedFits | None = None
+    limits: Limits = Limits()
 
     @property
     def distinct(self) -> np.ndarray:

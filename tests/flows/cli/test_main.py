@@ -11,6 +11,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import h5py
 import numpy as np
 import psutil
 import pytest
@@ -46,6 +47,19 @@ def test_help_shows_examples_and_every_command():
     assert answer.exit_code == 0
     assert "orimap run scan.blo --output results" in answer.stdout
     assert all(name in answer.stdout for name in ("demo", "simulate", "info", "run", "report"))
+
+
+def test_info_shows_what_was_guessed_under_a_heading_of_its_own(tmp_path):
+    patterns = np.random.default_rng(0).poisson(3, (16, 12, 14)).astype(np.uint32)
+    with h5py.File(tmp_path / "run_data_000001.h5", "w") as file:
+        file["entry/data/data"] = patterns
+    master = tmp_path / "run_master.h5"
+    with h5py.File(master, "w") as file:
+        file["entry/data/data_000001"] = h5py.ExternalLink("run_data_000001.h5", "entry/data/data")
+    guessed = _call("info", master).stdout.split("guessed, since the file does not say:\n")
+    assert len(guessed) == 2
+    assert guessed[1].startswith("guess  the file does not give the scan's shape; 16 patterns")
+    assert "guessed" not in _call("info", master, "--scan-shape", "2x8").stdout
 
 
 def test_version():

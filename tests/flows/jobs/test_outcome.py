@@ -65,7 +65,12 @@ def test_a_success_is_believed_after_a_look_at_its_results(job):
         checked_outcome(job)
     _finish(job)
     assert checked_outcome(job) == _done(job)
-    assert decided(job.output) == (2, "high", True)
+    assert decided(job.output) == {
+        "decided_k": 2,
+        "confidence": "high",
+        "crystal_found": True,
+        "countable": True,
+    }
     write_outcome(job.output, _done(job).model_copy(update={"key": "another"}))
     with pytest.raises(LookupError, match="holds no outcome of it"):
         checked_outcome(job)

@@ -1,6 +1,7 @@
 """Which numbers of components are fitted, and which one a run decides for."""
 
 import functools
+import re
 
 import numpy as np
 import pytest
@@ -109,3 +110,58 @@ def test_noiseless_patterns_that_span_few_directions_end_at_as_many(
     assert adjusted_rand_score(
         label.ravel(), tree["clusters"]["cluster_label"].values.ravel()
     ) == pytest.approx(1)
+
+
+def _discs(places, shape=(48, 64)):
+    """A pattern with a direct beam and reflections at some places; of sum 1."""
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    pattern = 0.02 + 12.0 * ((y - 24) ** 2 + (x - 32) ** 2 <= 9)
+    for row, column in places:
+        pattern += 3.0 * ((y - row) ** 2 + (x - column) ** 2 <= 9)
+    return pattern / pattern.sum()
+
+
+CRYSTAL = _discs([(10, 12), (38, 52), (9, 40)])
+
+
+def _headline(run, file, output):
+    """Analyse a file; return the headline of its page and its decision."""
+    page = (run(file, output) / "report.html").read_text()
+    return re.search(r"<h1>\s*(.*?)\s*</h1>", page, re.DOTALL)[1]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (2, 3), (1, 5)])
+def test_repeats_of_one_pattern_at_a_few_positions_are_not_counted(
+    run, results, saved, same_workers, tmp_path, shape
+):
+    counts = np.random.default_rng(0).poisson(3000 * CRYSTAL, (*shape, 48, 64)).astype(np.uint16)
+    said = _headline(run, saved(tmp_path, counts), tmp_path / "out")
+    assert said.startswith("too few positions to count, low confidence")
+    tree = results(tmp_path / "out")
+    assert not tree.attrs["countable"]
+    reasons = tree["decision"].attrs["reasons"]
+    assert reasons[0].startswith("Too few positions to count")
+    assert reasons[-1].endswith("It would be settled by a scan of more positions.")
+    assert "--k)" not in reasons[-1]
+
+
+@pytest.mark.parametrize("kind", ["camera", "float camera", "counts"])
+@pytest.mark.parametrize("shape", [(3, 3), (8, 10)])
+def test_noise_shows_no_crystal_and_no_number(
+    run, results, saved, same_workers, tmp_path, kind, shape
+):
+    rng = np.random.default_rng(5)
+    noise = rng.normal(400, 6, (*shape, 48, 64)).astype(np.float32)
+    if kind == "camera":
+        noise = np.rint(noise).astype(np.uint16)
+    if kind == "counts":
+        noise = rng.poisson(0.05, noise.shape).astype(np.uint16)
+    said = _headline(run, saved(tmp_path, noise), tmp_path / "out")
+    attrs = results(tmp_path / "out").attrs
+    assert not attrs["crystal_found"]
+    assert "no crystal found" in said
+    assert "high" not in said
+    assert attrs["countable"] == (shape == (8, 10))
+    assert said.startswith("too few positions to count") == (shape == (3, 3))
+    if attrs["countable"]:
+        assert attrs["decided_k"] == 1

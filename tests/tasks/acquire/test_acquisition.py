@@ -2,6 +2,7 @@ import json
 import pickle
 import shutil
 
+import h5py
 import numpy as np
 import pytest
 
@@ -67,6 +68,34 @@ def test_the_description_holds_plain_values(tmp_path, small_scan):
     told = json.loads(json.dumps(describe(open_acquisition(tmp_path / "scan.npy"))))
     assert told["scan_shape"] == [4, 5]
     assert told["bytes_as_array"] == small_scan.nbytes
+
+
+def test_a_stack_that_is_taken_to_be_square_is_a_guess_and_one_with_its_shape_is_not(
+    tmp_path, small_scan
+):
+    stack = small_scan.reshape(20, 6, 7)[:16].astype(np.uint32)
+    with h5py.File(tmp_path / "run_data_000001.h5", "w") as file:
+        file["entry/data/data"] = stack
+    with h5py.File(tmp_path / "run_master.h5", "w") as master:
+        master["entry/data/data_000001"] = h5py.ExternalLink(
+            "run_data_000001.h5", "entry/data/data"
+        )
+    square = open_acquisition(tmp_path / "run_master.h5")
+    assert square.scan_shape == (4, 4)
+    (guess,) = square.guesses
+    assert guess.startswith("the file does not give the scan's shape; 16 patterns")
+    assert "--scan-shape" in guess
+    assert guess not in square.notes
+    assert describe(square)["guesses"] == [guess]
+    asked = open_acquisition(tmp_path / "run_master.h5", scan_shape=(2, 8))
+    assert (asked.scan_shape, asked.guesses) == ((2, 8), ())
+
+
+def test_a_plain_file_needs_no_guess(tmp_path, small_scan):
+    np.save(tmp_path / "scan.npy", small_scan)
+    plain = open_acquisition(tmp_path / "scan.npy")
+    assert plain.guesses == ()
+    assert any("first two axes are taken for the scan" in note for note in plain.notes)
 
 
 # name, options, reader, scan and detector shape, scan step, detector step and unit

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from orimap.tasks.decide.choose_k import STRATEGIES, choose_k
+from orimap.tasks.decide.evidence.evidence import Limits
 from orimap.tasks.errors import InputError
 
 
@@ -46,3 +49,17 @@ def test_a_forced_number_must_have_been_fitted(make_evidence):
 def test_an_unknown_strategy_is_named_with_those_there_are(make_evidence):
     with pytest.raises(InputError, match="evidence, knee, elbow, silhouette, published"):
         choose_k(make_evidence([1, 2, 3]), "coin")
+
+
+def test_what_was_guessed_of_the_file_keeps_confidence_from_being_high(make_evidence):
+    found = make_evidence(SETTLED, [50, 30, 10, -0.1, -0.2, -0.1], redundancy=SETTLED)
+    sure = choose_k(found, "evidence")
+    guess = "the file does not say its shape; read as 4×5 (--scan-shape overrides)"
+    guessed = choose_k(replace(found, limits=Limits(280, guesses=(guess,))), "evidence")
+    assert (sure.confidence, guessed.confidence) == ("high", "moderate")
+    assert guessed.fitted_k == sure.fitted_k
+    assert guessed.reasons[0] == f"Guessed: {guess}."
+    forced = choose_k(replace(found, limits=Limits(280, guesses=(guess,))), "evidence", forced=4)
+    assert forced.confidence == "moderate"
+    assert "asked for" in forced.reasons[0]
+    assert forced.reasons[1] == f"Guessed: {guess}."

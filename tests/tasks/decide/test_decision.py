@@ -3,7 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from orimap.tasks.decide.decision import Decision, knee_sentence, level_one_and_two
+from orimap.tasks.decide.decision import (
+    Decision,
+    knee_sentence,
+    level_one_and_two,
+    with_guesses,
+)
 from orimap.tasks.decide.evidence.evidence import METRICS
 
 # A convex loss with its knee at 4, so that 1 to 8 are of interest.
@@ -77,3 +82,20 @@ def test_decisions_share_no_lists():
     one.preference[3] = 1.0
     assert (other.criteria, other.preference) == ([], {})
     assert (other.drop_threshold, other.settled_k) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "lowered"), [("high", "moderate"), ("moderate", "moderate"), ("low", "low")]
+)
+def test_guesses_are_reasons_and_rule_out_high_confidence(confidence, lowered):
+    decision = Decision("evidence", 3, confidence, 2, ["It settles at 3.", "It would be settled."])
+    found = with_guesses(decision, ("the shape is not said.", "nor is the order"))
+    assert found.confidence == lowered
+    assert found.reasons[:3] == [
+        "Guessed: the shape is not said.",
+        "Guessed: nor is the order.",
+        "It settles at 3.",
+    ]
+    last = "But for what was guessed, the confidence would be high."
+    assert found.reasons[-1] == (last if confidence == "high" else "It would be settled.")
+    assert with_guesses(decision, ()) is decision

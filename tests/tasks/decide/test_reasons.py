@@ -5,6 +5,7 @@ import pytest
 
 from orimap.tasks.decide.candidates import PLATEAU, settled_candidates
 from orimap.tasks.decide.components.merge import Merged
+from orimap.tasks.decide.evidence.evidence import Limits
 from orimap.tasks.decide.evidence.spectrum import BiWhitened
 from orimap.tasks.decide.reasons import (
     BENT,
@@ -195,6 +196,41 @@ def test_near_the_end_of_the_range_more_components_would_settle_it(make_evidence
     near = reasons(found, held[-1], confidence="low", other=1)[-1]
     assert near.endswith(settling)
     assert not reasons(found, 2, confidence="low", other=1)[-1].endswith(settling)
+
+
+@pytest.mark.parametrize(
+    ("limits", "settled_by"),
+    [
+        (Limits(280), "fits with more than 20 components (--k)."),
+        # The scan has been fitted as far as it goes: a wider range is not to be had.
+        (Limits(21, more_components=False), "a scan of more positions."),
+        (Limits(280, more_components=False), "more electrons a pattern, or summing detector "),
+        (Limits(9), "a scan of more positions."),
+    ],
+)
+def test_what_would_settle_it_can_be_done(make_evidence, limits, settled_by):
+    found = make_evidence(list(range(1, 21)), limits=limits)
+    said = reasons(found, 20, confidence="low", other=19)[-1]
+    assert f"It would be settled by {settled_by}" in said
+    assert ("--k)" in said) is (limits == Limits(280))
+
+
+@pytest.mark.parametrize(
+    ("next_bin", "settled_by"),
+    [(4, "more electrons a pattern, or summing detector pixels (--bin 4)."),
+     (None, "more electrons a pattern.")],
+)  # fmt: skip
+def test_pixels_are_to_be_summed_only_where_there_are_more_to_sum(
+    make_evidence, next_bin, settled_by
+):
+    found = make_evidence([1, 1, 1, 2, 2, 2, 2, 2], limits=Limits(280, next_bin=next_bin))
+    assert reasons(found, 2, confidence="low", other=1)[-1].endswith(f"settled by {settled_by}")
+
+
+def test_too_few_positions_come_before_all_other_reasons(make_evidence):
+    said = reasons(make_evidence(HELD, limits=Limits(6)), 4, confidence="low")
+    assert said[0].startswith("Too few positions to count: 6 of the 20 ")
+    assert not any(s.startswith("Too few") for s in reasons(make_evidence(HELD), 4))
 
 
 def test_a_single_number_has_no_runner_up(make_evidence):

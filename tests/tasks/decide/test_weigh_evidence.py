@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from orimap.tasks.decide.candidates import LEAST_DROP_SHARE, PLATEAU, leading_candidates
+from orimap.tasks.decide.evidence.evidence import Limits
 from orimap.tasks.decide.evidence.spectrum import BiWhitened
 from orimap.tasks.decide.grains.group import ONE_GRAIN
 from orimap.tasks.decide.reasons import (
@@ -285,3 +286,27 @@ def test_where_no_number_settles_the_counts_decide(make_evidence):
     assert best.settled_k == 3
     (distinct,) = [c for c in best.criteria if c.name == "distinct patterns"]
     assert (distinct.used, distinct.why) == (False, "no number settles")
+
+
+@pytest.mark.parametrize("positions", [1, 6, 9])
+def test_of_a_few_positions_no_number_is_certain(make_evidence, positions):
+    drops = [50, 30, 10, 0.1, 0.1, 0.1, 0.1]
+    sure = make_evidence(HELD, drops, redundancy=HELD, spectrum=spectrum(4))
+    assert decide(sure).confidence == "high"
+    assert decide(replace(sure, limits=Limits(280))).confidence == "high"
+    few = decide(replace(sure, limits=Limits(positions)))
+    assert few.confidence == "low"
+    assert few.reasons[0].startswith("Too few positions to count")
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_without_reflections_patterns_that_predict_nothing_are_noise(make_evidence, counts):
+    held = [1, 1, 2, 2, 2, 2, 2, 2]
+    nothing = make_evidence(held, [0.001] + [0.0] * 6, counts=counts, redundancy=[2] * 8)
+    bare = [replace(c, merged=replace(c.merged, has_reflections=False)) for c in nothing.components]
+    assert decide(nothing).settled_k == 3
+    noise = decide(replace(nothing, components=bare))
+    assert (noise.settled_k, noise.runner_up) == (1, 2)
+    # Kikuchi patterns show no reflections either, but predict what was left out.
+    bands = make_evidence(held, [50] + [0.0] * 6, counts=counts, redundancy=[2] * 8)
+    assert decide(replace(bands, components=bare)).settled_k == 3

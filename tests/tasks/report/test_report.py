@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from PIL import Image
 
 from orimap.tasks.errors import InputError
@@ -304,3 +305,26 @@ def test_pieces_of_one_pattern_are_not_further_patterns(small_store):
         "component 2",
     ]
     assert [card.origin for card in report._cluster_cards(split)][1:] == ["component 1"] * 2
+
+
+@pytest.mark.usefixtures("few_pictures")
+def test_guesses_have_a_heading_of_their_own(small_store_of, page_of, run_record):
+    plain = small_store_of()
+    assert "What was guessed" not in page_of(plain, run_record).text
+    attrs = zarr.open_group(plain, path="acquisition", mode="r+").attrs
+    attrs["guesses"] = ["the file does not say its shape; read as 4×5"]
+    text = page_of(plain, run_record).text
+    assert "What was guessed" in text
+    assert "The file does not say its shape; read as 4×5." in text
+
+
+@pytest.mark.usefixtures("few_pictures")
+def test_a_scan_that_cannot_be_counted_has_no_number_on_its_page(
+    small_store_of, page_of, run_record
+):
+    store = small_store_of()
+    zarr.open_group(store, path="decision", mode="r+").attrs["countable"] = False
+    text = page_of(store, run_record).text
+    assert "too few positions to count, moderate confidence" in text
+    assert "Why no number" in text
+    assert "3 distinct patterns, moderate" not in text

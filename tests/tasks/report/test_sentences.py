@@ -244,3 +244,12 @@ def test_positions_that_were_not_measured_are_told_from_those_without_a_pattern(
     assert said.startswith("10 positions (12 %) were not measured")
     measured[7, 1:] = 1
     assert sentences.not_measured_sentences(measured)[0].startswith("1 position (1.2 %) was not")
+
+
+def test_guesses_are_sentences_and_there_need_be_none():
+    guesses = ["the file does not say its shape; read as 4×5", "NXdata has no axes."]
+    assert sentences.guess_sentences({"guesses": guesses}) == [
+        "The file does not say its shape; read as 4×5.",
+        "NXdata has no axes.",
+    ]
+    assert sentences.guess_sentences({}) == sentences.guess_sentences({"guesses": []}) == []

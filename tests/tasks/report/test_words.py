@@ -90,6 +90,13 @@ def test_an_undecided_run_says_so():
     assert words.headline(1, "high", 1, crystal=False) == "no crystal found, high confidence"
 
 
+def test_a_handful_of_positions_is_not_counted():
+    few = words.headline(3, "low", 4, countable=False)
+    assert few == "too few positions to count, low confidence"
+    none = words.headline(3, "low", crystal=False, countable=False)
+    assert none == "too few positions to count, no crystal found, low confidence"
+
+
 @pytest.mark.parametrize(
     ("value", "error", "said"),
     [

@@ -22,7 +22,7 @@ def widen(first, last, settled, *, most=60, largest=1000, found=(0, 0), **asked)
     ks = tuple(range(first, last + 1))
     plan = Plan(request, None, ks, largest, None, "", "")
     fitted = Fitted(None, ks, most, "", (0, 0))
-    return widened(plan, Decided(fitted, last, True, True, settled, "", *found))
+    return widened(plan, Decided(fitted, last, True, True, True, settled, "", *found))
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,7 @@ def test_two_grains_are_two_patterns(stages):
     facts = stages.run.folder.read("decision").attrs
     assert (facts["strategy"], facts["fitted_k"], facts["settled_k"]) == ("evidence", 2, 2)
     assert facts["reasons"][0].startswith("The number of distinct patterns settles at 2")
+    assert (facts["crystal_found"], facts["countable"]) == (True, True)
     assert facts["not_converged"] == []
     assert complete_mark(stages.run.folder.analysis, "decision") == decided.fingerprint
 

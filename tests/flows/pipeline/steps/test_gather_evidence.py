@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from orimap.flows.pipeline.steps.gather_evidence import gather_evidence, left_out_pixels
+from orimap.tasks.decide.evidence.evidence import Limits
 from orimap.tasks.decide.reasons import CROSS_VALIDATION, HELD_OUT, SPECTRUM, STABILITY
 from orimap.tasks.stream.blocks import silent
 
@@ -62,6 +63,21 @@ def test_what_the_data_do_not_allow_is_told(stages):
     found = gather_evidence(asking(stages.run, filter="mean"), silent, fitted)
     assert found.cross_validation is None
     assert found.skipped[CROSS_VALIDATION] == "the filter shares noise between positions or pixels"
+
+
+def test_the_limits_of_the_acquisition_are_told(stages, monkeypatch):
+    # 42 positions of 48×48 pixels span far more than the four components that were fitted.
+    found = gather_evidence(stages.run, silent, stages.fitted).limits
+    assert found == Limits(42, more_components=True, next_bin=2, guesses=())
+    acquisition = stages.run.folder.read("acquisition")
+    acquisition["scan_measured"][0] = 0
+    acquisition.attrs["guesses"] = ["its shape"]
+    read = stages.run.folder.read
+    monkeypatch.setattr(
+        stages.run.folder, "read", lambda g: acquisition if g == "acquisition" else read(g)
+    )
+    few = gather_evidence(asking(stages.run, bin=64), silent, stages.fitted).limits
+    assert few == Limits(35, more_components=True, next_bin=None, guesses=("its shape",))
 
 
 def test_masked_pixels_and_the_direct_beam_are_left_out(stages):

@@ -1,0 +1,57 @@
+"""Tell whether a scan can be counted at all, and whether it shows a crystal.
+
+A number of patterns says something where patterns are seen again and again, or where what was left
+out of the fits bears it out. In a handful of positions noise alone makes as many patterns as there
+are fits.
+"""
+
+from orimap.tasks.decide.candidates import clear_drops
+from orimap.tasks.decide.components.coherence import FEWEST_POSITIONS
+from orimap.tasks.decide.evidence.evidence import Evidence
+
+# On small simulated scans noise was counted as up to eight patterns in nine positions, and three
+# grains as one in nine or twelve and as two in sixteen; in 24 they are three, with confidence.
+FEWEST_TO_COUNT = 20
+
+
+def why_not_countable(evidence: Evidence, i: int) -> str:
+    """Say why the number of patterns of one fit means nothing; empty where it does.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    i : int
+        Place of the fit among all.
+    """
+    positions = evidence.limits.positions
+    if positions is None or positions >= FEWEST_POSITIONS:
+        return ""
+    if positions < FEWEST_TO_COUNT:
+        return (
+            f"Too few positions to count: {positions} of the {FEWEST_TO_COUNT} that are needed at "
+            "least, so that patterns are seen more than once."
+        )
+    merged = evidence.components[i].merged
+    if merged.has_reflections or merged.distinct == 1 or evidence.held_out is not None:
+        return ""
+    return (
+        f"Too few positions to count: nothing shows reflections, and of {positions} positions "
+        f"({FEWEST_POSITIONS} are needed) none can be left out to check the number by."
+    )
+
+
+def shows_crystal(evidence: Evidence, i: int) -> bool:
+    """Return whether there is a crystal at all, in the fit at one place among all.
+
+    Either it shows reflections, or there are several patterns all the same, such as those of
+    Kikuchi bands: where that can be counted, and further ones predict what no fit saw.
+    """
+    merged = evidence.components[i].merged
+    several = merged.distinct > 1 and not why_not_countable(evidence, i)
+    return merged.has_reflections or (several and not predicts_nothing(evidence))
+
+
+def predicts_nothing(evidence: Evidence) -> bool:
+    """Return whether no further pattern than the first predicts what the fits did not see."""
+    known = evidence.held_out is not None and evidence.ks[0] == 1 and len(evidence.ks) > 1
+    return known and not clear_drops(evidence).any()
