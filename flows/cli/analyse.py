@@ -237,4 +237,10 @@ def _in_short(found: dict[str, Any]) -> str:
 
     ari = found["ari"]
     near = "" if ari is None else f", adjusted Rand index {figure_text(ari)}"
-    return headline(found["decided_k"], found["confidence"]) + near
+    answer = headline(
+        found["decided_k"],
+        found["confidence"],
+        crystal=found.get("crystal_found", True),
+        countable=found.get("countable", True),
+    )
+    return answer + near

@@ -183,7 +183,7 @@ def _range_of_k(
         raise InputError(
             f"--decided-k within --k ({first} to {last})",
             f"--decided-k {forced}",
-            "choose one within, or widen --k",
+            "choose one within" + (", or widen --k" if forced <= largest_k else ""),
         )
     return tuple(range(first, last + 1))
 

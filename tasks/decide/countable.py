@@ -9,9 +9,9 @@ from orimap.tasks.decide.candidates import clear_drops
 from orimap.tasks.decide.components.coherence import FEWEST_POSITIONS
 from orimap.tasks.decide.evidence.evidence import Evidence
 
-# On small simulated scans noise was counted as up to eight patterns in nine positions, and three
-# grains as one in nine or twelve and as two in sixteen; in 24 they are three, with confidence.
-FEWEST_TO_COUNT = 20
+# Noise was counted as up to eight patterns in nine positions, and repeats of one pattern as up to
+# three in six; from twelve on one pattern is one, and two grains in a line of fourteen are two.
+FEWEST_TO_COUNT = 12
 
 
 def why_not_countable(evidence: Evidence, i: int) -> str:

@@ -183,6 +183,8 @@ def _filter_numbers(filtered: Filtered, common: np.ndarray) -> dict[str, Any]:
         "fitted_k": stored_k(filtered.results, "fitted_k"),
         "runner_up": filtered.runner_up,
         "confidence": filtered.confidence,
+        "crystal_found": bool(filtered.results.attr("decision").get("crystal_found", True)),
+        "countable": bool(filtered.results.attr("decision").get("countable", True)),
         "ari": filtered.scores.get("ari"),
         "overlap_f1": filtered.scores.get("overlap_f1"),
         "seconds": seconds,

@@ -229,7 +229,7 @@ def test_pixels_are_to_be_summed_only_where_there_are_more_to_sum(
 
 def test_too_few_positions_come_before_all_other_reasons(make_evidence):
     said = reasons(make_evidence(HELD, limits=Limits(6)), 4, confidence="low")
-    assert said[0].startswith("Too few positions to count: 6 of the 20 ")
+    assert said[0].startswith("Too few positions to count: 6 of the 12 ")
     assert not any(s.startswith("Too few") for s in reasons(make_evidence(HELD), 4))
 
 

@@ -290,6 +290,7 @@ def test_all_numbers_are_in_the_json_file(three, tmp_path):
     assert found["agreement"][0]["filters"] == ["raw", "mean"]
     mean = found["filters"]["mean"]
     assert (mean["decided_k"], mean["ari"], mean["seconds"]) == (3, 1.0, 2.5)
+    assert (mean["crystal_found"], mean["countable"]) == (True, True)
     assert [run["decided_k"] for run in mean["seeds"]] == [3, 4]
     assert mean["cluster_nsd"]["corner"] is None
     assert mean["cluster_nsd"]["robust"] == [0, 0, 0]
