@@ -24,6 +24,20 @@ def test_options_beside_an_acquisition_are_typed(scan):
     }
 
 
+def test_a_calibration_can_stand_beside_an_acquisition(scan):
+    scan.with_name("scan.mib.orimap.yaml").write_text(
+        "scan-step: 2nm\ndetector-step: 0.01 1/Å\nbeam-energy: 200kV\n"
+    )
+    assert read_sidecar(scan) == {
+        "scan_step": "2nm",
+        "detector_step": "0.01 1/Å",
+        "beam_energy": "200kV",
+    }
+    scan.with_name("scan.mib.orimap.yaml").write_text("scan-step: 2\n")
+    with pytest.raises(InputError, match="--scan-step '2': must be a number with its unit"):
+        read_sidecar(scan)
+
+
 def test_the_suffix_of_the_acquisition_may_be_left_out(scan):
     scan.with_name("scan.orimap.yaml").write_text("seed: 3\n")
     assert read_sidecar(scan) == {"seed": 3}

@@ -19,10 +19,10 @@ STEMS = {
 }
 # Neither: patterns repeat along them, or they hold what was computed from patterns.
 OTHERS = (
-    *("depth", "thickness", "ring", "rings", "outer", "inner", "energy", "loss", "wavelength"),
-)
+    "depth", "thickness", "ring", "rings", "outer", "inner", "energy", "loss", "wavelength",
+)  # fmt: skip
 # Neither, where there are five axes; in a stack or a line they count scan positions.
-OTHERS_OF_FIVE = ("time", "frame", "frames", "tilt", "series", "cycle", "t")
+OTHERS_OF_FIVE = ("time", "t", "frame", "frames", "tilt", "series", "cycle", "repeat", "repeats")
 DIRECTIONS = {
     **dict.fromkeys(("y", "row", "rows", "vertical", "height", "slow"), "y"),
     **dict.fromkeys(("x", "col", "cols", "column", "columns", "horizontal", "width", "fast"), "x"),

@@ -258,7 +258,7 @@ def test_a_file_that_says_nothing_is_read_as_somebody_says(tmp_path, small_scan,
 
 
 def write_dm4(path, data, units):
-    """A DM4 file with one image: ``Dimensions`` and ``Calibrations`` with the fastest axis first."""
+    """A DM4 file with one image; its dimensions are listed with the fastest first."""
 
     def entry(name, body, kind):
         head = struct.pack(">BH", kind, len(name)) + name.encode()

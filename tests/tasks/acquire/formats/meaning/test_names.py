@@ -20,8 +20,8 @@ from orimap.tasks.acquire.formats.meaning.names import (
         ("scan_y", SCAN, "y"), ("scanX", SCAN, "x"), ("scany", SCAN, "y"), ("R_x", SCAN, "x"),
         ("Ry", SCAN, "y"), ("probe_row", SCAN, "y"), ("scan", SCAN, ""), ("position", SCAN, ""),
         ("nav_x", SCAN, "x"), ("scan fast", SCAN, "x"),
-        ("CBED_array_depth", SERIES, ""), ("bin_outer_angle", SERIES, ""), ("Energy loss", SERIES, ""),
-        ("virtual_detector_depth", SERIES, ""),
+        ("CBED_array_depth", SERIES, ""), ("bin_outer_angle", SERIES, ""),
+        ("Energy loss", SERIES, ""), ("virtual_detector_depth", SERIES, ""),
     ],
 )  # fmt: skip
 def test_names_tell_the_kind_of_an_axis_and_its_direction(name, kind, direction):
