@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from orimap.tasks.acquire.formats.meaning.axes import parse_axes
 from orimap.tasks.acquire.formats.meaning.given import (
     read_beam_energy,
     read_detector_step,
     read_scan_step,
 )
+from orimap.tasks.acquire.formats.meaning.names import parse_axes
 from orimap.tasks.errors import InputError
 
 MOST_WORKERS = 256  # what one scheduler serves without being in the way

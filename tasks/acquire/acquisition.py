@@ -18,8 +18,8 @@ import numpy as np
 from orimap.tasks.acquire.formats.calibration import NM_PER_UNIT, Axis, plain_unit
 from orimap.tasks.acquire.formats.choose_signal import choose_signal, shape_of_stack
 from orimap.tasks.acquire.formats.chunked.unwritten import NoData
-from orimap.tasks.acquire.formats.meaning.axes import EXAMPLE
 from orimap.tasks.acquire.formats.meaning.given import calibrate
+from orimap.tasks.acquire.formats.meaning.names import EXAMPLE
 from orimap.tasks.acquire.formats.readers import open_signals
 from orimap.tasks.acquire.formats.recognise import reader_by_name, recognise, require_text
 from orimap.tasks.acquire.formats.signals import Signal

@@ -92,8 +92,8 @@ def choose_signal(path: Path, signals: list[Signal], asked: str | None) -> tuple
     raise InputError(
         "a scan of patterns: two scan axes and two detector axes",
         f"{path.name} holds {_list(signals)}",
-        "name the file with the patterns; .emi files name all that belong to them; --axes says "
-        "what the axes are where the file is wrong",
+        "name the file with the patterns (.emi files name all that belong to them), or what its "
+        "axes are with --axes where it is wrong about them",
     )
 
 

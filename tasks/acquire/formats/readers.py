@@ -15,7 +15,8 @@ from typing import Any
 
 from orimap.tasks.acquire.formats.calibration import Axis
 from orimap.tasks.acquire.formats.chunked.hdf5_files import load_h5py
-from orimap.tasks.acquire.formats.meaning.axes import in_order, parse_axes
+from orimap.tasks.acquire.formats.meaning.axes import in_order
+from orimap.tasks.acquire.formats.meaning.names import parse_axes
 from orimap.tasks.acquire.formats.recognise import rosettasciio_readers
 from orimap.tasks.acquire.formats.signals import Signal, unknown_axes
 from orimap.tasks.errors import InputError, is_out_of_reach

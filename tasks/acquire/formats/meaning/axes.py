@@ -33,7 +33,6 @@ KINDS = {
     4: (SCAN, SCAN, DETECTOR, DETECTOR),
     5: (SERIES, SCAN, SCAN, DETECTOR, DETECTOR),
 }
-EXAMPLE = "scan_y,scan_x,detector_y,detector_x"
 
 
 class Reordered:
@@ -72,40 +71,6 @@ class Reading(NamedTuple):
     guess: str = ""
     unfit: str = ""
     contradiction: str = ""
-
-
-def parse_axes(text: str) -> tuple[str, ...]:
-    """Return the axes that somebody named in the order in which they are stored.
-
-    Parameters
-    ----------
-    text : str
-        ``detector_y,detector_x,scan_y,scan_x``, or shorter names as files have them: ``ky``, ``x``.
-        ``scan`` alone is the one axis of a stack, ``series`` what is repeated.
-
-    Returns
-    -------
-    tuple of str
-        The same in these long names.
-
-    Raises
-    ------
-    ValueError
-        If they are not one or two scan axes and two detector axes.
-    """
-    found = []
-    for name in text.split(","):
-        known = read_name(name, axes=5)
-        kind = known.mark.kind if known.mark else ""
-        found.append("_".join(filter(None, (kind, known.direction))))
-    needed = {
-        ("scan", "detector_y", "detector_x"),
-        ("scan_y", "scan_x", "detector_y", "detector_x"),
-        ("series", "scan_y", "scan_x", "detector_y", "detector_x"),
-    }
-    if sorted(found) not in [sorted(axes) for axes in needed]:
-        raise ValueError(f"must name every axis once, for instance {EXAMPLE}")
-    return tuple(found)
 
 
 def in_order(signal: Signal, asked: Sequence[str] | None = None) -> Signal:

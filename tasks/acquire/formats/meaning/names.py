@@ -29,6 +29,8 @@ DIRECTIONS = {
 }
 # Without a stem these are mostly of the scan; patterns have them too.
 MOSTLY_SCAN = ("y", "x", "row", "rows", "col", "cols", "column", "columns")
+# How somebody names the axes of a scan in the usual order.
+EXAMPLE = "scan_y,scan_x,detector_y,detector_x"
 
 
 class Mark(NamedTuple):
@@ -66,6 +68,40 @@ def read_name(name: str, axes: int = 4) -> Name:
             return Name(Mark(kind), direction)
     weak = len(words) == 1 and words[0] in MOSTLY_SCAN
     return Name(Mark(SCAN, sure=False) if weak else None, direction)
+
+
+def parse_axes(text: str) -> tuple[str, ...]:
+    """Return the axes that somebody named in the order in which they are stored.
+
+    Parameters
+    ----------
+    text : str
+        ``detector_y,detector_x,scan_y,scan_x``, or shorter names as files have them: ``ky``, ``x``.
+        ``scan`` alone is the one axis of a stack, ``series`` what is repeated.
+
+    Returns
+    -------
+    tuple of str
+        The same in these long names.
+
+    Raises
+    ------
+    ValueError
+        If they are not one or two scan axes and two detector axes.
+    """
+    found = []
+    for name in text.split(","):
+        known = read_name(name, axes=5)
+        kind = known.mark.kind if known.mark else ""
+        found.append("_".join(filter(None, (kind, known.direction))))
+    needed = {
+        ("scan", "detector_y", "detector_x"),
+        ("scan_y", "scan_x", "detector_y", "detector_x"),
+        ("series", "scan_y", "scan_x", "detector_y", "detector_x"),
+    }
+    if sorted(found) not in [sorted(axes) for axes in needed]:
+        raise ValueError(f"must name every axis once, for instance {EXAMPLE}")
+    return tuple(found)
 
 
 def counts_rows_by_x(names: list[str]) -> bool:

@@ -10,7 +10,7 @@ import zarr
 
 from orimap.tasks.acquire.acquisition import _opened, open_acquisition
 from orimap.tasks.acquire.formats.calibration import Axis
-from orimap.tasks.acquire.formats.meaning.axes import Reordered, in_order, parse_axes, weigh
+from orimap.tasks.acquire.formats.meaning.axes import Reordered, in_order, weigh
 from orimap.tasks.acquire.formats.signals import Signal
 from orimap.tasks.errors import InputError
 
@@ -151,26 +151,6 @@ def test_x_before_y_is_turned_but_for_programs_that_count_rows_by_x():
     assert "count rows" in kept.notes[0]
     plain = in_order(Signal("", array, axes_of(sizes=array.shape), ()))
     assert (plain.array is array, plain.notes, plain.axes[0].navigate) == (True, (), None)
-
-
-@pytest.mark.parametrize(
-    ("text", "axes"),
-    [
-        ("ky,kx,y,x", ("detector_y", "detector_x", "scan_y", "scan_x")),
-        ("detector_x, detector_y, scan_x, scan_y",
-         ("detector_x", "detector_y", "scan_x", "scan_y")),
-        ("scan,qy,qx", ("scan", "detector_y", "detector_x")),
-        ("series,y,x,ky,kx", ("series", "scan_y", "scan_x", "detector_y", "detector_x")),
-    ],
-)  # fmt: skip
-def test_axes_are_named_by_somebody(text, axes):
-    assert parse_axes(text) == axes
-
-
-@pytest.mark.parametrize("text", ["", "y,x", "y,x,ky", "y,x,ky,ky", "y,y,kx,ky", "a,b,c,d"])
-def test_axes_that_are_not_all_there_are_refused(text):
-    with pytest.raises(ValueError, match="must name every axis once"):
-        parse_axes(text)
 
 
 # In files.

@@ -6,6 +6,7 @@ from orimap.tasks.acquire.formats.meaning.names import (
     SERIES,
     Mark,
     counts_rows_by_x,
+    parse_axes,
     read_name,
 )
 
@@ -46,3 +47,23 @@ def test_the_letters_of_py4dstem_are_known_in_any_order():
     assert counts_rows_by_x(["R_x", "R_y", "Q_x", "Q_y"])
     assert counts_rows_by_x(["Qx", "Qy", "Rx", "Ry"])
     assert not counts_rows_by_x(["x", "y", "kx", "ky"])
+
+
+@pytest.mark.parametrize(
+    ("text", "axes"),
+    [
+        ("ky,kx,y,x", ("detector_y", "detector_x", "scan_y", "scan_x")),
+        ("detector_x, detector_y, scan_x, scan_y",
+         ("detector_x", "detector_y", "scan_x", "scan_y")),
+        ("scan,qy,qx", ("scan", "detector_y", "detector_x")),
+        ("series,y,x,ky,kx", ("series", "scan_y", "scan_x", "detector_y", "detector_x")),
+    ],
+)  # fmt: skip
+def test_axes_are_named_by_somebody(text, axes):
+    assert parse_axes(text) == axes
+
+
+@pytest.mark.parametrize("text", ["", "y,x", "y,x,ky", "y,x,ky,ky", "y,y,kx,ky", "a,b,c,d"])
+def test_axes_that_are_not_all_there_are_refused(text):
+    with pytest.raises(ValueError, match="must name every axis once"):
+        parse_axes(text)
