@@ -51,7 +51,7 @@ class UnavailableError(InputError):
 
 
 def printable(text: str) -> str:
-    """Return a name with what is no text in it written as \\x and \\u: names are bytes to the system."""
+    """Return a name with the bytes in it that are no text written as numbers."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

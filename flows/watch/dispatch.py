@@ -178,13 +178,15 @@ class Dispatch:
 
     def _disk_full(self, anything_waits: bool) -> bool:
         """Return whether too little room is left for the results of what waits."""
-        floor = self.watching.disk_floor_bytes
-        full = anything_waits and shutil.disk_usage(self.watching.results).free < floor
+        floor, results = self.watching.disk_floor_bytes, self.watching.results
         words = ""
-        if full:
-            words = f"less than {bytes_text(floor)} free in {self.watching.results}"
+        try:
+            if anything_waits and shutil.disk_usage(results).free < floor:
+                words = f"less than {bytes_text(floor)} free in {results}"
+        except OSError as error:
+            words = f"{results} cannot be looked at ({error.strerror or error})"
         self._hold("disk", words and f"{words}: nothing is handed over")
-        return full
+        return bool(words)
 
     def _hold(self, why: str, words: str) -> None:
         """Log once that nothing is handed over and why, and once that it goes on."""

@@ -437,7 +437,9 @@ def _identity(signal: Signal, choice: str) -> str:
     )
     for number, path in enumerate(files):
         status = path.stat()
-        digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns}".encode("utf-8", "surrogateescape"))
+        digest.update(
+            f"{path.name} {status.st_size} {status.st_mtime_ns}".encode("utf-8", "surrogateescape")
+        )
         if number in sampled:
             add_ends(digest, path, status.st_size)
     return digest.hexdigest()

@@ -17,12 +17,15 @@ from orimap.tasks.report.results import (
     REFLECTION_MAPS,
     Results,
     analysed_mask,
+    drawn_labels,
     fidelity_scores,
     mean_patterns,
+    not_measured,
     pair_matrices,
     reflection_map_titles,
     scan_grid,
     stored_k,
+    where_measured,
 )
 
 SHARE_PIXELS = 400  # a small multiple is drawn some 230 dots wide: more positions do not show
@@ -49,6 +52,12 @@ def _sampled(shape: tuple[int, ...], scan: ScanGrid) -> tuple[int, ScanGrid]:
     return step, scan.every(step)
 
 
+def _missing(results: Results, step: int) -> np.ndarray | None:
+    """Return which positions of a small map were not measured, None where all were."""
+    missing = not_measured(results)
+    return None if missing is None else missing[::step, ::step]
+
+
 # Where each pattern is ----------------------------------------------------------------------
 
 
@@ -64,7 +73,7 @@ def _cluster_count(labels: np.ndarray, patterns: np.ndarray | None) -> int:
 
 
 def _cluster_map(results: Results) -> Drawn:
-    labels = results.values("clusters", "cluster_label")
+    labels = drawn_labels(results)
     if labels is None:
         return None
     count = _cluster_count(labels, _patterns(results))
@@ -75,7 +84,7 @@ def _cluster_map(results: Results) -> Drawn:
 
 
 def _clusters(results: Results) -> Drawn:
-    labels, patterns = results.values("clusters", "cluster_label"), _patterns(results)
+    labels, patterns = drawn_labels(results), _patterns(results)
     if labels is None or patterns is None:
         return None
     return (
@@ -183,7 +192,7 @@ def _pairs(results: Results) -> Drawn:
 
 
 def _overlap(results: Results) -> Drawn:
-    labels = results.values("clusters", "cluster_label")
+    labels = drawn_labels(results)
     ratio = results.values("overlap", "overlap_ratio")
     level = results.values("overlap", "overlap_level")
     if labels is None or ratio is None or level is None:
@@ -232,7 +241,7 @@ def _decomposition(results: Results) -> Drawn:
 
 def _line(results: Results) -> Drawn:
     line = results.groups["line"]
-    labels = results.values("clusters", "cluster_label")
+    labels = drawn_labels(results)
     ratio = results.values("overlap", "overlap_ratio")
     if "line_pattern" not in line or labels is None or ratio is None:
         return None
@@ -273,7 +282,9 @@ def _shares(results: Results) -> Drawn:
     step, coarse = _sampled(shares.shape, _grid(results))
     return (
         "Maps of the share of each cluster at every position.",
-        lambda: clusters.share_figure(shares[::step, ::step].values, coarse),
+        lambda: clusters.share_figure(
+            where_measured(results, shares.values, np.nan)[::step, ::step], coarse
+        ),
     )
 
 
@@ -297,7 +308,7 @@ def _reflection_maps(results: Results) -> Drawn:
             )
             for name, title in varied.items()
         ]
-        return scan_maps.scan_maps_figure(panels, coarse)
+        return scan_maps.scan_maps_figure(panels, coarse, _missing(results, step))
 
     titles = ", ".join(varied.values())
     return f"Maps of the scan from registered reflections: {titles}.", draw
@@ -313,7 +324,7 @@ def _dark_field(results: Results) -> Drawn:
     return (
         "Virtual dark field of the reflections that are each cluster's own.",
         lambda: scan_maps.dark_fields_figure(
-            fields[::step, ::step].values,
+            where_measured(results, fields.values, np.nan)[::step, ::step],
             coarse,
             units=fields.attrs.get("units", "1"),
             places=np.bincount(owners[own], minlength=fields.shape[2]),
@@ -325,7 +336,7 @@ def _dark_field(results: Results) -> Drawn:
 
 
 def _baseline(results: Results) -> Drawn:
-    labels = results.values("clusters", "cluster_label")
+    labels = drawn_labels(results)
     other = results.values("baseline", "kmeans_label")
     if labels is None or other is None:
         return None
@@ -339,6 +350,8 @@ def _baseline(results: Results) -> Drawn:
 def _acquisition(results: Results) -> Drawn:
     bright_field = results.values("acquisition", "scan_virtual_bright_field")
     means = mean_patterns(results)
+    if bright_field is not None:
+        bright_field = where_measured(results, bright_field, np.nan)
     if bright_field is None and not means:
         return None
     return (
@@ -393,7 +406,7 @@ def _beam_shift(results: Results) -> Drawn:
     step, coarse = _sampled(shift.shape, _grid(results))
     return (
         "Two maps of where the direct beam lies in each pattern, along y and along x.",
-        lambda: scan_maps.beam_shift_figure(shift[::step, ::step], coarse),
+        lambda: scan_maps.beam_shift_figure(shift[::step, ::step], coarse, _missing(results, step)),
     )
 
 

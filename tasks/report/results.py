@@ -10,7 +10,7 @@ import xarray as xr
 
 from orimap.tasks.errors import InputError
 from orimap.tasks.report import words
-from orimap.tasks.report.figures.images import ScanGrid
+from orimap.tasks.report.figures.images import NO_PATTERN, ScanGrid
 from orimap.tasks.store.groups import group_attributes, open_group
 from orimap.tasks.store.variables import METRICS
 
@@ -123,6 +123,26 @@ def analysed_mask(results: Results) -> np.ndarray | None:
     """Return the pixels left out of the patterns of clusters: after centring, where it was done."""
     mask = results.values("analysed", "detector_mask")
     return results.values("acquisition", "detector_mask") if mask is None else mask
+
+
+def drawn_labels(results: Results) -> np.ndarray | None:
+    """Return the map of clusters, -1 where there is none and -2 where nothing was measured."""
+    labels = results.values("clusters", "cluster_label")
+    return None if labels is None else where_measured(results, labels, NO_PATTERN)
+
+
+def where_measured(results: Results, values: np.ndarray, instead: float) -> np.ndarray:
+    """Return a map (scan_y, scan_x, ...) with another value at positions not measured."""
+    missing = not_measured(results)
+    if missing is None or missing.shape != values.shape[:2]:
+        return values
+    return np.where(missing.reshape(*missing.shape, *[1] * (values.ndim - 2)), instead, values)
+
+
+def not_measured(results: Results) -> np.ndarray | None:
+    """Return which positions have no pattern, (scan_y, scan_x); None where each has one."""
+    measured = results.values("acquisition", "scan_measured")
+    return None if measured is None or (measured > 0).all() else measured == 0
 
 
 def uniform_value(values: np.ndarray) -> float | None:

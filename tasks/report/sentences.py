@@ -30,8 +30,8 @@ def not_measured_sentences(measured: np.ndarray | None) -> list[str]:
         return []
     return [
         f"{count_text(missing, 'position')} ({percent_text(missing / measured.size)}) "
-        f"{plural(missing, 'was', 'were')} not measured: light grey as well, but not for want of a "
-        "pattern."
+        f"{plural(missing, 'was', 'were')} not measured: black in the maps, which does not mean "
+        "without a cluster."
     ]
 
 

@@ -1,9 +1,10 @@
 import errno
+import os
 import pickle
 
 import pytest
 
-from orimap.tasks.errors import InputError, UnavailableError, is_out_of_reach
+from orimap.tasks.errors import InputError, UnavailableError, is_out_of_reach, printable
 
 
 def test_the_three_parts_stand_below_each_other_or_in_one_line():
@@ -34,3 +35,8 @@ def test_an_error_travels_between_processes_with_all_its_parts():
 )
 def test_a_disk_that_does_not_answer_is_told_from_a_file_that_is_damaged(error, out_of_reach):
     assert is_out_of_reach(error) is out_of_reach
+
+
+def test_a_name_that_is_no_text_can_be_printed_and_others_stay():
+    assert printable(os.fsdecode(b"\xe9.npy")) == r"\udce9.npy"
+    assert printable("échantillon 试样.npy") == "échantillon 试样.npy"

@@ -242,7 +242,7 @@ class _Walk:
 
 
 def _is_text(name: str) -> bool:
-    """Tell a name that is text from one that is only bytes, which no result could be named after."""
+    """Tell a name that is text from one of other bytes, which no result could be named after."""
     try:
         name.encode()
     except UnicodeEncodeError:

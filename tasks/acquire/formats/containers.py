@@ -2,6 +2,7 @@
 
 import importlib
 import math
+import os
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -23,7 +24,7 @@ from orimap.tasks.acquire.formats.meaning.axes import detector_axes
 from orimap.tasks.acquire.formats.meaning.coordinates import hdf5_axes, zarr_axes
 from orimap.tasks.acquire.formats.meaning.packed import unpacked, zarr_attributes
 from orimap.tasks.acquire.formats.signals import Signal, holds_patterns
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, printable
 
 
 class Concatenated:
@@ -63,18 +64,18 @@ def open_hdf5(path: Path, dataset: str | None) -> list[Signal]:
         if dataset is None:
             arrays = _once(list(_hdf5_arrays(file)))
         else:
-            found = file.get(dataset.strip("/"))
+            found = file.get(os.fsencode(dataset.strip("/")))
             if not isinstance(found, h5py.Dataset):
-                raise _no_such(path, dataset, [name for name, _ in _hdf5_arrays(file)])
-            arrays = [(dataset.strip("/"), found)]
+                raise _no_such(path, dataset, [_title(name) for name, _ in _hdf5_arrays(file)])
+            arrays = [(os.fsencode(dataset.strip("/")), found)]
         return [_hdf5_signal(path, name, array) for name, array in arrays]
 
 
-def _hdf5_signal(path: Path, name: str, array: Any) -> Signal:
+def _hdf5_signal(path: Path, name: bytes, array: Any) -> Signal:
     """Describe one data set of an HDF5 file."""
     axes, notes = hdf5_axes(array)
     signal = Signal(
-        name,
+        _title(name),
         Hdf5Array(path, name, array),
         axes,
         (path, *_sources(array, path.parent)),
@@ -262,11 +263,12 @@ def _hyperspy_signal(
 
 
 def _hdf5_arrays(
-    group: Any, prefix: str = "", seen: set[tuple[int, int]] | None = None
-) -> Iterator[tuple[str, Any]]:
+    group: Any, prefix: bytes = b"", seen: set[tuple[int, int]] | None = None
+) -> Iterator[tuple[bytes, Any]]:
     """Yield the data sets that could hold patterns, following links between files too.
 
-    A group that has several names is looked into once: links may lead in circles.
+    Names are bytes, as they are in the file. A group that has several names is looked into once:
+    links may lead in circles.
     """
     h5py = load_h5py()
     seen = set() if seen is None else seen
@@ -274,20 +276,25 @@ def _hdf5_arrays(
     for name in group:
         try:
             item = group.get(name)  # None where a link leads nowhere
-        except OSError:  # or to a file that cannot be read
+        except (OSError, RuntimeError):  # or to a file that cannot be read, or to itself
             continue
         if isinstance(item, h5py.Group) and _place(item) not in seen:
-            yield from _hdf5_arrays(item, f"{prefix}{name}/", seen)
+            yield from _hdf5_arrays(item, prefix + os.fsencode(name) + b"/", seen)
         elif isinstance(item, h5py.Dataset) and holds_patterns(item.shape, item.dtype):
-            yield f"{prefix}{name}", item
+            yield prefix + os.fsencode(name), item
 
 
-def _once(arrays: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+def _title(name: bytes) -> str:
+    """Return the name of a data set for people."""
+    return printable(os.fsdecode(name))
+
+
+def _once(arrays: list[tuple[bytes, Any]]) -> list[tuple[bytes, Any]]:
     """Return each data set once, where links lead to it twice: where it is the signal of a group.
 
     NeXus files link the data of the detector into the group that describes the axes.
     """
-    unique: dict[Any, tuple[str, Any]] = {}
+    unique: dict[Any, tuple[bytes, Any]] = {}
     for name, array in arrays:
         described = "signal" in array.parent.attrs
         if _place(array) not in unique or described:
@@ -358,7 +365,7 @@ def _zarr_names(path: Path) -> frozenset[str]:
 def _text(value: Any) -> str:
     """Return a text that HyperSpy stored, empty where there is none."""
     if isinstance(value, bytes):
-        value = value.decode()
+        value = value.decode("utf-8", "replace")
     return "" if value is None or value == "_None_" else str(value)
 
 

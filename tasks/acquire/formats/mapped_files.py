@@ -68,7 +68,7 @@ def open_blockfile(path: Path) -> Signal:
 
 
 def _first_pattern(path: Path, head: np.void) -> tuple[int, tuple[str, ...]]:
-    """Return where the patterns of a block file begin; by their marks, if its header is wrong."""
+    """Return where the patterns of a block file begin: by their marks, if its header is wrong."""
     said = int(head["patterns_offset"])
     if said >= BLOCKFILE_HEADER.itemsize:
         return said, ()

@@ -163,15 +163,18 @@ def _recognise_hdf5(path: Path) -> str:
     with opened(path) as file:
         if "Experiments" in file and "file_format" in file.attrs:
             return "HSPY"
-        if "entry/data" in file and any(n.startswith("data_") for n in file["entry/data"]):
+        if "entry/data" in file and any(
+            os.fsdecode(name).startswith("data_") for name in file["entry/data"]
+        ):
             return "Arina"
         if "emd_group_type" in file.attrs or "version_major" in file.attrs:
             return "EMD"
         if "Data/Image" in file and "Presentation" in file:
             return "EMD"
-        if any(name.startswith("Measurement_") for name in file):
+        names = [os.fsdecode(name) for name in file]  # bytes where they are no text
+        if any(name.startswith("Measurement_") for name in names):
             return "USID"
-        if any(name.startswith("Acquisition") for name in file):
+        if any(name.startswith("Acquisition") for name in names):
             return "Delmic"
     return "HDF5"
 

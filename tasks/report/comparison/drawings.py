@@ -9,6 +9,7 @@ import numpy as np
 
 from orimap.tasks.report.comparison.compare import Filtered, common_count, renumbered
 from orimap.tasks.report.figures import comparison as figures
+from orimap.tasks.report.figures.images import NO_PATTERN
 from orimap.tasks.report.page import Drawing
 from orimap.tasks.report.results import (
     NOISE_KINDS,
@@ -16,6 +17,7 @@ from orimap.tasks.report.results import (
     noise_table,
     scan_grid,
     stored_k,
+    where_measured,
 )
 
 FIGURES = ("maps", "patterns", "noise", "loss", "fluctuation", "held_out")
@@ -34,7 +36,10 @@ def comparison_drawings(
 
 def _maps(filters: Sequence[Filtered], numbers: Sequence[np.ndarray]) -> Drawing:
     scan = scan_grid(filters[0].results.attr("acquisition"))
-    maps = {f.title: renumbered(f.label, n) for f, n in zip(filters, numbers, strict=True)}
+    maps = {
+        f.title: where_measured(f.results, renumbered(f.label, n), NO_PATTERN)
+        for f, n in zip(filters, numbers, strict=True)
+    }
     return Drawing(
         "maps",
         "The cluster maps of all filters side by side, the same grain in the same colour.",

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from orimap.tasks.report.figures.images import (
+    NO_PATTERN,
     ScanGrid,
     label_image,
     match_labels,
@@ -27,7 +28,9 @@ from orimap.tasks.report.figures.style import (
     QUIET,
     bare,
     draw_colour_bar,
+    draw_map_legend,
     draw_scale_bar,
+    legend_height,
     number_clusters,
     place_axes,
     show_map,
@@ -49,11 +52,13 @@ LEVEL_COLOURS = {
 def cluster_map_figure(labels: np.ndarray, count: int, scan: ScanGrid) -> Figure:
     """Draw the map of clusters with their numbers and a scale bar."""
     width, height = scan.box(labels.shape, 4.6, 5.4)
-    figure = Figure(figsize=(max(width, 1.2) + 0.1, height + 0.5))
+    room = 0.5 + legend_height(labels)
+    figure = Figure(figsize=(max(width, 1.2) + 0.1, height + room))
     axes = place_axes(figure, 0.05, 0.05, width, height)
     show_map(axes, label_image(labels, cluster_colours(count)))
     number_clusters(axes, labels, cluster_colours(count))
     draw_scale_bar(axes, labels.shape, scan)
+    draw_map_legend(axes, labels)
     return figure
 
 
@@ -69,7 +74,7 @@ def clusters_figure(
     Parameters
     ----------
     labels : (scan_y, scan_x) array of int
-        -1 for no cluster.
+        -1 for no cluster, -2 for no pattern, as in all maps of clusters here.
     patterns : (cluster, dy, dx) array
     mask : (dy, dx) array, optional
         Pixels to leave out of the patterns.
@@ -86,12 +91,14 @@ def clusters_figure(
     size = max(sizes[columns - 1], 0.35)
     rows = -(-count // columns)
     left = max(map_width, 1.0) + 0.35
-    height = max(map_height + 0.5, rows * (size + caption + gap) + 0.1)
+    below = 0.5 + legend_height(labels)
+    height = max(map_height + below, rows * (size + caption + gap) + 0.1)
     figure = Figure(figsize=(left + columns * (size + gap) + 0.05, height))
     axes = place_axes(figure, 0.05, 0.05, map_width, map_height)
     show_map(axes, label_image(labels, colours))
     number_clusters(axes, labels, colours)
     draw_scale_bar(axes, labels.shape, scan)
+    draw_map_legend(axes, labels)
     for cluster, pattern in enumerate(patterns):
         row, column = divmod(cluster, columns)
         top = 0.07 + row * (size + caption + gap)
@@ -111,6 +118,7 @@ def show_overlapping(
     darkened = label_image(labels, colours) * (1 - 0.85 * share)[..., None]
     show_map(axes, darkened, "cluster; darker = more of a second")
     draw_scale_bar(axes, labels.shape, scan)
+    draw_map_legend(axes, labels)
 
 
 def overlap_figure(
@@ -129,12 +137,15 @@ def overlap_figure(
     """
     width, height = scan.box(labels.shape, 3.7, 4.2)
     top, pitch = 0.3, max(width, NARROWEST) + 0.3
-    figure = Figure(figsize=(3 * pitch, height + top + 0.55))
+    legend = legend_height(labels)
+    figure = Figure(figsize=(3 * pitch, height + top + 0.55 + legend))
     first, second, third = (
         place_axes(figure, 0.05 + i * pitch, top, width, height) for i in range(3)
     )
     show_overlapping(first, labels, ratio, cluster_colours(count), scan)
-    share = np.nan_to_num(np.clip(ratio, 0, 1))
+    missing = labels == NO_PATTERN
+    share = np.where(missing, np.nan, np.nan_to_num(np.clip(ratio, 0, 1)))
+    level = np.where(missing, np.nan, level)
     image = show_map(second, share, "second share over first", cmap="cividis", vmin=0, vmax=1)
     place = place_axes(figure, 0.05 + pitch, top + height + 0.1, max(width, 1.5), 0.1)
     draw_colour_bar(image, place, "horizontal")
@@ -146,7 +157,7 @@ def overlap_figure(
         loc="upper left", ncols=5, fontsize=7, frameon=False, borderaxespad=0, borderpad=0,
         bbox_to_anchor=(
             (0.05 + 2 * pitch) / figure.get_figwidth(),
-            0.45 / figure.get_figheight(),
+            (0.45 + legend) / figure.get_figheight(),
         ),
         handlelength=0.8, handletextpad=0.3, columnspacing=0.7,
     )  # fmt: skip
@@ -180,15 +191,17 @@ def baseline_figure(
 ) -> Figure:
     """Draw our map beside k-means, whose clusters take the colours of ours that they match."""
     matched = match_labels(labels, other)
+    matched = np.where(labels == NO_PATTERN, NO_PATTERN, matched)
     count = max(int(labels.max()), int(matched.max())) + 1
     width, height = scan.box(labels.shape, 3.9, 4.4)
     pitch = max(width, NARROWEST) + 0.3
-    figure = Figure(figsize=(2 * pitch, height + 0.75))
+    figure = Figure(figsize=(2 * pitch, height + 0.75 + legend_height(labels)))
     note = "" if agreement is None else f"; adjusted Rand index {agreement:.2f}"
     for i, (values, title) in enumerate([(labels, "orimap"), (matched, f"k-means{note}")]):
         axes = place_axes(figure, 0.05 + i * pitch, 0.25, width, height)
         show_map(axes, label_image(values, cluster_colours(count)), title)
     draw_scale_bar(figure.axes[0], labels.shape, scan)
+    draw_map_legend(figure.axes[0], labels)
     return figure
 
 

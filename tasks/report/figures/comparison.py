@@ -15,7 +15,9 @@ from orimap.tasks.report.figures.style import (
     NARROWEST,
     QUIET,
     bare,
+    draw_map_legend,
     draw_scale_bar,
+    legend_height,
     number_clusters,
     place_axes,
     show_map,
@@ -34,18 +36,19 @@ def maps_figure(maps: Mapping[str, np.ndarray], scan: ScanGrid) -> Figure:
     Parameters
     ----------
     maps : mapping of title to (scan_y, scan_x) array of int
-        Cluster numbers that all maps share; -1 for none.
+        Cluster numbers that all maps share; -1 for none, -2 for no pattern.
     """
     colours = cluster_colours(max(int(label.max(initial=-1)) for label in maps.values()) + 1)
     first = next(iter(maps.values()))
     width, height = scan.box(first.shape, min(3.9, WIDTH / len(maps) - 0.3), 4.4)
     pitch = max(width, NARROWEST) + 0.25
-    figure = Figure(figsize=(len(maps) * pitch, height + 0.75))
+    figure = Figure(figsize=(len(maps) * pitch, height + 0.75 + legend_height(first)))
     for at, (title, label) in enumerate(maps.items()):
         axes = place_axes(figure, 0.05 + at * pitch, 0.25, width, height)
         show_map(axes, label_image(label, colours), title)
         number_clusters(axes, label, colours)
     draw_scale_bar(figure.axes[0], first.shape, scan)
+    draw_map_legend(figure.axes[0], first)
     return figure
 
 

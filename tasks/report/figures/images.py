@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orimap.tasks.report.figures.palette import NO_CLUSTER, rgb
+from orimap.tasks.report.figures.palette import NO_CLUSTER, NOT_MEASURED, rgb
 from orimap.tasks.report.words import plural
 
 # Three decades: reflections a hundred times weaker than the direct beam are still mid-grey.
 PATTERN_RANGE = 1000
+# What labels are where there is no cluster, and, in maps that are drawn, where there is no pattern.
+NO_LABEL, NO_PATTERN = -1, -2
 
 
 @dataclass(frozen=True)
@@ -109,9 +111,9 @@ def pattern_levels(pattern: np.ndarray, mask: np.ndarray | None = None) -> np.nd
 
 
 def label_image(labels: np.ndarray, colours: Sequence[str]) -> np.ndarray:
-    """Return (scan_y, scan_x, 3) colours in 0..1 of a map of labels; -1 has no cluster."""
-    table = rgb([*colours, NO_CLUSTER])
-    return table[np.where(labels < 0, len(colours), labels)]
+    """Return (scan_y, scan_x, 3) colours in 0..1 of a map of labels, NO_LABEL and NO_PATTERN."""
+    # The last ones are found from the end.
+    return rgb([*colours, NOT_MEASURED, NO_CLUSTER])[labels]
 
 
 def label_anchors(labels: np.ndarray) -> dict[int, tuple[float, float, float]]:

@@ -33,6 +33,9 @@ VISION = {
 NO_CLUSTER = "#ececec"
 """Where a position belongs to no cluster."""
 
+NOT_MEASURED = "#000000"
+"""Where a position has no pattern at all. Like the other it is kept clear of by all colours."""
+
 FIRST = ("#2f6fd0", "#f28e1c")
 """Blue and orange: the pair of hues that all three kinds of vision tell apart."""
 

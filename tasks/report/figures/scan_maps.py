@@ -8,7 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from orimap.tasks.report.figures.images import ScanGrid
-from orimap.tasks.report.figures.palette import NO_CLUSTER, cluster_colours, text_colour
+from orimap.tasks.report.figures.palette import (
+    NO_CLUSTER,
+    NOT_MEASURED,
+    cluster_colours,
+    rgb,
+    text_colour,
+)
 from orimap.tasks.report.figures.style import (
     INK,
     NARROWEST,
@@ -51,8 +57,18 @@ class MapPanel:
     limits: tuple[float, float] | None = None
 
 
-def scan_maps_figure(panels: Sequence[MapPanel], scan: ScanGrid) -> Figure:
-    """Draw maps three in a row, each with a colour bar of its own; one scale bar for all."""
+def scan_maps_figure(
+    panels: Sequence[MapPanel], scan: ScanGrid, missing: np.ndarray | None = None
+) -> Figure:
+    """Draw maps three in a row, each with a colour bar of its own; one scale bar for all.
+
+    Parameters
+    ----------
+    panels : sequence of MapPanel
+    scan : ScanGrid
+    missing : (scan_y, scan_x) array of bool, optional
+        Positions that were not measured.
+    """
     shape = panels[0].values.shape
     columns = min(len(panels), 3)
     rows = -(-len(panels) // columns)
@@ -67,8 +83,11 @@ def scan_maps_figure(panels: Sequence[MapPanel], scan: ScanGrid) -> Figure:
         low, high = panel.limits or shown_range(panel.values)
         unit = _unit(panel.units)
         title = f"{panel.title} ({unit})" if unit else panel.title
-        axes.set_facecolor(NO_CLUSTER)
         image = show_map(axes, panel.values, title, cmap=panel.colours, vmin=low, vmax=high)
+        axes.set_facecolor(NO_CLUSTER)
+        if missing is not None:
+            cover = np.where(missing[..., None], (*rgb([NOT_MEASURED])[0], 1), 0)
+            axes.imshow(cover, interpolation="nearest", aspect="auto")
         place = place_axes(figure, left, above + height + 0.07, max(width, NARROWEST_BAR), 0.09)
         drawn = draw_colour_bar(image, place, "horizontal")
         drawn.locator = _few_ticks(max(width, NARROWEST_BAR))
@@ -76,7 +95,9 @@ def scan_maps_figure(panels: Sequence[MapPanel], scan: ScanGrid) -> Figure:
     return figure
 
 
-def beam_shift_figure(shift: np.ndarray, scan: ScanGrid) -> Figure:
+def beam_shift_figure(
+    shift: np.ndarray, scan: ScanGrid, missing: np.ndarray | None = None
+) -> Figure:
     """Draw where the direct beam lies in each pattern; (scan_y, scan_x, 2), pixels, NaN: none."""
     limit = beam_shift_limit(shift)
     return scan_maps_figure(
@@ -85,6 +106,7 @@ def beam_shift_figure(shift: np.ndarray, scan: ScanGrid) -> Figure:
             for i, axis in enumerate("yx")
         ],
         scan,
+        missing,
     )
 
 

@@ -8,10 +8,17 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
-from orimap.tasks.report.figures.images import ScanGrid, label_anchors, scale_bar
-from orimap.tasks.report.figures.palette import text_colour
+from orimap.tasks.report.figures.images import (
+    NO_LABEL,
+    NO_PATTERN,
+    ScanGrid,
+    label_anchors,
+    scale_bar,
+)
+from orimap.tasks.report.figures.palette import NO_CLUSTER, NOT_MEASURED, text_colour
 
 INK = "#20242b"
 QUIET = "#6b7280"
@@ -55,8 +62,9 @@ def draw_colour_bar(image: ScalarMappable, place: Axes, orientation: str = "vert
 
 
 def show_map(axes: Axes, values: np.ndarray, title: str = "", **shown: object) -> AxesImage:
-    """Show a map; the box of the axes already has its proportions."""
+    """Show a map; the box of the axes already has its proportions. NaN: was not measured."""
     bare(axes)
+    axes.set_facecolor(NOT_MEASURED)
     write_title(axes, title)
     return axes.imshow(values, interpolation="nearest", aspect="auto", **shown)
 
@@ -71,6 +79,28 @@ def draw_scale_bar(axes: Axes, shape: tuple[int, int], scan: ScanGrid) -> None:
         solid_capstyle="butt",
     )  # fmt: skip
     axes.text(0, -0.17 * inch, text, transform=below, va="top", fontsize=10, color=INK)
+
+
+def legend_height(labels: np.ndarray) -> float:
+    """Return the room in inches that `draw_map_legend` takes below the scale bar of a map."""
+    return 0.25 if (labels == NO_PATTERN).any() else 0.0
+
+
+def draw_map_legend(axes: Axes, labels: np.ndarray) -> None:
+    """Say below a map of clusters which positions have none, where some were not measured."""
+    if not legend_height(labels):
+        return
+    named = {"no cluster": (NO_LABEL, NO_CLUSTER), "not measured": (NO_PATTERN, NOT_MEASURED)}
+    inch = 1 / (axes.get_position().height * axes.figure.get_size_inches()[1])
+    axes.legend(
+        handles=[
+            Patch(facecolor=colour, edgecolor=QUIET, linewidth=0.5, label=words)
+            for words, (label, colour) in named.items()
+            if (labels == label).any()
+        ],
+        loc="upper left", bbox_to_anchor=(0, -0.4 * inch), ncols=2, fontsize=8, frameon=False,
+        borderaxespad=0, borderpad=0, handlelength=0.8, handletextpad=0.4, columnspacing=1.0,
+    )  # fmt: skip
 
 
 def number_clusters(axes: Axes, labels: np.ndarray, colours: Sequence[str]) -> None:

@@ -8,8 +8,10 @@ from orimap.tasks.errors import InputError
 from orimap.tasks.report.figures.images import ScanGrid
 from orimap.tasks.report.results import (
     analysed_mask,
+    drawn_labels,
     fidelity_scores,
     mean_patterns,
+    not_measured,
     pair_matrices,
     read_results,
     reflection_map_titles,
@@ -17,6 +19,7 @@ from orimap.tasks.report.results import (
     source_name,
     stored_k,
     uniform_value,
+    where_measured,
 )
 
 
@@ -98,3 +101,27 @@ def test_the_name_of_the_source_is_without_its_folder():
     assert source_name({"source": "/a/b/scan.hspy"}) == "scan.hspy"
     assert source_name({"source_file": "/a/c.mib", "source": "/a/b/scan.hspy"}) == "c.mib"
     assert source_name({}) is None
+
+
+def test_positions_that_were_not_measured_are_marked_in_what_is_drawn(small_store):
+    results = read_results(small_store)
+    acquisition = results.groups["acquisition"]
+    labels = results.values("clusters", "cluster_label")
+    shares = np.ones((*labels.shape, 3), np.float32)
+    measured = np.ones(labels.shape, np.uint8)
+
+    def known(values):
+        ds = acquisition.assign(scan_measured=(("scan_y", "scan_x"), values))
+        return replace(results, groups={**results.groups, "acquisition": ds})
+
+    whole = known(measured)
+    assert not_measured(whole) is None
+    np.testing.assert_array_equal(drawn_labels(whole), labels)
+    assert where_measured(whole, shares, np.nan) is shares
+    measured[4:] = 0
+    stopped = known(measured)
+    np.testing.assert_array_equal(not_measured(stopped), measured == 0)
+    np.testing.assert_array_equal(drawn_labels(stopped)[:4], labels[:4])
+    assert (drawn_labels(stopped)[4:] == -2).all()
+    assert np.isnan(where_measured(stopped, shares, np.nan)[4:]).all()
+    assert (where_measured(stopped, shares, np.nan)[:4] == 1).all()

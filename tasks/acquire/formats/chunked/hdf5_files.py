@@ -84,12 +84,12 @@ class Hdf5Array:
     ----------
     path : Path
         Of the file that leads to it, by links to others where there are any.
-    name : str
+    name : str or bytes
     dataset : h5py.Dataset
         As opened now, for its shape, dtype and chunks.
     """
 
-    def __init__(self, path: Path, name: str, dataset: "h5py.Dataset") -> None:
+    def __init__(self, path: Path, name: str | bytes, dataset: "h5py.Dataset") -> None:
         self.path, self.name = path, name
         self.shape, self.dtype, self.ndim = dataset.shape, dataset.dtype, dataset.ndim
         self.chunks: tuple[int, ...] | None = dataset.chunks

@@ -18,7 +18,7 @@ def put(tmp_path):
         for name in names:
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(XML if name.endswith(".xml") else name)
+            path.write_bytes(os.fsencode(XML if name.endswith(".xml") else name))
         found = find_arrivals(
             root,
             include=include,
@@ -147,3 +147,10 @@ def test_a_sidecar_changes_the_signature_and_not_the_identity(put):
         assert second.signature != first.signature
         assert second.identity(put.root) == first.identity(put.root)
         (put.root / name).unlink()
+
+
+def test_names_that_are_no_text_are_told_and_passed_over(put):
+    bad = os.fsdecode(b"\xe9.npy")
+    assert put("a.blo", bad, os.fsdecode(b"M\xe9ss/b.blo")) == {"a.blo": ["a.blo"]}
+    assert {name for name, _ in put.complaints} == {os.fsdecode(b"M\xe9ss"), bad}
+    assert {why for _, why in put.complaints} == {"has a name that is not valid UTF-8: rename it"}

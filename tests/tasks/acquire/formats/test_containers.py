@@ -246,3 +246,37 @@ def test_dectris_files_that_promise_more_patterns_are_refused(tmp_path, small_sc
         open_dectris(write_master(tmp_path / "run_master.h5", stack, 6))
     assert error.value.needed == "24 patterns, as run_master.h5 says"
     assert error.value.found == "20 in its 1 data file(s)"
+
+
+@pytest.mark.parametrize("scan_first", [True, False])
+def test_links_that_lead_in_circles_are_followed_once(tmp_path, small_scan, scan_first):
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["back"] = h5py.ExternalLink("scan.h5", "/")
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["m/patterns" if scan_first else "m/z/patterns"] = small_scan
+        file["m/a_up"] = h5py.SoftLink("/")
+        file["m/itself"] = h5py.SoftLink("/m/itself")
+        file["m/nowhere"] = h5py.SoftLink("/none")
+        file["m/hard"] = file["m"]
+        file["out"] = h5py.ExternalLink("other.h5", "/")
+        file["lost"] = h5py.ExternalLink("absent.h5", "/")
+    acquisition = open_acquisition(tmp_path / "scan.h5")
+    assert acquisition.other_signals == ()
+    np.testing.assert_array_equal(acquisition.read(ALL, ALL), small_scan)
+
+
+def test_a_data_set_with_two_names_is_one(tmp_path, small_scan):
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["entry/detector/data"] = small_scan
+        file["entry/shown"] = h5py.SoftLink("/entry/detector/data")
+    assert open_acquisition(tmp_path / "scan.h5").signal == "entry/detector/data"
+    chosen = open_acquisition(tmp_path / "scan.h5", dataset="entry/shown")
+    np.testing.assert_array_equal(chosen.read(ALL, ALL), small_scan)
+
+
+def test_names_and_titles_that_are_no_text_can_be_told(tmp_path, small_scan):
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file[b"\xe9"] = small_scan
+    acquisition = open_acquisition(tmp_path / "scan.h5")
+    assert acquisition.signal == r"\udce9"
+    np.testing.assert_array_equal(acquisition.read(ALL, ALL), small_scan)

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -46,3 +48,52 @@ def test_a_folder_of_images_is_read_in_the_order_of_its_numbers(tmp_path, small_
 def test_numbers_in_names_are_compared_as_numbers():
     names = ["p_10.png", "p_9.png", "p_1_2.png"]
     assert sorted(names, key=natural_order) == ["p_1_2.png", "p_9.png", "p_10.png"]
+
+
+def images(folder, count=12):
+    folder.mkdir()
+    for number in range(count):
+        pixels = np.random.default_rng(number).integers(0, 256, (20, 24), np.uint8)
+        Image.fromarray(pixels).save(folder / f"p_{number:02d}.png")
+    return folder
+
+
+@pytest.mark.parametrize("which", [0, 5, 11])
+def test_an_image_that_is_cut_in_its_pixels_is_named(tmp_path, which):
+    folder = images(tmp_path / "scan")
+    path = folder / f"p_{which:02d}.png"
+    path.write_bytes(path.read_bytes()[:-300])
+    with pytest.raises(InputError, match=rf"a whole image \(p_{which:02d}\.png\)"):
+        open_acquisition(folder, scan_shape=(3, 4)).read(ALL, ALL)
+
+
+def test_an_image_that_is_none_is_named(tmp_path):
+    folder = images(tmp_path / "scan")
+    (folder / "p_05.png").write_bytes(b"no image at all" * 20)
+    with pytest.raises(InputError, match=r"a whole image \(p_05\.png\)"):
+        open_acquisition(folder, scan_shape=(3, 4))
+
+
+def test_an_image_that_claims_more_pixels_than_any_file_holds_is_refused(tmp_path):
+    folder = tmp_path / "scan"
+    folder.mkdir()
+    side = (2**31 - 1).to_bytes(4, "little")
+    tags = [(256, 4, side), (257, 4, side), (258, 3, b"\x10\0\0\0"), (259, 3, b"\1\0\0\0"),
+            (262, 3, b"\1\0\0\0"), (273, 4, b"\x80\0\0\0"), (277, 3, b"\1\0\0\0"),
+            (278, 4, side), (279, 4, b"\x40\0\0\0")]  # fmt: skip
+    directory = b"".join(
+        tag.to_bytes(2, "little") + kind.to_bytes(2, "little") + b"\1\0\0\0" + value
+        for tag, kind, value in tags
+    )
+    head = b"II*\0\x08\0\0\0" + len(tags).to_bytes(2, "little") + directory + bytes(4)
+    for number in range(4):
+        (folder / f"{number}.tif").write_bytes(head.ljust(128, b"\0") + bytes(64))
+    with pytest.raises(InputError, match=r"a whole image \(0\.tif\)\n.*4611686014132420609 pixels"):
+        open_acquisition(folder, scan_shape=(2, 2))
+
+
+def test_names_that_are_no_text_are_refused(tmp_path):
+    folder = images(tmp_path / "scan")
+    (folder / "p_05.png").rename(folder / os.fsdecode(b"p_\xe9.png"))
+    with pytest.raises(InputError, match=r"a name in UTF-8.*\n.*p_.udce9\.png"):
+        open_acquisition(folder, scan_shape=(3, 4))

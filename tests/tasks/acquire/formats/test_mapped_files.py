@@ -209,3 +209,32 @@ def test_a_truncated_npy_is_refused(tmp_path, small_scan):
     (tmp_path / "scan.npy").write_bytes((tmp_path / "scan.npy").read_bytes()[:-10])
     with pytest.raises(InputError):
         open_acquisition(tmp_path / "scan.npy")
+
+
+@pytest.mark.parametrize("said", [0, 20])
+def test_patterns_that_a_block_file_has_inside_its_header_are_found_by_their_marks(
+    signal_of, tmp_path, small_scan, said
+):
+    path = tmp_path / "scan.blo"
+    square = small_scan[:, :, :, :6].astype(np.uint8)
+    blockfile.file_writer(str(path), signal_of(square))
+    plain = open_acquisition(path)
+    content = bytearray(path.read_bytes())
+    first = int.from_bytes(content[12:16], "little")
+    content[12:16] = said.to_bytes(4, "little")
+    path.write_bytes(content)
+    acquisition = open_acquisition(path)
+    np.testing.assert_array_equal(acquisition.read(ALL, ALL), square)
+    (note,) = set(acquisition.notes) - set(plain.notes)
+    assert f"begin at byte {said}, which lies inside it: read from byte {first}" in note
+    content[first : first + 2] = b"\0\0"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=rf"begin at byte {said}, which lies inside it"):
+        open_acquisition(path)
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 6, 7), (4, 0, 6, 7), (0, 6, 7)])
+def test_a_scan_without_patterns_is_refused(tmp_path, shape):
+    np.save(tmp_path / "scan.npy", np.zeros(shape, np.uint16))
+    with pytest.raises(InputError, match="a scan with patterns in it"):
+        open_acquisition(tmp_path / "scan.npy")

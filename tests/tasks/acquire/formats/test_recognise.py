@@ -1,3 +1,5 @@
+import os
+
 import h5py
 import numpy as np
 import pytest
@@ -139,3 +141,23 @@ def test_readers_of_rosettasciio_have_a_module_and_endings():
     module, endings = rosettasciio_readers()["DigitalMicrograph"]
     assert module == "rsciio.digitalmicrograph"
     assert {".dm3", ".dm4"} <= set(endings)
+
+
+@pytest.mark.parametrize("name", [b"\xe9chantillon.npy", b"M\xe9ss/scan.npy"])
+def test_a_name_that_is_no_text_is_refused_and_other_letters_are_read(tmp_path, small_scan, name):
+    path = tmp_path / os.fsdecode(name)
+    path.parent.mkdir(exist_ok=True)
+    np.save(path, small_scan)
+    with pytest.raises(InputError, match=r"a name in UTF-8.*\n.*\\udce9"):
+        open_acquisition(path)
+    other = tmp_path / "14 ünï çödé [1] #x%20 & <b>"
+    other.mkdir()
+    np.save(other / "échantillon 试样.npy", small_scan)
+    assert open_acquisition(other / "échantillon 试样.npy").scan_shape == (4, 5)
+
+
+def test_a_link_that_leads_in_circles_is_not_there(tmp_path):
+    (tmp_path / "a.npy").symlink_to("b.npy")
+    (tmp_path / "b.npy").symlink_to("a.npy")
+    with pytest.raises(InputError, match="there is no"):
+        open_acquisition(tmp_path / "a.npy")

@@ -7,7 +7,13 @@ from PIL import Image
 
 from orimap.tasks.report.figures import clusters, style
 from orimap.tasks.report.figures.images import ScanGrid, label_image, pattern_levels
-from orimap.tasks.report.figures.palette import VISION, cluster_colours, smallest_difference
+from orimap.tasks.report.figures.palette import (
+    NO_CLUSTER,
+    NOT_MEASURED,
+    VISION,
+    cluster_colours,
+    smallest_difference,
+)
 
 RNG = np.random.default_rng(3)
 LABELS = np.repeat(np.repeat(np.array([[0, 1, 2], [2, 2, -1]]), 8, 0), 10, 1)
@@ -154,3 +160,44 @@ def test_mean_patterns_are_drawn_side_by_side_each_with_its_own_mask():
         assert axes.get_title(loc="left") == title
         np.testing.assert_array_equal(axes.images[0].get_array(), pattern_levels(mean, mask))
         assert axes.get_xlabel().startswith(f"{mask.sum()} masked")
+
+
+def legends(figure):
+    found = [axes.get_legend() for axes in figure.axes if axes.get_legend()]
+    return [[text.get_text() for text in legend.get_texts()] for legend in found]
+
+
+def maps_of(labels):
+    """Every figure that shows a map of clusters, and how many such maps it has."""
+    ratio = np.where(labels >= 0, 0.5, 0.0)
+    return {
+        "cluster map": (clusters.cluster_map_figure(labels, 3, NM), 1),
+        "clusters": (clusters.clusters_figure(labels, RNG.random((3, 6, 6)), NM), 1),
+        "overlap": (clusters.overlap_figure(labels, ratio, (90 * ratio).astype(int), 3, NM), 1),
+        "baseline": (clusters.baseline_figure(labels, np.maximum(labels, 0), NM, 0.9), 2),
+    }
+
+
+@pytest.mark.parametrize("name", ["cluster map", "clusters", "overlap", "baseline"])
+def test_what_was_not_measured_is_drawn_unlike_what_has_no_cluster(name):
+    labels = LABELS.copy()
+    labels[:8, :10] = -2
+    figure, many = maps_of(labels)[name]
+    rendered(figure)
+    for shown in images(figure)[:many]:
+        assert {to_hex(pixel) for pixel in shown[labels == -2]} == {NOT_MEASURED}
+    assert {to_hex(pixel) for pixel in images(figure)[0][labels == -1]} == {NO_CLUSTER}
+    assert legends(figure) == [["no cluster", "not measured"]]
+    plain, _ = maps_of(LABELS)[name]
+    assert legends(plain) == []
+    assert plain.get_figheight() == pytest.approx(figure.get_figheight() - 0.25)
+
+
+def test_there_is_no_overlap_where_nothing_was_measured():
+    labels = LABELS.copy()
+    labels[:8, :10] = -2
+    figure, _ = maps_of(labels)["overlap"]
+    for axes in figure.axes[1:3]:
+        values = np.ma.filled(np.ma.masked_invalid(axes.images[0].get_array()), np.nan)
+        np.testing.assert_array_equal(np.isnan(values), labels == -2)
+        assert to_hex(axes.get_facecolor()) == NOT_MEASURED

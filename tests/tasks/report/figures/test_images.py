@@ -54,10 +54,11 @@ def test_map_keeps_the_proportions_of_the_scan():
 
 
 def test_colours_of_a_map_are_those_of_its_labels():
-    image = label_image(np.array([[0, 1], [-1, 0]]), ["#ff0000", "#0000ff"])
+    image = label_image(np.array([[0, 1], [-1, 0], [-2, 1]]), ["#ff0000", "#0000ff"])
     np.testing.assert_array_equal(image[0], [[1, 0, 0], [0, 0, 1]])
     np.testing.assert_array_equal(image[1, 1], [1, 0, 0])
     np.testing.assert_allclose(image[1, 0], 0xEC / 255)
+    np.testing.assert_array_equal(image[2, 0], [0, 0, 0])
 
 
 def test_pattern_levels_are_those_worked_by_hand():

@@ -106,3 +106,15 @@ def test_unusual_scans_are_drawn(shape):
     fields = RNG.random((*shape, 3))
     drawn = figures.dark_fields_figure(fields, ScanGrid(), units="1", places=np.ones(3, int))
     drawn.savefig("/dev/null", format="png", dpi=30)
+
+
+def test_positions_that_were_not_measured_are_black_in_every_map():
+    missing = np.zeros((12, 15), bool)
+    missing[9:] = True
+    maps = [panel("a", RNG.random((12, 15))), panel("b", RNG.random((12, 15)))]
+    figure = figures.scan_maps_figure(maps, NM, missing)
+    for axes in figure.axes[:4:2]:
+        values, cover = (image.get_array() for image in axes.images)
+        assert np.ptp(values) > 0
+        np.testing.assert_array_equal(cover[..., 3], missing)
+        assert not cover[..., :3].any()
