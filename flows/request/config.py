@@ -59,10 +59,11 @@ def _require_plain(text: str, path: Path) -> None:
 
     depth = 0
     for event in yaml.parse(text, yaml.BaseLoader):
+        line = event.start_mark.line + 1 if event.start_mark else 1
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise InputError(
                 f"names and values in {path}, one per line (k: 1:12)",
-                f"an anchor or alias in line {event.start_mark.line + 1}",
+                f"an anchor or alias in line {line}",
                 "write the value out where it is meant",
             )
         depth += isinstance(event, yaml.CollectionStartEvent)
@@ -70,7 +71,7 @@ def _require_plain(text: str, path: Path) -> None:
         if depth > DEEPEST:
             raise InputError(
                 f"names and values in {path}, one per line (k: 1:12)",
-                f"lists within lists, {depth} deep, in line {event.start_mark.line + 1}",
+                f"lists within lists, {depth} deep, in line {line}",
                 "write one option per line, with a value or a list of values",
             )
 

@@ -184,3 +184,24 @@ def test_an_interrupt_ends_the_workers_without_a_word_from_them(tmp_path):
     guard.cancel()
     assert words.count("Traceback") == 1  # that of the script itself
     assert words.strip().endswith("KeyboardInterrupt")
+
+
+def test_workers_of_a_user_s_own_script_run_no_code_of_the_current_folder(tmp_path):
+    for name in ("pickle", "random", "select", "signal", "tempfile", "numpy", "distributed"):
+        told = f"open({str(tmp_path / 'executed')!r}, 'a').write(__name__)"
+        (tmp_path / f"{name}.py").write_text(f"{told}\nraise ImportError('the wrong file')\n")
+    script = """
+import os
+from orimap.cluster.client import open_client
+if __name__ == "__main__":
+    with open_client("processes", workers=1) as client:
+        assert client.submit(lambda: 1 + 1).result() == 2
+    assert "PYTHONSAFEPATH" not in os.environ
+"""
+    subprocess.run(
+        [sys.executable, "-P", "-c", script],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"},
+        check=True,
+    )
+    assert not (tmp_path / "executed").exists()

@@ -193,3 +193,42 @@ def test_a_second_watcher_leaves_the_work_to_the_first(site):
         answer = _call("watch", site / "watched", "--results", site / "results", "--embedded")
     assert answer.exit_code == 2
     assert f"process {os.getpid()}" in answer.stderr
+
+
+# Of the standard library and of what is installed: whatever a process imports first.
+PLANTED = (
+    "pickle",
+    "random",
+    "select",
+    "signal",
+    "tempfile",
+    "numpy",
+    "h5py",
+    "zarr",
+    "distributed",
+)
+
+
+def test_code_among_the_acquisitions_is_never_run(site, scan):
+    folder = site / "watched"
+    shutil.copy(scan, folder)
+    for name in PLANTED:
+        told = f"open({str(site / 'executed')!r}, 'a').write(__name__ + chr(10))"
+        (folder / f"{name}.py").write_text(f"{told}\nraise ImportError('the wrong file')\n")
+    (site / "run.yaml").write_text("k: 1:3\nworkers: 1\ncluster: processes\n")
+    done = subprocess.run(
+        [
+            # As the installed script: it has its own folder on its path, not the current one.
+            *(sys.executable, "-P", "-m", "orimap.flows", "watch", "."),
+            *("--results", str(site / "results"), "--config", str(site / "run.yaml")),
+            *("--settle", "0.3", "--poll", "0.3", "--embedded", "--once"),
+        ],
+        cwd=folder,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not (site / "executed").exists()
+    assert (site / "results" / scan.name / "report.html").is_file()
