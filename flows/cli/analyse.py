@@ -15,7 +15,7 @@ import typer
 
 from orimap.flows.cli.answers import Debug, Quiet, analyse, answers, print_lines, print_result
 from orimap.flows.cli.options import Config, read_request, with_request_options
-from orimap.flows.request.request import Request
+from orimap.flows.request.request import READING_FIELDS, Request
 from orimap.tasks.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,40 +25,22 @@ if TYPE_CHECKING:
 OF_EACH_FILTER = ("filter", "restart")
 
 
+@partial(with_request_options, without={*Request.model_fields} - {*READING_FIELDS})
 @answers
 def info(
+    *,
     file: Annotated[Path, typer.Argument(help="The acquisition: a file, or a folder of images")],
-    reader: Annotated[str | None, typer.Option(help="Read the file with this reader")] = None,
-    signal: Annotated[str | None, typer.Option(help="Title or number of the data set")] = None,
-    dataset: Annotated[
-        str | None, typer.Option(help="Path of the patterns inside HDF5 or Zarr")
-    ] = None,
-    scan_shape: Annotated[
-        str | None, typer.Option(metavar="ROWSxCOLUMNS", help="Where the file does not say")
-    ] = None,
-    axes: Annotated[
-        str | None, typer.Option(metavar="AXES", help="The axes in the order they are stored")
-    ] = None,
-    scan_step: Annotated[str | None, typer.Option(metavar="LENGTH", help="2nm")] = None,
-    detector_step: Annotated[
-        str | None, typer.Option(metavar="STEP", help="0.01/Å, 0.1/nm or 0.5mrad")
-    ] = None,
-    beam_energy: Annotated[str | None, typer.Option(metavar="ENERGY", help="200keV")] = None,
     debug: Debug = False,
+    **options: Any,
 ) -> None:
     """Tell what is in a file, and what a run would need."""
     from orimap.flows.pipeline.estimate import estimate
     from orimap.flows.pipeline.plan import Plan
     from orimap.tasks.acquire.acquisition import describe, open_acquisition
 
-    given = {
-        "reader": reader, "signal": signal, "dataset": dataset, "scan_shape": scan_shape,
-        "axes": axes, "scan_step": scan_step, "detector_step": detector_step,
-        "beam_energy": beam_energy,
-    }  # fmt: skip
-    chosen = {name: value for name, value in given.items() if value is not None}
-    request = Request.read(file=file, output=Path(), **chosen)
-    acquisition = open_acquisition(file, **request.how_to_open)
+    given = {name: value for name, value in options.items() if value is not None}
+    request = Request.read(file=file, output=Path(), **given)
+    acquisition = open_acquisition(file, **request.reading)
     facts = describe(acquisition)
     print_lines(_described(facts))
     if facts["guesses"]:

@@ -11,7 +11,7 @@ import typer
 
 from orimap.flows.cli.answers import Debug, Quiet, answers, print_lines
 from orimap.flows.cli.options import with_request_options
-from orimap.flows.request.request import HOW_TO_OPEN
+from orimap.flows.request.request import READING_FIELDS
 from orimap.tasks.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # What the stored fits were made with; everything else of a request can be chosen anew.
 AS_STORED = (
-    *("file", "output", *HOW_TO_OPEN),
+    *("file", "output", *READING_FIELDS),
     *("bin", "crop", "roi", "mask", "centre", "counts"),
     *("dark", "gain_map", "offset", "gain"),
     *("filter", "epattern_lengths", "epattern_profile", "dark_field"),

@@ -22,7 +22,7 @@ def check(request: Request) -> Plan:
     check_workers(request)
     check_filter(request.filter)
     find_strategy(request.strategy)
-    acquisition = open_acquisition(request.file, **request.how_to_open)
+    acquisition = open_acquisition(request.file, **request.reading)
     plan = Plan.of(request, acquisition)
     if request.cluster in ON_THIS_MACHINE and request.profile is None:
         load_that_fits(request, plan.load)

@@ -272,4 +272,5 @@ def _facts(job: Job) -> dict[str, Any]:
     """Return what is in the acquisition of a job."""
     from orimap.tasks.acquire.acquisition import describe, open_acquisition
 
-    return describe(open_acquisition(job.request.file, **job.request.how_to_open))
+    asked = job.request
+    return describe(open_acquisition(asked.file, **asked.reading))

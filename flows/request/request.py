@@ -22,9 +22,9 @@ WORKERS_FIELDS = (
     "first_worker_minutes",
 )
 
-# What an acquisition is opened with: where its patterns are, and what the file does not say.
-HOW_TO_OPEN = (
-    *("reader", "signal", "dataset", "scan_shape"),
+# How the acquisition is read: what its file may not say itself.
+READING_FIELDS = (
+    *("reader", "signal", "dataset", "scan_shape", "skip_frames", "keep_rows", "image_names"),
     *("axes", "scan_step", "detector_step", "beam_energy"),
 )
 
@@ -72,6 +72,24 @@ def _shape(value: Any) -> Any:
     return value
 
 
+def _frames_around(value: Any) -> Any:
+    """Read "5:3" as (5, 3), and "5" or 5 as (5, 0)."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*(\d+)\s*(?::\s*(\d+)\s*)?", value)
+        if not match:
+            raise ValueError("must be BEFORE or BEFORE:AFTER, for instance 5 or 5:3")
+        return int(match[1]), int(match[2] or 0)
+    return (value, 0) if isinstance(value, int) else value
+
+
+def _image_names(value: Any) -> Any:
+    """Check that a pattern of names has a place for column and row."""
+    placed = isinstance(value, str) and all(value.count(axis) == 1 for axis in ("{x}", "{y}"))
+    if not placed and value not in ("order", None):
+        raise ValueError("must be order, or have {x} and {y} in it, for instance 'p_{x}_{y}'")
+    return value
+
+
 def _region(value: Any) -> Any:
     """Read "10:50,20:60" as (10, 50, 20, 60)."""
     if isinstance(value, str):
@@ -114,6 +132,11 @@ RangeOfWorkers = Annotated[
     tuple[int, Annotated[int, Field(le=MOST_WORKERS)]], BeforeValidator(_range_of_workers)
 ]
 Shape = Annotated[tuple[int, int], BeforeValidator(_shape)]
+FramesAround = Annotated[
+    tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]],
+    BeforeValidator(_frames_around),
+]
+ImageNames = Annotated[str, BeforeValidator(_image_names)]
 Region = Annotated[tuple[int, int, int, int], BeforeValidator(_region)]
 Axes = Annotated[str, _checked(parse_axes)]
 ScanStep = Annotated[str, _checked(read_scan_step)]
@@ -225,6 +248,19 @@ class Request(BaseModel):
     scan_shape: Shape | None = Field(
         None, description="Rows x columns of the scan where the file does not say, e.g. 40x50"
     )
+    skip_frames: FramesAround | None = Field(
+        None,
+        description="Patterns that lie before and after the scan in the file, BEFORE or "
+        "BEFORE:AFTER",
+    )
+    keep_rows: int | None = Field(
+        None, ge=1, description="Take the first rows only, of a scan that was stopped early"
+    )
+    image_names: ImageNames | None = Field(
+        None,
+        description="How the images of a folder are named: {x} for the column, {y} for the row, * "
+        "for anything, e.g. '*_{x}_{y}'; or order, where names tell the order only",
+    )
     reader: str | None = Field(None, description="Read the file with this reader")
     signal: str | None = Field(None, description="Title or number of the data set in the file")
     dataset: str | None = Field(None, description="Path of the patterns inside HDF5 or Zarr")
@@ -279,9 +315,10 @@ class Request(BaseModel):
     restart: bool = Field(False, description="Compute everything anew")
 
     @property
-    def how_to_open(self) -> dict[str, Any]:
-        """Return what the acquisition is opened with, by name; None where nothing is asked."""
-        return {name: getattr(self, name) for name in HOW_TO_OPEN}
+    def reading(self) -> dict[str, Any]:
+        """What was asked for of how the acquisition is read, by the names of the fields."""
+        asked = {name: getattr(self, name) for name in READING_FIELDS}
+        return {name: value for name, value in asked.items() if value is not None}
 
     @classmethod
     def read(cls, **values: Any) -> "Request":

@@ -131,13 +131,15 @@ class Intake:
         except InputError as error:
             self._put_aside(entry, arrival, Judgement("quarantined", error.in_one_line))
             return
+        if judged.keep_rows:
+            request = request.model_copy(update={"keep_rows": judged.keep_rows})
         job = Job(acquisition=judged.digest[:ID_LETTERS], request=request)
         if not self._replace(before, entry.revision):
             return
         settled = self.journal.move(
             entry,
             "settled",
-            "finished; waits for its turn",
+            f"{judged.words}; waits for its turn",
             identity=judged.digest,
             signature=arrival.signature,
             size=arrival.size,
@@ -145,7 +147,7 @@ class Intake:
             job=job,
             analyses=1,
         )
-        self.log.note(f"{settled.title}: finished, {arrival.size:,} bytes, id {settled.id}")
+        self.log.note(f"{settled.title}: {judged.words}, {arrival.size:,} bytes, id {settled.id}")
 
     def _before(self, name: str) -> Entry | None:
         """Return the last revision of a name whose content is known."""
@@ -195,5 +197,4 @@ def open_as_asked(watching: Watching, opens: Callable[..., Opened], arrival: Arr
         request = watching.request(name, watching.output(name, 1))
     except InputError as error:
         return Opened("refused", error.reason, error.remedy)
-    chosen = {name: value for name, value in request.how_to_open.items() if value is not None}
-    return opens(arrival.main, **chosen)
+    return opens(arrival.main, **request.reading)

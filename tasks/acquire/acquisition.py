@@ -16,13 +16,20 @@ from typing import Any
 import numpy as np
 
 from orimap.tasks.acquire.formats.calibration import NM_PER_UNIT, Axis, plain_unit
-from orimap.tasks.acquire.formats.choose_signal import choose_signal, shape_of_stack
+from orimap.tasks.acquire.formats.choose_signal import choose_signal
 from orimap.tasks.acquire.formats.chunked.unwritten import NoData
 from orimap.tasks.acquire.formats.meaning.given import calibrate
 from orimap.tasks.acquire.formats.meaning.names import EXAMPLE
 from orimap.tasks.acquire.formats.readers import open_signals
 from orimap.tasks.acquire.formats.recognise import reader_by_name, recognise, require_text
 from orimap.tasks.acquire.formats.signals import Signal
+from orimap.tasks.acquire.formats.stacks.scan_shape import (
+    NOTHING_ASKED,
+    Asked,
+    Frames,
+    rows_kept,
+    shape_of_stack,
+)
 from orimap.tasks.acquire.identity import IDENTITY_CONTENTS_AT_MOST, add_ends
 from orimap.tasks.errors import InputError, is_out_of_reach
 
@@ -67,7 +74,7 @@ class Acquisition:
     dataset : str or None
         Path inside an HDF5 or Zarr file, as asked for.
     stack : bool
-        The patterns lie in one row; ``scan_shape`` was asked for or taken to be square.
+        The patterns lie in one row; ``scan_shape`` was asked for, told by the file or guessed.
     signal_number : int
         Place of the data set among those of the file.
     leading : int or None
@@ -80,6 +87,10 @@ class Acquisition:
         True at positions of which the file holds nothing; None where it has all.
     awaited : tuple of str
         Names of files with patterns that are not there and may still come.
+    asked : Asked
+        What the user said of the scan.
+    first_frame : int
+        Patterns before the scan, where they lie in one row.
     """
 
     path: Path
@@ -107,6 +118,8 @@ class Acquisition:
     axes: str | None = None
     no_data: np.ndarray | None = field(default=None, compare=False)
     awaited: tuple[str, ...] = ()
+    asked: Asked = NOTHING_ASKED
+    first_frame: int = 0
 
     @property
     def pattern_bytes(self) -> int:
@@ -159,13 +172,15 @@ class Acquisition:
         if not self.stack:
             cut = (slice(y0, y1), slice(x0, x1))
             return self._native(array[cut if self.leading is None else (self.leading, *cut)])
-        width = self.scan_shape[1]
+        width, first = self.scan_shape[1], self.first_frame
         shape = (y1 - y0, x1 - x0, *self.detector_shape)
         if x1 - x0 == width:
-            return self._native(array[y0 * width : y1 * width]).reshape(shape)
+            whole = slice(first + y0 * width, first + y1 * width)
+            return self._native(array[whole]).reshape(shape)
         patterns = np.empty(shape, self.dtype)
         for number, row in enumerate(range(y0, y1)):
-            patterns[number] = self._native(array[row * width + x0 : row * width + x1])
+            start = first + row * width
+            patterns[number] = self._native(array[start + x0 : start + x1])
         return patterns
 
     def read_row(self, row: int, columns: Sequence[int]) -> Iterator[np.ndarray]:
@@ -212,13 +227,8 @@ class Acquisition:
     def _array(self) -> Any:
         """Return the opened array, opening it where this process has not yet."""
         if self._key not in _opened:
-            scan_shape = self.scan_shape if self.stack else None
             signals = open_signals(
-                self.path,
-                self.reader,
-                dataset=self.dataset,
-                scan_shape=scan_shape,
-                axes=self.axes,
+                self.path, self.reader, dataset=self.dataset, asked=self.asked, axes=self.axes
             )
             self.keep_open(signals[self.signal_number].array)
         return _opened[self._key]
@@ -231,6 +241,9 @@ def open_acquisition(
     signal: str | None = None,
     dataset: str | None = None,
     scan_shape: tuple[int, int] | None = None,
+    skip_frames: tuple[int, int] | None = None,
+    keep_rows: int | None = None,
+    image_names: str | None = None,
     axes: str | None = None,
     scan_step: str | None = None,
     detector_step: str | None = None,
@@ -250,6 +263,12 @@ def open_acquisition(
         Path of the data set inside an HDF5 or Zarr file.
     scan_shape : (int, int), optional
         Rows and columns, for patterns stored in one row.
+    skip_frames : (int, int), optional
+        Patterns before and after the scan, for patterns stored in one row.
+    keep_rows : int, optional
+        Take the first rows only, of a scan that was stopped early.
+    image_names : str, optional
+        How images are named, with ``{x}`` and ``{y}`` for column and row, or ``order``.
     axes : str, optional
         The axes in the order in which they are stored, ``detector_y,detector_x,scan_y,scan_x``.
     scan_step, detector_step, beam_energy : str, optional
@@ -267,7 +286,8 @@ def open_acquisition(
     found = recognise(path) if reader is None else _asked_reader(path, reader)
     if dataset is not None and found not in ("HDF5", "Zarr"):
         found = "Zarr" if path.is_dir() else "HDF5"
-    signals = open_signals(path, found, dataset=dataset, scan_shape=scan_shape, axes=axes)
+    asked = Asked(scan_shape, skip_frames, keep_rows, image_names)
+    signals = open_signals(path, found, dataset=dataset, asked=asked, axes=axes)
     number, leading = choose_signal(path, signals, signal)
     chosen = signals[number]
     if chosen.contradiction:
@@ -286,23 +306,17 @@ def open_acquisition(
             f"{path.name} holds {'×'.join(map(str, shape))} values: none",
             "copy it again from the microscope: it may have been written before the scan was",
         )
-    notes, guesses = list(chosen.notes), chosen.guesses
     stack = len(shape) == 3
     if stack:
-        scan, guessed = shape_of_stack(path, found, shape, chosen, scan_shape)
-        guesses += guessed
+        frames = shape_of_stack(path, found, chosen, asked)
     else:
-        scan = (shape[0], shape[1])
-        if scan_shape is not None and tuple(scan_shape) != scan:
-            raise InputError(
-                f"a scan of {scan_shape[0]}×{scan_shape[1]} positions, as --scan-shape says",
-                f"{path.name} holds {scan[0]}×{scan[1]}",
-                "leave --scan-shape away: the file knows its own",
-            )
+        frames = _frames_of_four_axes(path, shape, chosen, asked)
+    scan = frames.scan_shape
+    notes = [*chosen.notes, *frames.notes]
     if any(axis.navigate is None for axis in described) and len(described) == 4:
         notes.append("the first two axes are taken for the scan, the last two for the detector")
     microscope = calibrate(
-        *_split_axes(described, scan, stack),
+        *_split_axes(described, scan),
         chosen.beam_energy_kev,
         scan_step=scan_step,
         detector_step=detector_step,
@@ -314,11 +328,12 @@ def open_acquisition(
         notes.append(f"data set {chosen.title!r} chosen; also there: {', '.join(others)}")
     gaps, awaited = None, ()
     if chosen.no_data is not None:
-        gaps, awaited = _gaps(chosen.no_data, leading, scan), chosen.no_data.awaited
+        gaps, awaited = _gaps(chosen.no_data, leading, frames), chosen.no_data.awaited
         notes += _require_some(path, gaps, chosen.no_data.why)
     title = chosen.title if leading is None else f"{chosen.title}[{leading}]"
     dtype = np.dtype(chosen.array.dtype).newbyteorder("=")
-    asked = [each for each in (axes, scan_step, detector_step, beam_energy) if each is not None]
+    choice = _choice(f"{found} {title} {dataset} {scan}", asked, frames)
+    given = [each for each in (axes, scan_step, detector_step, beam_energy) if each is not None]
     acquisition = Acquisition(
         path=path.resolve(),
         reader=found,
@@ -333,10 +348,10 @@ def open_acquisition(
         detector_units=detector.units,
         beam_energy_kev=microscope.beam_energy_kev,
         notes=(*notes, *microscope.notes),
-        guesses=guesses,
+        guesses=frames.guesses,
         read_memory_bytes=chosen.read_memory_bytes,
         source_bytes=sum(file.stat().st_size for file in chosen.files),
-        identity=_identity(chosen, " ".join([f"{found} {title} {dataset} {scan}", *asked])),
+        identity=_identity(chosen, " ".join([choice, *given])),
         dataset=dataset,
         stack=stack,
         signal_number=number,
@@ -345,6 +360,8 @@ def open_acquisition(
         axes=axes,
         no_data=gaps,
         awaited=awaited,
+        asked=asked,
+        first_frame=frames.first,
     )
     acquisition.keep_open(chosen.array)
     _require_last_pattern(acquisition)
@@ -375,10 +392,14 @@ def describe(acquisition: Acquisition) -> dict[str, Any]:
     }
 
 
-def _gaps(no_data: NoData, leading: int | None, scan: tuple[int, int]) -> np.ndarray | None:
+def _gaps(no_data: NoData, leading: int | None, frames: Frames) -> np.ndarray | None:
     """Return where the chosen scan has no data, as rows and columns; None where it has all."""
     positions = no_data.positions if leading is None else no_data.positions[leading]
-    return positions.reshape(scan) if positions.any() else None
+    rows, columns = frames.scan_shape
+    if positions.ndim == 1:
+        positions = positions[frames.first :][: rows * columns].reshape(rows, columns)
+    positions = positions[:rows]
+    return positions if positions.any() else None
 
 
 def _require_some(path: Path, gaps: np.ndarray | None, why: str) -> tuple[str, ...]:
@@ -413,19 +434,50 @@ def _asked_reader(path: Path, reader: str) -> str:
     return name
 
 
-def _split_axes(
-    axes: tuple[Axis, ...], scan: tuple[int, int], stack: bool
-) -> tuple[tuple[Axis, Axis], tuple[Axis, Axis]]:
-    """Return scan and detector axes; a stack has a scan step only where its one axis is a length.
+def _frames_of_four_axes(
+    path: Path, shape: tuple[int, ...], signal: Signal, asked: Asked
+) -> Frames:
+    """Return the rows and columns that a file gives itself, and that nothing asked contradicts."""
+    scan = (shape[0], shape[1])
+    held = f"{path.name} holds {scan[0]}×{scan[1]}"
+    if asked.scan_shape is not None and tuple(asked.scan_shape) != scan:
+        raise InputError(
+            f"a scan of {asked.scan_shape[0]}×{asked.scan_shape[1]} positions, as --scan-shape "
+            "says",
+            held,
+            "leave --scan-shape away: the file knows its own",
+        )
+    if asked.skip_frames is not None and any(asked.skip_frames):
+        raise InputError(
+            "patterns in one row, of which --skip-frames leaves out some",
+            f"{held} positions in rows and columns",
+            "leave --skip-frames away; --keep-rows takes the first rows only, --roi any part",
+        )
+    kept = rows_kept(path, scan, asked.keep_rows)
+    note = f"the first {kept[0]} of {scan[0]} rows are kept, as --keep-rows says"
+    return Frames(0, kept, (note,) if kept != scan else (), signal.guesses)
 
-    The axis of a stack is mostly time or a number, which the calibration then drops.
+
+def _split_axes(
+    axes: tuple[Axis, ...], scan: tuple[int, int]
+) -> tuple[tuple[Axis, Axis], tuple[Axis, Axis]]:
+    """Return scan and detector axes; one row of patterns has a step only where it is a length.
+
+    Its axis is mostly time or a number, which the calibration then drops.
     """
     detector = (axes[-2], axes[-1])
-    if not stack:
+    if len(axes) > 3:
         return (axes[-4], axes[-3]), detector
     row = axes[-3] if plain_unit(axes[-3].units) in NM_PER_UNIT else Axis("", 0)
     y, x = (Axis("", size, row.scale, row.units) for size in scan)
     return (y, x), detector
+
+
+def _choice(choice: str, asked: Asked, frames: Frames) -> str:
+    """Return what was chosen in a file, with what tells apart scans of one shape in it."""
+    if frames.first:
+        choice += f" from frame {frames.first}"
+    return choice if asked.image_names is None else f"{choice} named {asked.image_names}"
 
 
 def _identity(signal: Signal, choice: str) -> str:

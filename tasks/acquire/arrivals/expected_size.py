@@ -16,13 +16,12 @@ from math import prod
 from pathlib import Path
 
 from orimap.tasks.acquire.formats.recognise import SIGNATURES
+from orimap.tasks.acquire.formats.stacks.describe_empad import PATTERN_BYTES, describe_empad
 
 # Copying programs reserve the whole size first and fill it from the front: an end of zeros may be
 # a place that is still waiting for its data.
 TAIL_BYTES = 4096
 MRC_PIXEL_BYTES = {0: 1, 1: 2, 2: 4, 4: 8, 6: 2, 12: 2}
-# EMPAD: 128 columns and 130 rows of four bytes a pattern, the last two rows a footer.
-EMPAD_PATTERN_BYTES = 130 * 128 * 4
 
 
 @dataclass(frozen=True)
@@ -78,12 +77,17 @@ def ends_in_zeros(path: Path) -> bool:
         return not any(file.read(TAIL_BYTES))
 
 
-def raw_file_of(xml: Path) -> str | None:
-    """Return the name of the .raw file that the .xml of an EMPAD detector describes."""
-    text = _head(xml, 1 << 16).decode("utf-8", "replace")
-    found = re.search(r"<raw_file\b[^>]*\bfilename\s*=\s*[\"']([^\"']+)[\"']", text)
-    # Some versions write the whole path on the microscope's own disk.
-    return re.split(r"[\\/]", found[1])[-1] if found else None
+def merlin_frame_bytes(path: Path) -> int:
+    """Return the bytes of a frame of a .mib file with its header, by the header of the first.
+
+    Raises
+    ------
+    OSError, ValueError, IndexError
+        If it cannot be read, or is no such file.
+    """
+    fields = _head(path, 384).split(b",")
+    bits = int(fields[6].strip(b"UR ") or 0)
+    return int(fields[2]) + int(fields[4]) * int(fields[5]) * bits // 8
 
 
 def _head(path: Path, size: int) -> bytes:
@@ -127,10 +131,7 @@ def _merlin(path: Path) -> Told:
     found = re.search(r"Frames in Acquisition \(Number\):\s*(\d+)", text)
     if not found:
         return UNKNOWN
-    fields = _head(path, 384).split(b",")
-    bits = int(fields[6].strip(b"UR ") or 0)
-    frame = int(fields[2]) + int(fields[4]) * int(fields[5]) * bits // 8
-    frames = int(found[1])
+    frame, frames = merlin_frame_bytes(path), int(found[1])
     told = _bytes(path, frames * frame, f"{frames} frames")
     if told.whole:
         with path.open("rb") as file:
@@ -208,25 +209,17 @@ def _digital_micrograph(path: Path) -> Told:
 
 def _empad(path: Path) -> Told:
     """Read the scan from the .xml file of an EMPAD detector, and look at its .raw file."""
-    name = raw_file_of(path)
-    if name is None:
+    described = describe_empad(_head(path, 1 << 20).decode("utf-8", "replace"))
+    if described.raw is None:
         return UNKNOWN
-    raw = path.with_name(name)
+    raw = path.with_name(described.raw)
     if not raw.exists():
-        return Told(False, missing=name)
-    text = _head(path, 1 << 20).decode("utf-8", "replace")
-    series = re.search(r"<series_count>\s*(\d+)", text)
-    sides = [re.search(rf"<pix_{axis}>\s*(\d+)", text) for axis in "xy"]
-    named = re.search(r"_x(\d+)_y(\d+)", name)
-    if series:
-        patterns = int(series[1])
-    elif all(sides):
-        patterns = prod(int(side[1]) for side in sides)
-    elif named:
-        patterns = int(named[1]) * int(named[2])
-    else:
-        return UNKNOWN
-    return _bytes(raw, patterns * EMPAD_PATTERN_BYTES, f"{patterns} patterns")
+        return Told(False, missing=raw.name)
+    patterns, rest = divmod(raw.stat().st_size, PATTERN_BYTES)
+    if described.patterns is None and not rest and described.fitting(patterns):
+        return Told(True, f"{patterns} patterns, as its description says")
+    expected = described.patterns or next(map(prod, described.shapes.values()), 0)
+    return _bytes(raw, expected * PATTERN_BYTES, f"{expected} patterns") if expected else UNKNOWN
 
 
 def _hdf5(path: Path) -> Told:

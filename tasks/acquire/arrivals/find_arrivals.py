@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from orimap.tasks.acquire.arrivals.expected_size import raw_file_of
+from orimap.tasks.acquire.arrivals.expected_size import merlin_frame_bytes
 from orimap.tasks.acquire.arrivals.sidecar_name import SIDECAR, sidecar_names
 from orimap.tasks.acquire.formats.recognise import IMAGE_ENDINGS, SIGNATURES
+from orimap.tasks.acquire.formats.stacks.describe_empad import raw_file_of
 from orimap.tasks.acquire.identity import IDENTITY_CONTENTS_AT_MOST, add_ends
 
 # Endings that scans of patterns come in. Others can be named with include; .tif, .png and .bmp
@@ -145,11 +146,19 @@ class _Walk:
         if RESULTS in {path.name for path in folders}:
             return
         beside = {file.path.name: file for file in files if file.path.name.endswith(SIDECAR)}
-        taken = self._group(files)
+        frames = _single_frames(files)
+        apart = {file.path for file in frames}
+        taken = self._group([file for file in files if file.path not in apart])
         for main, (parts, missing) in taken.items():
             self._add(main, parts, missing, beside)
-        images = [file for file in files if file.path.suffix.lower() in IMAGE_ENDINGS]
-        if folder != self.root and not taken and _is_series(images):
+        images = frames or [file for file in files if file.path.suffix.lower() in IMAGE_ENDINGS]
+        if frames and (folder == self.root or taken):
+            self.complain(
+                folder,
+                f"holds {len(frames)} .mib files of one pattern each: put those of one scan into a "
+                "folder of their own",
+            )
+        elif folder != self.root and not taken and _is_series(images):
             # Beside the folder, as with a file: the folder itself holds patterns only.
             names = sidecar_names(folder)
             outside = [file for name in names for file in _status(folder.with_name(name))]
@@ -283,6 +292,28 @@ def _is_series(images: list[File]) -> bool:
     """Tell whether images are a numbered series: names that differ in their digits only."""
     patterns = {re.sub(r"\d+", "#", file.path.name.lower()) for file in images}
     return len(images) >= IMAGES_AT_LEAST and len(patterns) == 1 and "#" in next(iter(patterns))
+
+
+def _single_frames(files: list[File]) -> list[File]:
+    """Return the Merlin files that hold one frame each, where those of a folder all do."""
+    merlin = [file for file in files if file.path.suffix.lower() == ".mib"]
+    sizes = {file.size for file in merlin}
+    if len(sizes) != 1 or not _is_series(merlin):
+        return []
+    frame_bytes = _frame_bytes(merlin[0].path, merlin[0].size, merlin[0].mtime_ns)
+    return merlin if frame_bytes and sizes == {frame_bytes} else []
+
+
+@lru_cache(maxsize=1024)
+def _frame_bytes(mib: Path, _size: int, _mtime_ns: int) -> int:
+    """Return the bytes of a frame of a Merlin file, 0 where it does not say; read when it changes.
+
+    The one place beside .xml files where something is opened: a size alone could be a scan's.
+    """
+    try:
+        return merlin_frame_bytes(mib)
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _xml_of(raw: Path, by_path: dict[Path, File]) -> Path | None:

@@ -34,11 +34,14 @@ class Opened:
     words : str
         The reason, or the name of the missing file.
     remedy : str
+    rows : int
+        Whole rows of a scan that has fewer patterns than its file promises; 0 where it has all.
     """
 
     outcome: Literal["scan", "no scan", "missing", "refused"]
     words: str = ""
     remedy: str = ""
+    rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,8 @@ class Judgement:
     """How finished an acquisition is, in words, and when to look again.
 
     ``digest`` stands for its content where it has settled. ``stalled``: it is incomplete, and for
-    longer than a pause lasts nothing has come.
+    longer than a pause lasts nothing has come. ``keep_rows``: those that are whole, of a scan that
+    was stopped early; 0 for all.
     """
 
     state: Literal["growing", "waiting", "settled", "not a scan", "quarantined"]
@@ -54,6 +58,7 @@ class Judgement:
     again_seconds: float = 0.0
     digest: str = ""
     stalled: bool = False
+    keep_rows: int = 0
 
 
 @dataclass
@@ -135,7 +140,7 @@ class Finishing:
             watched.told = _told(arrival)
         told = watched.told
         if told.whole is False:
-            return self._incomplete(watched, told, quiet)
+            return self._incomplete(watched, arrival, told, quiet)
         if watched.digest == "":
             watched.digest, watched.digested = arrival.identity(self.folder), now
         needed = self._needed_seconds(arrival, told)
@@ -151,8 +156,10 @@ class Finishing:
             return self.unsure_times * self.settle_seconds
         return self.settle_seconds
 
-    def _incomplete(self, watched: _Watched, told: Told, quiet: float) -> Judgement:
-        """Wait for the rest, but not for ever."""
+    def _incomplete(
+        self, watched: _Watched, arrival: Arrival, told: Told, quiet: float
+    ) -> Judgement:
+        """Wait for the rest, but not for ever: then a stopped scan keeps its whole rows."""
         words = f"waiting for companion {told.missing}" if told.missing else told.words
         if quiet < self.patience_seconds:
             again = min(max(self.settle_seconds, quiet / 4), self.patience_seconds - quiet)
@@ -161,7 +168,13 @@ class Finishing:
             return Judgement(state, words, again, stalled=stalled)
         minutes = quiet / 60
         words = f"{words}; nothing has changed for {minutes:.0f} min"
-        watched.judged = Judgement("quarantined", words)
+        rows = 0 if told.missing else self.opens(arrival).rows
+        if rows:
+            words = f"the scan was stopped early, {rows} whole rows are kept ({words})"
+            digest = arrival.identity(self.folder)
+            watched.judged = Judgement("settled", words, digest=digest, keep_rows=rows)
+        else:
+            watched.judged = Judgement("quarantined", words)
         return watched.judged
 
     def _open(self, watched: _Watched, arrival: Arrival, now: float, quiet: float) -> Judgement:
@@ -173,7 +186,9 @@ class Finishing:
                 return Judgement("growing", "being written", self.settle_seconds)
         opened = self.opens(arrival)
         if opened.outcome == "missing":
-            return self._incomplete(watched, Told(False, missing=opened.words), quiet)
+            return self._incomplete(watched, arrival, Told(False, missing=opened.words), quiet)
+        if opened.outcome == "refused" and opened.rows:
+            return self._incomplete(watched, arrival, Told(False, opened.words), quiet)
         unsure = watched.told is None or watched.told.whole is None
         patient = 2 * self.unsure_times * self.settle_seconds
         if opened.outcome == "refused" and unsure and quiet < patient:

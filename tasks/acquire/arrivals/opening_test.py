@@ -56,7 +56,7 @@ class OpeningTest:
         Parameters
         ----------
         path : Path
-        chosen : reader, signal, dataset, scan_shape
+        chosen : reader, signal, dataset, scan_shape, ...
             As :func:`orimap.tasks.acquire.acquisition.open_acquisition` takes them.
         """
         process = self._start()
@@ -113,11 +113,15 @@ def try_to_open(path: Path, **chosen: Any) -> Opened:
         If headers alone do not fit into memory.
     """
     from orimap.tasks.acquire.acquisition import open_acquisition
+    from orimap.tasks.acquire.formats.stacks.scan_shape import StoppedEarlyError
     from orimap.tasks.errors import InputError
 
-    shape = chosen.get("scan_shape")
+    # JSON has no tuples.
+    asked = {name: tuple(v) if isinstance(v, list) else v for name, v in chosen.items()}
     try:
-        found = open_acquisition(path, **{**chosen, "scan_shape": shape and tuple(shape)})
+        found = open_acquisition(path, **asked)
+    except StoppedEarlyError as error:
+        return Opened("refused", error.reason, error.remedy, error.rows)
     except InputError as error:
         missing = _missing_link(path)
         if missing is not None:
@@ -131,7 +135,8 @@ def try_to_open(path: Path, **chosen: Any) -> Opened:
         return Opened("missing", found.awaited[0])
     rows, columns = found.scan_shape
     height, width = found.detector_shape
-    return Opened("scan", f"{found.reader}, {rows}×{columns} patterns of {height}×{width}")
+    words = f"{found.reader}, {rows}×{columns} patterns of {height}×{width}"
+    return Opened("scan", words, rows=found.asked.keep_rows or 0)
 
 
 def _missing_link(path: Path) -> str | None:

@@ -1,6 +1,7 @@
 """Choose which data set of a file is the scan of patterns, and what its rows and columns are."""
 
 import math
+import re
 from pathlib import Path
 
 from orimap.tasks.acquire.formats.signals import Signal
@@ -27,7 +28,8 @@ def choose_signal(path: Path, signals: list[Signal], asked: str | None) -> tuple
     signals : list of Signal
         All that the file holds.
     asked : str or None
-        Title or number of the one to take; for stacked scans the number in the stack.
+        Title or number of the one to take, with the number of a scan in brackets where several are
+        stacked, ``frames[2]``; that number alone where nothing else is in the file.
 
     Returns
     -------
@@ -46,29 +48,16 @@ def choose_signal(path: Path, signals: list[Signal], asked: str | None) -> tuple
             f"{path.name} holds no array of numbers with three to five axes",
             "name another file, or the data set inside this one with --dataset",
         )
-    scans = [number for number, s in enumerate(signals) if s.may_be_scan]
-    titles = [s.title for s in signals]
+    scans = [
+        number
+        for number, s in enumerate(signals)
+        if s.may_be_scan and not _images_of_another(s, signals)
+    ]
     if asked is not None:
-        stacked = [n for n in scans if signals[n].array.ndim == 5]
-        if len(signals) == 1 and stacked and asked.isdigit():
-            depth = signals[0].array.shape[0]
-            if int(asked) < depth:
-                return 0, int(asked)
-            raise InputError(
-                f"--signal from 0 to {depth - 1}", f"--signal {asked}", "choose one of these"
-            )
-        number = titles.index(asked) if asked in titles else -1
-        if number < 0 and asked.isdigit() and int(asked) < len(signals):
-            number = int(asked)
-        if number < 0 or number not in scans:
-            raise InputError(
-                f"a scan of patterns called {asked!r}, or with that number",
-                f"{path.name} holds {_list(signals)}",
-                "give the title or number of one with three or four axes with --signal",
-            )
-        if signals[number].array.ndim < 5:
-            return number, None
-        scans = [number]
+        number, leading = _asked(path, signals, asked)
+        if signals[number].array.ndim == 5 and leading is None:
+            raise _choose_in_stack(path, signals, [number])
+        return number, leading
     for axes in (4, 3):
         fitting = [n for n in scans if signals[n].array.ndim == axes]
         largest = sorted(fitting, key=lambda n: -math.prod(signals[n].array.shape))
@@ -77,18 +66,12 @@ def choose_signal(path: Path, signals: list[Signal], asked: str | None) -> tuple
             raise InputError(
                 "one scan of patterns",
                 f"{path.name} holds {len(same)} of one size: {_list(signals, same)}",
-                f"choose one with {'--dataset' if '/' in titles[same[0]] else '--signal'}",
+                f"choose one with {'--dataset' if '/' in signals[same[0]].title else '--signal'}",
             )
         if largest:
             return largest[0], None
     if scans:
-        array = signals[scans[0]].array
-        raise InputError(
-            "one scan of patterns: four axes",
-            f"{path.name} holds {array.shape[0]} of them stacked, "
-            f"{'×'.join(map(str, array.shape))} {array.dtype}",
-            f"choose one with --signal 0 to --signal {array.shape[0] - 1}",
-        )
+        raise _choose_in_stack(path, signals, scans)
     raise InputError(
         "a scan of patterns: two scan axes and two detector axes",
         f"{path.name} holds {_list(signals)}",
@@ -97,55 +80,61 @@ def choose_signal(path: Path, signals: list[Signal], asked: str | None) -> tuple
     )
 
 
-def shape_of_stack(
-    path: Path,
-    reader: str,
-    shape: tuple[int, ...],
-    chosen: Signal,
-    asked: tuple[int, int] | None,
-) -> tuple[tuple[int, int], tuple[str, ...]]:
-    """Return rows and columns of patterns that the file holds in one row.
-
-    Parameters
-    ----------
-    path, reader, chosen
-        For messages, and because Dectris files are taken to be square.
-    shape : (patterns, detector_y, detector_x)
-    asked : (int, int) or None
-        As given with ``--scan-shape``.
-
-    Returns
-    -------
-    (int, int)
-        Rows and columns of the scan.
-    tuple of str
-        A note where they are a guess.
-
-    Raises
-    ------
-    InputError
-        If the shape is not given, or does not fit the number of patterns.
-    """
-    count = shape[0]
-    held = f"{path.name} holds {count} patterns of {shape[1]}×{shape[2]} in one row"
-    if asked is not None:
-        if asked[0] * asked[1] != count or min(asked) < 1:
-            raise InputError(
-                f"{asked[0]}×{asked[1]} = {asked[0] * asked[1]} patterns, as --scan-shape says",
-                held,
-                "give the rows and columns of the scan, as --scan-shape YxX",
-            )
-        return asked, ()
-    side = math.isqrt(count)
-    if reader == "Arina" and side * side == count:
-        note = (
-            f"the file does not give the scan's shape; {count} patterns are taken as "
-            f"{side}×{side} (--scan-shape overrides)"
+def _asked(path: Path, signals: list[Signal], asked: str) -> tuple[int, int | None]:
+    """Return the data set that was asked for, and which scan of it where several are stacked."""
+    titles = [s.title for s in signals]
+    if len(signals) == 1 and signals[0].array.ndim == 5 and asked.isdigit():
+        asked = f"0[{asked}]"
+    inside = None if asked in titles else re.fullmatch(r"(.*)\[(\d+)\]", asked)
+    name = inside[1] if inside else asked
+    number = titles.index(name) if name in titles else -1
+    if number < 0 and name.isdigit() and int(name) < len(signals):
+        number = int(name)
+    if number < 0 or not signals[number].may_be_scan:
+        raise InputError(
+            f"a scan of patterns called {name!r}, or with that number",
+            f"{path.name} holds {_list(signals)}",
+            "give the title or number of one with three or four axes with --signal",
         )
-        return (side, side), (note,)
-    suggestion = f", for instance --scan-shape {side}x{side}" if side * side == count else ""
-    raise InputError(
-        "the rows and columns of the scan",
-        f"{held} ({reader}, {chosen.title!r}), and no shape",
-        f"give them with --scan-shape YxX{suggestion}",
+    array = signals[number].array
+    if not inside:
+        return number, None
+    depth = array.shape[0] if array.ndim == 5 else 0
+    if int(inside[2]) >= depth:
+        raise InputError(
+            f"--signal from 0 to {depth - 1}" if depth else f"several scans stacked in {name!r}",
+            f"--signal {asked}",
+            "choose one of these" if depth else f"leave [{inside[2]}] away",
+        )
+    return number, int(inside[2])
+
+
+def _images_of_another(signal: Signal, signals: list[Signal]) -> bool:
+    """Return whether a stack has the scan axes of a larger data set: images, not patterns."""
+    shape = tuple(signal.array.shape)
+    if len(shape) != 3:
+        return False
+    others = [tuple(s.array.shape) for s in signals if s.array.ndim > 3]
+    return any(shape[1:] == other[-4:-2] for other in others)
+
+
+def _choose_in_stack(path: Path, signals: list[Signal], numbers: list[int]) -> InputError:
+    """Return the question which of several stacked scans to take."""
+    alone = len(signals) == 1
+    choices = []
+    for number in numbers:
+        last = signals[number].array.shape[0] - 1
+        name = signals[number].title
+        ends = ("0", f"{last}") if alone else (f"'{name}[0]'", f"'{name}[{last}]'")
+        choices.append(f"--signal {ends[0]} to --signal {ends[1]}")
+    stacks = (
+        f"{signals[n].array.shape[0]} of them stacked, "
+        f"{'×'.join(map(str, signals[n].array.shape))} {signals[n].array.dtype}"
+        f"{'' if alone else f' ({signals[n].title!r})'}"
+        for n in numbers
+    )
+    return InputError(
+        "one scan of patterns: four axes",
+        f"{path.name} holds {'; '.join(stacks)}",
+        f"choose one with {', or '.join(choices)}",
     )

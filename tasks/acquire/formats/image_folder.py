@@ -1,23 +1,21 @@
-"""Read a folder of images, one diffraction pattern each, as a stack of patterns."""
+"""Read a folder of images or of single Merlin frames, one pattern each, as a stack of patterns."""
 
-import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from orimap.tasks.acquire.formats.mapped_files import merlin_frame
 from orimap.tasks.acquire.formats.recognise import IMAGE_ENDINGS
-from orimap.tasks.acquire.formats.signals import Signal, unknown_axes
+from orimap.tasks.acquire.formats.signals import MappedFile, Signal, unknown_axes
+from orimap.tasks.acquire.formats.stacks.place_images import place_images
+from orimap.tasks.acquire.formats.stacks.scan_shape import NOTHING_ASKED, Asked
 from orimap.tasks.errors import InputError, is_out_of_reach
 
 # Opening the header of an image costs about a tenth of a millisecond: up to this many are
 # checked when the folder is opened, evenly spread, and each when it is read.
 HEADERS_CHECKED_AT_MOST = 2000
-
-
-def natural_order(name: str) -> list[tuple[int, int | str]]:
-    """Return a sort key that puts ``image_9`` before ``image_10``."""
-    parts = re.split(r"(\d+)", name.lower())
-    return [(0, int(part)) if part.isdigit() else (1, part) for part in parts if part]
+MERLIN = ".mib"
 
 
 def read_grey(path: Path) -> np.ndarray:
@@ -29,6 +27,8 @@ def read_grey(path: Path) -> np.ndarray:
         Of the image's own kind of number. Equal channels are taken as they are; others are
         weighted as brightness (ITU-R BT.709) and rounded.
     """
+    if path.suffix.lower() == MERLIN:
+        return MappedFile(path, merlin_frame(path).record, 0, (1,), upside_down=True)[0]
     plain = _plain_grey(path)
     if plain is not None:
         return plain
@@ -66,7 +66,7 @@ def _plain_grey(path: Path) -> np.ndarray | None:
 class ImageStack:
     """Images in a row, read when they are cut; travels between processes as a list of names."""
 
-    def __init__(self, files: list[Path]) -> None:
+    def __init__(self, files: Sequence[Path]) -> None:
         _image_size(files[0])
         first = _read_whole(files[0])
         self.files = files
@@ -100,6 +100,16 @@ def _read_whole(file: Path) -> np.ndarray:
 
 def _image_size(file: Path) -> tuple[int, int]:
     """Return rows and columns by the header of an image, which may claim more than there is."""
+    if file.suffix.lower() == MERLIN:
+        frame = merlin_frame(file)
+        frames = file.stat().st_size // frame.record.itemsize
+        if frames != 1:
+            raise InputError(
+                "one frame a file in a folder of .mib files",
+                f"{file.name} has {frames}",
+                "name the .mib file of the acquisition itself",
+            )
+        return frame.height, frame.width
     from PIL import Image
 
     try:
@@ -120,18 +130,26 @@ def _damaged(file: Path, error: Exception) -> InputError:
     )
 
 
-def open_images(folder: Path) -> list[Signal]:
-    """Open the images of a folder in natural order.
+def open_images(
+    folder: Path, asked: Asked = NOTHING_ASKED, endings: tuple[str, ...] = IMAGE_ENDINGS
+) -> Signal:
+    """Open the images of a folder, in the order of the scan.
+
+    Parameters
+    ----------
+    folder : Path
+    asked : Asked
+    endings : tuple of str
+        Of the files to take.
 
     Raises
     ------
     InputError
-        If they differ in size, or one is damaged.
+        If they differ in size, one is damaged, or their names do not tell where each belongs.
     """
-    files = sorted(
-        (p for p in folder.iterdir() if p.suffix.lower() in IMAGE_ENDINGS and p.is_file()),
-        key=lambda p: natural_order(p.name),
-    )
+    found = [p for p in folder.iterdir() if p.suffix.lower() in endings and p.is_file()]
+    placed = place_images(found, asked)
+    files = placed.files
     stack = ImageStack(files)
     for number in np.unique(
         np.linspace(0, len(files) - 1, min(len(files), HEADERS_CHECKED_AT_MOST)).astype(int)
@@ -143,7 +161,26 @@ def open_images(folder: Path) -> list[Signal]:
     notes = [f"{len(files)} images ({', '.join(kinds)}), from {files[0].name} to {files[-1].name}"]
     if len(kinds) > 1:
         notes.append("images of several kinds are taken together, in the order of their names")
-    return [Signal(folder.name, stack, unknown_axes(stack.shape), tuple(files), notes=tuple(notes))]
+    return Signal(
+        folder.name,
+        stack,
+        unknown_axes(stack.shape),
+        files,
+        notes=(*notes, *placed.notes),
+        scan_shape=placed.scan_shape,
+        guesses=placed.guesses,
+    )
+
+
+def open_single_frames(folder: Path, asked: Asked = NOTHING_ASKED) -> Signal:
+    """Open the Merlin files of a folder, of one frame each.
+
+    Raises
+    ------
+    InputError
+        As :func:`open_images`, and if a file holds more than one frame.
+    """
+    return open_images(folder, asked, (MERLIN,))
 
 
 def _odd_one_out(file: Path, shape: tuple, first: Path, expected: tuple) -> InputError:

@@ -1,15 +1,19 @@
 """Open files whose patterns lie plainly in them: ``.npy``, ``.blo``, ``.mib``.
 
 Their headers are read here, and rosettasciio, whose arrays need Dask, is not asked: loading that
-takes longer than all else that it takes to tell what is in a small file.
+takes longer than all else that it takes to tell what is in a small file. What was acquired is
+there in full: whether it makes the scan that a header promises is for others to say.
 """
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from orimap.tasks.acquire.formats.calibration import Axis
 from orimap.tasks.acquire.formats.signals import MappedFile, Signal, require_length, unknown_axes
+from orimap.tasks.acquire.formats.stacks.find_lines import Lines, find_lines
+from orimap.tasks.acquire.formats.stacks.scan_shape import NOTHING_ASKED, Asked
 from orimap.tasks.errors import InputError
 
 # What stands at the beginning of a block file: the offsets of the image and of the patterns, the
@@ -52,9 +56,11 @@ def open_blockfile(path: Path) -> Signal:
             "copy it again from the microscope",
         )
     offset, notes = _first_pattern(path, head)
-    require_length(path, offset + rows * columns * (side * side + 6), contents)
     record = np.dtype([("mark", "u1", 6), ("pattern", "u1", (side, side))])
-    array = MappedFile(path, record, offset, (rows, columns))
+    require_length(path, offset + record.itemsize, contents)
+    there = (path.stat().st_size - offset) // record.itemsize
+    whole = there >= rows * columns
+    array = MappedFile(path, record, offset, (rows, columns) if whole else (there,))
     per_metre = int(head["pixels_per_metre"])
     pixel_cm = 100 / per_metre if per_metre else 1.0
     axes = (
@@ -64,7 +70,8 @@ def open_blockfile(path: Path) -> Signal:
         Axis("dx", side, pixel_cm, "cm", navigate=False),
     )
     energy_kev = int(head["beam_energy_ev"]) * 1e-3
-    return Signal("patterns", array, axes, (path,), energy_kev or None, notes)
+    scan = None if whole else (rows, columns)
+    return Signal("patterns", array, axes, (path,), energy_kev or None, notes, scan_shape=scan)
 
 
 def _first_pattern(path: Path, head: np.void) -> tuple[int, tuple[str, ...]]:
@@ -94,48 +101,98 @@ def _first_pattern(path: Path, head: np.void) -> tuple[int, tuple[str, ...]]:
     return after + found, (note,)
 
 
-def open_merlin(path: Path, scan_shape: tuple[int, int] | None) -> Signal:
-    """Map a Merlin file: the header of each frame stands before its pixels."""
+@dataclass(frozen=True)
+class MerlinFrame:
+    """Sizes of the frames of a Merlin file: header and pixels of one, and all that it holds."""
+
+    header_bytes: int
+    height: int
+    width: int
+    pixel_bytes: int
+
+    @property
+    def record(self) -> np.dtype:
+        """One frame with its header; its rows lie from the bottom up."""
+        pixels = (f">u{self.pixel_bytes}", (self.height, self.width))
+        return np.dtype([("head", "V", self.header_bytes), ("pattern", *pixels)])
+
+
+def merlin_frame(path: Path) -> MerlinFrame:
+    """Return the sizes of the frames of a Merlin file by the header of its first one.
+
+    Raises
+    ------
+    InputError
+        If its pixels have another number of bits than 8, 16 or 32.
+    """
     with path.open("rb") as file:
         head = file.read(384).split(b",")
-    header_bytes, width, height, kind = int(head[2]), int(head[4]), int(head[5]), head[6].decode()
+    kind = head[6].decode()
     if kind not in ("U08", "U16", "U32"):
         raise InputError(
             "a .mib file with 8, 16 or 32 bits a pixel",
             f"{path.name} is of kind {kind}",
             "save it again from the Merlin software with a fixed counter depth, not raw",
         )
-    frame = header_bytes + width * height * int(kind[1:]) // 8
-    frames, rest = divmod(path.stat().st_size, frame)
+    return MerlinFrame(int(head[2]), int(head[5]), int(head[4]), int(kind[1:]) // 8)
+
+
+def open_merlin(path: Path, asked: Asked = NOTHING_ASKED) -> Signal:
+    """Map a Merlin file: the header of each frame stands before its pixels.
+
+    Raises
+    ------
+    InputError
+        If it holds no whole frame, or one of a folder of such files.
+    """
+    frame = merlin_frame(path)
+    size = frame.record.itemsize
+    frames, rest = divmod(path.stat().st_size, size)
     header = path.with_suffix(".hdr")
     described = header.exists()
     promised, per_trigger = _merlin_numbers(header) if described else (0, 1)
-    if rest or frames < max(1, promised):
+    if frames < 1:
         raise InputError(
-            f"{promised or 'whole'} frames of {frame:,} bytes each in {path.name}",
-            f"{frames} whole frames and {rest:,} bytes over: the file is cut short",
+            f"{promised or 'whole'} frames of {size:,} bytes each in {path.name}",
+            f"0 whole frames and {rest:,} bytes over: the file is cut short",
             "copy it again from the microscope",
         )
-    files, notes = (path, header), ()
+    if frames == 1 and promised < 2 and asked.scan_shape is None:
+        _require_no_series(path)
+    array = MappedFile(path, frame.record, 0, (frames,), upside_down=True)
+    axes = tuple(Axis("", n, navigate=number < 1) for number, n in enumerate(array.shape))
+    files = (path, header) if described else (path,)
+    notes = []
     if not described:
-        files, notes = (
-            (path,),
-            (f"{header.name} is missing: the scan's shape is a guess from times",),
-        )
-    shape: tuple[int, ...] = (frames,)
+        notes.append(f"{header.name} is missing: only times tell the lines of the scan")
+    if rest:
+        notes.append(f"{rest:,} bytes after the last of {frames} whole frames are left out")
+    if promised > frames:
+        notes.append(f"{header.name} promises {promised} frames; {frames} are there")
+    signal = Signal("patterns", array, axes, files, notes=tuple(notes))
     # None are promised by an acquisition that goes on until it is stopped.
-    if scan_shape is None and (promised or not described):
-        columns = per_trigger
-        if columns == 1:
-            columns = _frames_before_a_pause(_frame_times(path, frame, header_bytes, frames))
-        shape = _without_ones(promised or frames, max(1, columns))
-    pixels = (f">u{int(kind[1:]) // 8}", (height, width))
-    record = np.dtype([("head", "V", header_bytes), ("pattern", *pixels)])
-    array = MappedFile(path, record, 0, shape, upside_down=True)
-    axes = tuple(
-        Axis("", size, navigate=number < len(shape)) for number, size in enumerate(array.shape)
-    )
-    return Signal("patterns", array, axes, files, notes=notes)
+    if asked.scan_shape is not None or (described and not promised):
+        return signal
+    if per_trigger > 1:
+        rows, over = divmod(promised or frames, per_trigger)
+        return signal if rows < 2 or over else replace(signal, scan_shape=(rows, per_trigger))
+    before, after = asked.skip_frames or (0, 0)
+    numbers = range(before, min(frames - after, before + TIMES_AT_MOST))
+    left = frames - before - after
+    lines = find_lines(_frame_times(path, frame, numbers), to_the_end=len(numbers) == left)
+    return _with_lines(signal, lines, left, max(frames, promised) - before - after)
+
+
+def _require_no_series(path: Path) -> None:
+    """Raise where a file with one frame lies among others of its size: together they are a scan."""
+    beside = [p for p in path.parent.glob("*.mib") if p.stat().st_size == path.stat().st_size]
+    if len(beside) > 1:
+        folder = path.absolute().parent.name
+        raise InputError(
+            "all patterns of one scan",
+            f"{path.name} holds one, as do {len(beside) - 1} other .mib files beside it",
+            f"name the folder {folder}: it is one acquisition",
+        )
 
 
 def _merlin_numbers(header: Path) -> tuple[int, int]:
@@ -148,26 +205,57 @@ def _merlin_numbers(header: Path) -> tuple[int, int]:
     )
 
 
-def _frame_times(path: Path, frame_bytes: int, header_bytes: int, frames: int) -> np.ndarray:
-    """Return when the first frames were taken: the fourth field from the end of each header."""
+def _frame_times(path: Path, frame: MerlinFrame, numbers: range) -> np.ndarray:
+    """Return when frames were taken, in ns; none where the headers do not say.
+
+    The time is the fourth field from the end of each header.
+    """
     times = []
     with path.open("rb") as file:
-        for number in range(min(frames, TIMES_AT_MOST)):
-            file.seek(number * frame_bytes)
-            times.append(file.read(header_bytes).decode().split(",")[-4].removesuffix("Z"))
-    return np.array(times, "datetime64[ns]")
+        for number in numbers:
+            file.seek(number * frame.record.itemsize)
+            fields = file.read(frame.header_bytes).decode(errors="replace").split(",")
+            times.append(fields[-4].removesuffix("Z") if len(fields) > 3 else "")
+    try:
+        return np.array(times, "datetime64[ns]").astype(np.int64)
+    except ValueError:
+        return np.zeros(0, np.int64)
 
 
-def _frames_before_a_pause(times: np.ndarray) -> int:
-    """Return how many frames come before the first pause, which is the fly-back after a line.
+def _with_lines(signal: Signal, lines: Lines | None, there: int, in_all: int) -> Signal:
+    """Return the frames of a Merlin file with the lines that their times tell.
 
-    A pause is longer than the mean time between two frames. Without one there is 1.
+    ``there`` frames are in the file, of ``in_all`` that the header promises.
     """
-    between = np.diff(times).astype(float)
-    pauses = np.flatnonzero(between > between.mean()) if between.size else between
-    return int(pauses[0]) + 1 if pauses.size else 1
+    if lines is None:
+        return signal
+    rows, over = divmod(in_all - lines.first, lines.columns)
+    over = over if there == in_all else 0
+    if rows < 2 or (lines.first and over):
+        return signal
+    told = f"frames pause after lines of {lines.columns} ({_number_of(lines.ends, 'pause')})"
+    doubts = []
+    if lines.first:
+        doubts.append(f"the first {lines.first} frames, before the first whole line, are left out")
+    if over:
+        doubts.append(f"the last {over} frames, after the last whole line, are left out")
+    if lines.strays:
+        doubts.append(f"no line ends at {_number_of(lines.strays, 'pause')} elsewhere")
+    if doubts or lines.ends == 1:
+        told = f"{told}: read as {rows}×{lines.columns}"
+        guesses = ("; ".join([told, *doubts]) + " (--scan-shape and --skip-frames override)",)
+        notes = signal.notes
+    else:
+        guesses, notes = (), (*signal.notes, told)
+    return replace(
+        signal,
+        notes=notes,
+        guesses=guesses,
+        scan_shape=(rows, lines.columns),
+        frames_around=(lines.first, over),
+    )
 
 
-def _without_ones(frames: int, columns: int) -> tuple[int, ...]:
-    """Return rows and columns of a scan; frames in one row or column are a stack."""
-    return tuple(size for size in (frames // columns, columns) if size != 1) or (frames,)
+def _number_of(count: int, thing: str) -> str:
+    """Return a number with its noun."""
+    return f"{count} {thing}{'' if count == 1 else 's'}"

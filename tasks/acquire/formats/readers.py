@@ -15,13 +15,18 @@ from typing import Any
 
 from orimap.tasks.acquire.formats.calibration import Axis
 from orimap.tasks.acquire.formats.chunked.hdf5_files import load_h5py
+from orimap.tasks.acquire.formats.describe_swift import described_by_swift
 from orimap.tasks.acquire.formats.meaning.axes import in_order
 from orimap.tasks.acquire.formats.meaning.names import parse_axes
 from orimap.tasks.acquire.formats.recognise import rosettasciio_readers
 from orimap.tasks.acquire.formats.signals import Signal, unknown_axes
+from orimap.tasks.acquire.formats.stacks.count_rotator import (
+    Rotator,
+    frames_of_scan,
+    rotator_index,
+)
+from orimap.tasks.acquire.formats.stacks.scan_shape import NOTHING_ASKED, Asked
 from orimap.tasks.errors import InputError, is_out_of_reach
-
-Shape = tuple[int, int]
 
 # Their patterns lie in files or parts of their own, and can only be cut one behind the other.
 FRAME_BY_FRAME = ("images", "Arina")
@@ -32,7 +37,7 @@ def open_signals(
     reader: str,
     *,
     dataset: str | None = None,
-    scan_shape: Shape | None = None,
+    asked: Asked = NOTHING_ASKED,
     axes: str | None = None,
 ) -> list[Signal]:
     """Open every data set that ``reader`` finds in a file, to be read in the order of our axes.
@@ -43,8 +48,8 @@ def open_signals(
     reader : str
     dataset : str, optional
         Path of the data set inside an HDF5 or Zarr file.
-    scan_shape : (int, int), optional
-        Rows and columns, which some readers need.
+    asked : Asked
+        What the user says of the scan.
     axes : str, optional
         The axes as they are stored, as ``parse_axes`` reads them, where the file is not to say.
 
@@ -55,8 +60,8 @@ def open_signals(
     OSError
         If the disk or the network does not answer.
     """
-    asked = None if axes is None else parse_axes(axes)
-    if asked is not None and reader in FRAME_BY_FRAME:
+    stored = None if axes is None else parse_axes(axes)
+    if stored is not None and reader in FRAME_BY_FRAME:
         raise InputError(
             "an array whose axes have an order (--axes)",
             f"{path.name} holds one pattern after the other",
@@ -65,8 +70,8 @@ def open_signals(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            signals = _open(path, reader, dataset, scan_shape)
-        return [in_order(signal, asked) for signal in signals]
+            signals = _open(path, reader, dataset, asked)
+        return [in_order(signal, stored) for signal in signals]
     except (InputError, MemoryError):
         raise
     except Exception as error:
@@ -82,13 +87,15 @@ def open_signals(
         ) from error
 
 
-def _open(path: Path, reader: str, dataset: str | None, scan_shape: Shape | None) -> list[Signal]:
+def _open(path: Path, reader: str, dataset: str | None, asked: Asked) -> list[Signal]:
     """Call the reader of that name."""
     from orimap.tasks.acquire.formats import containers, mapped_files
-    from orimap.tasks.acquire.formats.image_folder import open_images
+    from orimap.tasks.acquire.formats.image_folder import open_images, open_single_frames
+    from orimap.tasks.acquire.formats.stacks.gather_events import open_events
+    from orimap.tasks.acquire.formats.stacks.read_empad import open_empad
 
     if reader in ("HDF5", "NeXus"):
-        return containers.open_hdf5(path, dataset)
+        return [described_by_swift(each) for each in containers.open_hdf5(path, dataset)]
     if reader == "Zarr":
         return containers.open_zarr(path, dataset)
     if reader == "ZSPY":
@@ -96,18 +103,23 @@ def _open(path: Path, reader: str, dataset: str | None, scan_shape: Shape | None
     if reader == "Arina":
         return containers.open_dectris(path)
     if reader == "images":
-        return open_images(path)
+        return [open_images(path, asked)]
     if reader == "npy":
         return [mapped_files.open_npy(path)]
     if reader == "Blockfile":
         return [mapped_files.open_blockfile(path)]
     if reader == "QuantumDetector":
-        return [mapped_files.open_merlin(path, scan_shape)]
+        opened = open_single_frames if path.is_dir() else mapped_files.open_merlin
+        return [opened(path, asked)]
+    if reader == "stempy":
+        return [open_events(path)]
+    if reader == "EMPAD":
+        return [open_empad(path)]
     if reader == "HSPY":
         signals = containers.open_hspy(path)
         if signals:
             return signals
-    return _open_rosettasciio(path, reader, scan_shape)
+    return _open_rosettasciio(path, reader, asked)
 
 
 def beam_energy(metadata: dict, original: dict, mapping: dict) -> float | None:
@@ -139,19 +151,20 @@ def _dig(tree: Any, path: str) -> Any:
     return tree
 
 
-def _open_rosettasciio(path: Path, reader: str, scan_shape: Shape | None) -> list[Signal]:
+def _open_rosettasciio(path: Path, reader: str, asked: Asked) -> list[Signal]:
     """Open through rosettasciio, lazily where the reader can."""
     load_h5py()
     module = importlib.import_module(rosettasciio_readers()[reader][0])
-    options: dict[str, Any] = {}
-    if scan_shape is not None and reader == "MRC":
-        options["navigation_shape"] = scan_shape[::-1]
+    # An MRC file may lie beside one that gives the shape, which is asked for otherwise.
+    shaped = reader == "MRC" and asked.scan_shape is not None
+    options: dict[str, Any] = {"metadata_file": None} if shaped else {}
     lazy = True
     try:
         entries = module.file_reader(str(path), lazy=True, **options)
     except NotImplementedError:
         entries, lazy = module.file_reader(str(path), **options), False
     files = _companions(path, reader)
+    rotator = frames_of_scan(rotator_index(files)) if reader == "TVIPS" else Rotator()
     signals = []
     for number, entry in enumerate(entries):
         array = entry["data"]
@@ -175,7 +188,10 @@ def _open_rosettasciio(path: Path, reader: str, scan_shape: Shape | None) -> lis
                 axes if len(axes) == array.ndim else unknown_axes(array.shape),
                 files,
                 energy,
+                notes=(rotator.note,) if rotator.note else (),
                 read_memory_bytes=_largest_chunk(array) if lazy else array.nbytes,
+                frames_around=rotator.around,
+                guesses=(rotator.guess,) if rotator.guess else (),
             )
         )
     return signals
@@ -210,8 +226,6 @@ def _companions(path: Path, reader: str) -> tuple[Path, ...]:
 
     if reader == "TIA" and path.suffix.lower() == ".emi":
         return (path, *beside("_*.ser"))
-    if reader == "EMPAD":
-        return (path, *beside("*.raw"))
     if reader == "TVIPS":
         return tuple(beside("[0-9][0-9][0-9].tvips"))
     return (path,)

@@ -32,7 +32,10 @@ SIGNATURES = {
 }
 
 # Our own readers, and those of rosettasciio that take precedence for their ending.
-OWN_READERS = ("npy", "images", "HDF5", "Arina", "Zarr", "ZSPY", "Blockfile", "QuantumDetector")
+OWN_READERS = (
+    *("npy", "images", "HDF5", "Arina", "stempy", "Zarr", "ZSPY", "Blockfile"),
+    "QuantumDetector",
+)
 # Files that accompany an acquisition, and the ending of the one to name instead.
 COMPANION_OF = {".hdr": ".mib", ".raw": ".xml"}
 READER_OF_ENDING = {
@@ -141,7 +144,7 @@ def require_text(path: Path) -> None:
 
 
 def _recognise_folder(path: Path) -> str:
-    """Return the reader of a folder: Zarr, HyperSpy's Zarr, or images."""
+    """Return the reader of a folder: Zarr, HyperSpy's Zarr, images, or single Merlin frames."""
     if any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zarray")):
         return "ZSPY" if path.suffix.lower() == ".zspy" else "Zarr"
     names = os.listdir(path)
@@ -149,6 +152,8 @@ def _recognise_folder(path: Path) -> str:
         require_text(Path(name))
     if any(name.lower().endswith(IMAGE_ENDINGS) for name in names):
         return "images"
+    if any(name.lower().endswith(".mib") for name in names):
+        return "QuantumDetector"
     raise InputError(
         "a Zarr folder or a folder of images (BMP, TIFF, PNG)",
         f"{path.name or path} holds {len(names)} entries and none of these",
@@ -167,6 +172,8 @@ def _recognise_hdf5(path: Path) -> str:
             os.fsdecode(name).startswith("data_") for name in file["entry/data"]
         ):
             return "Arina"
+        if "electron_events/frames" in file:
+            return "stempy"
         if "emd_group_type" in file.attrs or "version_major" in file.attrs:
             return "EMD"
         if "Data/Image" in file and "Presentation" in file:

@@ -22,7 +22,8 @@ class Signal:
     array : array-like
         With ``shape``, ``dtype`` and cutting by slices, as (..., detector_y, detector_x).
     axes : tuple of Axis
-        One for each axis of ``array``.
+        One for each axis of ``array``; four where the patterns lie in one row whose rows and
+        columns the file gives.
     files : tuple of Path
         Everything that belongs to it on disk.
     beam_energy_kev : float or None
@@ -30,6 +31,11 @@ class Signal:
         What was repaired or chosen while opening.
     read_memory_bytes : int
         What one cut needs beyond the block itself.
+    scan_shape : (int, int) or None
+        Rows and columns of patterns that lie in one row, where the file tells them. It has more
+        positions than there are patterns where a scan was stopped early.
+    frames_around : (int, int)
+        Patterns before and after the scan, where the file tells them.
     guesses : tuple of str
         What was guessed while opening, each with its evidence.
     unfit : str
@@ -47,6 +53,8 @@ class Signal:
     beam_energy_kev: float | None = None
     notes: tuple[str, ...] = ()
     read_memory_bytes: int = 0
+    scan_shape: tuple[int, int] | None = None
+    frames_around: tuple[int, int] = (0, 0)
     guesses: tuple[str, ...] = ()
     unfit: str = ""
     contradiction: str = ""

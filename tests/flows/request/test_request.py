@@ -18,6 +18,13 @@ def _read(**fields):
         ("k", [2, 9], (2, 9)),
         ("adapt", " 2 : 20", (2, 20)),
         ("scan_shape", "40x50", (40, 50)),
+        ("skip_frames", "5", (5, 0)),
+        ("skip_frames", 5, (5, 0)),
+        ("skip_frames", "0:2", (0, 2)),
+        ("skip_frames", [5, 3], (5, 3)),
+        ("keep_rows", "9", 9),
+        ("image_names", "p_{x}_{y}.tif", "p_{x}_{y}.tif"),
+        ("image_names", "order", "order"),
         ("crop", "10:50,20:60", (10, 50, 20, 60)),
         ("roi", [0, 4, 0, 5], (0, 4, 0, 5)),
         ("l1", "0.1", (0.1, 0.1)),
@@ -43,6 +50,10 @@ def test_values_are_read_as_they_are_written(field, written, read):
         ("k", "9:2", r"the last k \(2\) is below the first \(9\)"),
         ("k", "9", "must be FIRST:LAST"),
         ("scan_shape", "40", "must be ROWSxCOLUMNS"),
+        ("skip_frames", "-1", "must be BEFORE or BEFORE:AFTER"),
+        ("skip_frames", [1, -1], "greater than or equal to 0"),
+        ("keep_rows", "0", "greater than or equal to 1"),
+        ("image_names", "p_{x}.tif", "must be order, or have {x} and {y} in it"),
         ("adapt", "2", "must be MIN:MAX"),
         ("adapt", "0:2", "MIN must be at least 1 and no larger than MAX"),
         ("adapt", [3, 2], "MIN must be at least 1 and no larger than MAX"),
@@ -64,6 +75,12 @@ def test_a_wrong_value_is_reported_with_its_option(field, written, found):
     with pytest.raises(InputError, match=found) as caught:
         _read(**{field: written})
     assert "--" + field.replace("_", "-") in str(caught.value)
+
+
+def test_how_a_file_is_read_is_what_was_asked_for():
+    assert _read().reading == {}
+    asked = {"reader": "npy", "scan_shape": (4, 5), "skip_frames": (5, 3), "keep_rows": 3}
+    assert _read(**asked, k="1:3").reading == asked
 
 
 def test_a_request_survives_json():

@@ -4,6 +4,8 @@ import numpy as np
 
 from orimap.flows.watch.intake import open_as_asked
 from orimap.tasks.acquire.arrivals.finished import Opened
+from orimap.tasks.simulate.recipe import ScanRecipe
+from orimap.tasks.simulate.write_scan import write_scan
 
 SCAN = (4, 5, 6, 7)
 
@@ -94,6 +96,17 @@ def test_a_folder_that_goes_away_and_comes_back_costs_nothing(site):
     site.rounds(3)
     assert site.lines.count(f"{site.folder} is there again") == 1
     assert site.states() == {"a.npy": "submitted"}
+
+
+def test_a_scan_that_was_stopped_is_analysed_without_the_row_that_is_not_whole(make_site):
+    site = make_site(patience_seconds=0.0)
+    path = site.folder / "a.blo"
+    write_scan(ScanRecipe(scan=(4, 5), detector=(32, 32), grains=2), path)
+    path.write_bytes(path.read_bytes()[: -6 * (32 * 32 + 6)])
+    site.rounds(3)
+    (job,) = site.taken
+    assert job.request.keep_rows == 2
+    assert any("stopped early, 2 whole rows are kept" in line for line in site.lines)
 
 
 def test_a_name_for_the_time_of_writing_is_forgotten(site):

@@ -8,7 +8,7 @@ import pytest
 from orimap.tasks.acquire.arrivals.expected_size import (
     UNKNOWN,
     ends_in_zeros,
-    raw_file_of,
+    merlin_frame_bytes,
     told_by_header,
 )
 from orimap.tasks.simulate.recipe import ScanRecipe
@@ -136,12 +136,28 @@ def test_companions_that_are_not_there_are_named(tmp_path):
 def test_the_raw_file_of_an_empad_detector_is_found_by_its_description(tmp_path):
     xml, raw = tmp_path / "a.xml", tmp_path / "scan_x3_y2.raw"
     xml.write_text(EMPAD_XML)
-    assert raw_file_of(xml) == raw.name
     assert told_by_header(xml).missing == raw.name
     raw.write_bytes(bytes(6 * 130 * 128 * 4 - 1))
     assert told_by_header(xml).words == "399,359 of 399,360 bytes (6 patterns)"
     raw.write_bytes(bytes(6 * 130 * 128 * 4))
     assert told_by_header(xml).whole is True
+
+
+def test_an_empad_file_is_whole_where_it_has_the_patterns_of_one_of_its_modes(tmp_path):
+    xml, raw = tmp_path / "a.xml", tmp_path / "scan_x3_y2.raw"
+    xml.write_text(EMPAD_XML.replace("<pix_x>3", "<pix_x>4"))
+    raw.write_bytes(bytes(6 * 130 * 128 * 4))
+    assert told_by_header(xml).whole is True
+    raw.write_bytes(bytes(5 * 130 * 128 * 4))
+    assert told_by_header(xml).words == "332,800 of 532,480 bytes (8 patterns)"
+
+
+def test_the_length_of_a_merlin_frame_stands_in_its_header(tmp_path):
+    (tmp_path / "a.mib").write_bytes(b"MQ1,000001,00384,01,0064,0048,U16,   1x1".ljust(384))
+    assert merlin_frame_bytes(tmp_path / "a.mib") == 384 + 64 * 48 * 2
+    (tmp_path / "b.mib").write_bytes(b"MQ1,000001")
+    with pytest.raises(IndexError):
+        merlin_frame_bytes(tmp_path / "b.mib")
 
 
 def test_hdf5_that_a_program_has_open_for_writing_is_not_whole(tmp_path):

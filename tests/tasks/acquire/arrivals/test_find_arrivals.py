@@ -154,3 +154,33 @@ def test_names_that_are_no_text_are_told_and_passed_over(put):
     assert put("a.blo", bad, os.fsdecode(b"M\xe9ss/b.blo")) == {"a.blo": ["a.blo"]}
     assert {name for name, _ in put.complaints} == {os.fsdecode(b"M\xe9ss"), bad}
     assert {why for _, why in put.complaints} == {"has a name that is not valid UTF-8: rename it"}
+
+
+FRAME = b"MQ1,000001,00384,01,0004,0004,U08,   1x1".ljust(384) + bytes(16)
+
+
+def test_single_merlin_frames_in_a_folder_are_one_acquisition(put):
+    for number in range(16):
+        path = put.root / "frames" / f"frame_{number:04d}.mib"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(FRAME)
+    found = put("b.npy")
+    assert list(found) == ["b.npy", "frames"]
+    assert len(found["frames"]) == 16
+    assert put.complaints == []
+
+
+def test_single_merlin_frames_beside_others_are_passed_over_with_a_word(put):
+    for number in range(16):
+        (put.root / f"frame_{number:04d}.mib").write_bytes(FRAME)
+    assert list(put("b.npy")) == ["b.npy"]
+    ((name, why),) = put.complaints
+    assert name == "watched"
+    assert why.startswith("holds 16 .mib files of one pattern each")
+
+
+@pytest.mark.parametrize("contents", [FRAME * 20, b"MQ1,", b""])
+def test_merlin_files_of_one_size_may_be_scans(put, contents):
+    for number in range(16):
+        (put.root / f"scan_{number:02d}.mib").write_bytes(contents)
+    assert len(put()) == 16

@@ -61,10 +61,34 @@ def test_a_file_that_is_short_by_its_header_never_settles_however_long_it_rests(
     judged = watch(3601)
     assert judged.state == "quarantined"
     assert judged.words.endswith("nothing has changed for 60 min")
-    assert watch.opened == []
+    assert watch.opened == ["a.npy"]  # a scan that was stopped could be read
     save(watch.folder / "a.npy")
     assert watch(3700).state == "growing"
     assert watch(3703).state == "settled"
+
+
+def test_a_scan_that_was_stopped_keeps_its_whole_rows_once_patience_is_over(watch):
+    watch.answer = Opened("refused", "3 whole rows and 2 more", "copy it again", rows=3)
+    save(watch.folder / "a.npy")
+    with (watch.folder / "a.npy").open("r+b") as file:
+        file.truncate(1000)
+    watch(0)
+    assert watch(3599).state == "growing"
+    judged = watch(3601)
+    assert (judged.state, judged.keep_rows) == ("settled", 3)
+    assert judged.words.startswith("the scan was stopped early, 3 whole rows are kept (1,000 of")
+    (arrival,) = find_arrivals(watch.folder, complain=print)
+    assert judged.digest == arrival.identity(watch.folder)
+
+
+def test_what_only_its_reader_knows_to_be_stopped_is_waited_for_too(watch):
+    watch.answer = Opened("refused", "3 whole rows and 2 more", "copy it again", rows=3)
+    save(watch.folder / "a.npy")
+    watch(0)
+    judged = watch(4)
+    assert (judged.state, judged.words) == ("growing", "3 whole rows and 2 more")
+    judged = watch(3601)
+    assert (judged.state, judged.keep_rows) == ("settled", 3)
 
 
 def test_a_missing_companion_is_waited_for(watch):

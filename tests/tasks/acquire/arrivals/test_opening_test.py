@@ -10,6 +10,8 @@ import psutil
 import pytest
 
 from orimap.tasks.acquire.arrivals.opening_test import OpeningTest
+from orimap.tasks.simulate.recipe import ScanRecipe
+from orimap.tasks.simulate.write_scan import write_scan
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +33,19 @@ def test_how_to_open_is_passed_on(opens, tmp_path, small_scan):
     assert "rows and columns of the scan" in refused.words
     assert "--scan-shape" in refused.remedy
     assert opens(tmp_path / "a.npy", scan_shape=(4, 5)).outcome == "scan"
+
+
+def test_whole_rows_are_told_of_a_scan_that_was_stopped(opens, tmp_path):
+    write_scan(ScanRecipe(scan=(4, 5), detector=(32, 32), grains=2), tmp_path / "a.blo")
+    whole = (tmp_path / "a.blo").read_bytes()
+    (tmp_path / "a.blo").write_bytes(whole[: -6 * (32 * 32 + 6)])
+    stopped = opens(tmp_path / "a.blo")
+    assert (stopped.outcome, stopped.rows) == ("refused", 2)
+    assert "14 patterns of 32×32" in stopped.words
+    kept = opens(tmp_path / "a.blo", keep_rows=2)
+    assert (kept.outcome, kept.rows) == ("scan", 2)
+    # A shape that is asked for may be mistyped.
+    assert opens(tmp_path / "a.blo", scan_shape=(4, 6)).rows == 0
 
 
 def test_a_picture_is_no_scan(opens, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.formats.calibration import Axis
-from orimap.tasks.acquire.formats.choose_signal import choose_signal, shape_of_stack
+from orimap.tasks.acquire.formats.choose_signal import choose_signal
 from orimap.tasks.acquire.formats.meaning.axes import in_order
 from orimap.tasks.acquire.formats.signals import Signal, unknown_axes
 from orimap.tasks.errors import InputError
@@ -142,34 +142,33 @@ def test_a_file_without_a_scan_says_what_it_holds(sets, found):
     assert found in error.value.found
 
 
-def shape_of(count, asked=None, reader="HDF5"):
-    shape = (count, 6, 7)
-    return shape_of_stack(FILE, reader, shape, data_set("patterns", *shape), asked)
-
-
-def test_a_stack_has_the_shape_that_is_asked_for_where_it_fits():
-    assert shape_of(20, (4, 5)) == ((4, 5), ())
-    assert shape_of(20, (1, 20), "Arina") == ((1, 20), ())
-    for asked in ((3, 5), (-4, -5)):
-        with pytest.raises(InputError, match="20 patterns of 6×7 in one row"):
-            shape_of(20, asked)
-
-
-def test_dectris_stacks_are_taken_to_be_square_and_a_note_says_so():
-    shape, (note,) = shape_of(25, reader="Arina")
-    assert shape == (5, 5)
-    assert note == (
-        "the file does not give the scan's shape; 25 patterns are taken as 5×5 "
-        "(--scan-shape overrides)"
+def test_one_of_several_stacks_is_chosen_by_its_name_and_a_number():
+    sets = [data_set("a/frames", 3, 4, 5, 6, 7), data_set("b/frames", 2, 4, 5, 6, 7)]
+    with pytest.raises(InputError) as error:
+        choose_signal(FILE, sets, None)
+    assert error.value.remedy == (
+        "choose one with --signal 'a/frames[0]' to --signal 'a/frames[2]', or "
+        "--signal 'b/frames[0]' to --signal 'b/frames[1]'"
     )
-    with pytest.raises(InputError, match="rows and columns"):
-        shape_of(24, reader="Arina")
+    assert choose_signal(FILE, sets, "b/frames[1]") == (1, 1)
+    assert choose_signal(FILE, sets, "0[2]") == (0, 2)
+    with pytest.raises(InputError, match=r"--signal from 0 to 1"):
+        choose_signal(FILE, sets, "b/frames[2]")
+    with pytest.raises(InputError, match=r"'b/frames\[0\]' to --signal 'b/frames\[1\]'"):
+        choose_signal(FILE, sets, "b/frames")
 
 
-def test_a_square_is_suggested_where_it_would_fit():
+def test_images_with_the_scan_axes_of_another_data_set_are_no_patterns():
+    sets = [data_set("frames", 3, 4, 5, 6, 7), data_set("haadf", 3, 4, 5)]
     with pytest.raises(InputError) as error:
-        shape_of(25)
-    assert error.value.remedy == "give them with --scan-shape YxX, for instance --scan-shape 5x5"
-    with pytest.raises(InputError) as error:
-        shape_of(24)
-    assert error.value.remedy == "give them with --scan-shape YxX"
+        choose_signal(FILE, sets, None)
+    assert error.value.remedy == "choose one with --signal 'frames[0]' to --signal 'frames[2]'"
+    assert choose_signal(FILE, sets, "frames[1]") == (0, 1)
+    assert choose_signal(FILE, sets, "haadf") == (1, None)
+
+
+def test_a_number_in_brackets_needs_a_stack():
+    sets = [data_set("frames", 4, 5, 6, 7), data_set("frames[1]", 20, 6, 7)]
+    assert choose_signal(FILE, sets, "frames[1]") == (1, None)
+    with pytest.raises(InputError, match="several scans stacked in 'frames'"):
+        choose_signal(FILE, sets, "frames[0]")

@@ -6,7 +6,7 @@ from PIL import Image
 from skimage.io import imread, imsave
 
 from orimap.tasks.acquire.acquisition import open_acquisition
-from orimap.tasks.acquire.formats.image_folder import natural_order, read_grey
+from orimap.tasks.acquire.formats.image_folder import read_grey
 from orimap.tasks.errors import InputError
 
 ALL = slice(None)
@@ -43,11 +43,6 @@ def test_a_folder_of_images_is_read_in_the_order_of_its_numbers(tmp_path, small_
     imsave(tmp_path / f"image_9{ending}", np.zeros((8, 8), np.uint8), check_contrast=False)
     with pytest.raises(InputError, match="image_9"):
         open_acquisition(tmp_path, scan_shape=(4, 5))
-
-
-def test_numbers_in_names_are_compared_as_numbers():
-    names = ["p_10.png", "p_9.png", "p_1_2.png"]
-    assert sorted(names, key=natural_order) == ["p_1_2.png", "p_9.png", "p_10.png"]
 
 
 def images(folder, count=12):
@@ -97,3 +92,62 @@ def test_names_that_are_no_text_are_refused(tmp_path):
     (folder / "p_05.png").rename(folder / os.fsdecode(b"p_\xe9.png"))
     with pytest.raises(InputError, match=r"a name in UTF-8.*\n.*p_.udce9\.png"):
         open_acquisition(folder, scan_shape=(3, 4))
+
+
+def write_frames(folder, patterns, name="frame_{number:04d}.mib"):
+    """Write Merlin files of one frame each; rows lie from the bottom up."""
+    folder.mkdir()
+    for number, pattern in enumerate(patterns):
+        height, width = pattern.shape
+        head = f"MQ1,{number + 1:06d},00384,01,{width:04d},{height:04d},U16,   1x1,01,"
+        pixels = pattern[::-1].astype(">u2").tobytes()
+        y, x = divmod(number, 5)
+        path = folder / name.format(number=number, x=x, y=y)
+        path.write_bytes(head.ljust(384).encode() + pixels)
+
+
+def test_a_folder_of_single_merlin_frames_is_one_acquisition(tmp_path, small_scan):
+    patterns = small_scan.reshape(20, 6, 7)
+    write_frames(tmp_path / "frames", patterns)
+    with pytest.raises(InputError, match="20 patterns of 6×7 in one row"):
+        open_acquisition(tmp_path / "frames")
+    acquisition = open_acquisition(tmp_path / "frames", scan_shape=(4, 5))
+    assert acquisition.reader == "QuantumDetector"
+    assert not acquisition.grey_levels
+    np.testing.assert_array_equal(acquisition.read(ALL, slice(1, 4)), small_scan[:, 1:4])
+
+
+def test_single_merlin_frames_are_placed_by_their_names_too(tmp_path, small_scan):
+    write_frames(tmp_path / "frames", small_scan.reshape(20, 6, 7), "p_x{x}_y{y}.mib")
+    acquisition = open_acquisition(tmp_path / "frames")
+    assert acquisition.scan_shape == (4, 5)
+    np.testing.assert_array_equal(acquisition.read(ALL, ALL), small_scan)
+
+
+def test_one_of_many_single_frames_says_that_the_folder_is_to_be_named(tmp_path, small_scan):
+    write_frames(tmp_path / "frames", small_scan.reshape(20, 6, 7))
+    with pytest.raises(InputError, match="holds one, as do 19 other") as error:
+        open_acquisition(tmp_path / "frames" / "frame_0003.mib")
+    assert error.value.remedy == "name the folder frames: it is one acquisition"
+
+
+def test_a_folder_with_whole_merlin_scans_is_none_itself(tmp_path, small_scan):
+    write_frames(tmp_path / "frames", small_scan.reshape(20, 6, 7)[:2])
+    one = (tmp_path / "frames" / "frame_0000.mib").read_bytes()
+    (tmp_path / "frames" / "frame_0001.mib").write_bytes(one * 3)
+    with pytest.raises(InputError, match=r"frame_0001\.mib has 3"):
+        open_acquisition(tmp_path / "frames")
+
+
+def test_images_named_by_column_and_row_are_a_scan(tmp_path, small_scan):
+    for y, row in enumerate(small_scan.astype(np.uint8)):
+        for x, pattern in enumerate(row):
+            imsave(tmp_path / f"pattern_x{x}y{y}.bmp", pattern, check_contrast=False)
+    acquisition = open_acquisition(tmp_path)
+    assert (acquisition.scan_shape, acquisition.guesses) == ((4, 5), ())
+    np.testing.assert_array_equal(acquisition.read(slice(1, 3), slice(2, 5)), small_scan[1:3, 2:5])
+    by_name = open_acquisition(tmp_path, image_names="order", scan_shape=(5, 4))
+    np.testing.assert_array_equal(by_name.read(ALL, ALL), small_scan.swapaxes(0, 1))
+    assert by_name.identity != acquisition.identity
+    with pytest.raises(InputError, match="say 4×5"):
+        open_acquisition(tmp_path, scan_shape=(5, 4))

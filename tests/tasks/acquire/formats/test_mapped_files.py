@@ -7,6 +7,7 @@ from rsciio import blockfile, quantumdetector
 
 from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.formats.mapped_files import open_blockfile, open_merlin
+from orimap.tasks.acquire.formats.stacks.scan_shape import StoppedEarlyError
 from orimap.tasks.errors import InputError
 
 ALL = slice(None)
@@ -60,31 +61,99 @@ def test_a_merlin_file_is_understood_as_rosettasciio_does(tmp_path, case, descri
     write_merlin(path, **CASES[case])
     if not described:
         path.with_suffix(".hdr").unlink()
-    expected = as_rosettasciio_reads(quantumdetector, path)["data"]
-    array = open_merlin(path, None).array
-    assert array.shape == expected.shape
-    np.testing.assert_array_equal(array[:], expected.compute())
+    expected = as_rosettasciio_reads(quantumdetector, path)["data"].compute()
+    signal = open_merlin(path)
+    assert signal.scan_shape == (expected.shape[:2] if expected.ndim == 4 else None)
+    patterns = expected.reshape(-1, 4, 4)
+    np.testing.assert_array_equal(signal.array[:][: len(patterns)], patterns)
+    # What it leaves out silently is counted here.
+    assert signal.frames_around == (0, len(signal.array[:]) - len(patterns))
+    assert bool(signal.guesses) is any(signal.frames_around)
 
 
-def test_a_merlin_file_has_the_lines_that_its_pauses_tell(tmp_path):
+def test_lines_that_every_pause_tells_are_no_guess(tmp_path):
     patterns = write_merlin(tmp_path / "scan.mib", LINES)
-    array = open_merlin(tmp_path / "scan.mib", None).array
-    np.testing.assert_array_equal(array[:], patterns.reshape(4, 5, 4, 4))
+    acquisition = open_acquisition(tmp_path / "scan.mib")
+    np.testing.assert_array_equal(acquisition.read(ALL, ALL), patterns.reshape(4, 5, 4, 4))
+    assert acquisition.guesses == ()
+    assert "frames pause after lines of 5 (3 pauses)" in acquisition.notes
+
+
+def test_frames_before_the_first_whole_line_are_left_out_and_counted(tmp_path):
+    patterns = write_merlin(tmp_path / "scan.mib", [False, False, True, *LINES[1:]])
+    acquisition = open_acquisition(tmp_path / "scan.mib")
+    np.testing.assert_array_equal(acquisition.read(ALL, ALL), patterns[2:].reshape(4, 5, 4, 4))
+    assert acquisition.guesses == (
+        "frames pause after lines of 5 (4 pauses): read as 4×5; the first 2 frames, before the "
+        "first whole line, are left out (--scan-shape and --skip-frames override)",
+    )
+    asked = open_acquisition(tmp_path / "scan.mib", skip_frames=(2, 0))
+    assert (asked.scan_shape, asked.guesses) == ((4, 5), ())
+
+
+def test_a_pause_within_a_line_counts_for_nothing(tmp_path):
+    stalled = list(LINES)
+    stalled[7] = True
+    patterns = write_merlin(tmp_path / "scan.mib", stalled)
+    acquisition = open_acquisition(tmp_path / "scan.mib")
+    np.testing.assert_array_equal(acquisition.read(ALL, ALL), patterns.reshape(4, 5, 4, 4))
+    assert "no line ends at 1 pause elsewhere" in acquisition.guesses[0]
+
+
+def test_frames_left_over_are_named(tmp_path):
+    write_merlin(tmp_path / "scan.mib", [*LINES, True, False])
+    acquisition = open_acquisition(tmp_path / "scan.mib")
+    assert acquisition.scan_shape == (4, 5)
+    assert "the last 2 frames, after the last whole line, are left out" in acquisition.guesses[0]
+
+
+@pytest.mark.parametrize("per_trigger", [1, 5], ids=["pauses", "triggers"])
+def test_a_merlin_scan_that_was_stopped_keeps_its_whole_rows(tmp_path, per_trigger):
+    patterns = write_merlin(tmp_path / "scan.mib", LINES[:18], frames=20, per_trigger=per_trigger)
+    with pytest.raises(StoppedEarlyError, match="3 whole rows and 3 more") as error:
+        open_acquisition(tmp_path / "scan.mib")
+    assert error.value.rows == 3
+    acquisition = open_acquisition(tmp_path / "scan.mib", keep_rows=3)
+    np.testing.assert_array_equal(acquisition.read(ALL, ALL), patterns[:15].reshape(3, 5, 4, 4))
+    assert "scan.hdr promises 20 frames; 18 are there" in acquisition.notes
+    assert any("3 patterns after them are left out" in note for note in acquisition.notes)
+
+
+def test_triggers_beyond_the_scan_are_asked_about(tmp_path):
+    patterns = write_merlin(tmp_path / "scan.mib", [False] * 22, frames=20, per_trigger=5)
+    with pytest.raises(InputError, match="--skip-frames 0:2 after the scan"):
+        open_acquisition(tmp_path / "scan.mib")
+    acquisition = open_acquisition(tmp_path / "scan.mib", skip_frames=(2, 0))
+    np.testing.assert_array_equal(acquisition.read(ALL, ALL), patterns[2:].reshape(4, 5, 4, 4))
+
+
+@pytest.mark.parametrize("per_trigger", [1, 5], ids=["pauses", "triggers"])
+def test_bytes_after_the_last_frame_are_left_out_with_a_note(tmp_path, per_trigger):
+    path = tmp_path / "scan.mib"
+    patterns = write_merlin(path, LINES, per_trigger=per_trigger)
+    path.write_bytes(path.read_bytes() + bytes(100))
+    acquisition = open_acquisition(path)
+    np.testing.assert_array_equal(acquisition.read(ALL, ALL), patterns.reshape(4, 5, 4, 4))
+    assert "100 bytes after the last of 20 whole frames are left out" in acquisition.notes
+
+
+def test_times_that_cannot_be_read_tell_no_lines(tmp_path):
+    path = tmp_path / "scan.mib"
+    write_merlin(path, LINES)
+    path.write_bytes(path.read_bytes().replace(b"2024-01-01T", b"at 1 o'clock"[:11]))
+    assert open_merlin(path).scan_shape is None
 
 
 def test_a_shape_that_is_given_needs_no_times(tmp_path):
-    path = tmp_path / "scan.mib"
-    patterns = write_merlin(path, LINES)
-    path.write_bytes(path.read_bytes().replace(b"2024-01-01T", b"at 1 o'clock"[:11]))
-    assert open_merlin(path, (2, 10)).array.shape == (20, 4, 4)
-    np.testing.assert_array_equal(open_merlin(path, (2, 10)).array[:], patterns)
-    with pytest.raises(ValueError, match="datetime"):
-        open_merlin(path, None)
+    patterns = write_merlin(tmp_path / "scan.mib", LINES)
+    acquisition = open_acquisition(tmp_path / "scan.mib", scan_shape=(2, 10))
+    np.testing.assert_array_equal(acquisition.read(ALL, ALL), patterns.reshape(2, 10, 4, 4))
+    assert not any("pause" in note for note in acquisition.notes)
 
 
 def test_triggers_without_a_number_are_no_lines(tmp_path):
-    write_merlin(tmp_path / "scan.mib", LINES, per_trigger=0)
-    assert open_merlin(tmp_path / "scan.mib", None).array.shape == (20, 4, 4)
+    write_merlin(tmp_path / "scan.mib", [False] * 20, per_trigger=0)
+    assert open_merlin(tmp_path / "scan.mib").scan_shape is None
 
 
 def write_blockfile(path, **header):
@@ -160,17 +229,22 @@ def test_blo_patterns_and_the_centimetres_on_its_detector(signal_of, tmp_path, s
     assert "'cm' is not a reciprocal length" in " ".join(acquisition.notes)
 
 
-def test_a_truncated_blo_says_how_many_bytes_are_missing(signal_of, tmp_path, small_scan):
-    write_blo(signal_of, tmp_path / "scan.blo", small_scan[..., :6].astype(np.uint8))
+def test_a_blo_that_ends_early_says_how_many_rows_are_whole(signal_of, tmp_path, small_scan):
+    square = small_scan[..., :6].astype(np.uint8)
+    write_blo(signal_of, tmp_path / "scan.blo", square)
     whole = (tmp_path / "scan.blo").read_bytes()
     (tmp_path / "scan.blo").write_bytes(whole[:-1])
-    with pytest.raises(InputError) as error:
+    with pytest.raises(
+        StoppedEarlyError, match="19 patterns of 6×6 in one row: 3 whole rows and 4"
+    ):
         open_acquisition(tmp_path / "scan.blo")
-    assert f"{len(whole):,} bytes" in error.value.needed
-    assert f"{len(whole) - 1:,} bytes" in error.value.found
-    (tmp_path / "scan.blo").write_bytes(whole[:20])
-    with pytest.raises(InputError, match="cut short"):
-        open_acquisition(tmp_path / "scan.blo")
+    acquisition = open_acquisition(tmp_path / "scan.blo", keep_rows=3)
+    assert (acquisition.scan_step, acquisition.scan_units) == ((2.0, 2.0), "nm")
+    np.testing.assert_array_equal(acquisition.read(ALL, slice(1, 4)), square[:3, 1:4])
+    for short in (whole[:20], whole[: -20 * (36 + 6) + 1]):
+        (tmp_path / "scan.blo").write_bytes(short)
+        with pytest.raises(InputError, match="cut short"):
+            open_acquisition(tmp_path / "scan.blo", keep_rows=1)
 
 
 def write_mib(path, data):
@@ -193,7 +267,7 @@ def test_a_truncated_mib_is_refused_even_by_a_whole_frame(tmp_path, small_scan, 
     write_mib(tmp_path / "scan.mib", small_scan)
     whole = (tmp_path / "scan.mib").read_bytes()
     (tmp_path / "scan.mib").write_bytes(whole[:-missing])
-    with pytest.raises(InputError, match="19 whole frames"):
+    with pytest.raises(InputError, match="19 patterns of 6×7 in one row: 3 whole"):
         open_acquisition(tmp_path / "scan.mib")
 
 

@@ -41,16 +41,6 @@ def write_empad(folder):
     return frames[:, :128].reshape(2, 3, 128, 128)
 
 
-def test_empad_frames_lie_in_a_raw_file_beside_the_description(tmp_path):
-    frames = write_empad(tmp_path)
-    acquisition = open_acquisition(tmp_path / "scan.xml")
-    assert acquisition.reader == "EMPAD"
-    np.testing.assert_array_equal(acquisition.read(ALL, ALL), frames)
-    (tmp_path / "scan_x3_y2.raw").unlink()
-    with pytest.raises(InputError, match="scan_x3_y2"):
-        open_acquisition(tmp_path / "scan.xml")
-
-
 def test_mrc_stacks_become_scans(tmp_path, small_scan):
     header = np.zeros(256, "<i4")
     header[:4] = (7, 6, 20, 6)  # columns, rows, sections, 16 bits without sign
@@ -60,6 +50,10 @@ def test_mrc_stacks_become_scans(tmp_path, small_scan):
         open_acquisition(tmp_path / "scan.mrc")
     acquisition = open_acquisition(tmp_path / "scan.mrc", scan_shape=(4, 5))
     np.testing.assert_array_equal(acquisition.read(ALL, ALL), small_scan)
+    # As many patterns as there are: neither sheared nor cut.
+    for asked, message in (((4, 6), "4×6 = 24"), ((3, 5), "--skip-frames 0:5")):
+        with pytest.raises(InputError, match=message):
+            open_acquisition(tmp_path / "scan.mrc", scan_shape=asked)
 
 
 @pytest.mark.parametrize("name", ["text.tvips", "text.emi", "text.mrc", "text.dm4", "text.xml"])

@@ -1,0 +1,161 @@
+import os
+from itertools import product
+
+import pytest
+
+from orimap.tasks.acquire.formats.stacks.place_images import natural_order, place_images
+from orimap.tasks.acquire.formats.stacks.scan_shape import Asked
+from orimap.tasks.errors import InputError
+
+ROWS, COLUMNS = 3, 12
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Make empty files of given names, written in the order of the scan or all at once."""
+
+    def make(template, *, rows=ROWS, columns=COLUMNS, in_order=False, leave_out=()):
+        for number, (y, x) in enumerate(product(range(rows), range(columns))):
+            if (y, x) in leave_out:
+                continue
+            path = tmp_path / template.format(x=x, y=y, n=number)
+            path.touch()
+            moment = 10**9 + (number // 4 if in_order else 0)  # a clock with few ticks
+            os.utime(path, (moment, moment))
+        return list(tmp_path.iterdir())
+
+    return make
+
+
+def names_of(template, rows=ROWS, columns=COLUMNS):
+    """Return names in the order of the scan."""
+    places = enumerate(product(range(rows), range(columns)))
+    return [template.format(x=x, y=y, n=n) for n, (y, x) in places]
+
+
+def placed(files, **asked):
+    found = place_images(files, Asked(**asked))
+    return [file.name for file in found.files], found.scan_shape, found
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "pattern_x{x}y{y}.bmp", "y{y:03d}_x{x:03d}.png", "Scan 12 row {y} column {x}.tif",
+        "col-{x}_row-{y}_{n:05d}.tif", "r{y}c{x}.tif", "a2_X{x}_Y{y}.tif", "line{y}_col{x}.tif",
+    ],
+)  # fmt: skip
+def test_words_before_the_numbers_say_which_is_which(images, template):
+    names, shape, found = placed(images(template))
+    assert names == names_of(template)
+    assert (shape, found.guesses) == ((ROWS, COLUMNS), ())
+    assert "is the column" in found.notes[0]
+
+
+@pytest.mark.parametrize("template", ["{x}_{y}.tiff", "{x:03d}-{y:03d}.tiff", "{y}_{x}.tiff"])
+def test_the_order_of_writing_tells_which_number_is_faster(images, template):
+    names, shape, found = placed(images(template, in_order=True))
+    assert names == names_of(template)
+    assert shape == (ROWS, COLUMNS)
+    assert "in that order the files were written" in found.guesses[0]
+
+
+@pytest.mark.parametrize("template", ["{x}_{y}_{n}.tiff", "{n:04d}_{y:02d}_{x:02d}.tiff"])
+def test_a_counter_tells_which_number_is_faster(images, template):
+    names, shape, found = placed(images(template))
+    assert names == names_of(template)
+    assert shape == (ROWS, COLUMNS)
+    assert "counts" in found.guesses[0]
+
+
+@pytest.mark.parametrize(
+    ("template", "in_order"),
+    [("{x}_{y}.tiff", False), ("{y:03d}_{x:03d}.tiff", True), ("{x}x{y}.tiff", False)],
+)
+def test_the_user_is_asked_where_nothing_tells(images, template, in_order):
+    files = images(template, in_order=in_order)
+    with pytest.raises(InputError, match="which number in the names") as error:
+        placed(files)
+    example = sorted(files, key=lambda file: natural_order(file.name))[0].stem
+    assert example in error.value.found
+    middle = example.strip("0")
+    assert f"--image-names '{{x}}{middle}{{y}}' if the first is the column" in error.value.remedy
+    assert "--image-names order with --scan-shape" in error.value.remedy
+
+
+def test_the_answer_settles_it(images):
+    files = images("{x}_{y}.tiff")
+    names, shape, found = placed(files, image_names="{x}_{y}")
+    assert (names, shape) == (names_of("{x}_{y}.tiff"), (ROWS, COLUMNS))
+    assert (found.notes, found.guesses) == (("images are placed as {x}_{y} says",), ())
+    assert placed(files, image_names="{y}_{x}.TIFF")[1] == (COLUMNS, ROWS)
+    assert placed(files, image_names="order")[:2] == (
+        sorted((file.name for file in files), key=natural_order),
+        None,
+    )
+    assert placed(files, image_names="*{x}_{y}")[1] == (ROWS, COLUMNS)
+    with pytest.raises(InputError, match="36 of 36 are not"):
+        placed(files, image_names="p{x}_{y}")
+
+
+def test_a_shape_settles_it_too(images):
+    files = images("{x}_{y}.tiff")
+    names, shape, found = placed(files, scan_shape=(ROWS, COLUMNS))
+    assert (names, shape, found.guesses) == (names_of("{x}_{y}.tiff"), (ROWS, COLUMNS), ())
+    assert placed(files, scan_shape=(COLUMNS, ROWS))[1] == (COLUMNS, ROWS)
+    with pytest.raises(InputError, match="which number"):
+        placed(files, scan_shape=(4, 9))
+
+
+def test_a_shape_that_contradicts_the_names_is_refused(images):
+    with pytest.raises(InputError, match="say 3×12"):
+        placed(images("x{x}y{y}.tiff"), scan_shape=(12, 3))
+
+
+@pytest.mark.parametrize("template", ["p{n}.tif", "scan_12_{n:04d}.tif", "a_{y}_{n}.tif"])
+def test_a_number_that_counts_is_no_position(images, template):
+    names, shape, found = placed(images(template))
+    assert (names, shape) == (names_of(template), None)
+    assert (found.notes, found.guesses) == ((), ())
+
+
+def test_steps_may_be_larger_than_one_and_have_fractions(tmp_path):
+    for y, x in product(range(3), range(4)):
+        (tmp_path / f"x{0.25 * x:.2f}_y{10 + 5 * y}.tif").touch()
+    names, shape, _ = placed(list(tmp_path.iterdir()))
+    assert shape == (3, 4)
+    assert names[:5] == [
+        "x0.00_y10.tif", "x0.25_y10.tif", "x0.50_y10.tif", "x0.75_y10.tif", "x0.00_y15.tif",
+    ]  # fmt: skip
+
+
+def test_an_image_that_is_missing_is_named(images):
+    with pytest.raises(InputError) as error:
+        placed(images("x{x}y{y}.tif", leave_out=[(1, 4)]))
+    assert "35: there is none for column 4, row 1" in error.value.found
+
+
+def test_the_last_images_are_missing_of_a_scan_that_was_stopped(images):
+    files = images("x{x}y{y}.tif", leave_out=[(2, x) for x in range(5, COLUMNS)])
+    names, shape, _ = placed(files)
+    assert (len(names), shape) == (29, (3, 12))
+    assert placed(files, scan_shape=(8, 12))[1] == (8, 12)
+
+
+def test_two_images_of_one_position_are_refused(tmp_path):
+    for name in ("x0y0.tif", "x1y0.tif", "x01y0.tif", "x0y1.tif", "x1y1.tif"):
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match="1 positions have more than one"):
+        placed(list(tmp_path.iterdir()))
+
+
+def test_names_of_several_kinds_are_taken_in_order(tmp_path):
+    for name in ("a_1.tif", "b_1.tif", "b_12.tif", "b_2.tif"):
+        (tmp_path / name).touch()
+    names, shape, _ = placed(list(tmp_path.iterdir()))
+    assert (names, shape) == (["a_1.tif", "b_1.tif", "b_2.tif", "b_12.tif"], None)
+
+
+def test_numbers_in_names_are_compared_as_numbers():
+    names = ["p_10.png", "p_9.png", "p_1_2.png"]
+    assert sorted(names, key=natural_order) == ["p_1_2.png", "p_9.png", "p_10.png"]
