@@ -18,8 +18,10 @@ import numpy as np
 from orimap.tasks.acquire.formats.calibration import NM_PER_UNIT, Axis, plain_unit
 from orimap.tasks.acquire.formats.choose_signal import choose_signal
 from orimap.tasks.acquire.formats.chunked.unwritten import NoData
+from orimap.tasks.acquire.formats.meaning.axes import Reordered
 from orimap.tasks.acquire.formats.meaning.given import calibrate
 from orimap.tasks.acquire.formats.meaning.names import EXAMPLE
+from orimap.tasks.acquire.formats.meaning.packed import Unpacked
 from orimap.tasks.acquire.formats.readers import open_signals
 from orimap.tasks.acquire.formats.recognise import reader_by_name, recognise, require_text
 from orimap.tasks.acquire.formats.signals import Signal
@@ -334,6 +336,9 @@ def open_acquisition(
     dtype = np.dtype(chosen.array.dtype).newbyteorder("=")
     choice = _choice(f"{found} {title} {dataset} {scan}", asked, frames)
     given = [each for each in (axes, scan_step, detector_step, beam_energy) if each is not None]
+    if isinstance(chosen.array, (Reordered, Unpacked)):
+        # Results of versions that read what is stored as it is are not those of this one.
+        given.append(type(chosen.array).__name__)
     acquisition = Acquisition(
         path=path.resolve(),
         reader=found,

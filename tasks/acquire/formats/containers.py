@@ -20,6 +20,7 @@ from orimap.tasks.acquire.formats.chunked.unwritten import (
     missing_in_zarr,
     source_file,
 )
+from orimap.tasks.acquire.formats.describe_swift import DESCRIPTION, described_by_swift
 from orimap.tasks.acquire.formats.meaning.axes import detector_axes
 from orimap.tasks.acquire.formats.meaning.coordinates import hdf5_axes, zarr_axes
 from orimap.tasks.acquire.formats.meaning.packed import unpacked, zarr_attributes
@@ -83,6 +84,7 @@ def _hdf5_signal(path: Path, name: bytes, array: Any) -> Signal:
         read_memory_bytes=_chunk_bytes(array),
         no_data=missing_in_hdf5(array, detector_axes(axes)),
     )
+    signal = described_by_swift(signal, array.attrs.get(DESCRIPTION))
     return unpacked(signal, dict(array.attrs))
 
 

@@ -18,20 +18,22 @@ DESCRIPTION = "properties"  # the attribute that holds it
 HIGH_TENSION = ("high_tension", "high_tension_v")
 
 
-def described_by_swift(signal: Signal) -> Signal:
+def described_by_swift(signal: Signal, text: Any) -> Signal:
     """Return a data set with the axes and the beam energy that Nion Swift wrote beside it.
 
     Parameters
     ----------
     signal : Signal
         Of an HDF5 file.
+    text : object
+        What its attribute `DESCRIPTION` holds; None where it has none.
 
     Returns
     -------
     Signal
         Unchanged where there is no such description, or it is of other axes.
     """
-    found = _description(signal)
+    found = _description(text)
     steps = found.get("dimensional_calibrations")
     shape = tuple(signal.array.shape)
     if not isinstance(steps, list) or len(steps) != len(shape):
@@ -57,9 +59,8 @@ def described_by_swift(signal: Signal) -> Signal:
     return replace(signal, axes=axes, beam_energy_kev=energy)
 
 
-def _description(signal: Signal) -> dict[str, Any]:
+def _description(text: Any) -> dict[str, Any]:
     """Return what is written beside a data set; nothing where it is not of Nion Swift."""
-    text = getattr(signal.array, "attrs", {}).get(DESCRIPTION)
     try:
         found = json.loads(text)
     except (TypeError, ValueError):

@@ -15,7 +15,6 @@ from typing import Any
 
 from orimap.tasks.acquire.formats.calibration import Axis
 from orimap.tasks.acquire.formats.chunked.hdf5_files import load_h5py
-from orimap.tasks.acquire.formats.describe_swift import described_by_swift
 from orimap.tasks.acquire.formats.meaning.axes import in_order
 from orimap.tasks.acquire.formats.meaning.names import parse_axes
 from orimap.tasks.acquire.formats.recognise import rosettasciio_readers
@@ -95,7 +94,7 @@ def _open(path: Path, reader: str, dataset: str | None, asked: Asked) -> list[Si
     from orimap.tasks.acquire.formats.stacks.read_empad import open_empad
 
     if reader in ("HDF5", "NeXus"):
-        return [described_by_swift(each) for each in containers.open_hdf5(path, dataset)]
+        return containers.open_hdf5(path, dataset)
     if reader == "Zarr":
         return containers.open_zarr(path, dataset)
     if reader == "ZSPY":

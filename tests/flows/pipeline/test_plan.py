@@ -21,7 +21,7 @@ def planned(saved, small_scan, tmp_path):
             (tmp_path / "other").mkdir()
             file = saved(tmp_path / "other", values)
         request = Request.read(file=file, output=tmp_path / "out", **asked)
-        return Plan.of(request, open_acquisition(file))
+        return Plan.of(request, open_acquisition(file, **request.how_to_open))
 
     return plan
 
@@ -221,6 +221,12 @@ def test_a_plan_has_the_fingerprints_that_its_parts_make(planned):
 def test_the_fingerprint_of_a_request_is_that_of_stored_results():
     request = Request.read(file="scan.npy", output="results", k="1:3", counts="yes")
     assert request_fingerprint(request, "0123456789abcdef") == "f88cd75f87d6c50b"
+
+
+def test_a_given_calibration_makes_other_results(planned):
+    before, after = planned(), planned(scan_step="2nm")
+    assert after.ingest_fingerprint != before.ingest_fingerprint
+    assert after.fingerprint != before.fingerprint
 
 
 def test_the_content_of_the_acquisition_is_part_of_it(planned, small_scan):

@@ -89,10 +89,8 @@ def test_a_request_survives_json():
 
 
 def test_how_an_acquisition_is_opened_is_told_apart():
-    opened = _read(reader="npy", beam_energy="200kV", seed=3).how_to_open
-    assert {name: value for name, value in opened.items() if value is not None} == {
-        "reader": "npy", "beam_energy": "200kV",
-    }  # fmt: skip
+    opened = _read(reader="npy", beam_energy="200kV", seed=3).reading
+    assert opened == {"reader": "npy", "beam_energy": "200kV"}
 
 
 def test_every_field_says_what_it_is():
