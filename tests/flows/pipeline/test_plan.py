@@ -21,7 +21,7 @@ def planned(saved, small_scan, tmp_path):
             (tmp_path / "other").mkdir()
             file = saved(tmp_path / "other", values)
         request = Request.read(file=file, output=tmp_path / "out", **asked)
-        return Plan.of(request, open_acquisition(file, **request.how_to_open))
+        return Plan.of(request, open_acquisition(file, **request.reading))
 
     return plan
 

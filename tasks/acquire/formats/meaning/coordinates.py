@@ -5,6 +5,7 @@ NeXus groups list their ``axes``. EMD groups number theirs: dim1, dim2 and so on
 """
 
 import math
+import os
 from collections.abc import Sequence
 from itertools import permutations
 from typing import Any, NamedTuple
@@ -61,7 +62,8 @@ def hdf5_axes(array: Any) -> tuple[tuple[Axis, ...], tuple[str, ...]]:
     array : h5py.Dataset
     """
     group = array.parent
-    name = array.name.rpartition("/")[2]
+    # Names that are no text come as bytes.
+    name = os.fsdecode(array.name).rpartition("/")[2]
     for find in (_nexus, _scales, _numbered):
         found = find(group, name, array)
         if any(each.name for each in found) and len(found) == array.ndim:
