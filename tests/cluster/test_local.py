@@ -187,20 +187,23 @@ def test_an_interrupt_ends_the_workers_without_a_word_from_them(tmp_path):
 
 
 def test_workers_of_a_user_s_own_script_run_no_code_of_the_current_folder(tmp_path):
+    folder = tmp_path / "incoming"
+    folder.mkdir()
     for name in ("pickle", "random", "select", "signal", "tempfile", "numpy", "distributed"):
         told = f"open({str(tmp_path / 'executed')!r}, 'a').write(__name__)"
-        (tmp_path / f"{name}.py").write_text(f"{told}\nraise ImportError('the wrong file')\n")
-    script = """
+        (folder / f"{name}.py").write_text(f"{told}\nraise ImportError('the wrong file')\n")
+    script = tmp_path / "own.py"
+    script.write_text("""
 import os
 from orimap.cluster.client import open_client
 if __name__ == "__main__":
     with open_client("processes", workers=1) as client:
-        assert client.submit(lambda: 1 + 1).result() == 2
+        assert client.submit(int, "2").result() == 2
     assert "PYTHONSAFEPATH" not in os.environ
-"""
+""")
     subprocess.run(
-        [sys.executable, "-P", "-c", script],
-        cwd=tmp_path,
+        [sys.executable, script],
+        cwd=folder,
         env={name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"},
         check=True,
     )
