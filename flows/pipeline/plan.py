@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 # A run is defined by its request without these: they say how it is computed.
 HOW = {"output", "file", *DETECTOR_IMAGES, "orchestrate", "restart", *WORKERS_FIELDS}
 # These are part of what the patterns' own fingerprint is of.
-OF_PATTERNS = {"gain", "offset", "axes", "scan_step", "detector_step", "beam_energy"}
+OF_PATTERNS = {
+    *("gain", "offset", "axes", "scan_step", "detector_step", "beam_energy"),
+    *("skip_frames", "keep_rows", "image_names"),
+}
 # How full patterns are is estimated from this many, along the diagonal of the scan.
 PATTERNS_TO_LOOK_AT = 4
 
