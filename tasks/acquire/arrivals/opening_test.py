@@ -24,8 +24,8 @@ READERS = (
     "hdf5plugin",
     "zarr",
     "orimap.tasks.acquire.acquisition",
-    "orimap.tasks.acquire.formats.containers",
-    "orimap.tasks.acquire.formats.mapped_files",
+    "orimap.tasks.acquire.formats.files.containers",
+    "orimap.tasks.acquire.formats.files.mapped_files",
     "orimap.tasks.acquire.formats.readers",
 )
 

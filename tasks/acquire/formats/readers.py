@@ -88,8 +88,8 @@ def open_signals(
 
 def _open(path: Path, reader: str, dataset: str | None, asked: Asked) -> list[Signal]:
     """Call the reader of that name."""
-    from orimap.tasks.acquire.formats import containers, mapped_files
-    from orimap.tasks.acquire.formats.image_folder import open_images, open_single_frames
+    from orimap.tasks.acquire.formats.files import containers, mapped_files
+    from orimap.tasks.acquire.formats.files.image_folder import open_images, open_single_frames
     from orimap.tasks.acquire.formats.stacks.gather_events import open_events
     from orimap.tasks.acquire.formats.stacks.read_empad import open_empad
 

@@ -192,7 +192,7 @@ def read_detector_image(
         if path.suffix.lower() == ".npy":
             image = np.load(path, allow_pickle=False)
         else:
-            from orimap.tasks.acquire.formats.image_folder import read_grey
+            from orimap.tasks.acquire.formats.files.image_folder import read_grey
 
             image = read_grey(path)
     except (OSError, ValueError) as error:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from orimap.tasks.acquire.formats.mapped_files import merlin_frame
+from orimap.tasks.acquire.formats.files.mapped_files import merlin_frame
 from orimap.tasks.acquire.formats.recognise import IMAGE_ENDINGS
 from orimap.tasks.acquire.formats.signals import MappedFile, Signal, unknown_axes
 from orimap.tasks.acquire.formats.stacks.place_images import place_images

@@ -6,7 +6,7 @@ import pytest
 import zarr
 
 from orimap.tasks.acquire.acquisition import open_acquisition
-from orimap.tasks.acquire.formats.containers import (
+from orimap.tasks.acquire.formats.files.containers import (
     Concatenated,
     open_dectris,
     open_hdf5,

@@ -20,9 +20,9 @@ from orimap.tasks.acquire.formats.chunked.unwritten import (
     missing_in_zarr,
     source_file,
 )
-from orimap.tasks.acquire.formats.describe_swift import DESCRIPTION, described_by_swift
 from orimap.tasks.acquire.formats.meaning.axes import detector_axes
 from orimap.tasks.acquire.formats.meaning.coordinates import hdf5_axes, zarr_axes
+from orimap.tasks.acquire.formats.meaning.describe_swift import DESCRIPTION, described_by_swift
 from orimap.tasks.acquire.formats.meaning.packed import unpacked, zarr_attributes
 from orimap.tasks.acquire.formats.signals import Signal, holds_patterns
 from orimap.tasks.errors import InputError, printable

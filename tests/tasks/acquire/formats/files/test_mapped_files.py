@@ -6,7 +6,7 @@ import pytest
 from rsciio import blockfile, quantumdetector
 
 from orimap.tasks.acquire.acquisition import open_acquisition
-from orimap.tasks.acquire.formats.mapped_files import open_blockfile, open_merlin
+from orimap.tasks.acquire.formats.files.mapped_files import open_blockfile, open_merlin
 from orimap.tasks.acquire.formats.stacks.scan_shape import StoppedEarlyError
 from orimap.tasks.errors import InputError
 

@@ -1,0 +1,1 @@
+"""Open files of every kind: what is cut out of them, and what they say of it."""
