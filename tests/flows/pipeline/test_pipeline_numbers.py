@@ -1,12 +1,13 @@
 """Which numbers of components are fitted, and which one a run decides for."""
 
 import functools
-import re
 
+import h5py
 import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
+from orimap.flows.cli.answers import print_result
 from orimap.tasks.decide.evidence import published
 from orimap.tasks.simulate.recipe import ScanRecipe
 from orimap.tasks.simulate.write_scan import write_scan
@@ -124,18 +125,25 @@ def _discs(places, shape=(48, 64)):
 CRYSTAL = _discs([(10, 12), (38, 52), (9, 40)])
 
 
-def _headline(run, file, output):
-    """Analyse a file; return the headline of its page and its decision."""
-    page = (run(file, output) / "report.html").read_text()
-    return re.search(r"<h1>\s*(.*?)\s*</h1>", page, re.DOTALL)[1]
+@pytest.fixture
+def headline(run, saved, same_workers, tmp_path, capsys):
+    """Analyse patterns; return the first line that a run prints of its results."""
+
+    def first_line(patterns):
+        run(saved(tmp_path, patterns), tmp_path / "out")
+        capsys.readouterr()
+        print_result(tmp_path / "out")
+        return capsys.readouterr().out.splitlines()[0]
+
+    return first_line
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 2), (2, 3), (1, 5)])
 def test_repeats_of_one_pattern_at_a_few_positions_are_not_counted(
-    run, results, saved, same_workers, tmp_path, shape
+    headline, results, tmp_path, shape
 ):
     counts = np.random.default_rng(0).poisson(3000 * CRYSTAL, (*shape, 48, 64)).astype(np.uint16)
-    said = _headline(run, saved(tmp_path, counts), tmp_path / "out")
+    said = headline(counts)
     assert said.startswith("too few positions to count, low confidence")
     tree = results(tmp_path / "out")
     assert not tree.attrs["countable"]
@@ -147,16 +155,14 @@ def test_repeats_of_one_pattern_at_a_few_positions_are_not_counted(
 
 @pytest.mark.parametrize("kind", ["camera", "float camera", "counts"])
 @pytest.mark.parametrize("shape", [(3, 3), (8, 10)])
-def test_noise_shows_no_crystal_and_no_number(
-    run, results, saved, same_workers, tmp_path, kind, shape
-):
+def test_noise_shows_no_crystal_and_no_number(headline, results, tmp_path, kind, shape):
     rng = np.random.default_rng(5)
     noise = rng.normal(400, 6, (*shape, 48, 64)).astype(np.float32)
     if kind == "camera":
         noise = np.rint(noise).astype(np.uint16)
     if kind == "counts":
         noise = rng.poisson(0.05, noise.shape).astype(np.uint16)
-    said = _headline(run, saved(tmp_path, noise), tmp_path / "out")
+    said = headline(noise)
     attrs = results(tmp_path / "out").attrs
     assert not attrs["crystal_found"]
     assert "no crystal found" in said
@@ -165,3 +171,24 @@ def test_noise_shows_no_crystal_and_no_number(
     assert said.startswith("too few positions to count") == (shape == (3, 3))
     if attrs["countable"]:
         assert attrs["decided_k"] == 1
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_a_shape_that_was_guessed_is_told_and_its_answer_not_certain(
+    run, results, counts, same_workers, tmp_path, said
+):
+    patterns = counts[:, :12].reshape(144, *DETECTOR)
+    with h5py.File(tmp_path / "run_data_000001.h5", "w") as file:
+        file["entry/data/data"] = patterns
+    master = tmp_path / "run_master.h5"
+    with h5py.File(master, "w") as file:
+        file["entry/data/data_000001"] = h5py.ExternalLink("run_data_000001.h5", "entry/data/data")
+    run(master, tmp_path / "out", k="1:8", **({"scan_shape": (12, 12)} if said else {}))
+    tree = results(tmp_path / "out")
+    decision = tree["decision"].attrs
+    assert tree.attrs["decided_k"] == 3
+    assert decision["confidence"] == ("high" if said else "moderate")
+    guesses = tree["acquisition"].attrs["guesses"]
+    assert len(guesses) == (0 if said else 1)
+    told = [reason for reason in decision["reasons"] if reason.startswith("Guessed: ")]
+    assert told == [f"Guessed: {guess}." for guess in guesses]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
@@ -84,6 +86,17 @@ def test_the_virtual_bright_field_is_the_sum_within_the_disc(client, opened, tmp
     assert (cy, cx) == pytest.approx((15, 17), abs=0.3)
     inside = (y - cy) ** 2 + (x - cx) ** 2 <= radius**2
     np.testing.assert_array_equal(ds["scan_virtual_bright_field"], scan[..., inside].sum(axis=-1))
+
+
+def test_what_was_guessed_of_the_file_is_stored_beside_the_notes(
+    client, opened, tmp_path, small_scan
+):
+    plain = opened(small_scan)
+    assert ingest_acquisition(client, plain, tmp_path / "p.zarr", "m").attrs["guesses"] == []
+    guessed = replace(plain, guesses=("its shape is not said; read as 4×5",))
+    ds = ingest_acquisition(client, guessed, tmp_path / "q.zarr", "m")
+    assert ds.attrs["guesses"] == ["its shape is not said; read as 4×5"]
+    assert not any("its shape" in note for note in ds.attrs["notes"])
 
 
 def test_regions_bins_and_masks(client, opened, tmp_path, small_scan):
