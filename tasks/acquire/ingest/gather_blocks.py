@@ -281,12 +281,15 @@ class ScanTotals:
         zero = np.count_nonzero(self.missing == ALL_ZERO)
         if found["n_all_zero"]:
             notes.append(
-                f"{zero} positions hold nothing but zeros and hardly any other less than "
-                f"{FEWEST_ELECTRONS} electrons, as where a scan was stopped: taken for not "
-                "measured, and left out"
+                f"{'1 pattern holds' if zero == 1 else f'{zero} patterns hold'} nothing but "
+                f"zeros, where hardly any other has fewer than {FEWEST_ELECTRONS} electrons, as "
+                "where a scan was stopped: taken for not measured, and left out"
             )
         elif zero:
-            notes.append(f"{zero} patterns hold nothing but zeros: believed, as others are dim")
+            notes.append(
+                f"{'1 pattern holds' if zero == 1 else f'{zero} patterns hold'} nothing but "
+                "zeros: believed, since others are dim as well"
+            )
         if found["n_dazzled"]:
             where = [f"({y}, {x})" for part in self.spikes for y, x in part.dazzled.tolist()]
             many = "1 position" if len(where) == 1 else f"{len(where)} positions"

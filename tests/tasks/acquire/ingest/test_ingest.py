@@ -339,7 +339,7 @@ def test_patterns_of_zeros_at_the_end_of_a_stopped_scan_are_not_measured(
         ds["detector_mean"], scan.reshape(63, 20, 22)[:52].mean(axis=0), rtol=1e-6
     )
     (note,) = [note for note in ds.attrs["notes"] if "nothing but zeros" in note]
-    assert note.startswith("11 positions hold nothing but zeros")
+    assert note.startswith("11 patterns hold nothing but zeros")
     assert "taken for not measured" in note
 
 
@@ -350,7 +350,7 @@ def test_patterns_of_zeros_are_believed_where_others_hold_few_electrons(client, 
     ds = ingest_acquisition(client, opened(scan), tmp_path / "p.zarr", "m")
     assert ds["scan_measured"].values.all()
     assert (
-        f"{empty.sum()} patterns hold nothing but zeros: believed, as others are dim"
+        f"{empty.sum()} patterns hold nothing but zeros: believed, since others are dim as well"
         in (ds.attrs["notes"])
     )
 
