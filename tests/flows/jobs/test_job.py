@@ -19,7 +19,8 @@ def test_the_key_says_what_is_computed_and_not_where():
     elsewhere = {"output": "/elsewhere", "workers": 3, "cluster": "slurm", "orchestrate": "never"}
     assert _job(**elsewhere).key == key
     others = [_job(bin=2), _job(file="/data/b.npy"), _job(restart=True), _job(seed=1)]
-    assert len({key, *(each.key for each in others)}) == 5
+    others += [_job(gain=9), _job(keep_rows=3), _job(scan_step="2nm")]
+    assert len({key, *(each.key for each in others)}) == 8
 
 
 def test_a_job_travels_as_text_and_knows_no_other_fields():
