@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from orimap.tasks.acquire.ingest.beam_disc import BeamDisc
+from orimap.tasks.acquire.ingest.defects import lines
 from orimap.tasks.acquire.ingest.defects import pixels as defects
 from orimap.tasks.acquire.ingest.reduction import bin_counts
 from orimap.tasks.acquire.ingest.sum_block import BlockSums
@@ -215,6 +216,7 @@ class ScanTotals:
         counts = defects.looks_like_counts(fano, source_dtype, int(negative.sum()))
         mask = HOT * hot + DEAD * dead + GIVEN * given + NOT_FINITE * undefined + FLAGGED * flagged
         used = mask == 0
+        odd = lines.odd_lines(total, squares, pairs, used, positions, self.pedestal)
         # Hot pixels are known only now: what they added to each pattern is taken off again.
         hot_candidates = hot[self.candidates[:, 0], self.candidates[:, 1]]
         hot_candidates &= ~left_out[self.candidates[:, 0], self.candidates[:, 1]]
@@ -253,6 +255,8 @@ class ScanTotals:
             n_all_zero=int(np.count_nonzero(reasons == ALL_ZERO)),
             n_dazzled=int(measured.size - missing - positions),
             n_spikes=sum(len(part) for part in self.spikes),
+            n_odd_rows=sum(line.axis == 0 for line in odd),
+            n_odd_columns=sum(line.axis == 1 for line in odd),
             n_flagged=int(flagged.sum()),
             n_masked=int(np.count_nonzero(~used)),
             saturation_value=saturation,
@@ -263,7 +267,7 @@ class ScanTotals:
             beam_centre=[beam.y, beam.x],
             beam_radius_px=beam.radius,
         )
-        ds.attrs["notes"] = self._notes(ds.attrs, source_dtype, fano)
+        ds.attrs["notes"] = [*self._notes(ds.attrs, source_dtype, fano), *lines.describe(odd)]
         return ds
 
     def _notes(self, found: dict, dtype: np.dtype, fano: defects.Fano) -> list[str]:
