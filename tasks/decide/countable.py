@@ -5,13 +5,14 @@ out of the fits bears it out. In a handful of positions noise alone makes as man
 are fits.
 """
 
-from orimap.tasks.decide.candidates import clear_drops
 from orimap.tasks.decide.components.coherence import FEWEST_POSITIONS
 from orimap.tasks.decide.evidence.evidence import Evidence
 
 # Noise was counted as up to eight patterns in nine positions, and repeats of one pattern as up to
 # three in six; from twelve on one pattern is one, and two grains in a line of fourteen are two.
 FEWEST_TO_COUNT = 12
+# What a further component lowers the held-out score by may be chance up to so many standard errors.
+CHANCE_ERRORS = 2.0
 
 
 def why_not_countable(evidence: Evidence, i: int) -> str:
@@ -52,6 +53,12 @@ def shows_crystal(evidence: Evidence, i: int) -> bool:
 
 
 def predicts_nothing(evidence: Evidence) -> bool:
-    """Return whether no further pattern than the first predicts what the fits did not see."""
-    known = evidence.held_out is not None and evidence.ks[0] == 1 and len(evidence.ks) > 1
-    return known and not clear_drops(evidence).any()
+    """Return whether no further pattern than the first predicts what the fits did not see.
+
+    Not even as uncertainly as two grains in thirty positions do, whose share differs from one
+    position to the next: noise makes what was left out worse.
+    """
+    if evidence.held_out is None or evidence.ks[0] != 1 or len(evidence.ks) == 1:
+        return False
+    drop, error = (values[1:] for values in evidence.held_out_drops())
+    return not (drop > CHANCE_ERRORS * error).any()

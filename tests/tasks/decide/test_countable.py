@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from orimap.tasks.decide.candidates import clear_drops
 from orimap.tasks.decide.components.coherence import FEWEST_POSITIONS
 from orimap.tasks.decide.countable import (
     FEWEST_TO_COUNT,
@@ -75,3 +76,12 @@ def test_fits_predict_something_unless_all_from_one_component_on_say_they_do_not
     assert not predicts_nothing(make_evidence([1, 2, 2, 2]))
     assert not predicts_nothing(make_evidence([2, 2, 2, 2], NOTHING, first=2))
     assert not predicts_nothing(make_evidence([1], []))
+
+
+def test_what_is_likely_and_not_yet_clear_still_predicts_something(make_evidence):
+    # About three standard errors of a drop: below what counts as clear, above chance.
+    found = make_evidence([1, 2, 2, 2], [0.0035, 0.0, 0.0])
+    drop, error = found.held_out_drops()
+    assert 2 < drop[1] / error[1] < 4
+    assert not clear_drops(found).any()
+    assert not predicts_nothing(found)
