@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from orimap.flows.pipeline.steps.gather_evidence import gather_evidence, left_out_pixels
 from orimap.tasks.decide.evidence.evidence import Limits
@@ -55,14 +56,38 @@ def test_what_the_data_do_not_allow_is_told(stages):
     fitted = replace(stages.fitted, prepared=prepared)
     found = gather_evidence(stages.run, silent, fitted)
     assert found.deviance is None
-    assert found.spectrum is None
     assert found.skipped[HELD_OUT] == ("the values are not counts, of which half could be held out")
-    assert found.skipped[SPECTRUM] == "it needs raw counts"
+    # The camera's noise is known: that of counts. Three grains.
+    assert found.spectrum.rank == 3
     # Blocks of the patterns are left out instead, where there are enough positions.
     assert (CROSS_VALIDATION in found.skipped) is (found.cross_validation is None)
     found = gather_evidence(asking(stages.run, filter="mean"), silent, fitted)
     assert found.cross_validation is None
     assert found.skipped[CROSS_VALIDATION] == "the filter shares noise between positions or pixels"
+    assert found.skipped[SPECTRUM] == "it needs raw patterns"
+
+
+@pytest.mark.parametrize(
+    ("known", "why"),
+    [
+        ({"camera_spread": 0.4}, "neighbouring pixels share noise: a point spread"),
+        ({"intensity_dispersion": None}, "it needs counts, or a camera whose noise could be"),
+    ],
+)
+def test_the_spectrum_needs_noise_of_single_pixels(stages, monkeypatch, known, why):
+    prepared = replace(stages.prepared, ingested=replace(stages.prepared.ingested, counts=False))
+    fitted = replace(stages.fitted, prepared=prepared)
+    acquisition = stages.run.folder.read("acquisition")
+    acquisition.attrs.update(known)
+    if known.get("intensity_dispersion", 1) is None:
+        del acquisition.attrs["intensity_dispersion"]
+    read = stages.run.folder.read
+    monkeypatch.setattr(
+        stages.run.folder, "read", lambda g: acquisition if g == "acquisition" else read(g)
+    )
+    found = gather_evidence(stages.run, silent, fitted)
+    assert found.spectrum is None
+    assert found.skipped[SPECTRUM].startswith(why)
 
 
 def test_the_limits_of_the_acquisition_are_told(stages, monkeypatch):
