@@ -33,7 +33,7 @@ BRIGHTER = 1.15
 NOISIER = 1.5
 CLEAR = 5.0
 NEARBY = 32
-# So many of the pixels of an odd line differ by half as much as the whole, or more.
+# This share of the pixels of an odd line differ by a third of what is usual in it, or more.
 ALL_ALONG = 0.7
 # The line next to it differs by no more than this part of it, and odd lines side by side by no less
 # than this part of the most: the image of a streak, blurred by 0.7 px or more, fails in one. From
@@ -212,7 +212,7 @@ class _Step:
             min(levels) if level > 0 else max(levels) if len(levels) > 1 else 0.0,
             shoulder,
             offset,
-            bool(least.max() >= 0.33),
+            bool(least.max() >= 1 / 3),
             bool((most - least)[1] < (most - least)[0] / 2),
         )
 

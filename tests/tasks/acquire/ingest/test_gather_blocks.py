@@ -23,8 +23,9 @@ CANDIDATES = np.array([[3, 4], [16, 17], [0, 0]])
 
 def records(scan, used=None, block_shape=(4, 3)):
     """What workers tell of a scan, block by block; the checksum is the number of the block."""
-    roles = Roles(BEAM, np.ones(DETECTOR, bool) if used is None else used, CANDIDATES)
-    cuts = region_cuts(SCAN, DETECTOR)
+    detector = scan.shape[2:]
+    roles = Roles(BEAM, np.ones(detector, bool) if used is None else used, CANDIDATES)
+    cuts = region_cuts(SCAN, detector)
     for number, block in enumerate(plan_blocks(SCAN, block_shape)):
         patterns = scan[block.slices]
         sums = sum_block(patterns, block, cuts, roles)
@@ -34,11 +35,12 @@ def records(scan, used=None, block_shape=(4, 3)):
 
 
 def gathered(scan, given=None, **blocks):
-    given = np.zeros(DETECTOR, bool) if given is None else given
-    totals = ScanTotals(SCAN, DETECTOR, CANDIDATES)
+    detector = scan.shape[2:]
+    given = np.zeros(detector, bool) if given is None else given
+    totals = ScanTotals(SCAN, detector, CANDIDATES)
     for record in records(scan, ~given, **blocks):
         totals.add(record)
-    return totals.dataset(given, np.zeros(DETECTOR, bool), BEAM, scan.dtype, 1)
+    return totals.dataset(given, np.zeros(detector, bool), BEAM, scan.dtype, 1)
 
 
 @pytest.fixture
@@ -116,6 +118,18 @@ def test_values_that_are_no_counts_are_told_by_their_variance(counts):
     assert ds.attrs["fano"] == pytest.approx(3, rel=0.1)
     (note,) = ds.attrs["notes"]
     assert note.startswith("the values are no counts of electrons (variance 3")
+
+
+def test_lines_that_are_unlike_those_beside_them_are_named_and_kept():
+    mean = np.full((36, 40), 5.0)
+    mean[:, 25:27] *= 2.5
+    mean[8] *= 2.5
+    ds = gathered(np.random.default_rng(0).poisson(mean, (*SCAN, *mean.shape)).astype(np.uint16))
+    assert (ds.attrs["n_odd_rows"], ds.attrs["n_odd_columns"], ds.attrs["n_masked"]) == (1, 2, 0)
+    (note,) = ds.attrs["notes"]
+    assert note.startswith("row 8 and columns 25, 26 of the stored patterns (from 0) are 2.")
+    assert "times as bright as those beside them, all along" in note
+    assert note.endswith("; kept")
 
 
 def test_sums_of_blocks_that_are_added_on_the_way_give_the_same(counts):

@@ -249,6 +249,7 @@ def test_zarr_chunks_of_few_electrons_may_be_left_out_because_they_hold_none(tmp
     counts[3:, :4, :5, :6] = 0
     array = zarr.create_array(
         tmp_path / "scan.zarr", data=counts, chunks=(3, 4, 5, 6), fill_value=0,
+        config={"write_empty_chunks": False},
     )  # fmt: skip
     assert array.nchunks_initialized < array.nchunks
     assert open_acquisition(tmp_path / "scan.zarr").no_data is None
