@@ -168,7 +168,7 @@ class Sample:
             return []
         return [
             f"values are multiplied by 2^{self.exponent} (about "
-            f"{2.0**self.exponent:.3g}), so that they can be computed with"
+            f"10^{self.exponent * math.log10(2):.0f}), so that they can be computed with"
         ]
 
 

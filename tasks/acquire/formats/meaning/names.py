@@ -117,6 +117,7 @@ def _words(name: str) -> list[str]:
     words = []
     stems = "|".join(stem for stems in STEMS.values() for stem in stems)
     for word in re.split(r"[^a-z0-9]+", plain):
-        together = re.fullmatch(rf"({stems})([xy]|\d)", word)
+        # A letter before x or y tells their direction, whatever it stands for.
+        together = re.fullmatch(rf"({stems})([xy]|\d)", word) or re.fullmatch("([a-z])([xy])", word)
         words += list(together.groups()) if together else [word] if word else []
     return words

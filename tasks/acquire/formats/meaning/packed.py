@@ -128,6 +128,8 @@ def find_packing(attributes: Mapping[str, Any], dtype: np.dtype) -> Packing | No
     )}  # fmt: skip
     unsigned = str(_plain(attributes.get("_Unsigned"))).lower() == "true" and dtype.kind == "i"
     missing = [*found["_FillValue"], *found["missing_value"]]
+    if is_count(attributes, dtype):
+        missing = [value for value in missing if value != 0]
     if unsigned:
         missing = [value % 256**dtype.itemsize for value in missing]
     low, high = (*found["valid_range"], -math.inf, math.inf)[:2]
@@ -141,10 +143,24 @@ def find_packing(attributes: Mapping[str, Any], dtype: np.dtype) -> Packing | No
     return None if packing == Packing() else packing
 
 
+def is_count(attributes: Mapping[str, Any], dtype: np.dtype) -> bool:
+    """Return whether stored values are whole numbers as they are: of these, 0 is one."""
+    packed = _numbers(attributes.get("scale_factor")) + _numbers(attributes.get("add_offset"))
+    return dtype.kind in "iu" and not packed
+
+
 def unpacked(signal: Signal, attributes: Mapping[str, Any]) -> Signal:
     """Return a data set whose values are unpacked where its attributes say that they are packed."""
-    packing = find_packing(attributes, np.dtype(signal.array.dtype))
+    dtype = np.dtype(signal.array.dtype)
+    packing = find_packing(attributes, dtype)
     if packing is None:
+        fills = [
+            *_numbers(attributes.get("_FillValue")),
+            *_numbers(attributes.get("missing_value")),
+        ]
+        if 0 in fills and is_count(attributes, dtype):
+            note = "a fill value of 0 is taken for a count of 0: whole numbers that are not packed"
+            return replace(signal, notes=(*signal.notes, note))
         return signal
     array = Unpacked(signal.array, packing)
     return replace(signal, array=array, notes=(*signal.notes, packing.note))

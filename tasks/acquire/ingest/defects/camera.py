@@ -263,6 +263,8 @@ def _zero_by_gain(curve: PhotonTransfer, gain: float) -> tuple[float, float] | N
 
     The third moment of n electrons is n times the third power of the gain.
     """
+    if not gain**2 > 0:
+        return None
     zero, error = curve.mean - curve.third / gain**2, curve.third_error / gain**2
     known = (error > 0) & np.isfinite(zero)
     kept = known

@@ -104,7 +104,11 @@ def read_correction(
         lit = read_detector_image(gain_map, detector_shape, crop, "--gain-map").astype(np.float64)
         seeing = np.isfinite(lit) & (lit > 0)
         if not seeing.any():
-            raise _not_numbers("--gain-map", gain_map, lit)
+            raise InputError(
+                "an image of the detector evenly lit for --gain-map",
+                f"{gain_map.name}, in which no value is above 0",
+                "check that this is the image that was meant",
+            )
         unit = np.where(seeing, lit / np.median(lit[seeing]), np.nan).astype(np.float32)
         low, high = np.percentile(unit[seeing], [1, 99])
         notes.append(

@@ -93,13 +93,13 @@ def flags_of_values(lowest: np.ndarray, highest: np.ndarray, patterns: int) -> F
         How many patterns it has.
     """
     none = Flags(np.zeros(lowest.shape, bool))
-    if lowest.dtype.kind not in "iu" or patterns < FEWEST_PATTERNS:
+    if lowest.dtype.kind not in "iuf" or patterns < FEWEST_PATTERNS:
         return none
     same = lowest == highest
     found = none
     for number in LARGEST_NUMBERS:
         flagged = same & (highest == number)
-        rest = highest[~flagged]
+        rest = _finite(highest[~flagged])
         if flagged.any() and rest.size and rest.max() <= LARGEST_PART * number:
             found |= Flags(
                 flagged,
@@ -109,9 +109,9 @@ def flags_of_values(lowest: np.ndarray, highest: np.ndarray, patterns: int) -> F
                 ),
             )
     below = same & (highest < 0)
-    rest = lowest[~below]
+    rest = _finite(lowest[~below])
     if below.any() and rest.size and rest.min() >= 0:
-        values = ", ".join(f"{value:,}" for value in np.unique(highest[below])[:3])
+        values = ", ".join(f"{value:,.9g}" for value in np.unique(highest[below])[:3].tolist())
         found |= Flags(
             below,
             (
@@ -120,3 +120,8 @@ def flags_of_values(lowest: np.ndarray, highest: np.ndarray, patterns: int) -> F
             ),
         )
     return found
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    """Return those of some values that are numbers."""
+    return values[np.isfinite(values)]

@@ -112,7 +112,10 @@ def noise_of(patterns: np.ndarray, used: np.ndarray) -> tuple[float, float]:
     squares = sums = 0.0
     changes = []
     for y, x, v, w in (places[i] for i in chosen):
-        a, b = (np.nan_to_num(flat[at][pixels].astype(np.float64)) for at in ((y, x), (v, w)))
+        a, b = (
+            np.nan_to_num(flat[at][pixels].astype(np.float64), posinf=0, neginf=0)
+            for at in ((y, x), (v, w))
+        )
         squares, sums = squares + (a - b) ** 2, sums + a + b
         changes.append(np.abs(a - b))
     if np.size(sums) == 0:

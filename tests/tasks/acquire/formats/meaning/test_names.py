@@ -67,3 +67,8 @@ def test_axes_are_named_by_somebody(text, axes):
 def test_axes_that_are_not_all_there_are_refused(text):
     with pytest.raises(ValueError, match="must name every axis once"):
         parse_axes(text)
+
+
+@pytest.mark.parametrize(("name", "direction"), [("sx", "x"), ("sy", "y"), ("px", "x"), ("uv", "")])
+def test_a_letter_before_x_or_y_tells_their_direction(name, direction):
+    assert read_name(name).direction == direction

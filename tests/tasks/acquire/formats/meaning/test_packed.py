@@ -123,3 +123,12 @@ def test_plain_counts_stay_integers(tmp_path, small_scan, zarr_format):
     acquisition = open_acquisition(tmp_path / "scan.zarr")
     assert acquisition.dtype == small_scan.dtype
     assert not any("unpacked" in note for note in acquisition.notes)
+
+
+def test_a_fill_value_of_zero_of_whole_numbers_is_a_count():
+    assert find_packing({"_FillValue": 0}, np.dtype("u2")) is None
+    assert find_packing({"_FillValue": 0, "missing_value": 65535}, np.dtype("u2")).missing == (
+        65535,
+    )
+    packed = find_packing({"_FillValue": 0, "scale_factor": 0.5}, np.dtype("u2"))
+    assert packed.missing == (0,)

@@ -104,11 +104,10 @@ def test_less_than_nothing_in_every_pattern_is_a_flag_and_read_out_noise_is_not(
     assert not flags_of_values(low, high, 64).flagged.any()
 
 
-def test_few_patterns_and_numbers_with_a_point_tell_nothing():
+def test_few_patterns_tell_nothing():
     low, high = extremes("u2")
     low[3], high[3] = 2**16 - 1, 2**16 - 1
     assert not flags_of_values(low, high, 3).flagged.any()
-    assert not flags_of_values(low.astype("f4"), high.astype("f4"), 64).flagged.any()
 
 
 def test_flagged_pixels_are_masked_and_leave_counts_counts(client, tmp_path):
@@ -142,3 +141,18 @@ def test_flagged_pixels_are_masked_and_leave_counts_counts(client, tmp_path):
     )
     places = np.argwhere(binned["detector_mask"].values == FLAGGED)
     assert {tuple(p) for p in places} == {(5, i) for i in range(13)} | {(1, 2)}
+
+
+def test_floating_point_values_may_be_flagged_too():
+    lowest = np.random.default_rng(0).integers(0, 3, (8, 9)).astype(np.float32)
+    highest = lowest + 20
+    highest[0, 0] = np.nan
+    for array in (lowest, highest):
+        array[3] = -1
+        array[5, 5] = 2**32 - 1
+    found = flags_of_values(lowest, highest, 64)
+    assert np.argwhere(found.flagged).tolist() == [[3, x] for x in range(9)] + [[5, 5]]
+    assert any("-1 in every pattern" in note for note in found.notes)
+    # Noise around zero has no flags.
+    noise = np.random.default_rng(1).normal(0, 14, (2, 8, 9))
+    assert not flags_of_values(noise.min(axis=0), noise.max(axis=0), 64).flagged.any()
