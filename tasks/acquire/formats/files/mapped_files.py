@@ -169,18 +169,47 @@ def open_merlin(path: Path, asked: Asked = NOTHING_ASKED) -> Signal:
         notes.append(f"{rest:,} bytes after the last of {frames} whole frames are left out")
     if promised > frames:
         notes.append(f"{header.name} promises {promised} frames; {frames} are there")
-    signal = Signal("patterns", array, axes, files, notes=tuple(notes))
+    before, after = asked.skip_frames or (0, 0)
+    numbers = range(before, min(frames - after, before + TIMES_AT_MOST))
+    counted, times = _frame_heads(path, frame, numbers)
+    guesses = _jumps(counted)
+    left = frames - before - after
+    lines = find_lines(times, to_the_end=len(numbers) == left)
+    if asked.scan_shape is not None:
+        guesses += _against(asked.scan_shape, header.name, per_trigger, lines)
+    signal = Signal("patterns", array, axes, files, notes=tuple(notes), guesses=guesses)
     # None are promised by an acquisition that goes on until it is stopped.
     if asked.scan_shape is not None or (described and not promised):
         return signal
     if per_trigger > 1:
         rows, over = divmod(promised or frames, per_trigger)
         return signal if rows < 2 or over else replace(signal, scan_shape=(rows, per_trigger))
-    before, after = asked.skip_frames or (0, 0)
-    numbers = range(before, min(frames - after, before + TIMES_AT_MOST))
-    left = frames - before - after
-    lines = find_lines(_frame_times(path, frame, numbers), to_the_end=len(numbers) == left)
     return _with_lines(signal, lines, left, max(frames, promised) - before - after)
+
+
+def _jumps(counted: np.ndarray) -> tuple[str, ...]:
+    """Say where the numbers of frames do not follow each other: nothing where they do."""
+    jumps = np.flatnonzero(np.diff(counted) != 1)
+    if not len(jumps):
+        return ()
+    first, then = counted[jumps[0]], counted[jumps[0] + 1]
+    more = "" if len(jumps) == 1 else f", and {_number_of(len(jumps) - 1, 'jump')} more"
+    return (
+        f"frames are taken one after the other, although their numbers jump from {first} to "
+        f"{then}{more}: some may be missing, and what follows lies too early in the scan",
+    )
+
+
+def _against(
+    asked: tuple[int, int], header: str, per_trigger: int, lines: Lines | None
+) -> tuple[str, ...]:
+    """Say that a scan shape was asked for against what the file says: nothing where it was not."""
+    told = ""
+    if per_trigger > 1 and per_trigger != asked[1]:
+        told = f"{header} has {per_trigger} frames per trigger"
+    elif per_trigger <= 1 and lines is not None and lines.columns != asked[1]:
+        told = f"frames pause after lines of {lines.columns}"
+    return (f"{asked[0]}×{asked[1]}, as --scan-shape says, although {told}",) if told else ()
 
 
 def _require_no_series(path: Path) -> None:
@@ -205,21 +234,25 @@ def _merlin_numbers(header: Path) -> tuple[int, int]:
     )
 
 
-def _frame_times(path: Path, frame: MerlinFrame, numbers: range) -> np.ndarray:
-    """Return when frames were taken, in ns; none where the headers do not say.
+def _frame_heads(path: Path, frame: MerlinFrame, numbers: range) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers of frames, and when they were taken in ns; none where headers do not say.
 
-    The time is the fourth field from the end of each header.
+    The number is the second field of each header, the time the fourth from the end.
     """
-    times = []
+    counted: list[str] = []
+    times: list[str] = []
     with path.open("rb") as file:
         for number in numbers:
             file.seek(number * frame.record.itemsize)
             fields = file.read(frame.header_bytes).decode(errors="replace").split(",")
+            counted.append(fields[1] if len(fields) > 1 else "")
             times.append(fields[-4].removesuffix("Z") if len(fields) > 3 else "")
+    none = np.zeros(0, np.int64)
+    whole = np.array(counted, np.int64) if all(each.isdigit() for each in counted) else none
     try:
-        return np.array(times, "datetime64[ns]").astype(np.int64)
+        return whole, np.array(times, "datetime64[ns]").astype(np.int64)
     except ValueError:
-        return np.zeros(0, np.int64)
+        return whole, none
 
 
 def _with_lines(signal: Signal, lines: Lines | None, there: int, in_all: int) -> Signal:
@@ -243,10 +276,10 @@ def _with_lines(signal: Signal, lines: Lines | None, there: int, in_all: int) ->
         doubts.append(f"no line ends at {_number_of(lines.strays, 'pause')} elsewhere")
     if doubts or lines.ends == 1:
         told = f"{told}: read as {rows}×{lines.columns}"
-        guesses = ("; ".join([told, *doubts]) + " (--scan-shape and --skip-frames override)",)
-        notes = signal.notes
+        doubt = "; ".join([told, *doubts]) + " (--scan-shape and --skip-frames override)"
+        guesses, notes = (*signal.guesses, doubt), signal.notes
     else:
-        guesses, notes = (), (*signal.notes, told)
+        guesses, notes = signal.guesses, (*signal.notes, told)
     return replace(
         signal,
         notes=notes,

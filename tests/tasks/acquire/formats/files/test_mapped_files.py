@@ -312,3 +312,23 @@ def test_a_scan_without_patterns_is_refused(tmp_path, shape):
     np.save(tmp_path / "scan.npy", np.zeros(shape, np.uint16))
     with pytest.raises(InputError, match="a scan with patterns in it"):
         open_acquisition(tmp_path / "scan.npy")
+
+
+def test_numbers_of_frames_that_jump_are_told(tmp_path, small_scan):
+    path = tmp_path / "scan.mib"
+    write_mib(path, small_scan)
+    assert open_acquisition(path).guesses == ()
+    contents = path.read_bytes()
+    for number in range(8, 21):
+        contents = contents.replace(b"MQ1,%06d" % number, b"MQ2,%06d" % (number + 1))
+    path.write_bytes(contents.replace(b"MQ2", b"MQ1"))
+    (guess,) = open_acquisition(path).guesses
+    assert "their numbers jump from 7 to 9:" in guess
+
+
+def test_a_shape_that_is_asked_for_against_the_file_is_told(tmp_path, small_scan):
+    path = tmp_path / "scan.mib"
+    write_mib(path, small_scan)
+    assert open_acquisition(path, scan_shape=(4, 5)).guesses == ()
+    (guess,) = open_acquisition(path, scan_shape=(5, 4)).guesses
+    assert guess == "5×4, as --scan-shape says, although scan.hdr has 5 frames per trigger"
