@@ -6,6 +6,7 @@ not by the event.
 """
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -34,6 +35,7 @@ from orimap.flows.request.sidecar import NOT_HERE
 from orimap.tasks.errors import InputError
 
 HOURS = 12.0  # the longest that a run may take where its deployment says nothing else
+AGAIN_S = 1.0  # after which a run is told again that its time is up
 
 
 def _run_name() -> str:
@@ -177,19 +179,30 @@ class _TimeIsUpError(BaseException):
     """Ends a run wherever it is; no step takes it for a failure of its own and tries again."""
 
 
+def _is_ending(error: BaseException | None) -> bool:
+    """Return whether an exception, or one that it follows, ends a run whose time is up."""
+    while error is not None:
+        if isinstance(error, _TimeIsUpError):
+            return True
+        error = error.__context__
+    return False
+
+
 @contextmanager
 def _at_most(hours: float, job: Job) -> Iterator[None]:
     """End what takes longer: workers and batch jobs are closed on the way out, as by Ctrl-C.
 
     The timer and its signal (SIGALRM) are those of the whole process, which is this run alone; the
-    handler that was there is put back at the end.
+    handler that was there is put back at the end. What is raised in a callback, of a library or of
+    the garbage collection, is lost: the signal comes again until the run is on its way out.
     """
 
     def end(*_: object) -> None:
-        raise _TimeIsUpError
+        if not _is_ending(sys.exception()):
+            raise _TimeIsUpError
 
     before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, hours * 3600)
+    signal.setitimer(signal.ITIMER_REAL, hours * 3600, AGAIN_S)
     began = datetime.now(UTC)
     try:
         yield

@@ -184,3 +184,32 @@ def test_a_failed_job_may_be_started_again_by_hand(prefect_api, folders):
         assert analyse(**said, return_state=True).name == "Failed"
         time.sleep(1.1)  # outcomes are dated in whole seconds
     assert (said["results"] / "run.log").read_text().count("scan.hspy") > 1
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_the_end_of_its_time_is_not_lost_in_a_callback(tmp_path):
+    from orimap.flows.prefect.deployments import _at_most
+
+    class Careless:
+        def __del__(self):
+            # Nothing that is raised here gets out.
+            time.sleep(1.0)
+
+    (tmp_path / "out").mkdir()
+    request = Request.read(file=tmp_path / "scan.npy", output=tmp_path / "out")
+    job = Job(acquisition="0123456789ab", request=request)
+    cleaned = []
+
+    def run():
+        with _at_most(0.5 / 3600, job):
+            try:
+                Careless()
+                time.sleep(20)
+            finally:
+                # On its way out a run takes its time, and is not told again.
+                time.sleep(2.5)
+                cleaned.append(True)
+
+    with pytest.raises(TimeoutError, match="took longer"):
+        run()
+    assert cleaned == [True]
