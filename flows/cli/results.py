@@ -11,7 +11,7 @@ import typer
 
 from orimap.flows.cli.answers import Debug, Quiet, answers, print_lines
 from orimap.flows.cli.options import with_request_options
-from orimap.flows.request.request import READING_FIELDS
+from orimap.flows.request.request import CAMERA_FIELDS, READING_FIELDS
 from orimap.tasks.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 AS_STORED = (
     *("file", "output", *READING_FIELDS),
     *("bin", "crop", "roi", "mask", "centre", "counts"),
-    *("dark", "gain_map", "offset", "gain"),
+    *CAMERA_FIELDS,
     *("filter", "epattern_lengths", "epattern_profile", "dark_field"),
     *("k", "weighting", "direct_beam", "l1", "seed"),
     *("orchestrate", "restart"),

@@ -6,15 +6,10 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from orimap.flows.request.request import WORKERS_FIELDS, Request
+from orimap.flows.request.request import NEWER_FIELDS, WORKERS_FIELDS, Request
 
 # Of the request, these say where and how it is computed, not what: the same job all the same.
 NOT_PART_OF_THE_KEY = {"output", "orchestrate", *WORKERS_FIELDS}
-# Options that the first version did not have: where they are not given, its keys still hold.
-NEWER = {
-    *("dark", "gain_map", "offset", "gain", "axes", "scan_step", "detector_step", "beam_energy"),
-    *("skip_frames", "keep_rows", "image_names"),
-}
 
 
 class Job(BaseModel):
@@ -35,7 +30,8 @@ class Job(BaseModel):
         from orimap.tasks.store.fingerprint import fingerprint
 
         asked = self.request.model_dump(mode="json", exclude=NOT_PART_OF_THE_KEY)
-        asked = {name: at for name, at in asked.items() if at is not None or name not in NEWER}
+        # Where no newer option is given, the keys of the first version still hold.
+        asked = {n: at for n, at in asked.items() if at is not None or n not in NEWER_FIELDS}
         return f"orimap-{self.acquisition}-{fingerprint(**asked)[:8]}"
 
     @property

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from orimap.flows.pipeline.runtime.workers import are_threads
-from orimap.flows.request.request import DETECTOR_IMAGES, WORKERS_FIELDS, Request
+from orimap.flows.request.request import DETECTOR_IMAGES, NEWER_FIELDS, WORKERS_FIELDS, Request
 from orimap.tasks.acquire.ingest.defects.correction import Correction, read_correction
 from orimap.tasks.acquire.ingest.reduction import Region, read_mask, stored_dtype, whole_or_part
 from orimap.tasks.errors import InputError
@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 
 # A run is defined by its request without these: they say how it is computed.
 HOW = {"output", "file", *DETECTOR_IMAGES, "orchestrate", "restart", *WORKERS_FIELDS}
-# These are part of what the patterns' own fingerprint is of.
-OF_PATTERNS = {
-    *("gain", "offset", "axes", "scan_step", "detector_step", "beam_energy"),
-    *("skip_frames", "keep_rows", "image_names"),
-}
 # How full patterns are is estimated from this many, along the diagonal of the scan.
 PATTERNS_TO_LOOK_AT = 4
 
@@ -147,9 +142,9 @@ def correction_of(request: Request, acquisition: "Acquisition", crop: Region) ->
 
 def request_fingerprint(request: Request, ingest: str) -> str:
     """Return the fingerprint of a whole request, given that of the patterns it is about."""
-    return fingerprint(
-        ingest=ingest, asked=request.model_dump(mode="json", exclude=HOW | OF_PATTERNS)
-    )
+    # The newer options are all part of what the patterns' own fingerprint is of.
+    asked = request.model_dump(mode="json", exclude=HOW | NEWER_FIELDS)
+    return fingerprint(ingest=ingest, asked=asked)
 
 
 def _check_dark_field(request: Request, detector_shape: tuple[int, int]) -> None:

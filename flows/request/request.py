@@ -28,6 +28,10 @@ READING_FIELDS = (
     *("axes", "scan_step", "detector_step", "beam_energy"),
 )
 
+# What is known of the camera, and done to every value.
+CAMERA_FIELDS = ("dark", "gain_map", "offset", "gain")
+# Options that the first version did not have.
+NEWER_FIELDS = {*CAMERA_FIELDS, *READING_FIELDS} - {"reader", "signal", "dataset", "scan_shape"}
 # Images of the detector: they may lie elsewhere and be read anew.
 DETECTOR_IMAGES = ("mask", "dark", "gain_map")
 

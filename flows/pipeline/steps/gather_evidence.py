@@ -176,9 +176,14 @@ def _spectrum_needs(run: Run, fitted: Fitted) -> str:
         return ""
     if "intensity_dispersion" not in found:
         return "it needs counts, or a camera whose noise could be measured"
-    if found.get("camera_spread", 0.0) > 0:
+    if _pixels_share_noise(run):
         return "neighbouring pixels share noise: a point spread"
     return ""
+
+
+def _pixels_share_noise(run: Run) -> bool:
+    """Return whether a point spread was measured."""
+    return bool(run.folder.read("acquisition").attrs.get("camera_spread", 0.0) > 0)
 
 
 def _spectrum(store: Path, k: int, dispersion: float) -> Any:
@@ -210,13 +215,12 @@ def _cross_validation(run: Run, fitted: Fitted, skipped: dict[str, str]) -> np.n
     else:
         weighting = stored_fits.read_weighting(run.folder.read("sketch"))
         # Noise that neighbouring pixels share would pass from one half to the other.
-        shares = run.folder.read("acquisition").attrs.get("camera_spread", 0.0) > 0
         rows = sample_patterns(
             run.client,
             patterns,
             weighting,
             seed=run.request.seed,
-            side_px=SPREAD_PX if shares else 1,
+            side_px=SPREAD_PX if _pixels_share_noise(run) else 1,
         )
         if min(rows.shape) >= 2 * ks[-1]:
             validate = partial(bi_cross_validate, seed=run.request.seed)
