@@ -353,13 +353,12 @@ def ingest_acquisition(
         dazzled=np.zeros((0, 2), np.int64),
     )
     totals = _take_in(client, plan, progress)
-    gain = sample.camera.gain if sample.camera else 1.0
-    dazzled = totals.dazzled(gain)
+    dazzled = totals.dazzled(sample.gain)
     if len(dazzled):
         # They are known at the end only, and by then they are in every sum.
         plan = replace(plan, dazzled=dazzled)
         totals = _take_in(client, plan, progress)
-    ds = totals.dataset(given, flagged, beam, acquisition.dtype, bin, gain)
+    ds = totals.dataset(given, flagged, beam, acquisition.dtype, bin, sample.gain)
     ds.attrs.update(_facts(plan))
     ds.attrs.update(sample.attributes)
     if sample.measured:

@@ -122,6 +122,12 @@ class Sample:
         return self.measured[0] if self.measured else None
 
     @property
+    def gain(self) -> float:
+        """Units of intensity per electron; 1 where there is no one gain, or none is known."""
+        camera = self.camera
+        return camera.gain if camera is not None and camera.is_linear else 1.0
+
+    @property
     def pedestal(self) -> float:
         """Intensity without electrons, once values are shifted; or 0."""
         camera = self.camera

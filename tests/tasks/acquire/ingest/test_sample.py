@@ -84,3 +84,12 @@ def test_the_camera_is_measured_of_what_is_corrected(sampled, counts):
     np.testing.assert_allclose(found.mean, sampled(counts).mean, atol=0.8)
     # The gain map is blind there.
     assert np.argwhere(found.flags.flagged).tolist() == [[3, 3]]
+
+
+def test_a_stretched_contrast_has_no_gain_that_anything_is_measured_by(sampled, counts):
+    rng = np.random.default_rng(1)
+    assert sampled(counts).gain == pytest.approx(1, rel=0.1)
+    seen = np.clip(0.5 * counts + 3 + rng.normal(0, 1.2, counts.shape), 0, 255)
+    found = sampled(np.rint(255 * (seen / 255) ** 0.4).astype(np.uint8))
+    assert not found.camera.is_linear
+    assert (found.gain, found.shift, found.pedestal) == (1, 0, 0)
