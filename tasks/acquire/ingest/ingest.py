@@ -452,7 +452,7 @@ def _facts(plan: IngestPlan) -> dict[str, Any]:
         "reader": acquisition.reader,
         "signal": acquisition.signal,
         "source_file": acquisition.path.name,
-        "guesses": list(acquisition.guesses),
+        "guesses": [*acquisition.guesses, *plan.correction.guesses],
         "scan_step": list(acquisition.scan_step),
         "scan_units": acquisition.scan_units,
         "detector_step": [step * plan.bin for step in acquisition.detector_step],

@@ -461,7 +461,9 @@ def test_what_is_known_of_the_camera_makes_electrons(client, opened, tmp_path):
     seen, electrons = camera_scan(noise=3)
     dark, unit = rng.uniform(80, 120, (32, 36)), rng.uniform(0.5, 1.5, (32, 36))
     seen = np.rint(seen * unit + dark).astype(np.int16)
-    correction = Correction(dark.astype(np.float32), (9 * unit).astype(np.float32), True, ("said",))
+    correction = Correction(
+        dark.astype(np.float32), (9 * unit).astype(np.float32), True, ("said",), ("guessed",)
+    )
     store = tmp_path / "patterns.zarr"
     ds = ingest_acquisition(client, opened(seen), store, "m", correction=correction)
     raw = stored(store)
@@ -470,6 +472,7 @@ def test_what_is_known_of_the_camera_makes_electrons(client, opened, tmp_path):
     assert abs(raw.values - electrons).mean() < 0.6
     assert ds.attrs["camera_gain"] == pytest.approx(1, rel=0.1)
     assert "said" in ds.attrs["notes"]
+    assert ds.attrs["guesses"] == ["guessed"]
 
 
 def test_counts_are_read_as_they_were_before_cameras_were_known(client, opened, tmp_path):
