@@ -99,6 +99,8 @@ def test_a_scan_that_was_stopped_early_says_how_many_rows_are_whole():
         frames_of(13, told=(4, 5), keep_rows=3)
     with pytest.raises(InputError, match="keep at most 4 rows"):
         frames_of(20, told=(4, 5), keep_rows=5)
+    with pytest.raises(InputError, match=r"leave --keep-rows away: not one row is whole$"):
+        frames_of(4, told=(4, 5), keep_rows=1)
 
 
 def test_a_shape_that_is_asked_for_comes_before_that_of_the_file_and_a_note_says_so():
