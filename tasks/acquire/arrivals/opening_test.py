@@ -16,8 +16,9 @@ from typing import Any
 
 from orimap.tasks.acquire.arrivals.finished import Opened
 
-# Opening reads headers and one pattern: seconds even over a network, minutes where it hangs.
-OPENING_SECONDS = 120.0
+# Opening reads headers and one pattern: seconds even over a network, for ever where it hangs. Other
+# arrivals wait for it, none longer than a minute.
+OPENING_SECONDS = 55.0
 # What opening an acquisition loads; dask.array for every reader of rosettasciio's.
 READERS = (
     "dask.array",
