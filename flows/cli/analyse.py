@@ -36,7 +36,8 @@ def info(
     """Tell what is in a file, and what a run would need."""
     from orimap.flows.pipeline.estimate import estimate
     from orimap.flows.pipeline.plan import Plan
-    from orimap.tasks.acquire.acquisition import describe, open_acquisition
+    from orimap.tasks.acquire.acquisition import describe
+    from orimap.tasks.acquire.open_acquisition import open_acquisition
 
     given = {name: value for name, value in options.items() if value is not None}
     request = Request.read(file=file, output=Path(), **given)

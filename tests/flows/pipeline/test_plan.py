@@ -5,7 +5,7 @@ import pytest
 
 from orimap.flows.pipeline.plan import Plan, ingest_fingerprint, request_fingerprint
 from orimap.flows.request.request import Request
-from orimap.tasks.acquire.acquisition import open_acquisition
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.errors import InputError
 
 

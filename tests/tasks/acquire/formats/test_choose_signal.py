@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import zarr
 
-from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.formats.calibration import Axis
 from orimap.tasks.acquire.formats.choose_signal import choose_signal
 from orimap.tasks.acquire.formats.meaning.axes import in_order
 from orimap.tasks.acquire.formats.signals import Signal, unknown_axes
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.errors import InputError
 
 ALL = slice(None)

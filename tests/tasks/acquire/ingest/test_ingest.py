@@ -7,10 +7,10 @@ import xarray as xr
 import zarr
 from google_crc32c import value as crc32c
 
-from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.ingest import ingest
 from orimap.tasks.acquire.ingest.defects.correction import Correction
 from orimap.tasks.acquire.ingest.ingest import ingest_acquisition
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.errors import InputError
 from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.store import groups

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.formats.calibration import Axis
 from orimap.tasks.acquire.formats.meaning.given import (
     calibrate,
@@ -11,6 +10,7 @@ from orimap.tasks.acquire.formats.meaning.given import (
     read_detector_step,
     read_scan_step,
 )
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.errors import InputError
 
 

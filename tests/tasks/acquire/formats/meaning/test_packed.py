@@ -6,8 +6,8 @@ import pytest
 import xarray as xr
 import zarr
 
-from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.formats.meaning.packed import Packing, find_packing, zarr_attributes
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 
 ALL = slice(None)
 U2 = np.dtype("u2")

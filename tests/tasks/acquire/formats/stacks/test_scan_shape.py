@@ -4,7 +4,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.formats.signals import Signal, unknown_axes
 from orimap.tasks.acquire.formats.stacks.scan_shape import (
     Asked,
@@ -12,6 +11,7 @@ from orimap.tasks.acquire.formats.stacks.scan_shape import (
     rows_kept,
     shape_of_stack,
 )
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.errors import InputError
 
 ALL = slice(None)
