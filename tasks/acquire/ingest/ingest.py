@@ -21,15 +21,18 @@ import zarr
 from orimap.tasks.acquire.acquisition import Acquisition
 from orimap.tasks.acquire.ingest import beam_disc
 from orimap.tasks.acquire.ingest.beam_disc import BeamDisc
-from orimap.tasks.acquire.ingest.defects.correction import Correction
-from orimap.tasks.acquire.ingest.defects.spikes import find_spikes, is_as_sharp_as_a_pixel
-from orimap.tasks.acquire.ingest.gather_blocks import (
+from orimap.tasks.acquire.ingest.blocks.gather_blocks import (
     ALL_ZERO,
     NO_DATA,
     NO_NUMBER,
     BlockRecord,
     ScanTotals,
 )
+from orimap.tasks.acquire.ingest.blocks.sum_block import Roles, sum_block
+from orimap.tasks.acquire.ingest.blocks.sums import SourceFaults, region_cuts
+from orimap.tasks.acquire.ingest.blocks.verified_write import write_verified
+from orimap.tasks.acquire.ingest.defects.correction import Correction
+from orimap.tasks.acquire.ingest.defects.spikes import find_spikes, is_as_sharp_as_a_pixel
 from orimap.tasks.acquire.ingest.reduction import (
     Region,
     describe_reduction,
@@ -40,9 +43,6 @@ from orimap.tasks.acquire.ingest.reduction import (
     whole_or_part,
 )
 from orimap.tasks.acquire.ingest.sample import Sample
-from orimap.tasks.acquire.ingest.sum_block import Roles, sum_block
-from orimap.tasks.acquire.ingest.sums import SourceFaults, region_cuts
-from orimap.tasks.acquire.ingest.verified_write import write_verified
 from orimap.tasks.errors import InputError
 from orimap.tasks.store import cleaning, groups, sparse_patterns, variables
 from orimap.tasks.store.cleaning import Spikes, write_spikes

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 
 from orimap.tasks.acquire.ingest.beam_disc import BeamDisc
-from orimap.tasks.acquire.ingest.sums import PatternSums
+from orimap.tasks.acquire.ingest.blocks.sums import PatternSums
 from orimap.tasks.store.cleaning import clean
 from orimap.tasks.store.pixel_lists import Entries
 from orimap.tasks.stream.blocks import Block

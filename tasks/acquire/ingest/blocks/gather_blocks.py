@@ -6,16 +6,16 @@ import numpy as np
 import xarray as xr
 
 from orimap.tasks.acquire.ingest.beam_disc import BeamDisc
-from orimap.tasks.acquire.ingest.defects import lines
-from orimap.tasks.acquire.ingest.defects import pixels as defects
-from orimap.tasks.acquire.ingest.reduction import bin_counts
-from orimap.tasks.acquire.ingest.sum_block import BlockSums
-from orimap.tasks.acquire.ingest.sums import (
+from orimap.tasks.acquire.ingest.blocks.sum_block import BlockSums
+from orimap.tasks.acquire.ingest.blocks.sums import (
     PatternSums,
     SourceFaults,
     region_cuts,
     region_positions,
 )
+from orimap.tasks.acquire.ingest.defects import lines
+from orimap.tasks.acquire.ingest.defects import pixels as defects
+from orimap.tasks.acquire.ingest.reduction import bin_counts
 from orimap.tasks.errors import InputError
 from orimap.tasks.store import variables
 from orimap.tasks.store.cleaning import Spikes
