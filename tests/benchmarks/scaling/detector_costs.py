@@ -11,7 +11,8 @@ import numpy as np
 from at_once import AtOnce
 
 from orimap.tasks.acquire.ingest.blocks.gather_blocks import ScanTotals
-from orimap.tasks.acquire.ingest.ingest import ingest_acquisition, ingest_block
+from orimap.tasks.acquire.ingest.blocks.ingest_block import ingest_block
+from orimap.tasks.acquire.ingest.ingest import ingest_acquisition
 from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.factorise import exact_pass, sketch
 from orimap.tasks.factorise.fit_k import ReadySketch
