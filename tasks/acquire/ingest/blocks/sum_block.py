@@ -165,7 +165,8 @@ def sum_block(
     )
     return BlockSums(
         found,
-        disc.reshape(scan).astype(np.float32),
+        # What overflows is no intensity, and left out once all are known.
+        np.minimum(disc, np.finfo(np.float32).max).reshape(scan).astype(np.float32),
         total.reshape(scan),
         candidates.reshape(*scan, -1).astype(np.float64),
     )
