@@ -19,6 +19,7 @@ from orimap.flows.request.request import READING_FIELDS, Request
 from orimap.tasks.errors import InputError
 
 if TYPE_CHECKING:
+    from orimap.tasks.acquire.acquisition import Acquisition
     from orimap.flows.pipeline.estimate import Estimate
 
 # What compare-filters decides by itself.
@@ -43,7 +44,7 @@ def info(
     request = Request.read(file=file, output=Path(), **given)
     acquisition = open_acquisition(file, **request.reading)
     facts = describe(acquisition)
-    print_lines(_described(facts))
+    print_lines([*_described(facts), *_seen(acquisition)])
     _print_guesses(facts["guesses"])
     print("\na run with nothing else asked for:")
     print_lines(_needs(estimate(Plan.of(request, acquisition))))
@@ -74,6 +75,22 @@ def _described(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("on disk", bytes_text(facts["bytes_on_disk"])),
         ("as an array", bytes_text(facts["bytes_as_array"])),
         *(("note", note) for note in facts["notes"]),
+    ]
+
+
+def _seen(acquisition: "Acquisition") -> list[tuple[str, str]]:
+    """Return what some patterns from all over the scan show, as names and words."""
+    from orimap.tasks.acquire.ingest.sample import Sample
+    from orimap.tasks.report.sentences import camera_sentence
+
+    rows, columns = acquisition.scan_shape
+    y, x = acquisition.detector_shape
+    sample = Sample.of(acquisition, (0, rows, 0, columns), (0, y, 0, x), 1)
+    counts = sample.whole_numbers and sample.in_electrons and sample.lowest >= 0
+    camera = camera_sentence({**sample.attributes, "counts_like": counts})
+    return [
+        *(("values" if not place else "", said) for place, said in enumerate(sample.in_words)),
+        ("camera", camera.removeprefix("The camera ")),
     ]
 
 

@@ -218,7 +218,9 @@ def _decompose(
     left, values, turn = np.linalg.svd(coordinates, full_matrices=False)
     right = turn @ basis.T
     sign = np.where(right.sum(axis=1) < 0, -1.0, 1.0)
-    held = values > 1e-12 * values[0] if len(values) and values[0] > 0 else values > 0
+    # Patterns are multiplied in single precision: what lies below its step is no direction.
+    least = float(np.finfo(np.float32).eps) * values.max(initial=0.0)
+    held = values > least
     left, right, turn = left.T * sign[:, None], right * sign[:, None], turn * sign[:, None]
     excluded = (turn @ cross)[held] / values[held][:, None]
     return Sketch(

@@ -22,6 +22,9 @@ from orimap.tasks.report.words import (
 )
 from orimap.tasks.store import variables
 
+# Noise is that of counts where its variance is within this of its mean.
+LIKE_COUNTS = 0.1
+
 
 def not_measured_sentences(measured: np.ndarray | None) -> list[str]:
     """Say how many positions were not measured; (scan_y, scan_x), 0 where one was not."""
@@ -232,21 +235,40 @@ def intensity_sentence(facts: Mapping[str, Any]) -> str:
     mean, zero = number(facts.get("mean_intensity")), number(facts.get("zero_fraction"))
     fano = number(facts.get("fano"))
     if mean is not None:
-        parts.append(f"The mean intensity is {figure_text(mean)} per pixel")
-    if zero is not None:
+        above = " above the offset" if _has_offset(facts) else ""
+        parts.append(f"The mean intensity{above} is {figure_text(mean)} per pixel")
+    if zero is not None and not _has_offset(facts):
         parts.append(f"{percent_text(zero)} of the values are zero")
     if "counts_like" in facts:
-        how = "behave" if facts["counts_like"] else "do not behave"
         measured = "" if fano is None else f" (Fano factor {figure_text(fano)}; counts give 1)"
-        parts.append(f"the values {how} as electron counts{measured}")
+        if facts["counts_like"]:
+            parts.append(f"the values behave as electron counts{measured}")
+        elif fano is not None and abs(fano - 1) < LIKE_COUNTS:
+            parts.append(
+                f"their noise is that of electron counts{measured}, but not all are whole numbers "
+                "from 0 on, so they are not analysed as counts"
+            )
+        else:
+            parts.append(f"the values do not behave as electron counts{measured}")
     text = "; ".join(parts)
     return text[:1].upper() + text[1:] + "." if text else ""
 
 
+def _has_offset(facts: Mapping[str, Any]) -> bool:
+    """Return whether values are told from where zero was measured to lie."""
+    known = number(facts.get("camera_offset")) is not None
+    return known and not facts.get("counts_like")
+
+
 def camera_sentence(facts: Mapping[str, Any]) -> str:
-    """Say what the camera was measured to be; nothing for counts, or where it was not."""
+    """Say what the camera was measured to be, or why it was not."""
     if facts.get("counts_like"):
-        return ""
+        if number(facts.get("camera_gain")) is None:
+            return ""
+        return (
+            "Judging by the noise of neighbouring patterns, one unit of intensity is one electron "
+            f"(gain {camera_text(facts, 'gain')})."
+        )
     if number(facts.get("camera_gamma")) is not None:
         return (
             "Judging by the noise of neighbouring patterns, the contrast was stretched: "
@@ -254,7 +276,8 @@ def camera_sentence(facts: Mapping[str, Any]) -> str:
             "number of electrons. They are not proportional to it, so there is no one gain."
         )
     if number(facts.get("camera_gain")) is None:
-        return ""
+        why = facts.get("camera_unknown")
+        return f"The camera could not be measured: {why}." if why else ""
     roughly = " (known only roughly)" if _is_rough(facts) else ""
     said = [
         "Measured from neighbouring patterns, the camera has a gain of "

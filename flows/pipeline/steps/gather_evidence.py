@@ -19,7 +19,7 @@ from orimap.tasks.decide.reasons import CROSS_VALIDATION, HELD_OUT, SPECTRUM, ST
 from orimap.tasks.factorise import stored_fits
 from orimap.tasks.store import variables
 from orimap.tasks.store.fingerprint import fingerprint
-from orimap.tasks.stream.blocks import Progress, submit
+from orimap.tasks.stream.blocks import Progress, broadcast, submit
 
 # Positions that a 3x3 mean is taken of.
 NEIGHBOURS = 9
@@ -226,7 +226,9 @@ def _cross_validation(run: Run, fitted: Fitted, skipped: dict[str, str]) -> np.n
         within = [k for k in ks if 2 * k <= min(rows.shape)]
         if len(rows) >= 2 * FEWEST_TO_COUNT and len(within) >= min(2, len(ks)):
             validate = partial(bi_cross_validate, seed=run.request.seed)
-            error = submit(run.client, "cross-validate", validate, rows, within).result().error
+            # Beside the task: Dask warns of large ones.
+            (sent,) = broadcast(run.client, rows)
+            error = submit(run.client, "cross-validate", validate, sent, within).result().error
             # What half of the values cannot hold predicts no more than what it can.
             beyond = np.repeat(error[-1:], len(ks) - len(within), axis=0)
             return np.concatenate([error, beyond])

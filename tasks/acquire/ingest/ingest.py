@@ -24,7 +24,7 @@ from orimap.tasks.acquire.ingest.blocks.ingest_block import (
     blocks_a_task,
     ingest_blocks,
 )
-from orimap.tasks.acquire.ingest.defects.correction import Correction
+from orimap.tasks.acquire.ingest.defects.correction import NO_CORRECTION, Correction
 from orimap.tasks.acquire.ingest.defects.spikes import is_as_sharp_as_a_pixel
 from orimap.tasks.acquire.ingest.reduction import (
     Region,
@@ -49,7 +49,6 @@ from orimap.tasks.stream.blocks import (
 )
 from orimap.tasks.stream.sizes import SPARSE_BELOW
 
-NO_CORRECTION = Correction()
 # Of Blosc's compressors on simulated counts (2 scans, 23 and 8 electrons in 1,000 pixels), zstd
 # level 3 with bitshuffle: 10 to 14 times smaller, written at 300 MB/s, read at 1.2 to 1.5 GB/s.
 # Level 5 saves another 8 % at half the speed of writing; plain shuffle stores 10 % more.
@@ -140,6 +139,7 @@ def ingest_acquisition(
         spikes=not is_as_sharp_as_a_pixel(sample.mean, beam),
         shift=sample.shift * bin**2,
         pedestal=sample.pedestal * bin**2,
+        in_electrons=sample.in_electrons,
         correction=correction,
         dazzled=np.zeros((0, 2), np.int64),
     )
@@ -152,8 +152,9 @@ def ingest_acquisition(
     ds = totals.dataset(given, flagged, beam, acquisition.dtype, bin, sample.gain)
     ds.attrs.update(_facts(plan))
     ds.attrs.update(sample.attributes)
-    if sample.measured:
-        ds = ds.assign(sample.measured[1].variables)
+    ds.attrs["guesses"] += sample.doubts
+    if sample.measured.curve is not None:
+        ds = ds.assign(sample.measured.curve.variables)
     ds.attrs["notes"] = [
         *acquisition.notes,
         *describe_reduction(acquisition.scan_shape, acquisition.detector_shape, roi, crop, bin),

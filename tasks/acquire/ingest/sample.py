@@ -9,11 +9,10 @@ import numpy as np
 from orimap.tasks.acquire.acquisition import Acquisition
 from orimap.tasks.acquire.ingest.beam_disc import neighbour_rank
 from orimap.tasks.acquire.ingest.blocks.gather_blocks import BEYOND_ANY_DETECTOR
-from orimap.tasks.acquire.ingest.defects.camera import Camera, measure_camera
-from orimap.tasks.acquire.ingest.defects.correction import Correction
+from orimap.tasks.acquire.ingest.defects.camera import Camera, Measured, measure_camera
+from orimap.tasks.acquire.ingest.defects.correction import NO_CORRECTION, Correction
 from orimap.tasks.acquire.ingest.defects.flags import Flags, flags_of_file, flags_of_values
 from orimap.tasks.acquire.ingest.defects.neighbours import Neighbours, evenly, places
-from orimap.tasks.acquire.ingest.defects.photon_transfer import PhotonTransfer
 from orimap.tasks.acquire.ingest.reduction import (
     Region,
     reduce_mask,
@@ -29,6 +28,12 @@ SAMPLE_PATTERNS = 64
 # What a shift has to come to, in electrons and in standard errors, to be used.
 LEAST_SHIFT = 0.1
 CLEAR = 3.0
+# What was given is doubted where the zero lies so many standard errors (and one electron, and the
+# noise of read-out) off, or the gain by this factor: amplification that scatters doubles it.
+FAR_OFF = 5.0
+OTHER_GAIN = 3.0
+# A gain within this factor of 1 is one electron for each unit.
+NEARLY_ONE = 1.25
 # Powers of two by which values are made smaller while they are added up: none then overflows.
 HEADROOM = 64
 
@@ -47,15 +52,29 @@ class Sample:
         Of the whole detector.
     exponent : int
         From `scale_exponent`.
-    measured : Camera and PhotonTransfer, or None
-        In units of what is stored, for pixels as acquired; None where it could not be measured.
+    measured : Measured
+        The camera, in units of what is stored, for pixels as acquired.
+    whole_numbers : bool
+        Whether the file holds no others.
+    patterns, without_number : int
+        How many patterns were looked at, and in how many of them nothing is a number.
+    lowest, highest : float
+        Of the values in them as acquired, where pixels are not flagged; NaN where there is none.
+    correction : Correction
+        What was done to the values first.
     """
 
     mean: np.ndarray
     filled: float
     flags: Flags
     exponent: int
-    measured: tuple[Camera, PhotonTransfer] | None
+    measured: Measured
+    whole_numbers: bool
+    patterns: int
+    without_number: int
+    lowest: float
+    highest: float
+    correction: Correction = NO_CORRECTION
 
     @classmethod
     def of(
@@ -64,11 +83,10 @@ class Sample:
         roi: Region,
         crop: Region,
         bin: int,
-        correction: Correction | None = None,
+        correction: Correction = NO_CORRECTION,
         without: frozenset[tuple[int, int]] = frozenset(),
     ) -> "Sample":
         """Look at patterns of an acquisition, corrected, but for some positions."""
-        correction = correction or Correction()
         least = most = None
         total: Any = 0.0
         filled = largest = 0.0
@@ -79,7 +97,7 @@ class Sample:
         rows = (roi[0] + with_data[evenly(0, len(with_data), side)]).tolist()
         noisy_rows, middles = places(roi)
         beside = {middle + step for middle in middles for step in (-1, 0, 1)}
-        neighbours, patterns = None, 0
+        neighbours, patterns, without_number = None, 0, 0
         for row in sorted({*rows, *noisy_rows}):
             there = roi[2] + np.flatnonzero(held[row - roi[0]])
             there = np.array([at for at in there.tolist() if (row, at) not in without], int)
@@ -101,6 +119,8 @@ class Sample:
                 least = pattern.copy() if least is None else np.fmin(least, pattern)
                 most = pattern.copy() if most is None else np.fmax(most, pattern)
                 patterns += 1
+                if pattern.dtype.kind == "f":
+                    without_number += not np.isfinite(pattern).any()
                 finite = without_gaps(cut[None, None])
                 if finite.dtype.kind == "f":
                     largest = max(largest, float(finite.max()))
@@ -111,16 +131,30 @@ class Sample:
         if beyond:
             return cls.of(acquisition, roi, crop, bin, correction, without | beyond)
         flags = flags_of_file(acquisition.path, acquisition.detector_shape)
-        flags |= flags_of_values(least, most, patterns)
+        flags |= flags_of_values(least, most, patterns, flags.flagged)
         if correction.blind is not None:
             flags |= Flags(_uncropped(correction.blind, crop, acquisition.detector_shape))
         exponent = scale_exponent(largest)
         cropped = flags.flagged[crop[0] : crop[1], crop[2] : crop[3]]
         measured = _measure(neighbours, ~cropped, exponent)
+        whole_numbers = acquisition.dtype.kind in "iu"
         mean = np.ldexp(total / patterns, HEADROOM + exponent)
-        found = cls(mean, filled / patterns, flags, exponent, measured)
+        seen = ~flags.flagged & np.isfinite(least) & np.isfinite(most)
+        found = cls(
+            mean,
+            filled / patterns,
+            flags,
+            exponent,
+            measured,
+            whole_numbers,
+            patterns,
+            without_number,
+            float(least[seen].min()) if seen.any() else np.nan,
+            float(most[seen].max()) if seen.any() else np.nan,
+            correction,
+        )
         if found.shift:
-            mean -= measured[0].offset * bin**2
+            mean -= found.offset * bin**2
         mean[reduce_mask(flags.flagged, crop, bin)] = 0.0
         np.maximum(mean, 0, out=mean)
         return found
@@ -128,7 +162,15 @@ class Sample:
     @property
     def camera(self) -> Camera | None:
         """What was measured of the camera."""
-        return self.measured[0] if self.measured else None
+        return self.measured.camera
+
+    @property
+    def offset(self) -> float:
+        """Value without electrons: 0 where it was given and taken off."""
+        camera = self.camera
+        if camera is None or not camera.is_linear or self.correction.zero is not None:
+            return 0.0
+        return camera.offset
 
     @property
     def gain(self) -> float:
@@ -137,12 +179,17 @@ class Sample:
         return camera.gain if camera is not None and camera.is_linear else 1.0
 
     @property
-    def pedestal(self) -> float:
-        """Intensity without electrons, once values are shifted; or 0."""
+    def in_electrons(self) -> bool:
+        """Whether one unit stands for about one electron, as far as is known."""
         camera = self.camera
         if camera is None:
-            return 0.0
-        return camera.pedestal if self.shift else 0.0
+            return self.whole_numbers
+        return camera.is_linear and 1 / NEARLY_ONE < camera.gain < NEARLY_ONE
+
+    @property
+    def pedestal(self) -> float:
+        """Intensity without electrons, once values are shifted; or 0."""
+        return max(self.shift + self.offset, 0.0) if self.shift else 0.0
 
     @property
     def shift(self) -> float:
@@ -159,14 +206,48 @@ class Sample:
         return camera.shift if abs(camera.shift) > least else 0.0
 
     @property
-    def attributes(self) -> dict[str, float]:
+    def attributes(self) -> dict[str, Any]:
         """What is stored of the camera; ``intensity_dispersion`` is variance over intensity."""
         if self.camera is None:
-            return {}
+            stored: dict[str, Any] = {"camera_unknown": self.measured.why_not}
+            # Electrons that were counted out by the gain: their noise is that of counts.
+            return stored | {"intensity_dispersion": 1.0} if self.correction.electrons else stored
         stored = self.camera.attributes
         if self.camera.is_linear:
             stored["intensity_dispersion"] = float(self.camera.gain)
         return stored
+
+    @property
+    def doubts(self) -> list[str]:
+        """What was given of the camera although the noise says something else."""
+        camera = self.camera
+        if camera is None or not camera.is_linear:
+            return []
+        found = []
+        error = max(FAR_OFF * camera.offset_error, camera.read_noise, camera.gain)
+        if self.correction.zero is not None and abs(camera.offset) > error:
+            found.append(
+                f"{self.correction.zero_from} was taken off, although by the noise zero then lies "
+                f"at {camera.offset:.4g} ± {camera.offset_error:.2g}"
+            )
+        if self.correction.electrons and not 1 / OTHER_GAIN < camera.gain < OTHER_GAIN:
+            found.append(
+                f"values were divided by the gain that was given, although by the noise an "
+                f"electron then adds {camera.gain:.4g} ± {camera.gain_error:.2g} in place of 1"
+            )
+        return found
+
+    @property
+    def in_words(self) -> list[str]:
+        """What the patterns show before all are read, a sentence each."""
+        kind = "" if self.whole_numbers else " (floating point)"
+        said = [
+            f"{self.lowest:,.6g} to {self.highest:,.6g}{kind} in {self.patterns} patterns from all "
+            f"over the scan; {100 * (1 - self.filled):.0f} % of them 0"
+        ]
+        if self.without_number:
+            said.append(f"{self.without_number} of these patterns hold no number at all")
+        return [*said, *self.flags.notes, *self.scale_notes]
 
     @property
     def candidates(self) -> np.ndarray:
@@ -218,9 +299,7 @@ def _uncropped(image: np.ndarray, crop: Region, shape: tuple[int, int]) -> np.nd
     return whole
 
 
-def _measure(
-    neighbours: Neighbours, measured: np.ndarray, exponent: int
-) -> tuple[Camera, PhotonTransfer] | None:
+def _measure(neighbours: Neighbours, measured: np.ndarray, exponent: int) -> Measured:
     """Measure the camera, in units of what is stored."""
     three = neighbours.stacked()
     if exponent:

@@ -13,6 +13,7 @@ from orimap.tasks.factorise.exact_pass import exact_pass
 from orimap.tasks.factorise.fit_k import ReadySketch, fit_components
 from orimap.tasks.factorise.kernels.predictions import Stack
 from orimap.tasks.factorise.nmf import (
+    FAR_APART,
     SWEEPS,
     TILE,
     Half,
@@ -207,6 +208,23 @@ def test_balanced_factors_have_equal_norms_and_the_same_product():
         np.testing.assert_allclose(
             half.products.mixed, half.whole() @ half.basis[0, :, : half.columns].T
         )
+
+
+def test_a_component_that_drifts_does_not_overflow_in_single_precision():
+    rng = np.random.default_rng(0)
+    matrix = rng.poisson(mixture(3, 40, 60, 0, noise=1.0)).astype(float)
+    start = nndsvd(LowRank.of(*decompose(matrix)), 3)
+    # The first component starts next to nothing in one factor and huge in the other.
+    scale = np.array([[2.0**60], [1.0], [1.0]])
+    start = start[0] * scale, start[1] / scale
+    patterns = LowRank.of(*decompose(matrix), kind=np.float32)
+    found = factorise(patterns, 3, start=tuple(f.astype(np.float32) for f in start))
+    for factor in (found.patterns, found.weights):
+        assert np.isfinite(factor).all()
+    norms = [np.linalg.norm(factor, axis=1) for factor in (found.patterns, found.weights)]
+    assert (np.maximum(*norms) < FAR_APART * np.minimum(*norms)).all()
+    plain = factorise(LowRank.of(*decompose(matrix)), 3)
+    assert found.relative_error == pytest.approx(plain.relative_error, rel=1e-3)
 
 
 def test_empty_positions_and_pixels_get_nothing():

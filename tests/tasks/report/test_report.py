@@ -168,9 +168,12 @@ def test_a_beam_that_was_not_measured_is_not_spoken_of(tmp_path, small_store, pa
     assert not (tmp_path / "figures" / "beam_shift.png").exists()
 
 
-def test_counts_have_the_curve_of_the_camera_but_no_words_on_it(written):
+def test_of_counts_the_camera_is_told_in_a_few_words(written):
     _, page = written
-    assert "How the noise grows with brightness Each point is a group of pixels" in page.text
+    assert (
+        "How the noise grows with brightness Judging by the noise of neighbouring patterns, one "
+        "unit of intensity is one electron (gain 1.020 ± 0.013). Each point is a group of pixels"
+    ) in page.text
     assert "the factor is the gain" in page.text
     assert any(image["alt"].startswith("Variance of the noise") for image in page.images)
 
@@ -198,12 +201,12 @@ def test_a_stretched_contrast_is_told_below_its_curve(small_store):
 
 
 @pytest.mark.usefixtures("few_pictures")
-def test_a_camera_that_was_not_measured_is_not_spoken_of(tmp_path, small_store, page_of):
+def test_a_camera_without_a_curve_has_words_and_no_figure(tmp_path, small_store, page_of):
     store = tmp_path / "analysis.zarr"
     shutil.copytree(small_store, store)
     for array in (store / "acquisition").glob("brightness_*"):
         shutil.rmtree(array)
-    assert "How the noise grows" not in page_of(store).text
+    assert "(gain 1.020 ± 0.013). Where the direct beam lies" in page_of(store).text
     assert not (tmp_path / "figures" / "camera.png").exists()
 
 

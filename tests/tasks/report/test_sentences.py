@@ -186,7 +186,14 @@ def test_a_camera_that_was_measured_is_named_unless_values_are_counts():
         "Measured from neighbouring patterns, the camera has a gain of 4.04 ± 0.10 per electron, "
         "an offset of 399.76 ± 0.18 and a read-out noise of 5.900 ± 0.070."
     )
-    assert sentences.camera_sentence({**CAMERA, "counts_like": True}) == ""
+    assert sentences.camera_sentence({**CAMERA, "counts_like": True}) == (
+        "Judging by the noise of neighbouring patterns, one unit of intensity is one electron "
+        "(gain 4.04 ± 0.10)."
+    )
+    assert sentences.camera_sentence({"counts_like": True}) == ""
+    assert sentences.camera_sentence({"camera_unknown": "too few"}) == (
+        "The camera could not be measured: too few."
+    )
     assert sentences.camera_sentence({"counts_like": False}) == ""
 
 

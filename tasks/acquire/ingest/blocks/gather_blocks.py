@@ -279,9 +279,13 @@ class ScanTotals:
         """Say in plain words what was found and what was done about it."""
         notes = []
         if found["n_hot"]:
-            notes.append(f"{found['n_hot']} hot pixels masked: alone, bright and the same all over")
+            notes.append(
+                f"{_pixels(found['n_hot'], 'hot')} masked: alone, bright and the same all over"
+            )
         if found["n_dead"]:
-            notes.append(f"{found['n_dead']} dead pixels masked: nothing where all around counts")
+            notes.append(
+                f"{_pixels(found['n_dead'], 'dead')} masked: nothing where all around counts"
+            )
         if found["n_without_number"]:
             notes.append(
                 f"{found['n_without_number']} positions hold no number at all, as where a scan was "
@@ -312,24 +316,24 @@ class ScanTotals:
             more = ", ..." if len(where) > MOST_NAMED else ""
             notes.append(
                 f"{found['n_spikes']} values left out, as of X-rays or cosmic rays: single pixels "
-                f"far above all around, in one pattern only (row and column {named}{more})"
+                f"far above all around, in one pattern only (row and column {named}{more}; all are "
+                "listed, with their pixels, in the group spikes of patterns.zarr)"
             )
         small = min(self.detector_shape) < defects.SMALLEST_PATTERN_PX
         if small or np.prod(self.scan_shape) < defects.FEWEST_POSITIONS:
             notes.append("hot and dead pixels not looked for: too few positions or pixels to tell")
         if found["n_negative"]:
             kept = (
-                "noise of read-out, believed as they are"
+                "noise of read-out, and analysed as they are"
                 if self.pedestal
-                else "kept, counted as 0 in the analysis"
+                else "stored as they are; the analysis takes them for 0"
             )
-            notes.append(f"{found['n_negative']} negative values {kept}")
+            notes.append(f"{found['n_negative']:,} values lie below 0: {kept}")
         if found["n_not_finite"]:
-            notes.append(f"{found['n_not_finite']} values are not finite, counted as 0")
+            notes.append(f"{found['n_not_finite']:,} values are not finite, taken for 0")
         if found["saturation_value"] is not None:
-            notes.append(
-                f"{found['n_saturated']} values are saturated at {found['saturation_value']}; kept"
-            )
+            most = found["saturation_value"]
+            notes.append(f"{found['n_saturated']:,} values are saturated at {most}; kept")
         if dtype.kind in "iu" and fano.dim is None:
             notes.append("too little to tell whether the values are counts: treated as not counts")
         elif dtype.kind in "iu" and not found["counts_like"]:
@@ -338,3 +342,8 @@ class ScanTotals:
                 f"in the dim part, at least {fano.lowest:.3g} elsewhere)"
             )
         return notes
+
+
+def _pixels(many: int, kind: str) -> str:
+    """Return a number of pixels of a kind."""
+    return f"{many} {kind} pixel{'' if many == 1 else 's'}"

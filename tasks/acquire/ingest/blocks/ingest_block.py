@@ -62,6 +62,8 @@ class IngestPlan:
         Whether spikes are looked for.
     shift, pedestal : float
         From `Sample`.
+    in_electrons : bool
+        Whether the noise does not speak against one electron for each unit of what is stored.
     correction : Correction
     dazzled : (position, 2) array of int
         Rows and columns of positions that are left out.
@@ -83,6 +85,7 @@ class IngestPlan:
     spikes: bool
     shift: float
     pedestal: float
+    in_electrons: bool
     correction: Correction
     dazzled: np.ndarray
 
@@ -104,7 +107,9 @@ class IngestPlan:
         """What an intensity of 1 stands for."""
         if self.correction.electrons:
             return "electron"
-        return "grey level" if self.acquisition.grey_levels else "electron"
+        if self.acquisition.grey_levels:
+            return "grey level"
+        return "electron" if self.in_electrons else "a.u."
 
     def coordinates(self) -> dict[str, tuple[np.ndarray, str, str]]:
         """Return values, unit and meaning of every axis; 0 is where it is in the whole file."""

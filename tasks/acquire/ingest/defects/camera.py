@@ -40,6 +40,16 @@ CLEAR = 3.0
 # Values were stretched where noise falls with brightness by so many errors; by one of these powers.
 FALLS = 4.0
 GAMMAS = np.linspace(0.3, 1.0, 71)
+# Why there is no camera.
+TOO_FEW = "too few patterns or pixels can be compared with their neighbours"
+UNEVEN = (
+    "pixels of like brightness differ in noise, as where a dark image that is not even, or a gain "
+    "map, was not applied (--dark, --gain-map)"
+)
+DOES_NOT_GROW = (
+    "the noise does not grow with the intensity, as where read-out noise hides that of electrons, "
+    "or the contrast was stretched by about the square root"
+)
 # Steps of a digital scale make noise no smoother than to this part.
 FLAT = 0.03
 
@@ -89,19 +99,33 @@ class Camera:
         return {f"camera_{name}": value for name, value in known.items()}
 
     @property
-    def pedestal(self) -> float:
-        """Intensity without electrons once values are shifted: its noise is that of read-out."""
-        return max(self.shift + self.offset, 0.0)
-
-    @property
     def is_linear(self) -> bool:
         """Whether values grow as electrons do."""
         return not np.isfinite(self.gamma_error)
 
 
+@dataclass(frozen=True)
+class Measured:
+    """A camera, and what it was measured by.
+
+    Parameters
+    ----------
+    camera : Camera or None
+        None where the patterns do not tell.
+    curve : PhotonTransfer or None
+        None for too few patterns or pixels.
+    why_not : str
+        Why there is no camera, in words; empty where there is one.
+    """
+
+    camera: Camera | None
+    curve: PhotonTransfer | None
+    why_not: str = ""
+
+
 def measure_camera(
     before: np.ndarray, patterns: np.ndarray, after: np.ndarray, measured: np.ndarray
-) -> tuple[Camera, PhotonTransfer] | None:
+) -> Measured:
     """Measure a camera from patterns and their two neighbours in the scan.
 
     Parameters
@@ -110,14 +134,9 @@ def measure_camera(
         Parts of the detector, as acquired.
     measured : (part, part_y, part_x) array of bool
         False for pixels that are not believed.
-
-    Returns
-    -------
-    Camera and PhotonTransfer, or None
-        None where the patterns do not tell.
     """
     if not patterns.size:
-        return None
+        return Measured(None, None, TOO_FEW)
     # Powers of values that are far from 0 would lose their digits.
     zero = float(np.median(np.nan_to_num(patterns[0], posinf=0, neginf=0)))
     three = (
@@ -126,13 +145,18 @@ def measure_camera(
     )
     curve = photon_transfer(*three, measured)
     if curve is None:
-        return None
-    camera = fit_camera(curve, zero)
-    return None if camera is None else (camera, _moved(curve, zero))
+        return Measured(None, None, TOO_FEW)
+    found = fit_camera(curve, zero)
+    if isinstance(found, str):
+        return Measured(None, _moved(curve, zero), found)
+    return Measured(found, _moved(curve, zero))
 
 
-def fit_camera(curve: PhotonTransfer, zero: float = 0.0) -> Camera | None:
-    """Fit a camera to a photon transfer curve whose brightness counts from ``zero``."""
+def fit_camera(curve: PhotonTransfer, zero: float = 0.0) -> Camera | str:
+    """Fit a camera to a photon transfer curve whose brightness counts from ``zero``.
+
+    Where none fits, says why.
+    """
     gamma, gamma_error = _gamma(curve, zero)
     if np.isfinite(gamma_error):
         return Camera(
@@ -141,14 +165,16 @@ def fit_camera(curve: PhotonTransfer, zero: float = 0.0) -> Camera | None:
         )
     own = _Line.fit(curve.mean, curve.variance, curve.variance_error)
     whole = _Line.fit(curve.mean, curve.whole, curve.whole_error)
-    if own is None or whole is None or own.misfit > WORST_FIT:
-        return None
+    if own is None or whole is None:
+        return TOO_FEW
+    if own.misfit > WORST_FIT:
+        return UNEVEN
     shared, shared_error = whole.slope - own.slope, np.hypot(whole.error, own.error)
     spreads = shared > LEAST_SPREAD * own.slope and shared > CLEAR * shared_error
     # With the neighbours it is right either way; alone it is known better, where nothing spreads.
     line = own if shared + shared_error < LEAST_SPREAD * own.slope else whole
     if not line.slope > 0 or line.error > GAIN_ERROR * line.slope:
-        return None
+        return DOES_NOT_GROW
     estimates = [_root(curve.mean, curve.third, curve.third_error)]
     if spreads:
         error = np.hypot(curve.whole_error, curve.variance_error)

@@ -102,6 +102,9 @@ class Correction:
         return replace(self, guesses=(*self.guesses, said))
 
 
+NO_CORRECTION = Correction()
+
+
 def read_correction(
     detector_shape: tuple[int, int],
     crop: Region,

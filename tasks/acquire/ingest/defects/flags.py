@@ -82,7 +82,9 @@ def flags_of_file(path: Path, detector_shape: tuple[int, int]) -> Flags:
     )
 
 
-def flags_of_values(lowest: np.ndarray, highest: np.ndarray, patterns: int) -> Flags:
+def flags_of_values(
+    lowest: np.ndarray, highest: np.ndarray, patterns: int, known: np.ndarray | None = None
+) -> Flags:
     """Find the pixels that hold a number that no pixel counts, in every pattern of a sample.
 
     Parameters
@@ -91,15 +93,18 @@ def flags_of_values(lowest: np.ndarray, highest: np.ndarray, patterns: int) -> F
         Of a sample from all over the scan, as acquired.
     patterns : int
         How many patterns it has.
+    known : (detector_y, detector_x) array of bool, optional
+        Pixels that are flagged already, and not told again.
     """
     none = Flags(np.zeros(lowest.shape, bool))
     if lowest.dtype.kind not in "iuf" or patterns < FEWEST_PATTERNS:
         return none
-    same = lowest == highest
+    known = none.flagged if known is None else known
+    same = (lowest == highest) & ~known
     found = none
     for number in LARGEST_NUMBERS:
         flagged = same & (highest == number)
-        rest = _finite(highest[~flagged])
+        rest = _finite(highest[~(flagged | known)])
         if flagged.any() and rest.size and rest.max() <= LARGEST_PART * number:
             found |= Flags(
                 flagged,
@@ -109,7 +114,7 @@ def flags_of_values(lowest: np.ndarray, highest: np.ndarray, patterns: int) -> F
                 ),
             )
     below = same & (highest < 0)
-    rest = _finite(lowest[~below])
+    rest = _finite(lowest[~(below | known)])
     if below.any() and rest.size and rest.min() >= 0:
         values = ", ".join(f"{value:,.9g}" for value in np.unique(highest[below])[:3].tolist())
         found |= Flags(

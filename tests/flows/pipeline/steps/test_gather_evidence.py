@@ -5,7 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from orimap.flows.pipeline.steps.gather_evidence import gather_evidence, left_out_pixels
+from orimap.flows.pipeline.steps.gather_evidence import (
+    _cross_validation,
+    gather_evidence,
+    left_out_pixels,
+)
 from orimap.tasks.decide.evidence.evidence import Limits
 from orimap.tasks.decide.reasons import CROSS_VALIDATION, HELD_OUT, SPECTRUM, STABILITY
 from orimap.tasks.stream.blocks import silent
@@ -59,8 +63,14 @@ def test_what_the_data_do_not_allow_is_told(stages):
     assert found.skipped[HELD_OUT] == ("the values are not counts, of which half could be held out")
     # The camera's noise is known: that of counts. Three grains.
     assert found.spectrum.rank == 3
-    # Blocks of the patterns are left out instead, where there are enough positions.
-    assert (CROSS_VALIDATION in found.skipped) is (found.cross_validation is None)
+    # Blocks of the patterns are left out instead.
+    assert found.cross_validation.shape == (4, 42)
+    assert CROSS_VALIDATION not in found.skipped
+    # What half of the positions cannot hold predicts no more.
+    many = _cross_validation(stages.run, replace(fitted, ks=[*range(1, 31)]), {})
+    np.testing.assert_allclose(many[:4], found.cross_validation, rtol=0.02)
+    np.testing.assert_array_equal(many[21:], np.repeat(many[20:21], 9, axis=0))
+    assert np.ptp(many[:21].mean(axis=1)) > 0
     found = gather_evidence(asking(stages.run, filter="mean"), silent, fitted)
     assert found.cross_validation is None
     assert found.skipped[CROSS_VALIDATION] == "the filter shares noise between positions or pixels"

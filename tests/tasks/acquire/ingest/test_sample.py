@@ -1,8 +1,14 @@
 import numpy as np
 import pytest
 
-from orimap.tasks.acquire.ingest.defects.correction import Correction
-from orimap.tasks.acquire.ingest.sample import LEAST_SHIFT, SAMPLE_PATTERNS, Sample
+from orimap.tasks.acquire.ingest.defects.camera import TOO_FEW
+from orimap.tasks.acquire.ingest.defects.correction import NO_CORRECTION, Correction
+from orimap.tasks.acquire.ingest.sample import (
+    LEAST_SHIFT,
+    SAMPLE_PATTERNS,
+    Sample,
+    beyond_any_detector,
+)
 from orimap.tasks.acquire.open_acquisition import open_acquisition
 
 SCAN, DETECTOR = (10, 12), (40, 44)
@@ -12,7 +18,7 @@ SCAN, DETECTOR = (10, 12), (40, 44)
 def sampled(tmp_path):
     """What a scan tells, all of it or a part."""
 
-    def sample(scan, roi=None, crop=None, bin=1, correction=None):
+    def sample(scan, roi=None, crop=None, bin=1, correction=NO_CORRECTION):
         np.save(tmp_path / "scan.npy", scan)
         acquisition = open_acquisition(tmp_path / "scan.npy")
         roi = roi or (0, scan.shape[0], 0, scan.shape[1])
@@ -53,7 +59,9 @@ def test_the_camera_is_measured_without_flagged_pixels_in_units_of_what_is_store
     assert sampled(flagged).camera.gain == pytest.approx(9, rel=0.08)
     scaled = sampled((camera * 1e-30).astype(np.float32))
     assert scaled.camera.gain == pytest.approx(9e-30 * 2.0**scaled.exponent, rel=0.08)
-    assert sampled(np.rint(camera[:, :1]).astype(np.int32)).camera is None
+    narrow = sampled(np.rint(camera[:, :1]).astype(np.int32))
+    assert narrow.camera is None
+    assert narrow.attributes == {"camera_unknown": TOO_FEW}
 
 
 def test_values_are_shifted_to_where_their_noise_is_that_of_counts(sampled, counts):
@@ -93,3 +101,58 @@ def test_a_stretched_contrast_has_no_gain_that_anything_is_measured_by(sampled, 
     found = sampled(np.rint(255 * (seen / 255) ** 0.4).astype(np.uint8))
     assert not found.camera.is_linear
     assert (found.gain, found.shift, found.pedestal) == (1, 0, 0)
+
+
+def test_what_was_given_of_the_camera_holds_and_is_doubted_where_the_noise_disagrees(
+    sampled, counts
+):
+    shape = counts.shape[2:]
+    right = Correction(np.full(shape, 400, np.float32), None, False, zero_from="--offset 400")
+    seen = 9.0 * counts + 400 + np.random.default_rng(1).normal(0, 14, counts.shape)
+    seen = np.rint(seen).astype(np.int32)
+    fits = sampled(seen, correction=right)
+    assert (fits.offset, fits.doubts) == (0, [])
+    assert fits.pedestal == pytest.approx(14**2 / 9, rel=0.2)
+    wrong = Correction(np.full(shape, 5000, np.float32), None, False, zero_from="--dark far.npy")
+    off = sampled(seen, correction=wrong)
+    assert (off.offset, off.pedestal) == (0, off.shift)
+    (doubt,) = off.doubts
+    assert doubt.startswith("--dark far.npy was taken off, although by the noise zero then lies at")
+    assert float(doubt.split(" at ")[1].split(" ±")[0]) == pytest.approx(-4600, abs=5)
+
+
+def test_a_gain_that_is_given_is_doubted_where_the_noise_is_far_from_it(sampled, counts):
+    unit = np.ones(DETECTOR, np.float32)
+    for gain, doubts in ((1, 0), (2, 0), (60, 1)):
+        found = sampled(counts, correction=Correction(None, gain * unit, True))
+        assert found.camera.gain == pytest.approx(1 / gain, rel=0.1)
+        assert len(found.doubts) == doubts
+    narrow = sampled(counts[:, :1], correction=Correction(None, 60 * unit, True))
+    # Its noise is not measured: that of the electrons it was said to be.
+    assert narrow.attributes == {"camera_unknown": TOO_FEW, "intensity_dispersion": 1.0}
+
+
+def test_patterns_beyond_what_a_detector_spans_set_no_scale(sampled, counts):
+    plain = sampled(counts.astype(np.float64))
+    assert beyond_any_detector({(0, 0): 1.0, (0, 1): 2.0**34, (1, 0): 2.0, (1, 1): 0.0}) == {(0, 1)}
+    assert beyond_any_detector({}) == frozenset()
+    bright = counts.astype(np.float64)
+    bright[::3, ::3] = 1e300
+    found = sampled(bright)
+    assert found.exponent == plain.exponent == 0
+    assert found.mean.max() == pytest.approx(plain.mean.max(), rel=0.1)
+    assert found.camera.gain == pytest.approx(1, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("gain", "noise", "kind", "expected"),
+    [(1, 0, "u2", True), (1, 0, "f4", True), (9, 14, "i4", False)],
+)
+def test_a_unit_is_an_electron_where_the_noise_says_so(
+    sampled, counts, gain, noise, kind, expected
+):
+    seen = gain * counts + np.random.default_rng(1).normal(0, noise, counts.shape)
+    assert sampled(np.rint(seen).astype(kind)).in_electrons is expected
+    # Where it does not tell, whole numbers are taken for counts.
+    narrow = sampled(np.rint(seen[:, :1]).astype(kind))
+    assert narrow.in_electrons is (kind != "f4")

@@ -48,6 +48,18 @@ def counts():
     return np.random.default_rng(0).poisson(5, (*SCAN, *DETECTOR)).astype(np.uint16)
 
 
+def test_many_positions_are_left_out_only_beyond_what_a_detector_spans(counts):
+    for times, share, left_out in ((10**6, 1, 1), (10**6, 10, 0), (1e37, 10, 10), (1e300, 10, 10)):
+        scan = counts.astype(np.float64)
+        scan.reshape(-1, *DETECTOR)[:share] *= times
+        totals = ScanTotals(SCAN, DETECTOR, CANDIDATES)
+        for record in records(scan, np.ones(DETECTOR, bool)):
+            totals.add(record)
+        found = totals.dazzled(1.0)
+        assert len(found) == left_out
+        assert [tuple(at) for at in found] == [divmod(n, SCAN[1]) for n in range(left_out)]
+
+
 @pytest.mark.parametrize("block_shape", [(6, 7), (4, 3), (1, 7), (2, 2)])
 def test_maps_and_sums_are_those_of_numpy_whatever_the_blocks(counts, block_shape):
     ds = gathered(counts, block_shape=block_shape)
@@ -98,9 +110,9 @@ def test_the_mask_tells_why_each_pixel_is_left_out(counts):
     total = kept[:, :, ~given].sum(axis=-1)
     np.testing.assert_allclose(ds["scan_total_intensity"], total, rtol=1e-6)
     notes = " / ".join(ds.attrs["notes"])
-    assert "1 hot pixels masked" in notes
-    assert "1 dead pixels masked" in notes
-    assert "11 values are not finite, counted as 0" in notes
+    assert "1 hot pixel masked" in notes
+    assert "1 dead pixel masked" in notes
+    assert "11 values are not finite, taken for 0" in notes
     assert not ds.attrs["counts_like"]
 
 

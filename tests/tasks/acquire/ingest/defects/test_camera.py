@@ -1,12 +1,17 @@
 import numpy as np
 import pytest
 
-from orimap.tasks.acquire.ingest.defects.camera import measure_camera
+from orimap.tasks.acquire.ingest.defects.camera import (
+    TOO_FEW,
+    UNEVEN,
+    Measured,
+    measure_camera,
+)
+from orimap.tasks.acquire.ingest.defects.photon_transfer import FEWEST_GROUPS
 
 
 def camera_of(three, every, **more):
-    found = measure_camera(*three, every, **more)
-    return found and found[0]
+    return measure_camera(*three, every, **more).camera
 
 
 @pytest.mark.parametrize(
@@ -32,7 +37,9 @@ def test_gain_offset_and_noise_of_a_camera_are_found(
     pedestal = noise**2 / gain
     least = 4 * camera.shift_error + 0.2 * pedestal
     assert camera.shift == pytest.approx(pedestal - offset, abs=least)
-    assert camera.pedestal == pytest.approx(noise**2 / gain, rel=0.3, abs=0.1 * gain)
+    assert max(camera.shift + camera.offset, 0) == pytest.approx(
+        noise**2 / gain, rel=0.3, abs=0.1 * gain
+    )
     kernel = through(np.pad([[1.0]], 8)[None], blur=blur)[0]
     assert camera.spread == pytest.approx(1 - (kernel**2).sum(), abs=0.12)
 
@@ -96,15 +103,28 @@ def test_pixels_may_have_noise_of_their_own(electrons, through, every):
     assert found is None or abs(found.gain - 9) < 4 * found.gain_error
 
 
+def test_a_dark_image_that_is_not_even_is_named_as_what_keeps_the_camera_unknown(
+    electrons, through, every
+):
+    waves = 20 * np.sin(np.indices((48, 48))[1] / 3)
+    three = through(electrons(dose=0.3, patterns=288), 25, 300, 5)
+    assert measure_camera(*three, every).camera.gain == pytest.approx(25, rel=0.1)
+    found = measure_camera(*(three + waves), every)
+    assert (found.camera, found.why_not) == (None, UNEVEN)
+    # What it was told by can be looked at all the same.
+    assert len(found.curve.mean) >= FEWEST_GROUPS
+
+
 def test_what_does_not_tell_is_not_guessed(electrons, every):
-    assert measure_camera(*electrons(patterns=5), every) is None
-    same = np.ones((3, 64, 1, 48, 48))
-    assert measure_camera(*same, every) is None
-    assert measure_camera(*np.zeros((3, 0, 1, 48, 48)), every) is None
+    assert measure_camera(*electrons(patterns=5), every) == Measured(None, None, TOO_FEW)
+    same = measure_camera(*np.ones((3, 64, 1, 48, 48)), every)
+    assert (same.camera, same.why_not) == (None, TOO_FEW)
+    assert measure_camera(*np.zeros((3, 0, 1, 48, 48)), every).why_not == TOO_FEW
     # Nothing but read-out noise has no gain that could be known.
     dark = np.random.default_rng(0).normal(400, 6, (3, 64, 1, 48, 48))
-    camera = camera_of(dark, every)
-    assert camera is None or camera.gain_error > 0.05 * camera.gain
+    found = measure_camera(*dark, every)
+    assert found.camera is None or found.camera.gain_error > 0.05 * found.camera.gain
+    assert bool(found.why_not) is (found.camera is None)
 
 
 def test_the_offset_is_bounded_where_nothing_tells_it(electrons, through, every):

@@ -104,6 +104,17 @@ def test_less_than_nothing_in_every_pattern_is_a_flag_and_read_out_noise_is_not(
     assert not flags_of_values(low, high, 64).flagged.any()
 
 
+def test_what_is_flagged_already_is_not_told_again():
+    lowest = np.zeros(SHAPE, "u4")
+    lowest[2] = 2**32 - 1
+    known = np.zeros(SHAPE, bool)
+    known[2] = True
+    assert flags_of_values(lowest, lowest, 8, known).notes == ()
+    known[2, 0] = False
+    found = flags_of_values(lowest, lowest, 8, known)
+    assert np.argwhere(found.flagged).tolist() == [[2, 0]]
+
+
 def test_few_patterns_tell_nothing():
     low, high = extremes("u2")
     low[3], high[3] = 2**16 - 1, 2**16 - 1
