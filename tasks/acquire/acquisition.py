@@ -17,7 +17,6 @@ import numpy as np
 
 from orimap.tasks.acquire.formats.calibration import NM_PER_UNIT, Axis, plain_unit
 from orimap.tasks.acquire.formats.choose_signal import choose_signal
-from orimap.tasks.acquire.formats.chunked.unwritten import NoData
 from orimap.tasks.acquire.formats.meaning.axes import Reordered
 from orimap.tasks.acquire.formats.meaning.given import calibrate
 from orimap.tasks.acquire.formats.meaning.names import EXAMPLE
@@ -32,6 +31,7 @@ from orimap.tasks.acquire.formats.stacks.scan_shape import (
     rows_kept,
     shape_of_stack,
 )
+from orimap.tasks.acquire.gaps import describe_gaps, find_gaps
 from orimap.tasks.acquire.identity import IDENTITY_CONTENTS_AT_MOST, add_ends
 from orimap.tasks.errors import InputError, is_out_of_reach
 
@@ -86,7 +86,11 @@ class Acquisition:
     axes : str or None
         The axes as they are stored, as asked for.
     no_data : (scan_y, scan_x) array of bool, or None
-        True at positions of which the file holds nothing; None where it has all.
+        True at positions of which the file holds nothing, or not the whole pattern; None where it
+        has all.
+    no_pixels : (detector_y, detector_x) array of bool, or None
+        True for pixels of which the file holds nothing, at most positions at least; None where it
+        has all. They are read as 0.
     awaited : tuple of str
         Names of files with patterns that are not there and may still come.
     asked : Asked
@@ -119,6 +123,7 @@ class Acquisition:
     grey_levels: bool
     axes: str | None = None
     no_data: np.ndarray | None = field(default=None, compare=False)
+    no_pixels: np.ndarray | None = field(default=None, compare=False)
     awaited: tuple[str, ...] = ()
     asked: Asked = NOTHING_ASKED
     first_frame: int = 0
@@ -139,8 +144,8 @@ class Acquisition:
         Returns
         -------
         (scan_y, scan_x, detector_y, detector_x) array
-            In memory, in this machine's byte order. Where the file holds nothing: whatever its
-            library gives instead.
+            In memory, in this machine's byte order. At positions of which the file holds nothing:
+            whatever its library gives instead.
 
         Raises
         ------
@@ -213,7 +218,10 @@ class Acquisition:
         """Bring a cut piece into memory, in order and in native bytes."""
         if hasattr(piece, "compute"):
             piece = piece.compute(scheduler="synchronous")
-        return np.ascontiguousarray(piece, dtype=self.dtype)
+        patterns = np.ascontiguousarray(piece, dtype=self.dtype)
+        if self.no_pixels is not None:
+            patterns[..., self.no_pixels] = 0
+        return patterns
 
     def keep_open(self, array: Any) -> None:
         """Keep the opened array for this process, since opening parses every header."""
@@ -330,8 +338,8 @@ def open_acquisition(
         notes.append(f"data set {chosen.title!r} chosen; also there: {', '.join(others)}")
     gaps, awaited = None, ()
     if chosen.no_data is not None:
-        gaps, awaited = _gaps(chosen.no_data, leading, frames), chosen.no_data.awaited
-        notes += _require_some(path, gaps, chosen.no_data.why)
+        gaps, awaited = find_gaps(path, chosen.no_data, leading, frames), chosen.no_data.awaited
+        notes += describe_gaps(gaps, chosen.no_data)
     title = chosen.title if leading is None else f"{chosen.title}[{leading}]"
     dtype = np.dtype(chosen.array.dtype).newbyteorder("=")
     choice = _choice(f"{found} {title} {dataset} {scan}", asked, frames)
@@ -339,6 +347,9 @@ def open_acquisition(
     if isinstance(chosen.array, (Reordered, Unpacked)):
         # Results of versions that read what is stored as it is are not those of this one.
         given.append(type(chosen.array).__name__)
+    no_pixels = gaps.pixels if gaps is not None and gaps.pixels.any() else None
+    if no_pixels is not None:
+        given.append(f"without pixels {hashlib.sha256(no_pixels.tobytes()).hexdigest()}")
     acquisition = Acquisition(
         path=path.resolve(),
         reader=found,
@@ -363,7 +374,8 @@ def open_acquisition(
         leading=leading,
         grey_levels=dtype == np.uint8 and found in ("Blockfile", "images", "TIFF", "Image"),
         axes=axes,
-        no_data=gaps,
+        no_data=gaps.positions if gaps is not None and gaps.positions.any() else None,
+        no_pixels=no_pixels,
         awaited=awaited,
         asked=asked,
         first_frame=frames.first,
@@ -395,34 +407,6 @@ def describe(acquisition: Acquisition) -> dict[str, Any]:
         "notes": list(acquisition.notes),
         "guesses": list(acquisition.guesses),
     }
-
-
-def _gaps(no_data: NoData, leading: int | None, frames: Frames) -> np.ndarray | None:
-    """Return where the chosen scan has no data, as rows and columns; None where it has all."""
-    positions = no_data.positions if leading is None else no_data.positions[leading]
-    rows, columns = frames.scan_shape
-    if positions.ndim == 1:
-        positions = positions[frames.first :][: rows * columns].reshape(rows, columns)
-    positions = positions[:rows]
-    return positions if positions.any() else None
-
-
-def _require_some(path: Path, gaps: np.ndarray | None, why: str) -> tuple[str, ...]:
-    """Say how many positions have no data and where; raise where none has any."""
-    if gaps is None:
-        return ()
-    if gaps.all():
-        raise InputError(
-            f"patterns in {path.name}",
-            f"room for {gaps.shape[0]}×{gaps.shape[1]} of them and no data: {why}",
-            "copy the file again from the microscope, with all files that belong to it",
-        )
-    rows = np.flatnonzero(gaps.any(axis=1))
-    where = f"in row {rows[0]}" if len(rows) == 1 else f"in rows {rows[0]} to {rows[-1]}"
-    return (
-        f"{np.count_nonzero(gaps)} of {gaps.size} positions, {where}, have no data: {why}; "
-        "not measured, and left out",
-    )
 
 
 def _require_last_pattern(acquisition: Acquisition) -> None:

@@ -9,13 +9,15 @@ import importlib
 import math
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from orimap.tasks.acquire.formats.calibration import Axis
 from orimap.tasks.acquire.formats.chunked.hdf5_files import load_h5py
-from orimap.tasks.acquire.formats.meaning.axes import in_order
+from orimap.tasks.acquire.formats.chunked.others_readers import gaps_behind
+from orimap.tasks.acquire.formats.meaning.axes import detector_axes, in_order
 from orimap.tasks.acquire.formats.meaning.names import parse_axes
 from orimap.tasks.acquire.formats.recognise import rosettasciio_readers
 from orimap.tasks.acquire.formats.signals import Signal, unknown_axes
@@ -69,7 +71,7 @@ def open_signals(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            signals = _open(path, reader, dataset, asked)
+            signals = _open(path, reader, dataset, asked, stored)
         return [in_order(signal, stored) for signal in signals]
     except (InputError, MemoryError):
         raise
@@ -86,7 +88,13 @@ def open_signals(
         ) from error
 
 
-def _open(path: Path, reader: str, dataset: str | None, asked: Asked) -> list[Signal]:
+def _open(
+    path: Path,
+    reader: str,
+    dataset: str | None,
+    asked: Asked,
+    stored: Sequence[str] | None,
+) -> list[Signal]:
     """Call the reader of that name."""
     from orimap.tasks.acquire.formats.files import containers, mapped_files
     from orimap.tasks.acquire.formats.files.image_folder import open_images, open_single_frames
@@ -94,11 +102,11 @@ def _open(path: Path, reader: str, dataset: str | None, asked: Asked) -> list[Si
     from orimap.tasks.acquire.formats.stacks.read_empad import open_empad
 
     if reader in ("HDF5", "NeXus"):
-        return containers.open_hdf5(path, dataset)
+        return containers.open_hdf5(path, dataset, stored)
     if reader == "Zarr":
-        return containers.open_zarr(path, dataset)
+        return containers.open_zarr(path, dataset, stored)
     if reader == "ZSPY":
-        return containers.open_zspy(path)
+        return containers.open_zspy(path, stored)
     if reader == "Arina":
         return containers.open_dectris(path)
     if reader == "images":
@@ -115,10 +123,10 @@ def _open(path: Path, reader: str, dataset: str | None, asked: Asked) -> list[Si
     if reader == "EMPAD":
         return [open_empad(path)]
     if reader == "HSPY":
-        signals = containers.open_hspy(path)
+        signals = containers.open_hspy(path, stored)
         if signals:
             return signals
-    return _open_rosettasciio(path, reader, asked)
+    return _open_rosettasciio(path, reader, asked, stored)
 
 
 def beam_energy(metadata: dict, original: dict, mapping: dict) -> float | None:
@@ -150,7 +158,9 @@ def _dig(tree: Any, path: str) -> Any:
     return tree
 
 
-def _open_rosettasciio(path: Path, reader: str, asked: Asked) -> list[Signal]:
+def _open_rosettasciio(
+    path: Path, reader: str, asked: Asked, stored: Sequence[str] | None
+) -> list[Signal]:
     """Open through rosettasciio, lazily where the reader can."""
     load_h5py()
     module = importlib.import_module(rosettasciio_readers()[reader][0])
@@ -180,17 +190,21 @@ def _open_rosettasciio(path: Path, reader: str, asked: Asked) -> list[Signal]:
         if reader == "TVIPS":
             # The stream holds no scan step: what is given there is a placeholder.
             axes = tuple(Axis(a.name, a.size, navigate=True) if a.navigate else a for a in axes)
+        axes = axes if len(axes) == array.ndim else unknown_axes(array.shape)
+        gaps, guess = gaps_behind(path, array.shape, array.dtype, detector_axes(axes, stored))
+        guesses = tuple(filter(None, (rotator.guess, guess)))
         signals.append(
             Signal(
                 _dig(entry.get("metadata") or {}, "General.title") or f"signal {number}",
                 array,
-                axes if len(axes) == array.ndim else unknown_axes(array.shape),
+                axes,
                 files,
                 energy,
                 notes=(rotator.note,) if rotator.note else (),
                 read_memory_bytes=_largest_chunk(array) if lazy else array.nbytes,
                 frames_around=rotator.around,
-                guesses=(rotator.guess,) if rotator.guess else (),
+                guesses=guesses,
+                no_data=gaps,
             )
         )
     return signals

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from orimap.tasks.acquire.formats.calibration import Axis
-from orimap.tasks.acquire.formats.chunked.unwritten import NoData
+from orimap.tasks.acquire.formats.chunked.no_data import NoData
 from orimap.tasks.errors import InputError
 
 
@@ -43,7 +43,7 @@ class Signal:
     contradiction : str
         What its names and units disagree on; empty where they agree.
     no_data : NoData or None
-        The positions of which the file holds nothing.
+        The positions, and parts of the detector, of which the file holds nothing.
     """
 
     title: str

@@ -103,6 +103,8 @@ class Sample:
                 filled += np.count_nonzero(reduced) / reduced.size
         flags = flags_of_file(acquisition.path, acquisition.detector_shape)
         flags |= flags_of_values(least, most, patterns)
+        if acquisition.no_pixels is not None:
+            flags |= Flags(acquisition.no_pixels)
         if correction.blind is not None:
             flags |= Flags(_uncropped(correction.blind, crop, acquisition.detector_shape))
         exponent = scale_exponent(largest)

@@ -123,21 +123,29 @@ def in_order(signal: Signal, asked: Sequence[str] | None = None) -> Signal:
     no_data = signal.no_data
     if no_data is not None and order != tuple(range(len(axes))):
         detector = tuple(n for n, kind in enumerate(kinds) if kind == DETECTOR)
-        if detector != detector_axes(signal.axes):
+        if detector != detector_axes(signal.axes, asked):
             notes.append("positions without data were not looked for in this order of the axes")
             no_data = None
         else:
             left = [n for n in range(len(axes)) if n not in detector]
             moved = [left.index(n) for n in order if n not in detector]
-            no_data = replace(no_data, positions=no_data.positions.transpose(moved))
+            turned = [detector.index(n) for n in order if n in detector]
+            no_data = no_data.transposed(moved, turned)
     return replace(
         signal, array=array, axes=read, notes=tuple(notes), guesses=guesses, no_data=no_data
     )
 
 
-def detector_axes(axes: Sequence[Axis]) -> tuple[int, int]:
-    """Return the numbers of the stored axes that are the detector's; the last two if unknown."""
-    kinds = weigh(axes).kinds if len(axes) in KINDS else None
+def detector_axes(axes: Sequence[Axis], asked: Sequence[str] | None = None) -> tuple[int, int]:
+    """Return the numbers of the stored axes that are the detector's; the last two if unknown.
+
+    ``asked`` are their names where somebody says what they are, as for ``in_order``.
+    """
+    kinds: tuple[str, ...] | None
+    if asked is not None and len(asked) == len(axes):
+        kinds = tuple(name.partition("_")[0] for name in asked)
+    else:
+        kinds = weigh(axes).kinds if len(axes) in KINDS else None
     if kinds is None:
         return len(axes) - 2, len(axes) - 1
     first, second = (n for n, kind in enumerate(kinds) if kind == DETECTOR)
