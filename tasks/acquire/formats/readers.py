@@ -26,6 +26,7 @@ from orimap.tasks.acquire.formats.stacks.count_rotator import (
     frames_of_scan,
     rotator_index,
 )
+from orimap.tasks.acquire.formats.stacks.place_frames import Places, describe_numbers, spaced
 from orimap.tasks.acquire.formats.stacks.scan_shape import NOTHING_ASKED, Asked
 from orimap.tasks.errors import InputError, is_out_of_reach
 
@@ -96,7 +97,7 @@ def _open(
     stored: Sequence[str] | None,
 ) -> list[Signal]:
     """Call the reader of that name."""
-    from orimap.tasks.acquire.formats.files import containers, mapped_files
+    from orimap.tasks.acquire.formats.files import containers, mapped_files, merlin_files
     from orimap.tasks.acquire.formats.files.image_folder import open_images, open_single_frames
     from orimap.tasks.acquire.formats.stacks.gather_events import open_events
     from orimap.tasks.acquire.formats.stacks.read_empad import open_empad
@@ -116,7 +117,7 @@ def _open(
     if reader == "Blockfile":
         return [mapped_files.open_blockfile(path)]
     if reader == "QuantumDetector":
-        opened = open_single_frames if path.is_dir() else mapped_files.open_merlin
+        opened = open_single_frames if path.is_dir() else merlin_files.open_merlin
         return [opened(path, asked)]
     if reader == "stempy":
         return [open_events(path)]
@@ -177,6 +178,7 @@ def _open_rosettasciio(
     signals = []
     for number, entry in enumerate(entries):
         array = entry["data"]
+        memory = _largest_chunk(array) if lazy else array.nbytes
         described = sorted(entry["axes"], key=lambda axis: axis.get("index_in_array") or 0)
         axes = tuple(_axis(axis) for axis in described)
         energy = beam_energy(
@@ -192,6 +194,16 @@ def _open_rosettasciio(
             axes = tuple(Axis(a.name, a.size, navigate=True) if a.navigate else a for a in axes)
         axes = axes if len(axes) == array.ndim else unknown_axes(array.shape)
         gaps, guess = gaps_behind(path, array.shape, array.dtype, detector_axes(axes, stored))
+        if rotator.at is not None and array.ndim == 3:
+            positions = array.shape[0] + 1
+            if asked.scan_shape is not None:
+                positions = math.prod(asked.scan_shape) + sum(asked.skip_frames or rotator.around)
+            if positions > array.shape[0]:
+                why = describe_numbers(rotator.at, 0, "position")
+                array, gaps = spaced(array, Places(rotator.at, f"{why}, the rotator index"))
+                axes = (replace(axes[0], size=array.shape[0]), *axes[1:])
+            else:
+                guess = "frames are taken in the order they come, although the rotator index skips"
         guesses = tuple(filter(None, (rotator.guess, guess)))
         signals.append(
             Signal(
@@ -201,7 +213,7 @@ def _open_rosettasciio(
                 files,
                 energy,
                 notes=(rotator.note,) if rotator.note else (),
-                read_memory_bytes=_largest_chunk(array) if lazy else array.nbytes,
+                read_memory_bytes=memory,
                 frames_around=rotator.around,
                 guesses=guesses,
                 no_data=gaps,

@@ -10,6 +10,9 @@ from orimap.tasks.acquire.formats.calibration import Axis
 from orimap.tasks.acquire.formats.chunked.no_data import NoData
 from orimap.tasks.errors import InputError
 
+# What tells of a missing pattern: one that the camera never took may have no number either.
+NUMBERS, TIMES = "numbers", "times"
+
 
 @dataclass(frozen=True)
 class Signal:
@@ -42,6 +45,9 @@ class Signal:
         Why it is no scan of patterns, by its axes; empty where it may be one.
     contradiction : str
         What its names and units disagree on; empty where they agree.
+    unbroken_by : str
+        What tells that among patterns in one row none is missing before the last: NUMBERS, TIMES,
+        or nothing.
     no_data : NoData or None
         The positions, and parts of the detector, of which the file holds nothing.
     """
@@ -58,6 +64,7 @@ class Signal:
     guesses: tuple[str, ...] = ()
     unfit: str = ""
     contradiction: str = ""
+    unbroken_by: str = ""
     no_data: NoData | None = None
 
     @property
