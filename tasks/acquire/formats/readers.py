@@ -186,9 +186,16 @@ def _open_rosettasciio(
             entry.get("original_metadata") or {},
             entry.get("mapping") or {},
         )
+        either_order = ""
         if reader == "DigitalMicrograph":
             # It names axes and takes the last two for the detector by their place alone.
             axes = tuple(replace(axis, name="", navigate=None) for axis in axes)
+            swapped = _order_swapped(entry.get("original_metadata") or {})
+            if swapped is None:
+                either_order = "versions of DigitalMicrograph differ, and this file does not tell"
+            elif len(axes) == 4:
+                first = (swapped, swapped, not swapped, not swapped)
+                axes = tuple(replace(a, navigate=n) for a, n in zip(axes, first, strict=True))
         if reader == "TVIPS":
             # The stream holds no scan step: what is given there is a placeholder.
             axes = tuple(Axis(a.name, a.size, navigate=True) if a.navigate else a for a in axes)
@@ -216,10 +223,25 @@ def _open_rosettasciio(
                 read_memory_bytes=memory,
                 frames_around=rotator.around,
                 guesses=guesses,
+                either_order=either_order,
                 no_data=gaps,
             )
         )
     return signals
+
+
+def _order_swapped(original: Any) -> bool | None:
+    """Return whether a file of DigitalMicrograph says that it stores patterns one after the other.
+
+    With this tag the detector runs fastest. Without it some readers take the scan to run fastest,
+    as in older files, and others do not: then None.
+    """
+    images = _dig(original, "ImageList")
+    for image in images.values() if hasattr(images, "values") else ():
+        found = _dig(image, "ImageTags.Meta Data.Data Order Swapped")
+        if found is not None:
+            return str(found).lower() in ("true", "1")
+    return None
 
 
 def _largest_chunk(array: Any) -> int:

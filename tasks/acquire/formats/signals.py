@@ -48,6 +48,9 @@ class Signal:
     unbroken_by : str
         What tells that among patterns in one row none is missing before the last: NUMBERS, TIMES,
         or nothing.
+    either_order : str
+        Why scan and detector may come in either order where nothing tells, for people; empty where
+        the scan comes first by convention.
     no_data : NoData or None
         The positions, and parts of the detector, of which the file holds nothing.
     """
@@ -65,6 +68,7 @@ class Signal:
     unfit: str = ""
     contradiction: str = ""
     unbroken_by: str = ""
+    either_order: str = ""
     no_data: NoData | None = None
 
     @property
