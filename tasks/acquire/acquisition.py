@@ -24,6 +24,7 @@ from orimap.tasks.acquire.formats.meaning.packed import Unpacked
 from orimap.tasks.acquire.formats.readers import open_signals
 from orimap.tasks.acquire.formats.recognise import reader_by_name, recognise, require_text
 from orimap.tasks.acquire.formats.signals import Signal
+from orimap.tasks.acquire.formats.stacks.place_frames import Spaced
 from orimap.tasks.acquire.formats.stacks.scan_shape import (
     NOTHING_ASKED,
     Asked,
@@ -344,7 +345,7 @@ def open_acquisition(
     dtype = np.dtype(chosen.array.dtype).newbyteorder("=")
     choice = _choice(f"{found} {title} {dataset} {scan}", asked, frames)
     given = [each for each in (axes, scan_step, detector_step, beam_energy) if each is not None]
-    if isinstance(chosen.array, (Reordered, Unpacked)):
+    if isinstance(chosen.array, (Reordered, Spaced, Unpacked)):
         # Results of versions that read what is stored as it is are not those of this one.
         given.append(type(chosen.array).__name__)
     no_pixels = gaps.pixels if gaps is not None and gaps.pixels.any() else None

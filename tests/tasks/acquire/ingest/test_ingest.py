@@ -344,6 +344,20 @@ def test_pixels_of_which_the_file_has_no_data_are_masked_and_change_nothing_else
     assert note.startswith("220 of 440 pixels of the detector, in its rows 10 to 19")
 
 
+def test_positions_without_a_number_are_found_beside_pixels_without_data(client, tmp_path):
+    scan = bright_scan().astype("f4")
+    scan[4, 2:5] = np.nan
+    with h5py.File(tmp_path / "part.h5", "w") as file:
+        made = file.create_dataset("p", scan.shape, "f4", chunks=(3, 7, 10, 22))
+        made[:, :, :10] = scan[:, :, :10]
+    acquisition = open_acquisition(tmp_path / "part.h5")
+    ds = ingest_acquisition(client, acquisition, tmp_path / "part.zarr", "m")
+    np.testing.assert_array_equal(
+        np.argwhere(ds["scan_measured"].values == 0), [[4, 2], [4, 3], [4, 4]]
+    )
+    assert (ds.attrs["n_without_number"], ds.attrs["n_not_finite"]) == (3, 0)
+
+
 def test_a_region_of_which_the_file_has_no_data_is_refused(client, tmp_path):
     with h5py.File(tmp_path / "scan.h5", "w") as file:
         made = file.create_dataset("p", (12, 7, 20, 22), "u2", chunks=(1, 7, 20, 22))
