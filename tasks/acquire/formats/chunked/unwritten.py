@@ -14,6 +14,7 @@ import numpy as np
 
 from orimap.tasks.acquire.formats.chunked.no_data import NoData
 from orimap.tasks.acquire.formats.chunked.virtual_sources import missing_sources
+from orimap.tasks.acquire.formats.chunked.zarr_shards import absent_in_shards
 
 if TYPE_CHECKING:
     import h5py
@@ -105,9 +106,19 @@ def missing_in_zarr(
     prefix = f"{array.path}/" if array.path else ""
     keys = [prefix + array.metadata.encode_chunk_key(place) for place in np.ndindex(grid)]
     absent = np.array([key not in names for key in keys], bool).reshape(grid)
+    shards_lost = absent
+    inside = absent_in_shards(array, absent)
+    if inside is not None:
+        absent, stored = inside, array.chunks
     if not absent.any():
         return None
     lost, believed = _lost(array, absent, stored, detector)
+    if inside is not None and shards_lost.any():
+        # A whole shard tells more than one of its chunks, which may hold few electrons.
+        whole = _lost(array, shards_lost, array.shards, detector)[0]
+        for axis, (shard, chunk) in enumerate(zip(array.shards, array.chunks, strict=True)):
+            whole = np.repeat(whole, shard // chunk, axis=axis)
+        lost |= whole[tuple(slice(0, n) for n in lost.shape)]
     found = NoData.of_chunks(lost, array.shape, stored, detector)
     note = ""
     if believed:
@@ -117,13 +128,27 @@ def missing_in_zarr(
         )
     if not lost.any():
         return replace(found, note=note) if note else None
-    number, first = np.count_nonzero(lost), keys[int(np.argmax(lost))]
-    why = (
-        f"{number} of {lost.size} chunks of {array.path or 'the array'} "
-        f"{'is' if number == 1 else 'are'} not there ({first}{', ...' if number > 1 else ''}): "
-        "lost in a copy, or never written"
-    )
+    why = _say_lost(array, lost, shards_lost, keys, in_shards=inside is not None)
     return replace(found, why=why, note=note)
+
+
+def _say_lost(
+    array: Any, lost: np.ndarray, shards_lost: np.ndarray, keys: list[str], *, in_shards: bool
+) -> str:
+    """Say how many chunks are not there: the files, where they are what is lost."""
+    number, of, what = np.count_nonzero(lost), lost.size, "chunks"
+    named = "" if in_shards else keys[int(np.argmax(lost))]
+    if in_shards:
+        gone = np.count_nonzero(shards_lost)
+        if gone * math.prod(array.shards) == number * math.prod(array.chunks):
+            number, of, named = gone, shards_lost.size, keys[int(np.argmax(shards_lost))]
+        else:
+            what = "chunks within the shards"
+    some = f" ({named}{', ...' if number > 1 else ''})" if named else ""
+    return (
+        f"{number} of {of} {what} of {array.path or 'the array'} "
+        f"{'is' if number == 1 else 'are'} not there{some}: lost in a copy, or never written"
+    )
 
 
 def _never_written(
