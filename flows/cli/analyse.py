@@ -5,7 +5,7 @@ Tested in tests/flows/cli/test_main.py.
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -36,16 +36,15 @@ def info(
     """Tell what is in a file, and what a run would need."""
     from orimap.flows.pipeline.estimate import estimate
     from orimap.flows.pipeline.plan import Plan
-    from orimap.tasks.acquire.acquisition import describe, open_acquisition
+    from orimap.tasks.acquire.acquisition import describe
+    from orimap.tasks.acquire.open_acquisition import open_acquisition
 
     given = {name: value for name, value in options.items() if value is not None}
     request = Request.read(file=file, output=Path(), **given)
     acquisition = open_acquisition(file, **request.reading)
     facts = describe(acquisition)
     print_lines(_described(facts))
-    if facts["guesses"]:
-        print("\nguessed, since the file does not say:")
-        print_lines([("guess", guess) for guess in facts["guesses"]])
+    _print_guesses(facts["guesses"])
     print("\na run with nothing else asked for:")
     print_lines(_needs(estimate(Plan.of(request, acquisition))))
 
@@ -76,6 +75,13 @@ def _described(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("as an array", bytes_text(facts["bytes_as_array"])),
         *(("note", note) for note in facts["notes"]),
     ]
+
+
+def _print_guesses(guesses: Sequence[str]) -> None:
+    """Print what was guessed, where anything was."""
+    if guesses:
+        print("\nguessed, since the file does not say:")
+        print_lines([("guess", guess) for guess in guesses])
 
 
 def _needs(estimate: "Estimate") -> list[tuple[str, str]]:
@@ -145,11 +151,14 @@ def _print_plan(request: Request) -> None:
     print_lines(
         [
             *_described(describe(plan.acquisition)),
+            *(("note", note) for note in plan.correction.notes),
+            *(("doubtful", guess) for guess in plan.correction.guesses),
             ("asked for", ", ".join(f"{name} {value}" for name, value in asked.items())),
             ("results in", str(request.output)),
             *_needs(estimate(plan)),
         ]
     )
+    _print_guesses(plan.acquisition.guesses)
     if there and not request.restart:
         print("the results of this request are there already: nothing would be computed")
     else:

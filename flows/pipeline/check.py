@@ -5,7 +5,7 @@ from orimap.flows.pipeline.estimate import load_that_fits
 from orimap.flows.pipeline.plan import Plan
 from orimap.flows.pipeline.runtime.workers import check_workers
 from orimap.flows.request.request import Request
-from orimap.tasks.acquire.acquisition import open_acquisition
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.decide.choose_k import find_strategy
 from orimap.tasks.decide.evidence.published import check_size
 from orimap.tasks.patterns.filters import check_filter

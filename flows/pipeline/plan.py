@@ -1,7 +1,7 @@
 """What a run will do, all of it known and checked before it starts."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,6 +41,8 @@ class Plan:
         Of the whole request.
     ingest_fingerprint : str
         Of what goes into patterns.zarr.
+    correction : Correction
+        What is done to every value, by what is known of the camera.
     """
 
     request: Request
@@ -50,6 +52,7 @@ class Plan:
     load: Workload
     fingerprint: str
     ingest_fingerprint: str
+    correction: Correction = field(default=Correction(), compare=False)
 
     @classmethod
     def of(cls, request: Request, acquisition: "Acquisition") -> "Plan":
@@ -58,12 +61,14 @@ class Plan:
         Raises
         ------
         InputError
-            If a region, the mask or the numbers of components do not fit the acquisition.
+            If a region, the mask, what is known of the camera or the numbers of components do not
+            fit the acquisition.
         """
         roi = whole_or_part(request.roi, acquisition.scan_shape, "--roi", "positions")
         crop = whole_or_part(request.crop, acquisition.detector_shape, "--crop", "detector pixels")
         read_mask(request.mask, acquisition.detector_shape, crop, request.bin)
-        correction = correction_of(request, acquisition, crop)
+        looked_at = _some_patterns(acquisition, crop)
+        correction = correction_of(request, acquisition, crop).fitted(looked_at)
         scan = roi[1] - roi[0], roi[3] - roi[2]
         detector = (crop[1] - crop[0]) // request.bin, (crop[3] - crop[2]) // request.bin
         if request.dark_field is not None:
@@ -85,23 +90,15 @@ class Plan:
             detector,
             stored_dtype(dtype, request.bin),
             k_max=ks[-1],
-            filled=1.0 if correction else _filled(acquisition, crop, request.bin),
+            filled=1.0 if correction else _filled(looked_at, request.bin),
             held_out=request.counts == "yes" or (request.counts == "auto" and may_count),
             registered=request.filter == "epattern",
             read_memory_bytes=acquisition.read_memory_bytes,
         )
         load = replace(load, threads=are_threads(request, load.positions * load.pattern_bytes))
         ingest = ingest_fingerprint(request, acquisition)
-        return cls(
-            request, acquisition, ks, largest_k, load, request_fingerprint(request, ingest), ingest
-        )
-
-    @property
-    def correction(self) -> Correction:
-        """What is done to every value, by what is known of the camera."""
-        shape = self.acquisition.detector_shape
-        crop = whole_or_part(self.request.crop, shape, "--crop", "detector pixels")
-        return correction_of(self.request, self.acquisition, crop)
+        mark = request_fingerprint(request, ingest)
+        return cls(request, acquisition, ks, largest_k, load, mark, ingest, correction)
 
     @property
     def chunk_bytes(self) -> int:
@@ -186,14 +183,20 @@ def _range_of_k(
     return tuple(range(first, last + 1))
 
 
-def _filled(acquisition: "Acquisition", crop: Region, bin: int) -> float:
-    """Return the share of pixels that are not zero in a few patterns, as they will be stored."""
+def _some_patterns(acquisition: "Acquisition", crop: Region) -> np.ndarray:
+    """Read a few patterns along the diagonal of the scan: (pattern, detector_y, detector_x)."""
     y0, y1, x0, x1 = crop
     rows, columns = acquisition.scan_shape
-    shares = []
+    found = []
     for part in range(1, PATTERNS_TO_LOOK_AT + 1):
         row, column = (size * part // (PATTERNS_TO_LOOK_AT + 1) for size in (rows, columns))
         one = acquisition.read(slice(row, row + 1), slice(column, column + 1))
-        shares.append(np.count_nonzero(one[0, 0, y0:y1, x0:x1]) / ((y1 - y0) * (x1 - x0)))
+        found.append(one[0, 0, y0:y1, x0:x1])
+    return np.stack(found)
+
+
+def _filled(patterns: np.ndarray, bin: int) -> float:
+    """Return the share of pixels that are not zero in some patterns, as they will be stored."""
+    share = np.count_nonzero(patterns) / patterns.size
     # The share of bins of bin² pixels that hold at least one that chance has filled.
-    return float(1 - (1 - np.mean(shares)) ** (bin**2))
+    return float(1 - (1 - share) ** (bin**2))

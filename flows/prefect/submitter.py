@@ -270,7 +270,8 @@ def _age(moment: datetime) -> float:
 
 def _facts(job: Job) -> dict[str, Any]:
     """Return what is in the acquisition of a job."""
-    from orimap.tasks.acquire.acquisition import describe, open_acquisition
+    from orimap.tasks.acquire.acquisition import describe
+    from orimap.tasks.acquire.open_acquisition import open_acquisition
 
     asked = job.request
     return describe(open_acquisition(asked.file, **asked.reading))

@@ -30,6 +30,8 @@ SWEEPS = 2
 # the eight scans that are decided right.
 TOLERANCE = 1e-5
 CHECK_EVERY = 5
+# Norms of a component in both factors that differ by more than this are made equal.
+FAR_APART = 2.0**16
 MAX_ITERATIONS = 400
 
 
@@ -334,7 +336,7 @@ def factorise(
     while iterations < max_iterations and not converged:
         iterations += 1
         weights.improve(images)
-        if l1_patterns or l1_weights:
+        if l1_patterns or l1_weights or are_apart(images, weights):
             balance(images, weights)
         images.improve(weights)
         if iterations % CHECK_EVERY == 0 or iterations == max_iterations:
@@ -346,6 +348,17 @@ def factorise(
             last_error = error
     relative = float(np.sqrt(last_error / patterns.total))
     return Factors(images.whole(), weights.whole(), iterations, converged, relative)
+
+
+def are_apart(images: Half, weights: Half) -> bool:
+    """Return whether some component is far larger in one factor than in the other.
+
+    One that is hardly needed may drift there, until single precision overflows.
+    """
+    norm_images, norm_weights = (np.diag(half.products.gram) for half in (images, weights))
+    larger = np.maximum(norm_images, norm_weights)
+    smaller = np.minimum(norm_images, norm_weights)
+    return bool(np.any((smaller > 0) & (larger > FAR_APART**2 * smaller)))
 
 
 def balance(images: Half, weights: Half) -> None:

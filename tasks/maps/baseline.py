@@ -14,9 +14,17 @@ if TYPE_CHECKING:
 
 # Positions a chunk of the projected patterns holds: a few megabytes.
 CHUNK_POSITIONS = 50_000
+EVERY = slice(None)
 
 
-def baseline(store: Path, label: np.ndarray, clusters: int, *, seed: int) -> xr.Dataset:
+def baseline(
+    store: Path,
+    label: np.ndarray,
+    clusters: int,
+    *,
+    seed: int,
+    measured: np.ndarray | None = None,
+) -> xr.Dataset:
     """Cluster the projected patterns by k-means and take their singular values by tsqr.
 
     Runs on the Dask workers of the current client where the scan is large, else in this process.
@@ -30,11 +38,14 @@ def baseline(store: Path, label: np.ndarray, clusters: int, *, seed: int) -> xr.
     clusters : int
         Number of k-means clusters: the number that we found.
     seed : int
+    measured : (scan_y, scan_x) array of bool, optional
+        Where there are patterns; k-means knows nothing of other positions, and gives them -1.
 
     Returns
     -------
     xarray.Dataset
-        The group /baseline; attribute ``agreement``: adjusted Rand index with ``label``.
+        The group /baseline; attribute ``agreement``: adjusted Rand index with ``label`` where there
+        are patterns.
     """
     import dask
     import dask.array as da
@@ -46,14 +57,16 @@ def baseline(store: Path, label: np.ndarray, clusters: int, *, seed: int) -> xr.
     # One chunk is nothing to spread, and workers take seconds to load dask-ml.
     where = {"scheduler": "synchronous"} if flat.npartitions == 1 else {}
     with dask.config.set(where):
-        found, scree = _clustered(flat, clusters, seed)
-    found = found.reshape(label.shape)
+        there = EVERY if measured is None else np.flatnonzero(measured)
+        labels, scree = _clustered(flat, clusters, seed, there)
+    found = np.full(label.size, -1, np.int16)
+    found[there] = labels
     return variables.dataset(
         {
-            variables.kmeans_label: found,
+            variables.kmeans_label: found.reshape(label.shape),
             variables.scree_value: scree,
         },
-        agreement=float(adjusted_rand_score(label.ravel(), found.ravel())),
+        agreement=float(adjusted_rand_score(label.ravel()[there], labels)),
     )
 
 
@@ -66,8 +79,10 @@ def warm_up() -> None:
         _clustered(da.eye(4), 2, 0)
 
 
-def _clustered(flat: "da.Array", clusters: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the cluster of every position, and the singular values."""
+def _clustered(
+    flat: "da.Array", clusters: int, seed: int, there: np.ndarray | slice = EVERY
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the cluster of every position that is there, and the singular values."""
     import dask.array as da
     from dask_ml.cluster import KMeans
     from dask_ml.decomposition import TruncatedSVD
@@ -80,7 +95,7 @@ def _clustered(flat: "da.Array", clusters: int, seed: int) -> tuple[np.ndarray, 
     direction = (flat / da.where(length > 0, length, 1.0)).persist()
     # Where every direction is a centre already, its choice of centres divides nothing by nothing.
     with np.errstate(invalid="ignore"):
-        means = KMeans(n_clusters=max(1, clusters), random_state=seed).fit(direction)
+        means = KMeans(n_clusters=max(1, clusters), random_state=seed).fit(direction[there])
     found = np.asarray(means.labels_).astype(np.int16)
     # One column is its own singular vector, and too few for the estimator.
     scree = (

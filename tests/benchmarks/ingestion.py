@@ -39,8 +39,9 @@ import psutil
 import zarr
 
 from orimap.cluster.local import process_client
-from orimap.tasks.acquire.acquisition import Acquisition, open_acquisition
+from orimap.tasks.acquire.acquisition import Acquisition
 from orimap.tasks.acquire.ingest.ingest import COMPRESSION, ingest_acquisition
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.stream.blocks import Block, block_shape, broadcast, map_blocks, plan_blocks
 from orimap.tasks.stream.memory import chunk_bytes_for
 

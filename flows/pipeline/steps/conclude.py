@@ -230,12 +230,18 @@ def compare_baseline(run: Run, _progress: Progress, decided: Decided) -> None:
     """Write /baseline: k-means and scree beside our map."""
     from orimap.tasks.maps.baseline import CHUNK_POSITIONS, baseline
 
-    mark = fingerprint(clusters=clusters_fingerprint(run, decided), kind="baseline")
+    stored = run.folder.read("acquisition").get(variables.scan_measured.name)
+    # Earlier versions did not ask.
+    measured = None if stored is None or stored.values.all() else stored.values > 0
+    asked = {} if measured is None else {"of": "what was measured"}
+    mark = fingerprint(clusters=clusters_fingerprint(run, decided), kind="baseline", **asked)
     if run.can_reuse("baseline", "baseline", mark):
         return
     label = variables.cluster_label.read(run.folder.read("clusters")).values
     count = int(label.max()) + 1
-    asked = partial(baseline, run.folder.analysis, label, count, seed=run.request.seed)
+    work = partial(
+        baseline, run.folder.analysis, label, count, seed=run.request.seed, measured=measured
+    )
     # One chunk is nothing to spread over workers: whoever has loaded dask-ml does it.
-    ds = run.helpers.submit(asked).result() if label.size <= CHUNK_POSITIONS else asked()
+    ds = run.helpers.submit(work).result() if label.size <= CHUNK_POSITIONS else work()
     run.folder.write("baseline", ds, mark)

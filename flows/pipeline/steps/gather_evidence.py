@@ -13,6 +13,7 @@ from orimap.flows.pipeline.runtime.run import Fitted, Prepared, Run
 from orimap.flows.pipeline.steps.older_rules import older_evidence
 from orimap.tasks.decide.candidates import leading_candidates
 from orimap.tasks.decide.components.coherence import FEWEST_POSITIONS
+from orimap.tasks.decide.countable import FEWEST_TO_COUNT
 from orimap.tasks.decide.evidence.evidence import Evidence, Limits
 from orimap.tasks.decide.reasons import CROSS_VALIDATION, HELD_OUT, SPECTRUM, STABILITY
 from orimap.tasks.factorise import stored_fits
@@ -210,7 +211,7 @@ def _cross_validation(run: Run, fitted: Fitted, skipped: dict[str, str]) -> np.n
     patterns, ks = fitted.prepared.patterns, fitted.ks
     if run.request.filter != "raw":
         why = "the filter shares noise between positions or pixels"
-    elif patterns.positions < max(FEWEST_POSITIONS, 2 * ks[-1]):
+    elif patterns.positions < 2 * FEWEST_TO_COUNT:
         why = f"{patterns.positions} scan positions are too few to leave half of them out"
     else:
         weighting = stored_fits.read_weighting(run.folder.read("sketch"))
@@ -222,10 +223,15 @@ def _cross_validation(run: Run, fitted: Fitted, skipped: dict[str, str]) -> np.n
             seed=run.request.seed,
             side_px=SPREAD_PX if _pixels_share_noise(run) else 1,
         )
-        if min(rows.shape) >= 2 * ks[-1]:
+        within = [k for k in ks if 2 * k <= min(rows.shape)]
+        if len(rows) >= 2 * FEWEST_TO_COUNT and len(within) >= min(2, len(ks)):
             validate = partial(bi_cross_validate, seed=run.request.seed)
-            return submit(run.client, "cross-validate", validate, rows, [*ks]).result().error
-        why = f"{rows.shape[1]} detector pixels are too few to leave half of them out"
+            error = submit(run.client, "cross-validate", validate, rows, within).result().error
+            # What half of the values cannot hold predicts no more than what it can.
+            beyond = np.repeat(error[-1:], len(ks) - len(within), axis=0)
+            return np.concatenate([error, beyond])
+        few = f"{len(rows)} scan positions and {rows.shape[1]} detector pixels"
+        why = f"{few} are too few to leave half of them out"
     skipped[CROSS_VALIDATION] = why
     return None
 

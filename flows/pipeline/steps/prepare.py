@@ -31,6 +31,8 @@ def ingest(run: Run, progress: Progress, plan: Plan) -> Ingested:
         shutil.rmtree(target, ignore_errors=True)
     raw_is_there = complete_mark(run.folder.patterns(mark), "raw") == mark
     if not (raw_is_there and run.can_reuse("ingest", "acquisition", mark)):
+        for note in plan.correction.notes:
+            run.runner.note(note)
         ds = ingest_acquisition(
             run.client,
             plan.acquisition,

@@ -16,14 +16,15 @@ from typing import Any
 
 from orimap.tasks.acquire.arrivals.finished import Opened
 
-# Opening reads headers and one pattern: seconds even over a network, minutes where it hangs.
-OPENING_SECONDS = 120.0
+# Opening reads headers and one pattern: seconds even over a network, for ever where it hangs. Other
+# arrivals wait for it, none longer than a minute.
+OPENING_SECONDS = 55.0
 # What opening an acquisition loads; dask.array for every reader of rosettasciio's.
 READERS = (
     "dask.array",
     "hdf5plugin",
     "zarr",
-    "orimap.tasks.acquire.acquisition",
+    "orimap.tasks.acquire.open_acquisition",
     "orimap.tasks.acquire.formats.files.containers",
     "orimap.tasks.acquire.formats.files.mapped_files",
     "orimap.tasks.acquire.formats.readers",
@@ -57,7 +58,7 @@ class OpeningTest:
         ----------
         path : Path
         chosen : reader, signal, dataset, scan_shape, ...
-            As :func:`orimap.tasks.acquire.acquisition.open_acquisition` takes them.
+            As :func:`orimap.tasks.acquire.open_acquisition.open_acquisition` takes them.
         """
         process = self._start()
         question = json.dumps({"path": os.fspath(path), **chosen}, default=str)
@@ -112,8 +113,8 @@ def try_to_open(path: Path, **chosen: Any) -> Opened:
     MemoryError
         If headers alone do not fit into memory.
     """
-    from orimap.tasks.acquire.acquisition import open_acquisition
     from orimap.tasks.acquire.formats.stacks.scan_shape import StoppedEarlyError
+    from orimap.tasks.acquire.open_acquisition import open_acquisition
     from orimap.tasks.errors import InputError
 
     # JSON has no tuples.

@@ -21,6 +21,17 @@ PLAUSIBLE_DETECTOR_STEP_PER_ANGSTROM = (1e-6, 10.0)
 # Electron microscopes work from some 0.5 kV (scanning) to 3 MV (the largest ever built).
 PLAUSIBLE_BEAM_ENERGY_KEV = (0.5, 3000.0)
 
+# What is within these limits and beyond the following is kept, and said to be hardly right: steps
+# far below the distance of atoms, or larger than what is thin enough of a sample; electrons that
+# hardly pass one.
+USUAL_SCAN_STEP_NM = (1e-2, 1e4)
+FEWEST_USUAL_KEV = 10.0
+# From the middle of a pattern to its edge: crystals have their first reflections at 0.1 to 0.5 1/Å,
+# and the last ones, which the vibration of their atoms allows, at some 5. Patterns of few pixels
+# may have been cut out of larger ones.
+USUAL_HALF_WIDTH_PER_ANGSTROM = (0.1, 20.0)
+FEWEST_PIXELS_ACROSS = 32
+
 # A detector behind a thin sample sees at most this angle from side to side.
 LARGEST_ANGLE_RAD = 2.0
 
@@ -143,8 +154,30 @@ def beam_energy(value: float | None) -> tuple[float | None, tuple[str, ...]]:
     for kev, meant in ((value, ""), (value / 1e3, "V"), (value * 1e3, "kV where V belongs")):
         if low <= kev <= high:
             note = f"a beam energy of {value:g} keV cannot be right: it is {meant}, {kev:g} keV"
-            return kev, (note,) if meant else ()
+            return kev, ((note,) if meant else ()) + unusual_energy(kev)
     return None, (f"a beam energy of {value:g} keV cannot be right: left out",)
+
+
+def unusual_energy(kev: float) -> tuple[str, ...]:
+    """Say that a beam energy is hardly right for diffraction in transmission."""
+    if kev >= FEWEST_USUAL_KEV:
+        return ()
+    return (
+        f"a beam energy of {kev:g} keV is hardly right: electrons of 10 to 400 keV, or up to "
+        "3 MeV, pass a sample (--beam-energy gives another)",
+    )
+
+
+def unusual_scan_step(steps: tuple[float, float]) -> tuple[str, ...]:
+    """Say that steps in nm are hardly those of a scan."""
+    low, high = USUAL_SCAN_STEP_NM
+    if low <= min(steps) and max(steps) <= high:
+        return ()
+    step = min(steps) if min(steps) < low else max(steps)
+    return (
+        f"scan calibration is hardly right: steps of {step:.3g} nm, where {low:g} to {high:g} nm "
+        "are usual (--scan-step gives another)",
+    )
 
 
 def scan_calibration(y: Axis, x: Axis) -> Calibration:
@@ -152,6 +185,8 @@ def scan_calibration(y: Axis, x: Axis) -> Calibration:
     metres = [_in_metres(axis) for axis in (y, x)]
     axes = (y, x) if None in metres else tuple(metres)
     found = _calibration("scan", "nm", axes, _nanometres, PLAUSIBLE_SCAN_STEP_NM)
+    if found.units == "nm":
+        found = replace(found, notes=(*found.notes, *unusual_scan_step(found.step)))
     if axes == (y, x):
         return found
     note = f"a scan step of {y.scale:g} {plain_unit(y.units)} cannot be right: taken for metres"
@@ -180,22 +215,31 @@ def detector_calibration(y: Axis, x: Axis, beam_energy_kev: float | None = None)
         return inverse_angstroms(scale, unit, beam_energy_kev)
 
     found = _calibration("detector", "1/Å", (y, x), convert, PLAUSIBLE_DETECTOR_STEP_PER_ANGSTROM)
-    return replace(found, notes=(*found.notes, *_too_wide(y, x, found, beam_energy_kev)))
+    return replace(found, notes=(*found.notes, *_unusual_width(y, x, found, beam_energy_kev)))
 
 
-def _too_wide(
+def _unusual_width(
     y: Axis, x: Axis, found: Calibration, beam_energy_kev: float | None
 ) -> tuple[str, ...]:
-    """Say where a detector would see more than any electron microscope shows to it."""
-    if found.units != "1/Å" or beam_energy_kev is None:
+    """Say where a detector would see more, or less, than patterns of a microscope show to it."""
+    if found.units != "1/Å":
         return ()
-    across = max(axis.size * step for axis, step in zip((y, x), found.step, strict=True))
-    angle = across * electron_wavelength(beam_energy_kev)
-    if angle <= LARGEST_ANGLE_RAD:
+    each = tuple(zip((y, x), found.step, strict=True))
+    across = max(axis.size * step for axis, step in each)
+    at_most = max(max(axis.size, FEWEST_PIXELS_ACROSS) * step for axis, step in each)
+    angle = 0.0 if beam_energy_kev is None else across * electron_wavelength(beam_energy_kev)
+    low, high = USUAL_HALF_WIDTH_PER_ANGSTROM
+    if angle > LARGEST_ANGLE_RAD:
+        seen = f"{angle:.3g} rad from side to side"
+    elif across / 2 > high:
+        seen = f"{across / 2:.3g} 1/Å from the middle to its edge, where no crystal diffracts"
+    elif at_most / 2 < low:
+        seen = f"{across / 2:.3g} 1/Å from the middle to its edge, within the first reflections"
+    else:
         return ()
     return (
-        f"detector calibration is hardly right: the detector would see {angle:.3g} rad from side "
-        "to side (--detector-step gives another)",
+        f"detector calibration is hardly right: the detector would see {seen} "
+        "(--detector-step gives another)",
     )
 
 

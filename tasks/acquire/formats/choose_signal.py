@@ -2,9 +2,10 @@
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
-from orimap.tasks.acquire.formats.signals import Signal
+from orimap.tasks.acquire.formats.signals import Signal, is_complex
 from orimap.tasks.errors import InputError
 
 
@@ -29,7 +30,8 @@ def choose_signal(path: Path, signals: list[Signal], asked: str | None) -> tuple
         All that the file holds.
     asked : str or None
         Title or number of the one to take, with the number of a scan in brackets where several are
-        stacked, ``frames[2]``; that number alone where nothing else is in the file.
+        stacked, ``frames[2]``; that number alone where nothing else is in the file. Of a stack of
+        one scan, that one is taken.
 
     Returns
     -------
@@ -55,13 +57,17 @@ def choose_signal(path: Path, signals: list[Signal], asked: str | None) -> tuple
     ]
     if asked is not None:
         number, leading = _asked(path, signals, asked)
-        if signals[number].array.ndim == 5 and leading is None:
+        shape = tuple(signals[number].array.shape)
+        if leading is None and shape != _shape_of_one(shape):
+            return number, 0
+        if leading is None and len(shape) == 5:
             raise _choose_in_stack(path, signals, [number])
         return number, leading
+    shapes = [_shape_of_one(tuple(s.array.shape)) for s in signals]
     for axes in (4, 3):
-        fitting = [n for n in scans if signals[n].array.ndim == axes]
-        largest = sorted(fitting, key=lambda n: -math.prod(signals[n].array.shape))
-        same = [n for n in largest if signals[n].array.shape == signals[largest[0]].array.shape]
+        fitting = [n for n in scans if len(shapes[n]) == axes]
+        largest = sorted(fitting, key=lambda n: -math.prod(shapes[n]))
+        same = [n for n in largest if shapes[n] == shapes[largest[0]]]
         if len(same) > 1:
             raise InputError(
                 "one scan of patterns",
@@ -69,9 +75,11 @@ def choose_signal(path: Path, signals: list[Signal], asked: str | None) -> tuple
                 f"choose one with {'--dataset' if '/' in signals[same[0]].title else '--signal'}",
             )
         if largest:
-            return largest[0], None
+            chosen = largest[0]
+            return chosen, 0 if signals[chosen].array.ndim > axes else None
     if scans:
         raise _choose_in_stack(path, signals, scans)
+    _require_real(path, signals, range(len(signals)))
     raise InputError(
         "a scan of patterns: two scan axes and two detector axes",
         f"{path.name} holds {_list(signals)}",
@@ -90,6 +98,7 @@ def _asked(path: Path, signals: list[Signal], asked: str) -> tuple[int, int | No
     number = titles.index(name) if name in titles else -1
     if number < 0 and name.isdigit() and int(name) < len(signals):
         number = int(name)
+    _require_real(path, signals, [number] if number >= 0 else [])
     if number < 0 or not signals[number].may_be_scan:
         raise InputError(
             f"a scan of patterns called {name!r}, or with that number",
@@ -107,6 +116,22 @@ def _asked(path: Path, signals: list[Signal], asked: str) -> tuple[int, int | No
             "choose one of these" if depth else f"leave [{inside[2]}] away",
         )
     return number, int(inside[2])
+
+
+def _require_real(path: Path, signals: list[Signal], numbers: Sequence[int]) -> None:
+    """Raise where some of these data sets could hold patterns if their values were not complex."""
+    unreal = [n for n in numbers if is_complex(signals[n].array.shape, signals[n].array.dtype)]
+    if unreal:
+        raise InputError(
+            "patterns of real intensities",
+            f"{path.name} holds complex values: {_list(signals, unreal)}",
+            "save the intensities, which are the squared magnitudes, or name another data set",
+        )
+
+
+def _shape_of_one(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of a data set, of a stack of one scan that of the scan."""
+    return shape[1:] if len(shape) == 5 and shape[0] == 1 else shape
 
 
 def _images_of_another(signal: Signal, signals: list[Signal]) -> bool:

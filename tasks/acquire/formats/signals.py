@@ -134,6 +134,14 @@ def holds_patterns(shape: tuple[int, ...], dtype: np.dtype) -> bool:
     return len(shape) in (3, 4, 5) and dtype.kind in "buif" and min(shape[-2:]) > 1
 
 
+def is_complex(shape: tuple[int, ...], dtype: np.dtype) -> bool:
+    """Return whether an array could hold patterns if its values were real: waves, not intensities.
+
+    Such are listed, so that they can be named.
+    """
+    return np.dtype(dtype).kind == "c" and holds_patterns(tuple(shape), np.dtype(float))
+
+
 def require_length(path: Path, needed: int, contents: str) -> None:
     """Raise where a file has fewer bytes than its header promises.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, is_out_of_reach
 from orimap.tasks.store.cleaning import clean, without_gaps
 
 Region = tuple[int, int, int, int]
@@ -152,7 +152,7 @@ def read_mask(
     if path is None:
         shape = ((crop[1] - crop[0]) // bin, (crop[3] - crop[2]) // bin)
         return np.zeros(shape, dtype=bool)
-    mask = read_detector_image(path, detector_shape, crop, "--mask") != 0
+    mask = read_detector_image(path, detector_shape, crop, "--mask", colours=True)[0] != 0
     if mask.all():
         raise InputError(
             "a mask that leaves some pixels",
@@ -163,25 +163,39 @@ def read_mask(
 
 
 def read_detector_image(
-    path: Path, detector_shape: tuple[int, int], crop: Region, option: str
-) -> np.ndarray:
+    path: Path,
+    detector_shape: tuple[int, int],
+    crop: Region,
+    option: str,
+    *,
+    colours: bool = False,
+) -> tuple[np.ndarray, str]:
     """Read an image of the detector, whole or cropped, and return the crop of it.
 
     Parameters
     ----------
     path : Path
         ``.npy``, ``.png``, ``.tif`` or ``.bmp``. An array of three axes is a stack of images, of
-        which the mean is taken.
+        which the mean is taken, unless the last one holds colours.
     detector_shape : pair of int
         Of the whole detector.
     crop : tuple of int
     option : str
         What asked for it.
+    colours : bool
+        Whether a colour picture will do: it is then taken for its brightness.
+
+    Returns
+    -------
+    image : (detector_y, detector_x) array
+    made : str
+        How it was made of what the file holds, in words; empty where it is what the file holds.
 
     Raises
     ------
     InputError
-        If there is no such file, or its shape is neither the detector's nor the crop's.
+        If there is no such file, it is no picture of numbers, or its shape is neither the
+        detector's nor the crop's.
     """
     y0, y1, x0, x1 = crop
     if not path.exists():
@@ -192,33 +206,66 @@ def read_detector_image(
         if path.suffix.lower() == ".npy":
             image = np.load(path, allow_pickle=False)
         else:
-            from orimap.tasks.acquire.formats.files.image_folder import read_grey
+            from orimap.tasks.acquire.formats.files.image_folder import read_as_stored, read_grey
 
-            image = read_grey(path)
-    except (OSError, ValueError) as error:
+            image = read_grey(path) if colours else read_as_stored(path)
+        stored = image.shape
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        if is_out_of_reach(error):
+            raise
+        # Who reads pictures raises whatever the parser stumbled upon.
+        words = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(
             f"{option} as .npy, .png, .tif or .bmp",
-            f"{path.name} cannot be read ({error})",
+            f"{path.name} cannot be read ({words})",
             "save it as one of these",
         ) from error
-    if image.ndim == 3:
-        image = image.mean(axis=0)
     if image.dtype.kind not in "biuf":
         raise InputError(
             f"an image of numbers for {option}",
             f"{path.name} holds {image.dtype}",
             "save its real values",
         )
+    shapes = tuple(detector_shape), (y1 - y0, x1 - x0)
+    image, made = _as_one_image(image, shapes, path, option)
     if image.shape == tuple(detector_shape):
         image = image[y0:y1, x0:x1]
     if image.shape != (y1 - y0, x1 - x0):
+        turned = image.shape in [shape[::-1] for shape in shapes]
         raise InputError(
             f"an image of {detector_shape[0]}×{detector_shape[1]} pixels for {option}, or of the "
             f"{y1 - y0}×{x1 - x0} that --crop leaves",
-            f"{path.name} has {'×'.join(map(str, image.shape))}",
-            "make it the size of the detector",
+            f"{path.name} has {'×'.join(map(str, stored))}",
+            "swap its rows and columns" if turned else "make it the size of the detector",
         )
-    return np.asarray(image)
+    return np.asarray(image), made
+
+
+def _as_one_image(
+    image: np.ndarray, shapes: tuple[tuple[int, ...], ...], path: Path, option: str
+) -> tuple[np.ndarray, str]:
+    """Return the mean of a stack of images, or a picture with equal colours, and what was done.
+
+    ``shapes`` are those that an image may have.
+    """
+    if image.ndim != 3 or not image.size:
+        return image, ""
+    last = image.shape[2]
+    if image.shape[1:] in shapes or image.shape[:2] not in shapes or last > 4:
+        return image.mean(axis=0), f"the mean of its {len(image)} images" if len(image) > 1 else ""
+    values = image[..., :3] if last > 2 else image[..., :1]  # without transparency
+    if (values == values[..., :1]).all():
+        made = "a colour picture, whose colours are equal"
+        return values[..., 0], made if last > 2 else "the first of its values a pixel"
+    raise InputError(
+        f"one value a pixel for {option}",
+        f"{path.name} has {'×'.join(map(str, image.shape))}: a colour picture, with "
+        f"{last} values a pixel",
+        "save the values of the detector as one channel, a stack of images as .npy with the "
+        "images first",
+    )
 
 
 def reduce_mask(mask: np.ndarray, crop: Region, bin: int) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 
 from orimap.tasks.acquire.acquisition import Acquisition
 from orimap.tasks.acquire.ingest.beam_disc import neighbour_rank
+from orimap.tasks.acquire.ingest.blocks.gather_blocks import BEYOND_ANY_DETECTOR
 from orimap.tasks.acquire.ingest.defects.camera import Camera, measure_camera
 from orimap.tasks.acquire.ingest.defects.correction import Correction
 from orimap.tasks.acquire.ingest.defects.flags import Flags, flags_of_file, flags_of_values
@@ -64,12 +65,14 @@ class Sample:
         crop: Region,
         bin: int,
         correction: Correction | None = None,
+        without: frozenset[tuple[int, int]] = frozenset(),
     ) -> "Sample":
-        """Look at patterns of an acquisition, corrected."""
+        """Look at patterns of an acquisition, corrected, but for some positions."""
         correction = correction or Correction()
         least = most = None
         total: Any = 0.0
         filled = largest = 0.0
+        brightness: dict[tuple[int, int], float] = {}
         side = math.isqrt(SAMPLE_PATTERNS)
         held = _positions_held(acquisition, roi)
         with_data = np.flatnonzero(held.any(axis=1))
@@ -79,6 +82,7 @@ class Sample:
         neighbours, patterns = None, 0
         for row in sorted({*rows, *noisy_rows}):
             there = roi[2] + np.flatnonzero(held[row - roi[0]])
+            there = np.array([at for at in there.tolist() if (row, at) not in without], int)
             here = set(there[evenly(0, len(there), side)].tolist()) if row in rows else set()
             others = beside if row in noisy_rows else set()
             wanted = sorted(here | others.intersection(there.tolist()))
@@ -86,6 +90,8 @@ class Sample:
             for column, pattern in zip(wanted, acquisition.read_row(row, wanted), strict=True):
                 cut = correction.of(pattern[crop[0] : crop[1], crop[2] : crop[3]])
                 neighbours = neighbours or Neighbours.of(cut)
+                if cut.dtype.kind == "f":
+                    brightness[row, column] = float(np.nansum(cut, dtype=np.longdouble))
                 last = {at: one for at, one in last.items() if at >= column - 2} | {column: cut}
                 three = all(column - step in last for step in (0, 1, 2))
                 if row in noisy_rows and column - 1 in middles and three:
@@ -101,6 +107,9 @@ class Sample:
                 reduced = reduce_patterns(finite, bin, np.dtype("f8"), -HEADROOM, True)[0, 0]
                 total = total + reduced
                 filled += np.count_nonzero(reduced) / reduced.size
+        beyond = beyond_any_detector(brightness)
+        if beyond:
+            return cls.of(acquisition, roi, crop, bin, correction, without | beyond)
         flags = flags_of_file(acquisition.path, acquisition.detector_shape)
         flags |= flags_of_values(least, most, patterns)
         if acquisition.no_pixels is not None:
@@ -178,6 +187,15 @@ class Sample:
             f"values are multiplied by 2^{self.exponent} (about "
             f"10^{self.exponent * math.log10(2):.0f}), so that they can be computed with"
         ]
+
+
+def beyond_any_detector(brightness: dict[tuple[int, int], float]) -> frozenset[tuple[int, int]]:
+    """Return the positions that are brighter than the usual one by more than a detector spans."""
+    lit = [value for value in brightness.values() if value > 0]
+    if not lit:
+        return frozenset()
+    most = BEYOND_ANY_DETECTOR * np.longdouble(np.median(lit))
+    return frozenset(at for at, value in brightness.items() if value > most)
 
 
 def _positions_held(acquisition: Acquisition, roi: Region) -> np.ndarray:

@@ -10,9 +10,10 @@ import cloudpickle
 import numpy as np
 from at_once import AtOnce
 
-from orimap.tasks.acquire.acquisition import open_acquisition
-from orimap.tasks.acquire.ingest.gather_blocks import ScanTotals
-from orimap.tasks.acquire.ingest.ingest import ingest_acquisition, ingest_block
+from orimap.tasks.acquire.ingest.blocks.gather_blocks import ScanTotals
+from orimap.tasks.acquire.ingest.blocks.ingest_block import ingest_block
+from orimap.tasks.acquire.ingest.ingest import ingest_acquisition
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.factorise import exact_pass, sketch
 from orimap.tasks.factorise.fit_k import ReadySketch
 from orimap.tasks.factorise.kernels.predictions import Stack, absolute_errors, poisson_deviances

@@ -26,8 +26,8 @@ from threadpoolctl import threadpool_limits
 
 from orimap.cluster.local import process_client
 from orimap.flows.pipeline.runtime.measure import machine, versions
-from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.ingest.ingest import ingest_acquisition
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.factorise import exact_pass, sketch
 from orimap.tasks.factorise.fit_k import ReadySketch, fit_components
 from orimap.tasks.factorise.kernels.predictions import Stack

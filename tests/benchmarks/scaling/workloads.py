@@ -15,7 +15,7 @@ import numpy as np
 from cluster_step import Step
 from scan import AS_IT_IS, Scan, Way
 
-from orimap.tasks.acquire.ingest.ingest import blocks_a_task
+from orimap.tasks.acquire.ingest.blocks.ingest_block import blocks_a_task
 from orimap.tasks.factorise import sketch
 from orimap.tasks.factorise.exact_pass import LOSS_ENTRIES
 from orimap.tasks.stream.blocks import Block, in_groups

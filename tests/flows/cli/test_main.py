@@ -142,6 +142,43 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(scan, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("option", ["--dark", "--gain-map"])
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("absent.npy", None, "there is no"),
+        ("short.npy", np.ones((48, 40)), "short.npy has 48×40"),
+        ("picture.npy", np.random.default_rng(0).random((48, 48, 3)), "a colour picture"),
+        ("text.png", "text", "text.png cannot be read"),
+    ],
+)
+def test_a_dry_run_opens_the_images_of_the_camera(scan, tmp_path, option, name, values, said):
+    path = tmp_path / name
+    if isinstance(values, str):
+        path.write_text(values)
+    elif values is not None:
+        np.save(path, values)
+    answer = _call("run", scan, "--output", tmp_path / "out", option, path, "--dry-run")
+    assert answer.exit_code == 2
+    assert said in answer.stderr
+    assert option in answer.stderr
+
+
+def test_a_dry_run_says_what_would_be_done_to_the_values(scan, tmp_path):
+    lit = np.ones((48, 48))
+    lit[:2] = 0
+    np.save(tmp_path / "lit.npy", lit)
+    asked = ("--output", tmp_path / "out", "--gain-map", tmp_path / "lit.npy", "--dry-run")
+    answer = _call("run", scan, *asked, "--offset", 1.1)
+    assert answer.exit_code == 0, answer.stderr
+    assert "96 of 2304 pixels masked" in answer.stdout
+    assert "doubtful" in answer.stdout
+    assert "--offset 1.1 is taken off, although 85 %" in answer.stdout
+    answer = _call("run", scan, *asked, "--offset", 1000)
+    assert answer.exit_code == 2
+    assert "100 % of the values in 4 patterns lie below it" in answer.stderr
+
+
 def test_the_demo_compares_with_the_truth_and_takes_nothing_of_another_seed(
     tmp_path, monkeypatch, same_workers
 ):

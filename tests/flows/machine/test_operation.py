@@ -19,7 +19,8 @@ from orimap.flows.jobs.job import Job
 from orimap.flows.jobs.outcome import read_outcome
 from orimap.flows.prefect.events import completed, emit, event_id
 from orimap.flows.request.request import Request
-from orimap.tasks.acquire.acquisition import describe, open_acquisition
+from orimap.tasks.acquire.acquisition import describe
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.simulate.recipe import ScanRecipe
 from orimap.tasks.simulate.write_scan import write_scan
 

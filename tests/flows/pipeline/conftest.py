@@ -17,7 +17,7 @@ from orimap.flows.pipeline.runtime.run import Run
 from orimap.flows.pipeline.runtime.runner import NoDisplay, PlainRunner
 from orimap.flows.pipeline.steps import conclude, decide, factorise, prepare
 from orimap.flows.request.request import Request
-from orimap.tasks.acquire.acquisition import open_acquisition
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.simulate.recipe import ScanRecipe
 from orimap.tasks.simulate.write_scan import write_scan
 from orimap.tasks.store.run_folder import RunFolder

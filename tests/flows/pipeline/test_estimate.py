@@ -4,7 +4,7 @@ import pytest
 from orimap.flows.pipeline.estimate import estimate, load_that_fits
 from orimap.flows.pipeline.plan import Plan
 from orimap.flows.request.request import Request
-from orimap.tasks.acquire.acquisition import open_acquisition
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.errors import InputError
 from orimap.tasks.simulate.recipe import ScanRecipe
 from orimap.tasks.simulate.write_scan import write_scan

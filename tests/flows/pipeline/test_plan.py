@@ -5,7 +5,7 @@ import pytest
 
 from orimap.flows.pipeline.plan import Plan, ingest_fingerprint, request_fingerprint
 from orimap.flows.request.request import Request
-from orimap.tasks.acquire.acquisition import open_acquisition
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.errors import InputError
 
 
@@ -132,6 +132,19 @@ def test_what_is_done_to_the_values_is_part_of_the_patterns_fingerprint(planned,
     assert planned(dark=dark).ingest_fingerprint == first
     np.save(dark, np.ones(plain.acquisition.detector_shape))
     assert planned(dark=dark).ingest_fingerprint != first
+
+
+def test_what_is_known_of_the_camera_is_kept_as_it_was_checked(planned, tmp_path):
+    dark = tmp_path / "dark.npy"
+    np.save(dark, np.full((6, 7), 2.0))
+    plan = planned(dark=dark, crop="1:6,2:5")
+    dark.unlink()
+    np.testing.assert_array_equal(plan.correction.zero, np.full((5, 3), 2.0))
+
+
+def test_a_dark_level_that_leaves_nothing_is_refused(planned):
+    with pytest.raises(InputError, match=r"--offset 1e\+06.*\n.*nothing is left of them"):
+        planned(offset=1e6)
 
 
 def test_reflections_are_registered_for_epattern_alone(planned):

@@ -3,7 +3,7 @@
 import pytest
 
 from orimap.flows.jobs.outcome import Outcome, write_outcome
-from orimap.tasks.acquire.acquisition import open_acquisition
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.errors import InputError
 
 

@@ -6,9 +6,9 @@ import os
 import numpy as np
 import pytest
 
-from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.arrivals.find_arrivals import find_arrivals
 from orimap.tasks.acquire.identity import IDENTITY_BYTES, add_ends
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 
 
 @pytest.fixture

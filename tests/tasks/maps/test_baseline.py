@@ -35,6 +35,34 @@ def test_tiny_scans_have_a_baseline_too(client, tmp_path, shape, rank):
     np.testing.assert_allclose(ds["scree_value"], expected, rtol=1e-6)
 
 
+def test_positions_that_were_not_measured_are_left_out(client, tmp_path):
+    rng = np.random.default_rng(0)
+    label = np.arange(60).reshape(6, 10) // 20
+    values = (np.eye(5)[:3] + 0.01)[label] + rng.normal(0, 1e-3, (6, 10, 5))
+    measured = np.ones((6, 10), bool)
+    measured[3:5] = False
+    values[~measured] = 0
+    label[~measured] = -1
+    store = write_basis(tmp_path / "a.zarr", values)
+    ds = baseline(store, label, 3, seed=0, measured=measured)
+    assert ds.attrs["agreement"] == pytest.approx(1)
+    found = ds["kmeans_label"].values
+    assert (found[~measured] == -1).all()
+    assert sorted(np.unique(found[measured])) == [0, 1, 2]
+    # Without knowing, they count as a cluster of their own, in place of a grain.
+    ignorant = baseline(store, np.maximum(label, 0), 3, seed=0)
+    assert ignorant.attrs["agreement"] < 0.9
+
+
+def test_fewer_positions_than_directions_have_a_baseline(client, tmp_path):
+    values = np.random.default_rng(0).random((2, 4, 5))
+    measured = np.arange(8).reshape(2, 4) < 2
+    store = write_basis(tmp_path / "a.zarr", values * measured[..., None])
+    ds = baseline(store, np.zeros((2, 4), int), 1, seed=0, measured=measured)
+    assert ds["kmeans_label"].values.ravel().tolist() == [0, 0, *[-1] * 6]
+    assert ds["scree_value"].size == 4
+
+
 def test_empty_positions_do_no_harm(client, tmp_path):
     values = np.zeros((3, 4, 2))
     values[1:, :, 0] = 1

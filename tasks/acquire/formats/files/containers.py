@@ -21,7 +21,7 @@ from orimap.tasks.acquire.formats.meaning.axes import detector_axes
 from orimap.tasks.acquire.formats.meaning.coordinates import hdf5_axes, zarr_axes
 from orimap.tasks.acquire.formats.meaning.describe_swift import DESCRIPTION, described_by_swift
 from orimap.tasks.acquire.formats.meaning.packed import unpacked, zarr_attributes
-from orimap.tasks.acquire.formats.signals import Signal, holds_patterns
+from orimap.tasks.acquire.formats.signals import Signal, holds_patterns, is_complex
 from orimap.tasks.errors import InputError, printable
 
 
@@ -168,7 +168,7 @@ def open_zarr(path: Path, dataset: str | None, asked: Sequence[str] | None = Non
     arrays = {
         name: item
         for name, item in root.members(max_depth=None)
-        if not hasattr(item, "members") and holds_patterns(item.shape, item.dtype)
+        if not hasattr(item, "members") and _is_listed(item)
     }
     if dataset is not None:
         wanted = dataset.strip("/")
@@ -290,8 +290,13 @@ def _hdf5_arrays(
             continue
         if isinstance(item, h5py.Group) and _place(item) not in seen:
             yield from _hdf5_arrays(item, prefix + os.fsencode(name) + b"/", seen)
-        elif isinstance(item, h5py.Dataset) and holds_patterns(item.shape, item.dtype):
+        elif isinstance(item, h5py.Dataset) and _is_listed(item):
             yield prefix + os.fsencode(name), item
+
+
+def _is_listed(array: Any) -> bool:
+    """Return whether an array could hold patterns, or would if its values were real."""
+    return holds_patterns(array.shape, array.dtype) or is_complex(array.shape, array.dtype)
 
 
 def _title(name: bytes) -> str:

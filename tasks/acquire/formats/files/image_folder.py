@@ -28,14 +28,7 @@ def read_grey(path: Path) -> np.ndarray:
         Of the image's own kind of number. Equal channels are taken as they are; others are
         weighted as brightness (ITU-R BT.709) and rounded.
     """
-    if path.suffix.lower() == MERLIN:
-        return MappedFile(path, merlin_frame(path).record, 0, (1,), upside_down=True)[0]
-    plain = _plain_grey(path)
-    if plain is not None:
-        return plain
-    from skimage.io import imread
-
-    image = imread(path)
+    image = read_as_stored(path)
     if image.ndim == 2:
         return image
     if image.ndim != 3 or image.shape[-1] not in (2, 3, 4):
@@ -49,6 +42,18 @@ def read_grey(path: Path) -> np.ndarray:
         return np.ascontiguousarray(colours[..., 0])
     grey = colours @ np.array([0.2126, 0.7152, 0.0722])
     return np.rint(grey).astype(image.dtype) if image.dtype.kind in "iu" else grey
+
+
+def read_as_stored(path: Path) -> np.ndarray:
+    """Read one image with all that its file holds: colours last, several images first."""
+    if path.suffix.lower() == MERLIN:
+        return MappedFile(path, merlin_frame(path).record, 0, (1,), upside_down=True)[0]
+    plain = _plain_grey(path)
+    if plain is not None:
+        return plain
+    from skimage.io import imread
+
+    return imread(path)
 
 
 def _plain_grey(path: Path) -> np.ndarray | None:

@@ -66,8 +66,15 @@ def open_blockfile(path: Path) -> Signal:
         )
     offset, notes = _first_pattern(path, head)
     record = np.dtype([("mark", "u1", 6), ("pattern", "u1", (side, side))])
-    require_length(path, offset + record.itemsize, contents)
-    there = (path.stat().st_size - offset) // record.itemsize
+    behind = max(0, path.stat().st_size - offset)
+    there = behind // record.itemsize
+    if not there:
+        raise InputError(
+            f"{contents} in {path.name}, as its header says",
+            f"not one of them: {behind:,} bytes from where they begin, and one takes "
+            f"{record.itemsize:,}",
+            "copy it again from the microscope: it is cut short, or older than the scan",
+        )
     whole = there >= rows * columns
     array: Any = MappedFile(path, record, offset, (rows, columns) if whole else (there,))
     unbroken_by, gaps = "", None

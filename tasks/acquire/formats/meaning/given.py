@@ -17,6 +17,8 @@ from orimap.tasks.acquire.formats.calibration import (
     inverse_angstroms,
     plain_unit,
     scan_calibration,
+    unusual_energy,
+    unusual_scan_step,
 )
 from orimap.tasks.errors import InputError
 
@@ -91,13 +93,13 @@ def calibrate(
     energy, notes = beam_energy(stored_energy)
     if given_energy is not None:
         given = read_beam_energy(given_energy)
-        notes = (_instead("beam energy", f"{given:g} keV", energy and f"{energy:g} keV"),)
-        energy = given
+        said = _instead("beam energy", f"{given:g} keV", energy and f"{energy:g} keV")
+        energy, notes = given, (said, *unusual_energy(given))
     steps = scan_calibration(*scan)
     if scan_step is not None:
         nm = read_scan_step(scan_step)
         said = _instead("scan step", f"{nm:g} nm", _said(steps))
-        steps = Calibration((nm, nm), "nm", (said,))
+        steps = Calibration((nm, nm), "nm", (said, *unusual_scan_step((nm, nm))))
     pixels = detector_calibration(*detector, energy)
     if detector_step is not None:
         value, unit = read_detector_step(detector_step)

@@ -20,6 +20,11 @@ import numpy as np
 
 from orimap.tasks.acquire.formats.signals import Signal
 
+# Attributes that say how values are packed, and of how many numbers each consists; None: any.
+ATTRIBUTES = {
+    "scale_factor": 1, "add_offset": 1, "_FillValue": None, "missing_value": None,
+    "valid_min": 1, "valid_max": 1, "valid_range": 2,
+}  # fmt: skip
 # Unpacking is not exact: what is nearer to 0 than this share of a step is 0.
 ROUNDING = 1e-6
 
@@ -122,10 +127,8 @@ def find_packing(attributes: Mapping[str, Any], dtype: np.dtype) -> Packing | No
     """
     if dtype.kind not in "iuf":
         return None
-    found = {name: _numbers(attributes.get(name)) for name in (
-        "scale_factor", "add_offset", "_FillValue", "missing_value",
-        "valid_min", "valid_max", "valid_range",
-    )}  # fmt: skip
+    useless = _useless(attributes)
+    found = {name: [] if name in useless else _numbers(attributes.get(name)) for name in ATTRIBUTES}
     unsigned = str(_plain(attributes.get("_Unsigned"))).lower() == "true" and dtype.kind == "i"
     missing = [*found["_FillValue"], *found["missing_value"]]
     if is_count(attributes, dtype):
@@ -143,6 +146,19 @@ def find_packing(attributes: Mapping[str, Any], dtype: np.dtype) -> Packing | No
     return None if packing == Packing() else packing
 
 
+def _useless(attributes: Mapping[str, Any]) -> list[str]:
+    """Return the names of attributes that are there and not the numbers that they should be."""
+    found = []
+    for name, count in ATTRIBUTES.items():
+        numbers = _numbers(attributes.get(name))
+        wrong = len(numbers) != count if count else not numbers
+        if name in ("scale_factor", "add_offset"):
+            wrong = wrong or not math.isfinite(numbers[0])
+        if attributes.get(name) is not None and (wrong or (name, numbers) == ("scale_factor", [0])):
+            found.append(name)
+    return found
+
+
 def is_count(attributes: Mapping[str, Any], dtype: np.dtype) -> bool:
     """Return whether stored values are whole numbers as they are: of these, 0 is one."""
     packed = _numbers(attributes.get("scale_factor")) + _numbers(attributes.get("add_offset"))
@@ -152,6 +168,11 @@ def is_count(attributes: Mapping[str, Any], dtype: np.dtype) -> bool:
 def unpacked(signal: Signal, attributes: Mapping[str, Any]) -> Signal:
     """Return a data set whose values are unpacked where its attributes say that they are packed."""
     dtype = np.dtype(signal.array.dtype)
+    useless = _useless(attributes) if dtype.kind in "iuf" else []
+    if useless:
+        said = " and ".join(f"{name} ({_words(attributes[name])})" for name in useless)
+        guess = f"values are taken without {said}: no number that could be meant by it"
+        signal = replace(signal, guesses=(*signal.guesses, guess))
     packing = find_packing(attributes, dtype)
     if packing is None:
         fills = [
@@ -191,6 +212,12 @@ def _numbers(value: Any) -> list[float]:
         return [float(number) for number in np.ravel(value) if number is not None]
     except (TypeError, ValueError):
         return []
+
+
+def _words(value: Any) -> str:
+    """Return an attribute for people, however long it is."""
+    text = repr(value.tolist() if isinstance(value, (np.ndarray, np.generic)) else _plain(value))
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def _plain(value: Any) -> Any:

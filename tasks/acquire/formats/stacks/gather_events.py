@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from orimap.tasks.acquire.formats.calibration import Axis
+from orimap.tasks.acquire.formats.chunked.no_data import NoData
 from orimap.tasks.acquire.formats.signals import Signal
 from orimap.tasks.errors import InputError
 
@@ -122,10 +123,11 @@ def open_events(path: Path) -> Signal:
             Axis("", size, navigate=number < 1) for number, size in enumerate((every, *detector))
         ),
         (path,),
-        notes=_notes(positions, every),
+        notes=_notes(positions),
         read_memory_bytes=16 * frames.size,
         scan_shape=scan,
         guesses=guesses,
+        no_data=_without_frame(positions, every, detector),
     )
 
 
@@ -149,12 +151,15 @@ def _positions_of_frames(path: Path, frames: Any, stored: Any, every: int) -> np
     return np.repeat(positions, several)
 
 
-def _notes(positions: np.ndarray, every: int) -> tuple[str, ...]:
+def _notes(positions: np.ndarray) -> tuple[str, ...]:
     """Return what there is to say of frames and positions."""
-    notes = []
     seen = np.unique(positions).size
-    if seen < positions.size:
-        notes.append(f"{positions.size} frames at {seen} positions: those of one are added up")
-    if seen < every:
-        notes.append(f"{every - seen} of {every} positions have no frame: no electrons there")
-    return tuple(notes)
+    if seen == positions.size:
+        return ()
+    return (f"{positions.size} frames at {seen} positions: those of one are added up",)
+
+
+def _without_frame(positions: np.ndarray, every: int, detector: tuple[int, int]) -> NoData | None:
+    """Return the scan positions that no frame is of: not the same as a frame without electrons."""
+    missing = np.bincount(positions, minlength=every) == 0
+    return NoData.of_positions(missing, detector, "no frame was taken there")

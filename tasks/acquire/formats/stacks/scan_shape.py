@@ -36,6 +36,8 @@ class Asked:
 
 
 NOTHING_ASKED = Asked()
+# What to do where --keep-rows is of no use.
+NO_ROW = "leave --keep-rows away: not one row is whole"
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ def _kept(held: str, shape: tuple[int, int], used: int, rows: int) -> tuple[tupl
         raise InputError(
             f"{rows} rows of {shape[1]} patterns, as --keep-rows says",
             held,
-            f"keep at most {min(whole, shape[0])} rows",
+            f"keep at most {min(whole, shape[0])} rows" if whole else NO_ROW,
         )
     return (rows, shape[1]), used - rows * shape[1]
 

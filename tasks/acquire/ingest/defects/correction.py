@@ -1,12 +1,25 @@
-"""Turn values into electrons by what is known of the camera: dark image, gain map, offset, gain."""
+"""Turn values into electrons by what is known of the camera: dark image, gain map, offset, gain.
 
-from dataclasses import dataclass
+Whether what is taken off fits is seen from a few patterns, before any long work.
+"""
+
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from orimap.tasks.acquire.ingest.reduction import Region, read_detector_image
 from orimap.tasks.errors import InputError
+
+# A dark image that fits leaves about half of the values of an empty detector below 0, by noise, and
+# these add up to less than what lies above 0. Where more than this share lies below, and adds up to
+# more than this share of the rest, something else was taken off than the dark level.
+BELOW_AT_MOST = 0.75
+DEFICIT_AT_MOST = 0.5
+# With so many values below 0, and nothing left of the intensity, there is no reading it.
+NEARLY_ALL = 0.9
+# So many pixels may be blind: those between modules, and behind a beam stop.
+BLIND_AT_MOST = 0.25
 
 
 @dataclass(frozen=True)
@@ -23,12 +36,18 @@ class Correction:
         Whether what comes out is electrons.
     notes : tuple of str
         What is done, in words.
+    guesses : tuple of str
+        What of it hardly fits, with its evidence.
+    zero_from : str
+        The option that gave ``zero``, with its value.
     """
 
     zero: np.ndarray | None = None
     unit: np.ndarray | None = None
     electrons: bool = False
     notes: tuple[str, ...] = ()
+    guesses: tuple[str, ...] = ()
+    zero_from: str = ""
 
     def __bool__(self) -> bool:
         """Return whether there is anything to correct."""
@@ -49,6 +68,38 @@ class Correction:
     def blind(self) -> np.ndarray | None:
         """Pixels of the crop that the gain map says see nothing."""
         return None if self.unit is None else ~np.isfinite(self.unit)
+
+    def fitted(self, patterns: np.ndarray) -> "Correction":
+        """Return the correction with what some patterns show of how it fits them.
+
+        Parameters
+        ----------
+        patterns : (pattern, detector_y, detector_x) array
+            Of the crop, as acquired. Those that are nothing but zeros tell nothing.
+
+        Raises
+        ------
+        InputError
+            If what is taken off leaves nothing of them.
+        """
+        told = patterns[patterns.any(axis=(1, 2))]
+        if self.zero is None or not len(told):
+            return self
+        left = (told - self.zero.astype(np.float64))[np.isfinite(told)]
+        below, above = left[left < 0], left[left > 0]
+        share = below.size / max(left.size, 1)
+        if share <= BELOW_AT_MOST or -below.sum() <= DEFICIT_AT_MOST * above.sum():
+            return self
+        found = f"{100 * share:.0f} % of the values in {len(told)} patterns lie below it"
+        level = f"its median is {np.median(self.zero):.4g}, theirs {np.nanmedian(told):.4g}"
+        if share > NEARLY_ALL and -below.sum() >= above.sum():
+            raise InputError(
+                f"the values of this camera without electrons ({self.zero_from})",
+                f"{found}, so that nothing is left of them: {level}",
+                "take it with the same camera, settings and exposure as the scan, or leave it out",
+            )
+        said = f"{self.zero_from} is taken off, although {found}: {level}"
+        return replace(self, guesses=(*self.guesses, said))
 
 
 def read_correction(
@@ -89,19 +140,23 @@ def read_correction(
             f"--offset {offset:g} and --dark {dark.name}",
             "leave one of the two out: the dark image holds the offset of every pixel",
         )
-    notes = []
+    notes, guesses = [], []
     shape = (crop[1] - crop[0], crop[3] - crop[2])
     zero = unit = None
+    zero_from = f"--offset {offset:g}" if dark is None and offset is not None else ""
     if offset is not None:
         zero = np.full(shape, offset, np.float32)
         notes.append(f"{offset:g} taken off every value (--offset)")
     if dark is not None:
-        zero = read_detector_image(dark, detector_shape, crop, "--dark").astype(np.float32)
+        image, made = read_detector_image(dark, detector_shape, crop, "--dark")
+        zero, zero_from = image.astype(np.float32), f"--dark {dark.name}"
         if not np.isfinite(zero).all():
             raise _not_numbers("--dark", dark, zero)
-        notes.append(f"dark image {dark.name} taken off (mean {float(zero.mean()):.4g})")
+        named = f"{dark.name} ({made})" if made else dark.name
+        notes.append(f"dark image {named} taken off (mean {float(zero.mean()):.4g})")
     if gain_map is not None:
-        lit = read_detector_image(gain_map, detector_shape, crop, "--gain-map").astype(np.float64)
+        image, made = read_detector_image(gain_map, detector_shape, crop, "--gain-map")
+        lit = image.astype(np.float64)
         seeing = np.isfinite(lit) & (lit > 0)
         if not seeing.any():
             raise InputError(
@@ -112,15 +167,35 @@ def read_correction(
         unit = np.where(seeing, lit / np.median(lit[seeing]), np.nan).astype(np.float32)
         low, high = np.percentile(unit[seeing], [1, 99])
         notes.append(
-            f"divided by the gain map {gain_map.name}, relative to its median "
+            f"divided by the gain map {gain_map.name}{f' ({made})' if made else ''}, relative to "
+            "its median "
             f"({low:.3g} to {high:.3g} for 98 % of the pixels)"
         )
         if not seeing.all():
-            notes.append(f"{np.count_nonzero(~seeing)} pixels masked: the gain map is not above 0")
+            notes.append(_blind_pixels(lit, seeing))
+        if np.mean(~seeing) > BLIND_AT_MOST:
+            guesses.append(
+                f"{gain_map.name} is taken for a gain map, although it is not above 0 "
+                f"in {100 * np.mean(~seeing):.0f} % of the pixels"
+            )
     if gain is not None:
         unit = np.float32(gain) * (np.ones(shape, np.float32) if unit is None else unit)
         notes.append(f"divided by {gain:g} a value for each electron (--gain)")
-    return Correction(zero, unit, gain is not None, tuple(notes))
+    return Correction(zero, unit, gain is not None, tuple(notes), tuple(guesses), zero_from)
+
+
+def _blind_pixels(lit: np.ndarray, seeing: np.ndarray) -> str:
+    """Say which pixels a gain map masks, and why."""
+    why = {
+        "0": np.count_nonzero(lit == 0),
+        "below 0": np.count_nonzero(lit < 0),
+        "no number": np.count_nonzero(~np.isfinite(lit)),
+    }
+    said = ", ".join(f"{many} {what}" for what, many in why.items() if many)
+    return (
+        f"{np.count_nonzero(~seeing)} of {lit.size} pixels masked, where the gain map is not "
+        f"above 0 ({said})"
+    )
 
 
 def _not_numbers(option: str, path: Path, image: np.ndarray) -> InputError:

@@ -78,6 +78,7 @@ def test_a_data_file_that_a_master_file_links_to_is_missed(opens, tmp_path):
 def test_a_reader_that_hangs_or_crashes_costs_one_file(tmp_path, small_scan):
     np.save(tmp_path / "good.npy", small_scan)
     os.mkfifo(tmp_path / "hangs.npy")  # nobody ever writes into it
+    assert OpeningTest().limit_seconds < 60
     with OpeningTest(limit_seconds=20) as opens:
         assert opens(tmp_path / "good.npy").outcome == "scan"
         opens.limit_seconds = 1

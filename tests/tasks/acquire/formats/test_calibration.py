@@ -107,6 +107,45 @@ def test_a_detector_that_would_see_half_the_world_is_named():
     assert "would see 3.2 rad from side to side" in found.notes[0]
 
 
+@pytest.mark.parametrize("kev", [None, 200])
+@pytest.mark.parametrize(
+    ("step", "pixels", "said"),
+    [
+        (1e-5, 64, "see 0.00032 1/Å from the middle to its edge, within the first reflections"),
+        (1e-5, 4096, "see 0.0205 1/Å from the middle to its edge, within the first reflections"),
+        (1e-3, 256, ""),
+        (0.01, 8, ""),  # may be cut out of a larger one
+        (0.02, 64, ""),
+        (0.3, 128, ""),
+        (5, 8, ""),
+        (5, 9, "see 22.5 1/Å"),
+        (5, 64, "see 160 1/Å from the middle to its edge, where no crystal diffracts"),
+    ],
+)
+def test_a_detector_that_sees_no_reflections_or_far_beyond_them_is_named(step, pixels, said, kev):
+    found = detector_calibration(*(Axis("", pixels, step, "1/Å") for _ in "yx"), kev)
+    assert (found.step, found.units) == ((step, step), "1/Å")
+    assert len(found.notes) == bool(said)
+    if kev and step == 5 and pixels == 64:
+        assert "8.03 rad from side to side" in found.notes[0]
+    else:
+        assert said in "".join(found.notes)
+
+
+@pytest.mark.parametrize(("nm", "said"), [(0.005, True), (0.01, False), (1e4, False), (2e4, True)])
+def test_steps_that_hardly_make_a_scan_are_kept_and_named(nm, said):
+    found = scan_calibration(*both(nm, "nm"))
+    assert (found.step, found.units) == ((nm, nm), "nm")
+    assert ("scan calibration is hardly right" in "".join(found.notes)) is said
+
+
+@pytest.mark.parametrize(("kev", "said"), [(5, True), (10, False), (400, False), (3000, False)])
+def test_electrons_that_hardly_pass_a_sample_are_named(kev, said):
+    found, notes = beam_energy(kev)
+    assert found == kev
+    assert ("is hardly right" in "".join(notes)) is said
+
+
 @pytest.mark.parametrize(
     ("scale", "units", "word"),
     [

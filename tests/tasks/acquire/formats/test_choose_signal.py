@@ -3,12 +3,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import zarr
 
-from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.formats.calibration import Axis
 from orimap.tasks.acquire.formats.choose_signal import choose_signal
 from orimap.tasks.acquire.formats.meaning.axes import in_order
 from orimap.tasks.acquire.formats.signals import Signal, unknown_axes
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.errors import InputError
 
 ALL = slice(None)
@@ -156,6 +157,45 @@ def test_one_of_several_stacks_is_chosen_by_its_name_and_a_number():
         choose_signal(FILE, sets, "b/frames[2]")
     with pytest.raises(InputError, match=r"'b/frames\[0\]' to --signal 'b/frames\[1\]'"):
         choose_signal(FILE, sets, "b/frames")
+
+
+def test_a_stack_of_one_scan_leaves_no_choice():
+    one = data_set("frames", 1, 4, 5, 6, 7)
+    assert choose_signal(FILE, [one], None) == (0, 0)
+    assert choose_signal(FILE, [one], "frames") == (0, 0)
+    assert choose_signal(FILE, [one], "frames[0]") == (0, 0)
+    # It counts as a scan like any other.
+    assert choose_signal(FILE, [data_set("small", 2, 3, 6, 7), one], None) == (1, 0)
+    assert choose_signal(FILE, [data_set("large", 9, 9, 6, 7), one], None) == (0, None)
+    with pytest.raises(InputError, match="2 of one size"):
+        choose_signal(FILE, [data_set("other", 4, 5, 6, 7), one], None)
+
+
+def test_the_one_scan_of_a_series_is_read(tmp_path, small_scan):
+    np.save(tmp_path / "scan.npy", small_scan[None])
+    acquisition = open_acquisition(tmp_path / "scan.npy")
+    assert (acquisition.signal, acquisition.scan_shape) == ("scan[0]", (4, 5))
+    np.testing.assert_array_equal(acquisition.read(ALL, slice(1, 3)), small_scan[:, 1:3])
+
+
+@pytest.mark.parametrize("kind", ["npy", "h5", "zarr"])
+@pytest.mark.parametrize("given", [True, False])
+def test_complex_values_are_no_intensities(tmp_path, small_scan, kind, given):
+    path, waves = tmp_path / f"scan.{kind}", small_scan.astype(np.complex64)
+    if kind == "npy":
+        np.save(path, waves)
+    elif kind == "h5":
+        with h5py.File(path, "w") as file:
+            file["waves"] = waves
+    else:
+        zarr.open_group(path, mode="w").create_array("waves", data=waves)
+    asked = {"signal": "0"} if given else {}
+    with pytest.raises(InputError, match=r"real intensities\n.*complex values.*4×5×6×7 complex64"):
+        open_acquisition(path, **asked)
+    if kind == "h5" and given:
+        with h5py.File(path, "a") as file:
+            file["counts"] = small_scan
+        np.testing.assert_array_equal(open_acquisition(path).read(ALL, ALL), small_scan)
 
 
 def test_images_with_the_scan_axes_of_another_data_set_are_no_patterns():

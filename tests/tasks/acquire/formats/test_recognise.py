@@ -4,7 +4,6 @@ import h5py
 import numpy as np
 import pytest
 
-from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.formats.recognise import (
     OWN_READERS,
     READER_OF_ENDING,
@@ -12,6 +11,7 @@ from orimap.tasks.acquire.formats.recognise import (
     recognise,
     rosettasciio_readers,
 )
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.errors import InputError
 
 

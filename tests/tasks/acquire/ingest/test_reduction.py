@@ -5,6 +5,7 @@ from skimage.io import imsave
 from orimap.tasks.acquire.ingest.reduction import (
     bin_counts,
     describe_reduction,
+    read_detector_image,
     read_mask,
     reduce_patterns,
     stored_dtype,
@@ -125,3 +126,56 @@ def test_what_is_not_taken_is_told_and_nothing_else():
         "4×4 detector pixels summed into one; 2 rows and 2 columns left over are cut off; "
         "negative values and those that are not finite count as 0 in it",
     ]
+
+
+WHOLE = (0, 6, 0, 8)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.png", "a.tif"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_colour_picture_has_no_one_value_a_pixel(tmp_path, name, channels):
+    values = np.random.default_rng(0).integers(0, 250, (6, 8, channels)).astype(np.uint8)
+    if name == "a.npy":
+        np.save(tmp_path / name, values)
+    else:
+        imsave(tmp_path / name, values, check_contrast=False)
+    with pytest.raises(InputError, match=f"{name} has 6×8×{channels}: a colour picture"):
+        read_detector_image(tmp_path / name, (6, 8), WHOLE, "--dark")
+
+
+def test_a_stack_of_pictures_in_one_file_is_averaged(tmp_path):
+    values = np.arange(5 * 48, dtype=np.uint16).reshape(5, 6, 8)
+    imsave(tmp_path / "a.tif", values, check_contrast=False)
+    found, made = read_detector_image(tmp_path / "a.tif", (6, 8), WHOLE, "--dark")
+    np.testing.assert_array_equal(found, values.mean(axis=0))
+    assert made == "the mean of its 5 images"
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.png", "a.tif", "a.bmp", "a.txt"])
+@pytest.mark.parametrize("content", [b"", b"no picture"])
+def test_what_cannot_be_read_is_named_whatever_its_reader_says(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=f"{name} cannot be read"):
+        read_detector_image(tmp_path / name, (6, 8), WHOLE, "--gain-map")
+
+
+def test_archives_folders_and_other_numbers_are_no_pictures(tmp_path):
+    with (tmp_path / "several.npy").open("wb") as file:
+        np.savez(file, a=np.zeros((6, 8)))
+    (tmp_path / "folder.npy").mkdir()
+    np.save(tmp_path / "complex.npy", np.zeros((6, 8), complex))
+    np.save(tmp_path / "records.npy", np.zeros((3, 6, 8), [("a", "f4")]))
+    for name, said in (
+        ("several.npy", "cannot be read"),
+        ("folder.npy", "cannot be read"),
+        ("complex.npy", "holds complex128"),
+        ("records.npy", "holds"),
+    ):
+        with pytest.raises(InputError, match=said):
+            read_detector_image(tmp_path / name, (6, 8), WHOLE, "--dark")
+
+
+def test_an_image_with_rows_and_columns_swapped_is_told(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((8, 6)))
+    with pytest.raises(InputError, match=r"a\.npy has 8×6\n.*swap its rows and columns"):
+        read_detector_image(tmp_path / "a.npy", (6, 8), WHOLE, "--dark")

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.ingest.defects.correction import Correction
 from orimap.tasks.acquire.ingest.sample import LEAST_SHIFT, SAMPLE_PATTERNS, Sample
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 
 SCAN, DETECTOR = (10, 12), (40, 44)
 

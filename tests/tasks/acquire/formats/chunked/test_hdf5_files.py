@@ -5,8 +5,8 @@ import h5py
 import numpy as np
 import pytest
 
-from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.formats.chunked.hdf5_files import LOCKING, Hdf5Array, load_h5py, opened
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.errors import InputError
 
 ALL = slice(None)
@@ -37,8 +37,8 @@ def test_a_file_that_another_program_has_locked_is_read(tmp_path, small_scan):
     with h5py.File(path, "w") as file:
         file["patterns"] = small_scan
         file.flush()
-        read = "import sys; from pathlib import Path; from orimap.tasks.acquire.acquisition import "
-        read += "open_acquisition as o; print(o(Path(sys.argv[1])).scan_shape)"
+        read = "import sys; from pathlib import Path; from orimap.tasks.acquire.open_acquisition "
+        read += "import open_acquisition as o; print(o(Path(sys.argv[1])).scan_shape)"
         done = subprocess.run(
             [sys.executable, "-c", read, path], check=True, capture_output=True, text=True
         )

@@ -4,8 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
-from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.formats.chunked.others_readers import gaps_behind
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 
 ALL = slice(None)
 SHAPE = (4, 5, 6, 8)

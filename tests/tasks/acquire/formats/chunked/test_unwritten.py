@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import zarr
 
-from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.formats.chunked.unwritten import missing_in_hdf5
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.errors import InputError
 
 SCAN, DETECTOR = (6, 8), (10, 12)

@@ -4,8 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
-from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.formats.chunked.virtual_sources import source_file
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.errors import InputError
 
 SCAN, DETECTOR = (6, 8), (10, 12)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import zarr
 
-from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.formats.chunked.zarr_shards import absent_in_shards
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 
 SHAPE = (6, 8, 10, 12)
 

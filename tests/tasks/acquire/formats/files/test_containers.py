@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import zarr
 
-from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.formats.files.containers import (
     Concatenated,
     open_dectris,
@@ -13,6 +12,7 @@ from orimap.tasks.acquire.formats.files.containers import (
     open_hspy,
     open_zarr,
 )
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.errors import InputError
 
 ALL = slice(None)

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 from skimage.io import imread, imsave
 
-from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.formats.files.image_folder import read_grey
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.errors import InputError
 
 ALL = slice(None)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from rsciio import blockfile
 
-from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.formats.files.mapped_files import open_blockfile
 from orimap.tasks.acquire.formats.stacks.scan_shape import StoppedEarlyError
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.errors import InputError
 
 ALL = slice(None)
@@ -103,9 +103,14 @@ def test_a_blo_that_ends_early_says_how_many_rows_are_whole(signal_of, tmp_path,
     acquisition = open_acquisition(tmp_path / "scan.blo", keep_rows=3)
     assert (acquisition.scan_step, acquisition.scan_units) == ((2.0, 2.0), "nm")
     np.testing.assert_array_equal(acquisition.read(ALL, slice(1, 4)), square[:3, 1:4])
-    for short in (whole[:20], whole[: -20 * (36 + 6) + 1]):
+    blocks = 20 * (36 + 6)
+    for short, found in (
+        (whole[:20], "20 bytes: the file is cut short"),
+        (whole[: 1 - blocks], r"not one of them: 1 bytes .* one takes 42\n.*cut short"),
+        (whole[:-blocks], r"not one of them: 0 bytes .* one takes 42\n.*cut short"),
+    ):
         (tmp_path / "scan.blo").write_bytes(short)
-        with pytest.raises(InputError, match="cut short"):
+        with pytest.raises(InputError, match=found):
             open_acquisition(tmp_path / "scan.blo", keep_rows=1)
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from rsciio import quantumdetector
 
-from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.formats.files.merlin_files import open_merlin
 from orimap.tasks.acquire.formats.stacks.scan_shape import StoppedEarlyError
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.errors import InputError
 
 ALL = slice(None)

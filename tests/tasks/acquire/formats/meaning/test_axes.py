@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import zarr
 
-from orimap.tasks.acquire.acquisition import _opened, open_acquisition
+from orimap.tasks.acquire.acquisition import _opened
 from orimap.tasks.acquire.formats.calibration import Axis
 from orimap.tasks.acquire.formats.meaning.axes import Reordered, in_order, weigh
 from orimap.tasks.acquire.formats.signals import Signal
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.errors import InputError
 
 ALL = slice(None)

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from orimap.tasks.acquire.acquisition import open_acquisition
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 
 CALIBRATIONS = [
     {"offset": 0, "scale": 2.0, "units": "nm"},

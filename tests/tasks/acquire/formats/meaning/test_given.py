@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.formats.calibration import Axis
 from orimap.tasks.acquire.formats.meaning.given import (
     calibrate,
@@ -11,6 +10,7 @@ from orimap.tasks.acquire.formats.meaning.given import (
     read_detector_step,
     read_scan_step,
 )
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.errors import InputError
 
 
@@ -64,6 +64,17 @@ def test_beam_energies_are_energies_or_voltages(text, kev):
 def test_what_no_microscope_has_is_refused(read, text, why):
     with pytest.raises(ValueError, match=why):
         read(text)
+
+
+def test_what_is_hardly_right_is_said_of_what_is_given_too():
+    found = calibrate(
+        *(axes(1, ""), axes(1, ""), None),
+        scan_step="50µm",
+        detector_step="5e-6/Å",
+        given_energy="3keV",
+    )
+    assert found.scan.step == (5e4, 5e4)
+    assert sum("hardly right" in note for note in found.notes) == 3
 
 
 def axes(scale, units):

@@ -6,8 +6,8 @@ import pytest
 import xarray as xr
 import zarr
 
-from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.formats.meaning.packed import Packing, find_packing, zarr_attributes
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 
 ALL = slice(None)
 U2 = np.dtype("u2")
@@ -123,6 +123,42 @@ def test_plain_counts_stay_integers(tmp_path, small_scan, zarr_format):
     acquisition = open_acquisition(tmp_path / "scan.zarr")
     assert acquisition.dtype == small_scan.dtype
     assert not any("unpacked" in note for note in acquisition.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("scale_factor", "abc", "scale_factor ('abc')"),
+        ("scale_factor", 0, "scale_factor (0)"),
+        ("scale_factor", np.nan, "scale_factor (nan)"),
+        ("scale_factor", [0.1, 0.2], "scale_factor ([0.1, 0.2])"),
+        ("add_offset", "n/a", "add_offset ('n/a')"),
+        ("_FillValue", "none at all", "_FillValue ('none at all')"),
+        ("valid_range", 3, "valid_range (3)"),
+        ("valid_max", "x" * 90, f"valid_max ('{'x' * 36}...)"),
+    ],
+)
+@pytest.mark.parametrize("stack", [True, False])
+def test_attributes_that_are_no_numbers_are_told(tmp_path, small_scan, name, value, said, stack):
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["patterns"] = small_scan.reshape(20, 6, 7) if stack else small_scan
+        file["patterns"].attrs[name] = value
+    asked = {"scan_shape": (4, 5)} if stack else {}
+    acquisition = open_acquisition(tmp_path / "scan.h5", **asked)
+    assert len(acquisition.guesses) == 1
+    assert acquisition.guesses[0].startswith(f"values are taken without {said}")
+    np.testing.assert_array_equal(acquisition.read(ALL, ALL), small_scan)
+
+
+def test_an_attribute_that_is_no_number_leaves_the_others(tmp_path, small_scan):
+    root = zarr.open_group(tmp_path / "s.zarr", mode="w")
+    root.create_array("p", data=small_scan).attrs.update(scale_factor="abc", add_offset=2)
+    acquisition = open_acquisition(tmp_path / "s.zarr")
+    np.testing.assert_array_equal(acquisition.read(ALL, ALL), small_scan + 2.0)
+    assert "'abc'" in acquisition.guesses[0]
+    plain = {"scale_factor": None, "units": "counts"}
+    root["p"].attrs.put(plain)
+    assert open_acquisition(tmp_path / "s.zarr").guesses == ()
 
 
 def test_a_fill_value_of_zero_of_whole_numbers_is_a_count():

@@ -3,12 +3,12 @@ import struct
 import numpy as np
 import pytest
 
-from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.formats.stacks.count_rotator import (
     Rotator,
     frames_of_scan,
     rotator_index,
 )
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.errors import InputError
 
 ALL = slice(None)

@@ -2,7 +2,7 @@ import h5py
 import numpy as np
 import pytest
 
-from orimap.tasks.acquire.acquisition import open_acquisition
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.errors import InputError
 
 ALL = slice(None)
@@ -78,11 +78,16 @@ def test_the_frames_of_a_position_may_be_a_row_of_lists(tmp_path, patterns):
     np.testing.assert_array_equal(acquisition.read(slice(1, 4), slice(2, 5)), expected[1:4, 2:5])
 
 
-def test_positions_without_a_frame_are_counted(tmp_path, patterns):
+def test_positions_without_a_frame_are_not_measured(tmp_path, patterns):
     kept = [n for n in range(20) if n not in (3, 11)]
+    patterns[5] = 0  # a frame without electrons is one
     write_events(tmp_path / "a.h5", [events(patterns[n]) for n in kept], kept)
     acquisition = open_acquisition(tmp_path / "a.h5")
-    assert "2 of 20 positions have no frame: no electrons there" in acquisition.notes
+    assert (
+        "2 of 20 positions, in rows 0 to 2, have no data: no frame was taken there; "
+        "not measured, and left out"
+    ) in acquisition.notes
+    assert np.flatnonzero(acquisition.no_data).tolist() == [3, 11]
     read = acquisition.read(ALL, ALL).reshape(20, 6, 7)
     assert read[[3, 11]].max() == 0
     np.testing.assert_array_equal(read[kept], patterns[kept])

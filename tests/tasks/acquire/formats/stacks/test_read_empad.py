@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from orimap.tasks.acquire.acquisition import open_acquisition
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.errors import InputError
 
 ALL = slice(None)

@@ -4,7 +4,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.formats.signals import Signal, unknown_axes
 from orimap.tasks.acquire.formats.stacks.scan_shape import (
     Asked,
@@ -12,6 +11,7 @@ from orimap.tasks.acquire.formats.stacks.scan_shape import (
     rows_kept,
     shape_of_stack,
 )
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.errors import InputError
 
 ALL = slice(None)
@@ -100,6 +100,8 @@ def test_a_scan_that_was_stopped_early_says_how_many_rows_are_whole():
         frames_of(13, told=(4, 5), keep_rows=3)
     with pytest.raises(InputError, match="keep at most 4 rows"):
         frames_of(20, told=(4, 5), keep_rows=5)
+    with pytest.raises(InputError, match=r"leave --keep-rows away: not one row is whole$"):
+        frames_of(4, told=(4, 5), keep_rows=1)
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@ import h5py
 import numpy as np
 import pytest
 
-from orimap.tasks.acquire.acquisition import open_acquisition
+from orimap.tasks.acquire.ingest.blocks.gather_blocks import FLAGGED
 from orimap.tasks.acquire.ingest.defects.flags import Flags, flags_of_file, flags_of_values
-from orimap.tasks.acquire.ingest.gather_blocks import FLAGGED
 from orimap.tasks.acquire.ingest.ingest import ingest_acquisition
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 
 SHAPE = (6, 8)
 

@@ -3,8 +3,8 @@ import warnings
 import numpy as np
 import pytest
 
-from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.ingest.defects.lines import OddLine, describe, odd_lines
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 
 SHAPE = (64, 70)
 Y, X = np.mgrid[:64, :70].astype(float)

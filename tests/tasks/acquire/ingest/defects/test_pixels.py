@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.ingest.beam_disc import BeamDisc, beam_disc
+from orimap.tasks.acquire.ingest.blocks.sum_block import Roles, sum_block
+from orimap.tasks.acquire.ingest.blocks.sums import region_cuts, region_positions
 from orimap.tasks.acquire.ingest.defects import pixels as defects
 from orimap.tasks.acquire.ingest.defects.pixels import Fano
-from orimap.tasks.acquire.ingest.sum_block import Roles, sum_block
-from orimap.tasks.acquire.ingest.sums import region_cuts, region_positions
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.stream.blocks import Block
 
 BEAM = BeamDisc(15.5, 15.5, 2.0)

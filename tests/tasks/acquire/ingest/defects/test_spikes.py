@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import zarr
 
-from orimap.tasks.acquire.acquisition import open_acquisition
 from orimap.tasks.acquire.ingest.beam_disc import BeamDisc
 from orimap.tasks.acquire.ingest.defects.spikes import (
     MOST_A_PATTERN,
@@ -11,6 +10,7 @@ from orimap.tasks.acquire.ingest.defects.spikes import (
     noise_of,
 )
 from orimap.tasks.acquire.ingest.ingest import ingest_acquisition
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.stream.blocks import Block
 

@@ -3,7 +3,7 @@ import copy
 import numpy as np
 import pytest
 
-from orimap.tasks.acquire.ingest.sums import (
+from orimap.tasks.acquire.ingest.blocks.sums import (
     PatternSums,
     SourceFaults,
     count_two,

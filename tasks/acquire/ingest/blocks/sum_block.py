@@ -12,7 +12,7 @@ import numba
 import numpy as np
 
 from orimap.tasks.acquire.ingest.beam_disc import BeamDisc
-from orimap.tasks.acquire.ingest.sums import PatternSums
+from orimap.tasks.acquire.ingest.blocks.sums import PatternSums
 from orimap.tasks.store.cleaning import clean
 from orimap.tasks.store.pixel_lists import Entries
 from orimap.tasks.stream.blocks import Block
@@ -165,7 +165,8 @@ def sum_block(
     )
     return BlockSums(
         found,
-        disc.reshape(scan).astype(np.float32),
+        # What overflows is no intensity, and left out once all are known.
+        np.minimum(disc, np.finfo(np.float32).max).reshape(scan).astype(np.float32),
         total.reshape(scan),
         candidates.reshape(*scan, -1).astype(np.float64),
     )

@@ -6,16 +6,16 @@ import numpy as np
 import xarray as xr
 
 from orimap.tasks.acquire.ingest.beam_disc import BeamDisc
-from orimap.tasks.acquire.ingest.defects import lines
-from orimap.tasks.acquire.ingest.defects import pixels as defects
-from orimap.tasks.acquire.ingest.reduction import bin_counts
-from orimap.tasks.acquire.ingest.sum_block import BlockSums
-from orimap.tasks.acquire.ingest.sums import (
+from orimap.tasks.acquire.ingest.blocks.sum_block import BlockSums
+from orimap.tasks.acquire.ingest.blocks.sums import (
     PatternSums,
     SourceFaults,
     region_cuts,
     region_positions,
 )
+from orimap.tasks.acquire.ingest.defects import lines
+from orimap.tasks.acquire.ingest.defects import pixels as defects
+from orimap.tasks.acquire.ingest.reduction import bin_counts
 from orimap.tasks.errors import InputError
 from orimap.tasks.store import variables
 from orimap.tasks.store.cleaning import Spikes
@@ -29,8 +29,9 @@ NOT_FINITE_SHARE = 0.1
 HOT, DEAD, GIVEN, NOT_FINITE, FLAGGED = 1, 2, 4, 8, 32
 
 # A position that is so many times brighter than the usual one, which has so many electrons, is left
-# out; no more than this part of all positions is.
+# out; no more than this part of all positions is, but for what no detector spans: 32 bits.
 DAZZLING = 1000
+BEYOND_ANY_DETECTOR = 2.0**32
 FEWEST_ELECTRONS = 100
 MOST_DAZZLED = 0.01
 # Why a position was not measured: the file holds nothing there; its pattern has no number in it;
@@ -129,9 +130,13 @@ class ScanTotals:
             return np.zeros((0, 2), np.int64)
         lit = lit - self.pedestal * np.prod(self.detector_shape)
         usual = np.nanmedian(lit)
+        if usual <= 0 or lit.size < defects.FEWEST_POSITIONS:
+            return np.zeros((0, 2), np.int64)
         dazzled = np.argwhere(lit > DAZZLING * usual)
-        known = usual >= FEWEST_ELECTRONS * gain and lit.size >= defects.FEWEST_POSITIONS
-        return dazzled if known and len(dazzled) <= max(1, MOST_DAZZLED * lit.size) else dazzled[:0]
+        known = usual >= FEWEST_ELECTRONS * gain
+        if known and len(dazzled) <= max(1, MOST_DAZZLED * lit.size):
+            return dazzled
+        return np.argwhere(lit > BEYOND_ANY_DETECTOR * usual)
 
     def not_measured(self, gain: float) -> np.ndarray:
         """Return why positions were not measured, 0 where they were; as (scan_y, scan_x).

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from orimap.tasks.acquire.ingest.beam_disc import BeamDisc
-from orimap.tasks.acquire.ingest.gather_blocks import (
+from orimap.tasks.acquire.ingest.blocks.gather_blocks import (
     DEAD,
     GIVEN,
     HOT,
@@ -11,8 +11,8 @@ from orimap.tasks.acquire.ingest.gather_blocks import (
     BlockRecord,
     ScanTotals,
 )
-from orimap.tasks.acquire.ingest.sum_block import Roles, sum_block
-from orimap.tasks.acquire.ingest.sums import SourceFaults, region_cuts
+from orimap.tasks.acquire.ingest.blocks.sum_block import Roles, sum_block
+from orimap.tasks.acquire.ingest.blocks.sums import SourceFaults, region_cuts
 from orimap.tasks.store.cleaning import Spikes
 from orimap.tasks.stream.blocks import plan_blocks
 

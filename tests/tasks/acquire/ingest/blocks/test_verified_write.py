@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import zarr
 
-from orimap.tasks.acquire.ingest import verified_write
-from orimap.tasks.acquire.ingest.verified_write import write_verified
+from orimap.tasks.acquire.ingest.blocks import verified_write
+from orimap.tasks.acquire.ingest.blocks.verified_write import write_verified
 from orimap.tasks.store import sparse_patterns
 from orimap.tasks.store.pixel_lists import Entries
 from orimap.tasks.stream.blocks import Block, plan_blocks

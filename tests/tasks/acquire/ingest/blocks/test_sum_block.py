@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from orimap.tasks.acquire.ingest.beam_disc import BeamDisc
-from orimap.tasks.acquire.ingest.sum_block import Roles, sum_block
-from orimap.tasks.acquire.ingest.sums import region_cuts
+from orimap.tasks.acquire.ingest.blocks.sum_block import Roles, sum_block
+from orimap.tasks.acquire.ingest.blocks.sums import region_cuts
 from orimap.tasks.store.cleaning import clean
 from orimap.tasks.store.pixel_lists import Entries
 from orimap.tasks.stream.blocks import Block

@@ -1,0 +1,1 @@
+"""Take in a block of a scan, and gather what all blocks tell."""
