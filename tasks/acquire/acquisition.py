@@ -69,7 +69,11 @@ class Acquisition:
     axes : str or None
         The axes as they are stored, as asked for.
     no_data : (scan_y, scan_x) array of bool, or None
-        True at positions of which the file holds nothing; None where it has all.
+        True at positions of which the file holds nothing, or not the whole pattern; None where it
+        has all.
+    no_pixels : (detector_y, detector_x) array of bool, or None
+        True for pixels of which the file holds nothing, at most positions at least; None where it
+        has all. They are read as 0.
     awaited : tuple of str
         Names of files with patterns that are not there and may still come.
     asked : Asked
@@ -102,6 +106,7 @@ class Acquisition:
     grey_levels: bool
     axes: str | None = None
     no_data: np.ndarray | None = field(default=None, compare=False)
+    no_pixels: np.ndarray | None = field(default=None, compare=False)
     awaited: tuple[str, ...] = ()
     asked: Asked = NOTHING_ASKED
     first_frame: int = 0
@@ -122,8 +127,8 @@ class Acquisition:
         Returns
         -------
         (scan_y, scan_x, detector_y, detector_x) array
-            In memory, in this machine's byte order. Where the file holds nothing: whatever its
-            library gives instead.
+            In memory, in this machine's byte order. At positions of which the file holds nothing:
+            whatever its library gives instead.
 
         Raises
         ------
@@ -196,7 +201,10 @@ class Acquisition:
         """Bring a cut piece into memory, in order and in native bytes."""
         if hasattr(piece, "compute"):
             piece = piece.compute(scheduler="synchronous")
-        return np.ascontiguousarray(piece, dtype=self.dtype)
+        patterns = np.ascontiguousarray(piece, dtype=self.dtype)
+        if self.no_pixels is not None:
+            patterns[..., self.no_pixels] = 0
+        return patterns
 
     def keep_open(self, array: Any) -> None:
         """Keep the opened array for this process, since opening parses every header."""

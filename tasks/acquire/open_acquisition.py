@@ -8,7 +8,6 @@ import numpy as np
 from orimap.tasks.acquire.acquisition import Acquisition
 from orimap.tasks.acquire.formats.calibration import NM_PER_UNIT, Axis, plain_unit
 from orimap.tasks.acquire.formats.choose_signal import choose_signal
-from orimap.tasks.acquire.formats.chunked.unwritten import NoData
 from orimap.tasks.acquire.formats.meaning.axes import Reordered
 from orimap.tasks.acquire.formats.meaning.given import calibrate
 from orimap.tasks.acquire.formats.meaning.names import EXAMPLE
@@ -16,12 +15,14 @@ from orimap.tasks.acquire.formats.meaning.packed import Unpacked
 from orimap.tasks.acquire.formats.readers import open_signals
 from orimap.tasks.acquire.formats.recognise import reader_by_name, recognise, require_text
 from orimap.tasks.acquire.formats.signals import Signal
+from orimap.tasks.acquire.formats.stacks.place_frames import Spaced
 from orimap.tasks.acquire.formats.stacks.scan_shape import (
     Asked,
     Frames,
     rows_kept,
     shape_of_stack,
 )
+from orimap.tasks.acquire.gaps import describe_gaps, find_gaps
 from orimap.tasks.acquire.identity import IDENTITY_CONTENTS_AT_MOST, add_ends
 from orimap.tasks.errors import InputError
 
@@ -120,15 +121,18 @@ def open_acquisition(
         notes.append(f"data set {chosen.title!r} chosen; also there: {', '.join(others)}")
     gaps, awaited = None, ()
     if chosen.no_data is not None:
-        gaps, awaited = _gaps(chosen.no_data, leading, frames), chosen.no_data.awaited
-        notes += _require_some(path, gaps, chosen.no_data.why)
+        gaps, awaited = find_gaps(path, chosen.no_data, leading, frames), chosen.no_data.awaited
+        notes += describe_gaps(gaps, chosen.no_data)
     title = chosen.title if leading is None else f"{chosen.title}[{leading}]"
     dtype = np.dtype(chosen.array.dtype).newbyteorder("=")
     choice = _choice(f"{found} {title} {dataset} {scan}", asked, frames)
     given = [each for each in (axes, scan_step, detector_step, beam_energy) if each is not None]
-    if isinstance(chosen.array, (Reordered, Unpacked)):
+    if isinstance(chosen.array, (Reordered, Spaced, Unpacked)):
         # Results of versions that read what is stored as it is are not those of this one.
         given.append(type(chosen.array).__name__)
+    no_pixels = gaps.pixels if gaps is not None and gaps.pixels.any() else None
+    if no_pixels is not None:
+        given.append(f"without pixels {hashlib.sha256(no_pixels.tobytes()).hexdigest()}")
     acquisition = Acquisition(
         path=path.resolve(),
         reader=found,
@@ -153,7 +157,8 @@ def open_acquisition(
         leading=leading,
         grey_levels=dtype == np.uint8 and found in ("Blockfile", "images", "TIFF", "Image"),
         axes=axes,
-        no_data=gaps,
+        no_data=gaps.positions if gaps is not None and gaps.positions.any() else None,
+        no_pixels=no_pixels,
         awaited=awaited,
         asked=asked,
         first_frame=frames.first,
@@ -161,34 +166,6 @@ def open_acquisition(
     acquisition.keep_open(chosen.array)
     _require_last_pattern(acquisition)
     return acquisition
-
-
-def _gaps(no_data: NoData, leading: int | None, frames: Frames) -> np.ndarray | None:
-    """Return where the chosen scan has no data, as rows and columns; None where it has all."""
-    positions = no_data.positions if leading is None else no_data.positions[leading]
-    rows, columns = frames.scan_shape
-    if positions.ndim == 1:
-        positions = positions[frames.first :][: rows * columns].reshape(rows, columns)
-    positions = positions[:rows]
-    return positions if positions.any() else None
-
-
-def _require_some(path: Path, gaps: np.ndarray | None, why: str) -> tuple[str, ...]:
-    """Say how many positions have no data and where; raise where none has any."""
-    if gaps is None:
-        return ()
-    if gaps.all():
-        raise InputError(
-            f"patterns in {path.name}",
-            f"room for {gaps.shape[0]}×{gaps.shape[1]} of them and no data: {why}",
-            "copy the file again from the microscope, with all files that belong to it",
-        )
-    rows = np.flatnonzero(gaps.any(axis=1))
-    where = f"in row {rows[0]}" if len(rows) == 1 else f"in rows {rows[0]} to {rows[-1]}"
-    return (
-        f"{np.count_nonzero(gaps)} of {gaps.size} positions, {where}, have no data: {why}; "
-        "not measured, and left out",
-    )
 
 
 def _require_last_pattern(acquisition: Acquisition) -> None:

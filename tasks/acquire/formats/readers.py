@@ -9,13 +9,15 @@ import importlib
 import math
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from orimap.tasks.acquire.formats.calibration import Axis
 from orimap.tasks.acquire.formats.chunked.hdf5_files import load_h5py
-from orimap.tasks.acquire.formats.meaning.axes import in_order
+from orimap.tasks.acquire.formats.chunked.others_readers import gaps_behind
+from orimap.tasks.acquire.formats.meaning.axes import detector_axes, in_order
 from orimap.tasks.acquire.formats.meaning.names import parse_axes
 from orimap.tasks.acquire.formats.recognise import rosettasciio_readers
 from orimap.tasks.acquire.formats.signals import Signal, unknown_axes
@@ -24,6 +26,7 @@ from orimap.tasks.acquire.formats.stacks.count_rotator import (
     frames_of_scan,
     rotator_index,
 )
+from orimap.tasks.acquire.formats.stacks.place_frames import Places, describe_numbers, spaced
 from orimap.tasks.acquire.formats.stacks.scan_shape import NOTHING_ASKED, Asked
 from orimap.tasks.errors import InputError, is_out_of_reach
 
@@ -69,7 +72,7 @@ def open_signals(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            signals = _open(path, reader, dataset, asked)
+            signals = _open(path, reader, dataset, asked, stored)
         return [in_order(signal, stored) for signal in signals]
     except (InputError, MemoryError):
         raise
@@ -86,19 +89,25 @@ def open_signals(
         ) from error
 
 
-def _open(path: Path, reader: str, dataset: str | None, asked: Asked) -> list[Signal]:
+def _open(
+    path: Path,
+    reader: str,
+    dataset: str | None,
+    asked: Asked,
+    stored: Sequence[str] | None,
+) -> list[Signal]:
     """Call the reader of that name."""
-    from orimap.tasks.acquire.formats.files import containers, mapped_files
+    from orimap.tasks.acquire.formats.files import containers, mapped_files, merlin_files
     from orimap.tasks.acquire.formats.files.image_folder import open_images, open_single_frames
     from orimap.tasks.acquire.formats.stacks.gather_events import open_events
     from orimap.tasks.acquire.formats.stacks.read_empad import open_empad
 
     if reader in ("HDF5", "NeXus"):
-        return containers.open_hdf5(path, dataset)
+        return containers.open_hdf5(path, dataset, stored)
     if reader == "Zarr":
-        return containers.open_zarr(path, dataset)
+        return containers.open_zarr(path, dataset, stored)
     if reader == "ZSPY":
-        return containers.open_zspy(path)
+        return containers.open_zspy(path, stored)
     if reader == "Arina":
         return containers.open_dectris(path)
     if reader == "images":
@@ -108,17 +117,17 @@ def _open(path: Path, reader: str, dataset: str | None, asked: Asked) -> list[Si
     if reader == "Blockfile":
         return [mapped_files.open_blockfile(path)]
     if reader == "QuantumDetector":
-        opened = open_single_frames if path.is_dir() else mapped_files.open_merlin
+        opened = open_single_frames if path.is_dir() else merlin_files.open_merlin
         return [opened(path, asked)]
     if reader == "stempy":
         return [open_events(path)]
     if reader == "EMPAD":
         return [open_empad(path)]
     if reader == "HSPY":
-        signals = containers.open_hspy(path)
+        signals = containers.open_hspy(path, stored)
         if signals:
             return signals
-    return _open_rosettasciio(path, reader, asked)
+    return _open_rosettasciio(path, reader, asked, stored)
 
 
 def beam_energy(metadata: dict, original: dict, mapping: dict) -> float | None:
@@ -150,7 +159,9 @@ def _dig(tree: Any, path: str) -> Any:
     return tree
 
 
-def _open_rosettasciio(path: Path, reader: str, asked: Asked) -> list[Signal]:
+def _open_rosettasciio(
+    path: Path, reader: str, asked: Asked, stored: Sequence[str] | None
+) -> list[Signal]:
     """Open through rosettasciio, lazily where the reader can."""
     load_h5py()
     module = importlib.import_module(rosettasciio_readers()[reader][0])
@@ -167,6 +178,7 @@ def _open_rosettasciio(path: Path, reader: str, asked: Asked) -> list[Signal]:
     signals = []
     for number, entry in enumerate(entries):
         array = entry["data"]
+        memory = _largest_chunk(array) if lazy else array.nbytes
         described = sorted(entry["axes"], key=lambda axis: axis.get("index_in_array") or 0)
         axes = tuple(_axis(axis) for axis in described)
         energy = beam_energy(
@@ -174,26 +186,62 @@ def _open_rosettasciio(path: Path, reader: str, asked: Asked) -> list[Signal]:
             entry.get("original_metadata") or {},
             entry.get("mapping") or {},
         )
+        either_order = ""
         if reader == "DigitalMicrograph":
             # It names axes and takes the last two for the detector by their place alone.
             axes = tuple(replace(axis, name="", navigate=None) for axis in axes)
+            swapped = _order_swapped(entry.get("original_metadata") or {})
+            if swapped is None:
+                either_order = "versions of DigitalMicrograph differ, and this file does not tell"
+            elif len(axes) == 4:
+                first = (swapped, swapped, not swapped, not swapped)
+                axes = tuple(replace(a, navigate=n) for a, n in zip(axes, first, strict=True))
         if reader == "TVIPS":
             # The stream holds no scan step: what is given there is a placeholder.
             axes = tuple(Axis(a.name, a.size, navigate=True) if a.navigate else a for a in axes)
+        axes = axes if len(axes) == array.ndim else unknown_axes(array.shape)
+        gaps, guess = gaps_behind(path, array.shape, array.dtype, detector_axes(axes, stored))
+        if rotator.at is not None and array.ndim == 3:
+            positions = array.shape[0] + 1
+            if asked.scan_shape is not None:
+                positions = math.prod(asked.scan_shape) + sum(asked.skip_frames or rotator.around)
+            if positions > array.shape[0]:
+                why = describe_numbers(rotator.at, 0, "position")
+                array, gaps = spaced(array, Places(rotator.at, f"{why}, the rotator index"))
+                axes = (replace(axes[0], size=array.shape[0]), *axes[1:])
+            else:
+                guess = "frames are taken in the order they come, although the rotator index skips"
+        guesses = tuple(filter(None, (rotator.guess, guess)))
         signals.append(
             Signal(
                 _dig(entry.get("metadata") or {}, "General.title") or f"signal {number}",
                 array,
-                axes if len(axes) == array.ndim else unknown_axes(array.shape),
+                axes,
                 files,
                 energy,
                 notes=(rotator.note,) if rotator.note else (),
-                read_memory_bytes=_largest_chunk(array) if lazy else array.nbytes,
+                read_memory_bytes=memory,
                 frames_around=rotator.around,
-                guesses=(rotator.guess,) if rotator.guess else (),
+                guesses=guesses,
+                either_order=either_order,
+                no_data=gaps,
             )
         )
     return signals
+
+
+def _order_swapped(original: Any) -> bool | None:
+    """Return whether a file of DigitalMicrograph says that it stores patterns one after the other.
+
+    With this tag the detector runs fastest. Without it some readers take the scan to run fastest,
+    as in older files, and others do not: then None.
+    """
+    images = _dig(original, "ImageList")
+    for image in images.values() if hasattr(images, "values") else ():
+        found = _dig(image, "ImageTags.Meta Data.Data Order Swapped")
+        if found is not None:
+            return str(found).lower() in ("true", "1")
+    return None
 
 
 def _largest_chunk(array: Any) -> int:

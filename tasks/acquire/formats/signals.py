@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 
 from orimap.tasks.acquire.formats.calibration import Axis
-from orimap.tasks.acquire.formats.chunked.unwritten import NoData
+from orimap.tasks.acquire.formats.chunked.no_data import NoData
 from orimap.tasks.errors import InputError
+
+# What tells of a missing pattern: one that the camera never took may have no number either.
+NUMBERS, TIMES = "numbers", "times"
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,14 @@ class Signal:
         Why it is no scan of patterns, by its axes; empty where it may be one.
     contradiction : str
         What its names and units disagree on; empty where they agree.
+    unbroken_by : str
+        What tells that among patterns in one row none is missing before the last: NUMBERS, TIMES,
+        or nothing.
+    either_order : str
+        Why scan and detector may come in either order where nothing tells, for people; empty where
+        the scan comes first by convention.
     no_data : NoData or None
-        The positions of which the file holds nothing.
+        The positions, and parts of the detector, of which the file holds nothing.
     """
 
     title: str
@@ -58,6 +67,8 @@ class Signal:
     guesses: tuple[str, ...] = ()
     unfit: str = ""
     contradiction: str = ""
+    unbroken_by: str = ""
+    either_order: str = ""
     no_data: NoData | None = None
 
     @property

@@ -131,6 +131,8 @@ class Sample:
         if beyond:
             return cls.of(acquisition, roi, crop, bin, correction, without | beyond)
         flags = flags_of_file(acquisition.path, acquisition.detector_shape)
+        if acquisition.no_pixels is not None:
+            flags |= Flags(acquisition.no_pixels)
         flags |= flags_of_values(least, most, patterns, flags.flagged)
         if correction.blind is not None:
             flags |= Flags(_uncropped(correction.blind, crop, acquisition.detector_shape))

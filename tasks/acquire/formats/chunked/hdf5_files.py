@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import h5py
 
 LOCKING = "HDF5_USE_FILE_LOCKING"
+# This process has the file open already, as whoever opened it chose: no new lock is taken.
+OPEN_OTHERWISE = "locking flag values don't match"
 
 
 def load_h5py() -> Any:
@@ -55,7 +57,9 @@ def opened(path: Path) -> Iterator["h5py.File"]:
     except OSError as error:
         if is_out_of_reach(error) or error.errno is not None:
             raise
-        raise _unreadable(path, error) from error
+        if OPEN_OTHERWISE not in str(error):
+            raise _unreadable(path, error) from error
+        file = h5py.File(path, "r")
     with file:
         yield file
 

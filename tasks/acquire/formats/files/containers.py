@@ -4,7 +4,7 @@ import importlib
 import math
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,12 +14,9 @@ import numpy as np
 
 from orimap.tasks.acquire.formats.calibration import Axis
 from orimap.tasks.acquire.formats.chunked.hdf5_files import Hdf5Array, load_h5py, opened
-from orimap.tasks.acquire.formats.chunked.unwritten import (
-    NoData,
-    missing_in_hdf5,
-    missing_in_zarr,
-    source_file,
-)
+from orimap.tasks.acquire.formats.chunked.no_data import NoData, joined
+from orimap.tasks.acquire.formats.chunked.unwritten import missing_in_hdf5, missing_in_zarr
+from orimap.tasks.acquire.formats.chunked.virtual_sources import source_file
 from orimap.tasks.acquire.formats.meaning.axes import detector_axes
 from orimap.tasks.acquire.formats.meaning.coordinates import hdf5_axes, zarr_axes
 from orimap.tasks.acquire.formats.meaning.describe_swift import DESCRIPTION, described_by_swift
@@ -49,8 +46,10 @@ class Concatenated:
         return np.concatenate(found)
 
 
-def open_hdf5(path: Path, dataset: str | None) -> list[Signal]:
+def open_hdf5(path: Path, dataset: str | None, asked: Sequence[str] | None = None) -> list[Signal]:
     """Open one data set by its path in the file, or list those that could hold patterns.
+
+    ``asked`` are the stored axes where somebody says what they are, here and in what follows.
 
     Raises
     ------
@@ -69,10 +68,10 @@ def open_hdf5(path: Path, dataset: str | None) -> list[Signal]:
             if not isinstance(found, h5py.Dataset):
                 raise _no_such(path, dataset, [_title(name) for name, _ in _hdf5_arrays(file)])
             arrays = [(os.fsencode(dataset.strip("/")), found)]
-        return [_hdf5_signal(path, name, array) for name, array in arrays]
+        return [_hdf5_signal(path, name, array, asked) for name, array in arrays]
 
 
-def _hdf5_signal(path: Path, name: bytes, array: Any) -> Signal:
+def _hdf5_signal(path: Path, name: bytes, array: Any, asked: Sequence[str] | None) -> Signal:
     """Describe one data set of an HDF5 file."""
     axes, notes = hdf5_axes(array)
     signal = Signal(
@@ -82,7 +81,7 @@ def _hdf5_signal(path: Path, name: bytes, array: Any) -> Signal:
         (path, *_sources(array, path.parent)),
         notes=notes,
         read_memory_bytes=_chunk_bytes(array),
-        no_data=missing_in_hdf5(array, detector_axes(axes)),
+        no_data=missing_in_hdf5(array, detector_axes(axes, asked)),
     )
     signal = described_by_swift(signal, array.attrs.get(DESCRIPTION))
     return unpacked(signal, dict(array.attrs))
@@ -150,19 +149,22 @@ def open_dectris(path: Path) -> list[Signal]:
             tuple(files),
             kev,
             read_memory_bytes=largest,
-            no_data=_joined(parts, gaps),
+            no_data=joined(
+                [(part.shape[0], gap) for part, gap in zip(parts, gaps, strict=True)],
+                stack.shape[1:],
+            ),
         )
     ]
 
 
-def open_zarr(path: Path, dataset: str | None) -> list[Signal]:
+def open_zarr(path: Path, dataset: str | None, asked: Sequence[str] | None = None) -> list[Signal]:
     """Open one Zarr array by its path, or list those that could hold patterns.
 
     Coordinates named as the axes, evenly spaced and with ``units``, give the calibration.
     """
     root = _zarr_root(path)
     if not hasattr(root, "members"):
-        return [_zarr_signal(None, path.stem, root, _zarr_files(path), _zarr_names(path))]
+        return [_zarr_signal(None, path.stem, root, _zarr_files(path), _zarr_names(path), asked)]
     arrays = {
         name: item
         for name, item in root.members(max_depth=None)
@@ -176,33 +178,38 @@ def open_zarr(path: Path, dataset: str | None) -> list[Signal]:
             raise _no_such(path, dataset, list(arrays))
         arrays = chosen
     files, names = _zarr_files(path), _zarr_names(path)
-    return [_zarr_signal(root, name, array, files, names) for name, array in arrays.items()]
+    return [_zarr_signal(root, name, array, files, names, asked) for name, array in arrays.items()]
 
 
 def _zarr_signal(
-    root: Any, name: str, array: Any, files: tuple[Path, ...], names: frozenset[str]
+    root: Any,
+    name: str,
+    array: Any,
+    files: tuple[Path, ...],
+    names: frozenset[str],
+    asked: Sequence[str] | None,
 ) -> Signal:
     """Describe one array of a Zarr file; ``root`` is None where there is nothing else in it."""
     axes, notes = zarr_axes(root, name, array)
     above = {} if root is None else root.attrs
     energy = _number(array.attrs.get("beam_energy_kev", above.get("beam_energy_kev")))
     memory = math.prod(array.chunks) * array.dtype.itemsize
-    gaps = missing_in_zarr(array, names, detector_axes(axes))
+    gaps = missing_in_zarr(array, names, detector_axes(axes, asked))
     signal = Signal(name, array, axes, files, energy, notes, memory, no_data=gaps)
     return unpacked(signal, zarr_attributes(array))
 
 
-def open_zspy(path: Path) -> list[Signal]:
+def open_zspy(path: Path, asked: Sequence[str] | None = None) -> list[Signal]:
     """Open HyperSpy's Zarr form, a group an experiment with ``data`` and ``axis-N`` in it."""
     files, names = _zarr_files(path), _zarr_names(path)
     groups = _zarr_root(path)["Experiments"].groups()
     return [
-        _hyperspy_signal(group, name, files, partial(missing_in_zarr, group["data"], names))
+        _hyperspy_signal(group, name, files, partial(missing_in_zarr, group["data"], names), asked)
         for name, group in groups
     ]
 
 
-def open_hspy(path: Path) -> list[Signal]:
+def open_hspy(path: Path, asked: Sequence[str] | None = None) -> list[Signal]:
     """Open HyperSpy's HDF5 form, which holds the same; none where it is older than that.
 
     Before version 1.2 of the form its groups had other names: those rosettasciio knows.
@@ -225,7 +232,7 @@ def open_hspy(path: Path) -> list[Signal]:
             title = "" if title == "__unnamed__" else title
             title = title or f"signal {number}"
             gaps = partial(missing_in_hdf5, group["data"])
-            signal = _hyperspy_signal(group, title, (path,), gaps)
+            signal = _hyperspy_signal(group, title, (path,), gaps, asked)
             array = Hdf5Array(path, group["data"].name, group["data"])
             signals.append(replace(signal, array=array))
     return signals
@@ -236,6 +243,7 @@ def _hyperspy_signal(
     title: str,
     files: tuple[Path, ...],
     gaps: Callable[[tuple[int, int]], NoData | None],
+    asked: Sequence[str] | None,
 ) -> Signal:
     """Describe one experiment of a file of HyperSpy's, HDF5 or Zarr.
 
@@ -258,7 +266,7 @@ def _hyperspy_signal(
     microscope = group.get("metadata/Acquisition_instrument/TEM")
     energy = None if microscope is None else _number(microscope.attrs.get("beam_energy"))
     chunk = _chunk_bytes(array)
-    no_data = gaps(detector_axes(axes))
+    no_data = gaps(detector_axes(axes, asked))
     return Signal(
         title, array, tuple(axes), files, energy, read_memory_bytes=chunk, no_data=no_data
     )
@@ -320,18 +328,6 @@ def _sources(array: Any, folder: Path) -> tuple[Path, ...]:
     names = [source.file_name for source in array.virtual_sources()] if array.is_virtual else []
     found = (source_file(name, folder) for name in dict.fromkeys(names) if name != ".")
     return tuple(path for path in found if path is not None)
-
-
-def _joined(parts: list[Any], gaps: list[NoData | None]) -> NoData | None:
-    """Return what several stacks one behind the other have no data of."""
-    found = [each for each in gaps if each is not None]
-    if not found:
-        return None
-    positions = [
-        np.zeros(part.shape[0], bool) if gap is None else gap.positions
-        for part, gap in zip(parts, gaps, strict=True)
-    ]
-    return NoData(np.concatenate(positions), "; ".join(each.why for each in found))
 
 
 def _chunk_bytes(array: Any) -> int:

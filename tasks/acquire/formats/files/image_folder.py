@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from orimap.tasks.acquire.formats.files.mapped_files import merlin_frame
+from orimap.tasks.acquire.formats.files.merlin_files import merlin_frame
 from orimap.tasks.acquire.formats.recognise import IMAGE_ENDINGS
 from orimap.tasks.acquire.formats.signals import MappedFile, Signal, unknown_axes
+from orimap.tasks.acquire.formats.stacks.place_frames import Spaced, spaced
 from orimap.tasks.acquire.formats.stacks.place_images import place_images
 from orimap.tasks.acquire.formats.stacks.scan_shape import NOTHING_ASKED, Asked
 from orimap.tasks.errors import InputError, is_out_of_reach
@@ -162,18 +163,24 @@ def open_images(
         size = _image_size(files[number])
         if size != stack.shape[1:]:
             raise _odd_one_out(files[number], size, files[0], stack.shape[1:])
+    array: ImageStack | Spaced = stack
+    no_data = None
+    if placed.places is not None:
+        array, no_data = spaced(stack, placed.places)
     kinds = sorted({p.suffix.lower() for p in files})
     notes = [f"{len(files)} images ({', '.join(kinds)}), from {files[0].name} to {files[-1].name}"]
     if len(kinds) > 1:
         notes.append("images of several kinds are taken together, in the order of their names")
     return Signal(
         folder.name,
-        stack,
-        unknown_axes(stack.shape),
+        array,
+        unknown_axes(array.shape),
         files,
         notes=(*notes, *placed.notes),
         scan_shape=placed.scan_shape,
         guesses=placed.guesses,
+        unbroken_by=placed.unbroken_by,
+        no_data=no_data,
     )
 
 

@@ -1,19 +1,30 @@
-"""Open files whose patterns lie plainly in them: ``.npy``, ``.blo``, ``.mib``.
+"""Open files whose patterns lie plainly in them: ``.npy`` and ``.blo``.
 
 Their headers are read here, and rosettasciio, whose arrays need Dask, is not asked: loading that
 takes longer than all else that it takes to tell what is in a small file. What was acquired is
 there in full: whether it makes the scan that a header promises is for others to say.
 """
 
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from orimap.tasks.acquire.formats.calibration import Axis
-from orimap.tasks.acquire.formats.signals import MappedFile, Signal, require_length, unknown_axes
-from orimap.tasks.acquire.formats.stacks.find_lines import Lines, find_lines
-from orimap.tasks.acquire.formats.stacks.scan_shape import NOTHING_ASKED, Asked
+from orimap.tasks.acquire.formats.signals import (
+    NUMBERS,
+    TIMES,
+    MappedFile,
+    Signal,
+    require_length,
+    unknown_axes,
+)
+from orimap.tasks.acquire.formats.stacks.place_frames import (
+    Places,
+    describe_numbers,
+    places_by_number,
+    spaced,
+)
 from orimap.tasks.errors import InputError
 
 # What stands at the beginning of a block file: the offsets of the image and of the patterns, the
@@ -28,11 +39,9 @@ BLOCKFILE_HEADER = np.dtype(
 )  # fmt: skip
 
 # The mark before the second pattern; and how far behind the image of the scan the first is sought.
-SECOND_MARK = b"\xaa\x55\1\0\0\0"
+MARK = b"\xaa\x55"
+SECOND_MARK = MARK + b"\1\0\0\0"
 MARK_SOUGHT_BYTES = 4096
-
-# The times of at most this number of frames of a Merlin file serve to guess the length of a line.
-TIMES_AT_MOST = 10_000
 
 
 def open_npy(path: Path) -> Signal:
@@ -67,7 +76,16 @@ def open_blockfile(path: Path) -> Signal:
             "copy it again from the microscope: it is cut short, or older than the scan",
         )
     whole = there >= rows * columns
-    array = MappedFile(path, record, offset, (rows, columns) if whole else (there,))
+    array: Any = MappedFile(path, record, offset, (rows, columns) if whole else (there,))
+    unbroken_by, gaps = "", None
+    if not whole:
+        at = _numbered(path, offset, record, there)
+        if at is not None and at[-1] + 1 == there:
+            # The next one has begun where a copy was cut.
+            begun = path.stat().st_size > offset + there * record.itemsize
+            unbroken_by = TIMES if begun else NUMBERS
+        elif at is not None and at[-1] < rows * columns:
+            array, gaps = spaced(array, Places(at, describe_numbers(at, 0, "pattern")))
     per_metre = int(head["pixels_per_metre"])
     pixel_cm = 100 / per_metre if per_metre else 1.0
     axes = (
@@ -78,7 +96,27 @@ def open_blockfile(path: Path) -> Signal:
     )
     energy_kev = int(head["beam_energy_ev"]) * 1e-3
     scan = None if whole else (rows, columns)
-    return Signal("patterns", array, axes, (path,), energy_kev or None, notes, scan_shape=scan)
+    return Signal(
+        "patterns", array, axes, (path,), energy_kev or None, notes,
+        scan_shape=scan, unbroken_by=unbroken_by, no_data=gaps,
+    )  # fmt: skip
+
+
+def _numbered(path: Path, offset: int, record: np.dtype, there: int) -> np.ndarray | None:
+    """Return where patterns belong by the numbers behind their marks; None if they have none."""
+    with path.open("rb") as file:
+
+        def number_of(place: int) -> int:
+            file.seek(offset + place * record.itemsize)
+            mark = file.read(6)
+            if mark[:2] != MARK:
+                raise ValueError("no mark")
+            return int.from_bytes(mark[2:], "little")
+
+        try:
+            return places_by_number(number_of, there) if number_of(0) == 0 else None
+        except ValueError:
+            return None
 
 
 def _first_pattern(path: Path, head: np.void) -> tuple[int, tuple[str, ...]]:
@@ -106,196 +144,3 @@ def _first_pattern(path: Path, head: np.void) -> tuple[int, tuple[str, ...]]:
         f"{after + found}, where the mark of the first one stands"
     )
     return after + found, (note,)
-
-
-@dataclass(frozen=True)
-class MerlinFrame:
-    """Sizes of the frames of a Merlin file: header and pixels of one, and all that it holds."""
-
-    header_bytes: int
-    height: int
-    width: int
-    pixel_bytes: int
-
-    @property
-    def record(self) -> np.dtype:
-        """One frame with its header; its rows lie from the bottom up."""
-        pixels = (f">u{self.pixel_bytes}", (self.height, self.width))
-        return np.dtype([("head", "V", self.header_bytes), ("pattern", *pixels)])
-
-
-def merlin_frame(path: Path) -> MerlinFrame:
-    """Return the sizes of the frames of a Merlin file by the header of its first one.
-
-    Raises
-    ------
-    InputError
-        If its pixels have another number of bits than 8, 16 or 32.
-    """
-    with path.open("rb") as file:
-        head = file.read(384).split(b",")
-    kind = head[6].decode()
-    if kind not in ("U08", "U16", "U32"):
-        raise InputError(
-            "a .mib file with 8, 16 or 32 bits a pixel",
-            f"{path.name} is of kind {kind}",
-            "save it again from the Merlin software with a fixed counter depth, not raw",
-        )
-    return MerlinFrame(int(head[2]), int(head[5]), int(head[4]), int(kind[1:]) // 8)
-
-
-def open_merlin(path: Path, asked: Asked = NOTHING_ASKED) -> Signal:
-    """Map a Merlin file: the header of each frame stands before its pixels.
-
-    Raises
-    ------
-    InputError
-        If it holds no whole frame, or one of a folder of such files.
-    """
-    frame = merlin_frame(path)
-    size = frame.record.itemsize
-    frames, rest = divmod(path.stat().st_size, size)
-    header = path.with_suffix(".hdr")
-    described = header.exists()
-    promised, per_trigger = _merlin_numbers(header) if described else (0, 1)
-    if frames < 1:
-        raise InputError(
-            f"{promised or 'whole'} frames of {size:,} bytes each in {path.name}",
-            f"0 whole frames and {rest:,} bytes over: the file is cut short",
-            "copy it again from the microscope",
-        )
-    if frames == 1 and promised < 2 and asked.scan_shape is None:
-        _require_no_series(path)
-    array = MappedFile(path, frame.record, 0, (frames,), upside_down=True)
-    axes = tuple(Axis("", n, navigate=number < 1) for number, n in enumerate(array.shape))
-    files = (path, header) if described else (path,)
-    notes = []
-    if not described:
-        notes.append(f"{header.name} is missing: only times tell the lines of the scan")
-    if rest:
-        notes.append(f"{rest:,} bytes after the last of {frames} whole frames are left out")
-    if promised > frames:
-        notes.append(f"{header.name} promises {promised} frames; {frames} are there")
-    before, after = asked.skip_frames or (0, 0)
-    numbers = range(before, min(frames - after, before + TIMES_AT_MOST))
-    counted, times = _frame_heads(path, frame, numbers)
-    guesses = _jumps(counted)
-    left = frames - before - after
-    lines = find_lines(times, to_the_end=len(numbers) == left)
-    if asked.scan_shape is not None:
-        guesses += _against(asked.scan_shape, header.name, per_trigger, lines)
-    signal = Signal("patterns", array, axes, files, notes=tuple(notes), guesses=guesses)
-    # None are promised by an acquisition that goes on until it is stopped.
-    if asked.scan_shape is not None or (described and not promised):
-        return signal
-    if per_trigger > 1:
-        rows, over = divmod(promised or frames, per_trigger)
-        return signal if rows < 2 or over else replace(signal, scan_shape=(rows, per_trigger))
-    return _with_lines(signal, lines, left, max(frames, promised) - before - after)
-
-
-def _jumps(counted: np.ndarray) -> tuple[str, ...]:
-    """Say where the numbers of frames do not follow each other: nothing where they do."""
-    jumps = np.flatnonzero(np.diff(counted) != 1)
-    if not len(jumps):
-        return ()
-    first, then = counted[jumps[0]], counted[jumps[0] + 1]
-    more = "" if len(jumps) == 1 else f", and {_number_of(len(jumps) - 1, 'jump')} more"
-    return (
-        f"frames are taken one after the other, although their numbers jump from {first} to "
-        f"{then}{more}: some may be missing, and what follows lies too early in the scan",
-    )
-
-
-def _against(
-    asked: tuple[int, int], header: str, per_trigger: int, lines: Lines | None
-) -> tuple[str, ...]:
-    """Say that a scan shape was asked for against what the file says: nothing where it was not."""
-    told = ""
-    if per_trigger > 1 and per_trigger != asked[1]:
-        told = f"{header} has {per_trigger} frames per trigger"
-    elif per_trigger <= 1 and lines is not None and lines.columns != asked[1]:
-        told = f"frames pause after lines of {lines.columns}"
-    return (f"{asked[0]}×{asked[1]}, as --scan-shape says, although {told}",) if told else ()
-
-
-def _require_no_series(path: Path) -> None:
-    """Raise where a file with one frame lies among others of its size: together they are a scan."""
-    beside = [p for p in path.parent.glob("*.mib") if p.stat().st_size == path.stat().st_size]
-    if len(beside) > 1:
-        folder = path.absolute().parent.name
-        raise InputError(
-            "all patterns of one scan",
-            f"{path.name} holds one, as do {len(beside) - 1} other .mib files beside it",
-            f"name the folder {folder}: it is one acquisition",
-        )
-
-
-def _merlin_numbers(header: Path) -> tuple[int, int]:
-    """Return frames in all and frames per trigger from the file beside a Merlin file."""
-    lines = header.read_text(errors="replace").splitlines()
-    facts = dict(line.split("\t", 1) for line in lines if "\t" in line)
-    return (
-        int(facts.get("Frames in Acquisition (Number):") or 0),
-        int(facts.get("Frames per Trigger (Number):") or 0),
-    )
-
-
-def _frame_heads(path: Path, frame: MerlinFrame, numbers: range) -> tuple[np.ndarray, np.ndarray]:
-    """Return the numbers of frames, and when they were taken in ns; none where headers do not say.
-
-    The number is the second field of each header, the time the fourth from the end.
-    """
-    counted: list[str] = []
-    times: list[str] = []
-    with path.open("rb") as file:
-        for number in numbers:
-            file.seek(number * frame.record.itemsize)
-            fields = file.read(frame.header_bytes).decode(errors="replace").split(",")
-            counted.append(fields[1] if len(fields) > 1 else "")
-            times.append(fields[-4].removesuffix("Z") if len(fields) > 3 else "")
-    none = np.zeros(0, np.int64)
-    whole = np.array(counted, np.int64) if all(each.isdigit() for each in counted) else none
-    try:
-        return whole, np.array(times, "datetime64[ns]").astype(np.int64)
-    except ValueError:
-        return whole, none
-
-
-def _with_lines(signal: Signal, lines: Lines | None, there: int, in_all: int) -> Signal:
-    """Return the frames of a Merlin file with the lines that their times tell.
-
-    ``there`` frames are in the file, of ``in_all`` that the header promises.
-    """
-    if lines is None:
-        return signal
-    rows, over = divmod(in_all - lines.first, lines.columns)
-    over = over if there == in_all else 0
-    if rows < 2 or (lines.first and over):
-        return signal
-    told = f"frames pause after lines of {lines.columns} ({_number_of(lines.ends, 'pause')})"
-    doubts = []
-    if lines.first:
-        doubts.append(f"the first {lines.first} frames, before the first whole line, are left out")
-    if over:
-        doubts.append(f"the last {over} frames, after the last whole line, are left out")
-    if lines.strays:
-        doubts.append(f"no line ends at {_number_of(lines.strays, 'pause')} elsewhere")
-    if doubts or lines.ends == 1:
-        told = f"{told}: read as {rows}×{lines.columns}"
-        doubt = "; ".join([told, *doubts]) + " (--scan-shape and --skip-frames override)"
-        guesses, notes = (*signal.guesses, doubt), signal.notes
-    else:
-        guesses, notes = signal.guesses, (*signal.notes, told)
-    return replace(
-        signal,
-        notes=notes,
-        guesses=guesses,
-        scan_shape=(rows, lines.columns),
-        frames_around=(lines.first, over),
-    )
-
-
-def _number_of(count: int, thing: str) -> str:
-    """Return a number with its noun."""
-    return f"{count} {thing}{'' if count == 1 else 's'}"

@@ -3,7 +3,8 @@
 Names (``scan_y``, ``kx``), units (1/nm belongs to a detector) and the flags of HyperSpy are weighed
 together. Names and units travel with an axis when somebody transposes data; flags only say how it
 was shown. So names and units go first: where both are silent the flags decide, and where nothing
-does, the scan comes before the detector, rows before columns, as nearly everybody stores them.
+is said, the scan comes before the detector, rows before columns, as nearly everybody stores them.
+Where axes have names that do not tell, that order is a guess.
 """
 
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from orimap.tasks.acquire.formats.meaning.names import (
     Mark,
     counts_rows_by_x,
     read_name,
+    tells_nothing,
 )
 from orimap.tasks.acquire.formats.signals import Signal
 
@@ -100,6 +102,12 @@ def in_order(signal: Signal, asked: Sequence[str] | None = None) -> Signal:
         reading = Reading(kinds, "as --axes says")
     else:
         reading = weigh(axes)
+        if signal.either_order and reading.kinds is None and len(axes) == 4:
+            reading = Reading(
+                KINDS[4],
+                guess="which axes are the scan: the first two, the usual order, although "
+                f"{signal.either_order} (--axes settles it)",
+            )
     if reading.unfit or reading.contradiction:
         return replace(signal, unfit=reading.unfit, contradiction=reading.contradiction)
     kinds = reading.kinds or KINDS[len(axes)]
@@ -123,21 +131,29 @@ def in_order(signal: Signal, asked: Sequence[str] | None = None) -> Signal:
     no_data = signal.no_data
     if no_data is not None and order != tuple(range(len(axes))):
         detector = tuple(n for n, kind in enumerate(kinds) if kind == DETECTOR)
-        if detector != detector_axes(signal.axes):
+        if detector != detector_axes(signal.axes, asked):
             notes.append("positions without data were not looked for in this order of the axes")
             no_data = None
         else:
             left = [n for n in range(len(axes)) if n not in detector]
             moved = [left.index(n) for n in order if n not in detector]
-            no_data = replace(no_data, positions=no_data.positions.transpose(moved))
+            turned = [detector.index(n) for n in order if n in detector]
+            no_data = no_data.transposed(moved, turned)
     return replace(
         signal, array=array, axes=read, notes=tuple(notes), guesses=guesses, no_data=no_data
     )
 
 
-def detector_axes(axes: Sequence[Axis]) -> tuple[int, int]:
-    """Return the numbers of the stored axes that are the detector's; the last two if unknown."""
-    kinds = weigh(axes).kinds if len(axes) in KINDS else None
+def detector_axes(axes: Sequence[Axis], asked: Sequence[str] | None = None) -> tuple[int, int]:
+    """Return the numbers of the stored axes that are the detector's; the last two if unknown.
+
+    ``asked`` are their names where somebody says what they are, as for ``in_order``.
+    """
+    kinds: tuple[str, ...] | None
+    if asked is not None and len(asked) == len(axes):
+        kinds = tuple(name.partition("_")[0] for name in asked)
+    else:
+        kinds = weigh(axes).kinds if len(axes) in KINDS else None
     if kinds is None:
         return len(axes) - 2, len(axes) - 1
     first, second = (n for n, kind in enumerate(kinds) if kind == DETECTOR)
@@ -194,8 +210,48 @@ def weigh(axes: Sequence[Axis]) -> Reading:
     if len(agreed) == 1:
         return Reading(agreed[0], "so say their flags")
     if usual in agreed:
-        return Reading(usual if len(agreed) < len(every) else None)
+        return _usual(axes, marks, settled=len(agreed) < len(every))
     return Reading(contradiction=f"names and units of its axes leave {_said(axes, agreed)}")
+
+
+def _usual(axes: Sequence[Axis], marks: dict[str, list[Mark | None]], *, settled: bool) -> Reading:
+    """Return the usual order, which nothing excludes, as far as what is said speaks for it.
+
+    A stack is one whatever its axes are called. ``settled`` means that some other orders are
+    excluded.
+    """
+    usual = KINDS[len(axes)]
+    nothing = Reading(usual if settled else None)
+    named = [not tells_nothing(axis.name) for axis in axes]
+    spoken = [source for source in ("names", "units") if len(set(marks[source])) > 1]
+    if len(axes) == 3 or not (any(named) or spoken):
+        return nothing
+    # What mostly belongs to a scan speaks for the usual order among its axes, else against it.
+    speaks = {True: 0, False: 0}
+    for source in spoken:
+        of_scan = {
+            kind != DETECTOR
+            for kind, mark in zip(usual, marks[source], strict=True)
+            if mark is not None and mark.kind == SCAN
+        }
+        if len(of_scan) == 1:
+            speaks[of_scan.pop()] += 1
+    if speaks[True] and not speaks[False]:
+        return nothing
+    said = ", ".join(
+        " ".join(filter(None, (axis.name or "(no name)", f"({axis.size})", axis.units)))
+        for axis in axes
+    )
+    if speaks[False] and (speaks[True] or all(named)):
+        return Reading(
+            contradiction=f"its axes are {said}: mostly the first two are the scan, and what these "
+            "are called makes it rather the last two"
+        )
+    return Reading(
+        usual,
+        guess=f"which axes are the scan: the first two, the usual order, since what their file "
+        f"calls them does not tell ({said}; --axes settles it)",
+    )
 
 
 def _fitting(marks: list[Mark | None], every: list[tuple[str, ...]]) -> list[tuple[str, ...]]:

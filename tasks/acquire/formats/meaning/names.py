@@ -28,7 +28,11 @@ DIRECTIONS = {
     **dict.fromkeys(("x", "col", "cols", "column", "columns", "horizontal", "width", "fast"), "x"),
 }
 # Without a stem these are mostly of the scan; patterns have them too.
-MOSTLY_SCAN = ("y", "x", "row", "rows", "col", "cols", "column", "columns")
+MOSTLY_SCAN = ("y", "x", "row", "rows", "col", "cols", "column", "columns", "slow", "fast")
+# What programs write where nobody has named an axis.
+NO_NAME = re.compile(
+    r"(phony_)?(dim|dimension|axis|ax|index|unnamed|unknown|undefined)?[ _-]*\d*", re.I
+)
 # How somebody names the axes of a scan in the usual order.
 EXAMPLE = "scan_y,scan_x,detector_y,detector_x"
 
@@ -68,6 +72,11 @@ def read_name(name: str, axes: int = 4) -> Name:
             return Name(Mark(kind), direction)
     weak = len(words) == 1 and words[0] in MOSTLY_SCAN
     return Name(Mark(SCAN, sure=False) if weak else None, direction)
+
+
+def tells_nothing(name: str) -> bool:
+    """Return whether an axis has no name, or one that numbers it: ``dim_0``."""
+    return NO_NAME.fullmatch(name.strip().strip("<>")) is not None
 
 
 def parse_axes(text: str) -> tuple[str, ...]:

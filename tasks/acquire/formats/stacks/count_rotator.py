@@ -12,6 +12,7 @@ import numpy as np
 # The general header of the first file, as far as it is needed, in numbers of 4 bytes: its own
 # length, version, width, height, bits a pixel, and far behind the length of a frame's header.
 GENERAL_NUMBERS = 13
+MOST_TIMES_AS_MANY = 2  # positions as frames: else the index counts something else
 ROTATOR_OFFSET = 48  # bytes from the beginning of a frame's header
 
 
@@ -25,11 +26,14 @@ class Rotator:
         Frames before and after the scan.
     note, guess : str
         For people; empty where there is nothing to say.
+    at : (frames,) array of int, or None
+        Where each frame belongs, those around the scan too, where the index skips positions.
     """
 
     around: tuple[int, int] = (0, 0)
     note: str = ""
     guess: str = ""
+    at: np.ndarray | None = None
 
 
 def rotator_index(files: tuple[Path, ...]) -> np.ndarray:
@@ -75,8 +79,8 @@ def frames_of_scan(index: np.ndarray) -> Rotator:
     Returns
     -------
     Rotator
-        Nothing where the index does not grow. Where it skips or repeats positions between its
-        first step and its last, no frame is left out, since none could be put in its place.
+        Nothing where the index does not grow. Where it repeats positions between its first step
+        and its last, no frame is left out, since none could be put in its place.
     """
     steps = np.diff(index)
     growing = np.flatnonzero(steps > 0)
@@ -86,16 +90,23 @@ def frames_of_scan(index: np.ndarray) -> Rotator:
     first = int(growing[0]) + (1 if index[growing[0]] == 0 else 0)
     last = int(growing[-1]) + 1
     within = steps[first:last]
-    if np.any(within != 1):
+    at = None
+    if np.any(within != 1) and np.all(within >= 1):
+        at = np.concatenate([np.arange(first), first + index[first : last + 1] - index[first]])
+        at = np.concatenate([at, at[-1] + np.arange(1, index.size - last)])
+        if at[-1] >= MOST_TIMES_AS_MANY * index.size:
+            at = None
+    if at is None and np.any(within != 1):
         return Rotator(
             guess=f"the rotator index skips or repeats a position {np.count_nonzero(within != 1)} "
             "times: frames are taken in the order they come"
         )
     around = (first, index.size - 1 - last)
     if not any(around):
-        return Rotator()
+        return Rotator(at=at)
     return Rotator(
         around,
-        f"the rotator index counts {last - first + 1} positions: {around[0]} frames before them "
-        f"and {around[1]} after them are left out (--skip-frames overrides)",
+        f"the rotator index counts {index[last] - index[first] + 1} positions: {around[0]} frames "
+        f"before them and {around[1]} after them are left out (--skip-frames overrides)",
+        at=at,
     )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from orimap.tasks.acquire.formats.calibration import Axis
-from orimap.tasks.acquire.formats.chunked.unwritten import NoData
+from orimap.tasks.acquire.formats.chunked.no_data import NoData
 from orimap.tasks.acquire.formats.signals import Signal
 from orimap.tasks.errors import InputError
 
@@ -127,7 +127,7 @@ def open_events(path: Path) -> Signal:
         read_memory_bytes=16 * frames.size,
         scan_shape=scan,
         guesses=guesses,
-        no_data=_without_frame(positions, every),
+        no_data=_without_frame(positions, every, detector),
     )
 
 
@@ -159,7 +159,7 @@ def _notes(positions: np.ndarray) -> tuple[str, ...]:
     return (f"{positions.size} frames at {seen} positions: those of one are added up",)
 
 
-def _without_frame(positions: np.ndarray, every: int) -> NoData | None:
+def _without_frame(positions: np.ndarray, every: int, detector: tuple[int, int]) -> NoData | None:
     """Return the scan positions that no frame is of: not the same as a frame without electrons."""
     missing = np.bincount(positions, minlength=every) == 0
-    return NoData(missing, "no frame was taken there") if missing.any() else None
+    return NoData.of_positions(missing, detector, "no frame was taken there")

@@ -6,13 +6,16 @@ them, the order in which the files were written, or a shape that was asked for m
 nothing does, the user is asked.
 """
 
+import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from orimap.tasks.acquire.formats.signals import NUMBERS, TIMES
+from orimap.tasks.acquire.formats.stacks.place_frames import Places, describe_numbers
 from orimap.tasks.acquire.formats.stacks.scan_shape import Asked
 from orimap.tasks.errors import InputError
 
@@ -20,6 +23,8 @@ IN_ORDER = "order"  # of --image-names, where the numbers are no positions
 COLUMN_LABELS = {"x", "ix", "nx", "posx", "scanx", "col", "cols", "column", "columns", "c"}
 ROW_LABELS = {"y", "iy", "ny", "posy", "scany", "row", "rows", "line", "lines", "r"}
 NAMED_AT_MOST = 3
+# Of a grid, or of numbers that count, this part must be there: else they are something else.
+LEAST_FILLED = 0.75
 
 
 @dataclass(frozen=True)
@@ -32,12 +37,18 @@ class Placed:
     scan_shape : (int, int) or None
         None where names say nothing but the order.
     notes, guesses : tuple of str
+    places : Places or None
+        Where they belong in a row, where some are missing between them.
+    unbroken_by : str
+        As of a signal: NUMBERS where those in their names follow each other.
     """
 
     files: tuple[Path, ...]
     scan_shape: tuple[int, int] | None = None
     notes: tuple[str, ...] = ()
     guesses: tuple[str, ...] = ()
+    places: Places | None = None
+    unbroken_by: str = ""
 
 
 def natural_order(name: str) -> list[tuple[int, int | str]]:
@@ -59,8 +70,8 @@ def place_images(files: Sequence[Path], asked: Asked) -> Placed:
     Raises
     ------
     InputError
-        If names give positions and some are missing or given twice, if they contradict what was
-        asked for, or if nothing tells which number is the row.
+        If names give a position twice, or too few of them, if they contradict what was asked for,
+        or if nothing tells which number is the row.
     """
     files = sorted(files, key=lambda file: natural_order(file.name))
     if asked.image_names == IN_ORDER:
@@ -82,7 +93,7 @@ def place_images(files: Sequence[Path], asked: Asked) -> Placed:
         return _by_numbers(files, x, y, asked, (note,))
     grid = names.grid()
     if grid is None:
-        return Placed(tuple(files))
+        return _by_counter(files, names, asked)
     return _by_evidence(files, names, grid, asked)
 
 
@@ -119,18 +130,33 @@ class _Names:
         return (x, y) if varying & {x, y} else None
 
     def grid(self) -> tuple[int, int] | None:
-        """Return the places of the two numbers that form a full grid, None where none do."""
+        """Return the places of the two numbers that form a grid, None where none do.
+
+        A few of its images may be missing.
+        """
         count = len(self.numbers)
         sizes = [np.unique(column).size for column in self.numbers.T]
-        pairs = [
-            (first, second)
+        pairs = {
+            (first, second): sizes[first] * sizes[second]
             for first in range(len(sizes))
             for second in range(first + 1, len(sizes))
             if min(sizes[first], sizes[second]) > 1
-            and sizes[first] * sizes[second] == count
             and np.unique(self.numbers[:, [first, second]], axis=0).shape[0] == count
-        ]
-        return pairs[0] if len(pairs) == 1 else None
+        }
+        for least in (1.0, LEAST_FILLED):
+            full = [pair for pair, size in pairs.items() if least * size <= count <= size]
+            if full:
+                return full[0] if len(full) == 1 else None
+        return None
+
+    def counter(self) -> np.ndarray | None:
+        """Return whole numbers that rise with the names where nothing else in them differs."""
+        varying = np.flatnonzero(np.ptp(self.numbers, axis=0) > 0)
+        if varying.size != 1:
+            return None
+        numbers = self.numbers[:, varying[0]]
+        rising = (numbers == np.rint(numbers)).all() and (np.diff(numbers) > 0).all()
+        return numbers.astype(np.int64) if rising else None
 
 
 def _axis_of(literal: str) -> str:
@@ -180,17 +206,22 @@ def _by_numbers(
             "keep those of one scan in the folder; --image-names {x}_{y} says which numbers are "
             f"column and row, --image-names {IN_ORDER} that none are",
         )
-    # Row by row, with none missing but at the end.
-    if places[order[-1]] >= len(files):
-        missing = np.setdiff1d(np.arange(places.max() + 1), places)
+    # Row by row, with few missing but at the end.
+    missing = np.setdiff1d(np.arange(places.max() + 1), places)
+    gaps = None
+    if missing.size:
         some = [f"column {p % shape[1]}, row {p // shape[1]}" for p in missing[:NAMED_AT_MOST]]
-        raise InputError(
-            f"{shape[0]}×{shape[1]} images, as the numbers in their names say",
-            f"{len(files)}: there is none for {'; '.join(some)}"
-            f"{' and others' if missing.size > NAMED_AT_MOST else ''} (counted from 0)",
-            "copy those that are missing; --image-names says which numbers are column and row, "
-            f"--image-names {IN_ORDER} with --scan-shape that none are",
-        )
+        named = "; ".join(some) + (" and others" if missing.size > NAMED_AT_MOST else "")
+        if len(files) < LEAST_FILLED * (places.max() + 1):
+            raise InputError(
+                f"{shape[0]}×{shape[1]} images, as the numbers in their names say",
+                f"{len(files)}: there is none for {named} (counted from 0)",
+                "copy those that are missing; --image-names says which numbers are column and row, "
+                f"--image-names {IN_ORDER} with --scan-shape that none are",
+            )
+        many = "1 image is" if missing.size == 1 else f"{missing.size} images are"
+        why = f"{many} missing: there is none for {named} (counted from 0)"
+        gaps = Places(np.sort(places), why, awaited=(f"the image for {some[0]}",))
     whole = asked.scan_shape or shape
     # Of a scan that was stopped early, the last rows have no images.
     if whole[1] != shape[1] or whole[0] < shape[0]:
@@ -199,7 +230,44 @@ def _by_numbers(
             f"the numbers in the names of the images say {shape[0]}×{shape[1]}",
             f"leave --scan-shape away, or give --image-names {IN_ORDER} if they are no positions",
         )
-    return Placed(tuple(files[n] for n in order), whole, notes, guesses)
+    return Placed(tuple(files[n] for n in order), whole, notes, guesses, gaps, TIMES)
+
+
+def _by_counter(files: Sequence[Path], names: _Names, asked: Asked) -> Placed:
+    """Keep images in the order of a number that counts them, with room for those that are missing.
+
+    That the first ones are missing is believed where the last one has the number of positions.
+    """
+    placed = Placed(tuple(files))
+    numbers = names.counter()
+    if numbers is None or len(files) < 3:
+        return placed
+    step = int(np.diff(numbers).min())
+    at, uneven = np.divmod(numbers - numbers[0], step)
+    if uneven.any():
+        return placed
+    positions = None
+    if asked.scan_shape is not None:
+        positions = math.prod(asked.scan_shape) + sum(asked.skip_frames or (0, 0))
+    first = int(numbers[0])
+    if step == 1 < first and int(numbers[-1]) == positions:
+        at, first = at + first - 1, 1
+    there, length = len(files), int(at[-1]) + 1
+    if length == there:
+        return replace(placed, unbroken_by=NUMBERS)
+    if positions is not None and (positions <= there or length > positions):
+        jump = int(np.argmax(np.diff(at) != 1))
+        guess = (
+            "images are taken one after the other, although the numbers in their names jump from "
+            f"{numbers[jump]} to {numbers[jump + 1]}: some may be missing, and what follows lies "
+            "too early in the scan"
+        )
+        return replace(placed, guesses=(guess,))
+    if there < LEAST_FILLED * length:
+        return placed
+    missing = int(np.setdiff1d(np.arange(length), at)[0]) * step + first
+    why = f"{describe_numbers(at, first, 'image', step)}, as in {files[0].name}"
+    return replace(placed, places=Places(at, why, awaited=(f"image number {missing}",)))
 
 
 def _ranks(numbers: np.ndarray) -> np.ndarray:

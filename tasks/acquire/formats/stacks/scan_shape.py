@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from orimap.tasks.acquire.formats.signals import Signal
+from orimap.tasks.acquire.formats.signals import NUMBERS, TIMES, Signal
 from orimap.tasks.errors import InputError
 
 
@@ -93,6 +93,8 @@ def shape_of_stack(path: Path, reader: str, signal: Signal, asked: Asked) -> Fra
     held = f"{path.name} holds {count} patterns of {height}×{width} in one row"
     before, after = asked.skip_frames or signal.frames_around
     used = count - before - after
+    if signal.no_data is not None and signal.no_data.why:
+        held += f" ({signal.no_data.why})"
     if before or after:
         held += f", of which {used} lie between the first {before} and the last {after}"
     if used < 1:
@@ -108,6 +110,7 @@ def shape_of_stack(path: Path, reader: str, signal: Signal, asked: Asked) -> Fra
             f"{shape[0]}×{shape[1]} (--scan-shape overrides)",
         )
     if asked.keep_rows is not None:
+        guesses += _ends_early(shape, used, signal)
         shape, over = _kept(held, shape, used, asked.keep_rows)
     else:
         _require_as_many(held, shape, used, signal, asked)
@@ -159,6 +162,24 @@ def _kept(held: str, shape: tuple[int, int], used: int, rows: int) -> tuple[tupl
     return (rows, shape[1]), used - rows * shape[1]
 
 
+def _ends_early(shape: tuple[int, int], used: int, signal: Signal) -> tuple[str, ...]:
+    """Say that patterns which are missing are taken to be at the end, where nothing tells that.
+
+    A scan that was stopped lacks whole rows. Of a few patterns less the camera may have missed one
+    anywhere, and then their numbers follow each other as well.
+    """
+    missing = shape[0] * shape[1] - used
+    if missing <= 0 or signal.unbroken_by == TIMES:
+        return ()
+    if signal.unbroken_by == NUMBERS and missing >= shape[1]:
+        return ()
+    many = "1 pattern that is" if missing == 1 else f"{missing} patterns that are"
+    return (
+        f"{many} missing of {shape[0]}×{shape[1]} {'was' if missing == 1 else 'were'} taken to be "
+        "at the end: if one is missing before, what follows lies too early in the scan",
+    )
+
+
 def _require_as_many(
     held: str, shape: tuple[int, int], used: int, signal: Signal, asked: Asked
 ) -> None:
@@ -173,6 +194,8 @@ def _require_as_many(
         remedy = "correct --scan-shape" if asked.scan_shape else "copy it again from the microscope"
         if whole:
             remedy += f"; if the scan was stopped early, --keep-rows {whole} takes its whole rows"
+            if _ends_early(shape, used, signal):
+                remedy += " (a guess: patterns may be missing before the end)"
         found = f"{held}: {whole} whole rows and {over} more"
         # A shape that was asked for may be mistyped: then these are no rows.
         if asked.scan_shape or not whole:

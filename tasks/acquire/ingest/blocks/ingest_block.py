@@ -196,7 +196,9 @@ def _read_block(
         )[:, :, y0:y1, x0:x1]
         part = Block(rows.start, rows.stop, columns.start, columns.stop).slices_in(block)
         if source_kind == "f":
-            missing[part] = NO_NUMBER * ~np.isfinite(source).any(axis=(2, 3))
+            finite = np.isfinite(source)
+            finite[:, :, plan.flagged] = False
+            missing[part] = NO_NUMBER * ~finite.any(axis=(2, 3))
         missing[part][_all_zero(source)] = ALL_ZERO
         if known is not None:
             y, x = plan.roi[0], plan.roi[2]

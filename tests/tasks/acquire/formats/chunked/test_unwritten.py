@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import zarr
 
-from orimap.tasks.acquire.formats.chunked.unwritten import missing_in_hdf5, source_file
+from orimap.tasks.acquire.formats.chunked.unwritten import missing_in_hdf5
 from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.errors import InputError
 
@@ -25,6 +25,13 @@ def gaps(path, **options):
     (note,) = [each for each in acquisition.notes if "have no data" in each] or [""]
     found = acquisition.no_data
     return np.zeros(SCAN, bool) if found is None else found, note
+
+
+def lower_half():
+    """The pixels of the rows from 5 on."""
+    expected = np.zeros(DETECTOR, bool)
+    expected[5:] = True
+    return expected
 
 
 def rows(first, stop=SCAN[0]):
@@ -65,11 +72,53 @@ def test_hdf5_patterns_of_which_a_part_was_never_written(tmp_path, counts):
     np.testing.assert_array_equal(gaps(tmp_path / "scan.h5")[0], rows(5))
 
 
-def test_hdf5_parts_of_the_detector_that_no_pattern_has_are_no_gap(tmp_path, counts):
+@pytest.mark.parametrize("fillvalue", [0, 7])
+def test_a_part_of_the_detector_that_no_pattern_has_is_masked(tmp_path, counts, fillvalue):
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        made = file.create_dataset(
+            "p", counts.shape, "u2", chunks=(1, 8, 5, 12), fillvalue=fillvalue
+        )
+        made[:, :, :5] = counts[:, :, :5]
+    acquisition = open_acquisition(tmp_path / "scan.h5")
+    assert acquisition.no_data is None
+    np.testing.assert_array_equal(acquisition.no_pixels, lower_half())
+    np.testing.assert_array_equal(
+        acquisition.read(slice(None), slice(2, 4)),
+        np.where(lower_half(), 0, counts)[:, 2:4],
+    )
+    assert (
+        "60 of 120 pixels of the detector, in its rows 5 to 9 and columns 0 to 11, are not there "
+        "at any position: 6 of 12 chunks of p were never written; masked"
+    ) in acquisition.notes
+
+
+def test_a_part_that_most_patterns_lack_is_masked_and_one_that_few_lack_is_not(tmp_path, counts):
     with h5py.File(tmp_path / "scan.h5", "w") as file:
         made = file.create_dataset("p", counts.shape, "u2", chunks=(1, 8, 5, 12))
-        made[:, :, :5] = counts[:, :, :5]
-    assert open_acquisition(tmp_path / "scan.h5").no_data is None
+        made[:5, :, :5] = counts[:5, :, :5]
+        made[:2, :, 5:] = counts[:2, :, 5:]
+    acquisition = open_acquisition(tmp_path / "scan.h5")
+    np.testing.assert_array_equal(acquisition.no_data, rows(5))
+    np.testing.assert_array_equal(acquisition.no_pixels, lower_half())
+    assert "are not there at 24 positions" in " ".join(acquisition.notes)
+    plain = tmp_path / "other.h5"
+    with h5py.File(plain, "w") as file:
+        made = file.create_dataset("p", counts.shape, "u2", chunks=(1, 8, 5, 12))
+        made[...] = counts
+    assert acquisition.identity != open_acquisition(plain).identity
+
+
+def test_gaps_in_scan_and_detector_that_cannot_be_told_apart_are_refused(tmp_path, counts):
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        made = file.create_dataset("p", counts.shape, "u2", chunks=(1, 8, 5, 12))
+        made[:1] = counts[:1]
+        made[1:4, :, :5] = counts[1:4, :, :5]
+        made[4:, :, 5:] = counts[4:, :, 5:]
+    with pytest.raises(InputError) as error:
+        open_acquisition(tmp_path / "scan.h5")
+    assert "40 of 48 positions lack some part of the detector" in error.value.found
+    assert error.value.remedy.endswith("--keep-rows 1 takes the rows before the first gap")
+    assert open_acquisition(tmp_path / "scan.h5", keep_rows=1).no_data is None
 
 
 def test_a_stack_in_hdf5_is_cut_into_rows_as_asked(tmp_path, counts):
@@ -111,104 +160,6 @@ def test_hyperspy_s_form_is_looked_at_as_well(tmp_path, counts):
     np.testing.assert_array_equal(gaps(tmp_path / "scan.hspy")[0], rows(0, 1))
 
 
-def virtual(folder, counts, *, name="scan.h5", linked="part_{}.h5"):
-    """Three files of two rows each, and a data set made of them."""
-    layout = h5py.VirtualLayout(counts.shape, "u2")
-    for number in range(3):
-        part = slice(2 * number, 2 * number + 2)
-        with h5py.File(folder / f"part_{number}.h5", "w") as file:
-            file["d"] = counts[part]
-        source = h5py.VirtualSource(linked.format(number), "d", (2, *counts.shape[1:]))
-        layout[part] = source
-    with h5py.File(folder / name, "w") as file:
-        file.create_virtual_dataset("p", layout, fillvalue=0)
-    return folder / name
-
-
-@pytest.mark.parametrize("lost", [0, 1, 2])
-def test_a_source_file_of_a_virtual_data_set_is_missing(tmp_path, counts, lost):
-    path = virtual(tmp_path, counts)
-    whole = open_acquisition(path)
-    assert whole.no_data is None
-    (tmp_path / f"part_{lost}.h5").unlink()
-    found, note = gaps(path)
-    np.testing.assert_array_equal(found, rows(2 * lost, 2 * lost + 2))
-    assert f"1 of 3 files that p is made of cannot be read: part_{lost}.h5" in note
-    acquisition = open_acquisition(path)
-    assert acquisition.awaited == (f"part_{lost}.h5",)
-    assert acquisition.identity != whole.identity
-
-
-@pytest.mark.parametrize("damage", ["short", "other name", "stopped"])
-def test_a_source_file_that_is_there_and_not_whole(tmp_path, counts, damage):
-    path = virtual(tmp_path, counts)
-    part = tmp_path / "part_1.h5"
-    if damage == "short":
-        part.write_bytes(part.read_bytes()[:-200])
-    else:
-        part.unlink()
-        with h5py.File(part, "w") as file:
-            if damage == "other name":
-                file["other"] = counts[2:4]
-            else:
-                made = file.create_dataset("d", (2, *counts.shape[1:]), "u2", chunks=(1, 8, 5, 6))
-                made[0] = counts[2]
-    first = 3 if damage == "stopped" else 2
-    np.testing.assert_array_equal(gaps(path)[0], rows(first, 4))
-
-
-def test_positions_that_no_source_is_for(tmp_path, counts):
-    layout = h5py.VirtualLayout(counts.shape, "u2")
-    with h5py.File(tmp_path / "part.h5", "w") as file:
-        file["d"] = counts[:4]
-    layout[1:5] = h5py.VirtualSource("part.h5", "d", (4, *counts.shape[1:]))
-    with h5py.File(tmp_path / "scan.h5", "w") as file:
-        file.create_virtual_dataset("p", layout)
-    found, note = gaps(tmp_path / "scan.h5")
-    np.testing.assert_array_equal(found, rows(0, 1) | rows(5))
-    assert "parts of p have no data in the files that it is made of" in note
-    with h5py.File(tmp_path / "part.h5", "w") as file:
-        file["d"] = counts[:3]
-    with pytest.raises(InputError, match=r"4×8 patterns in part\.h5\n.*holds 3×8 of them"):
-        open_acquisition(tmp_path / "scan.h5")
-
-
-def test_all_source_files_are_missing(tmp_path, counts):
-    path = virtual(tmp_path, counts)
-    for number in range(3):
-        (tmp_path / f"part_{number}.h5").unlink()
-    with pytest.raises(InputError, match="room for 6×8 of them and no data"):
-        open_acquisition(path)
-
-
-def test_sources_named_by_another_machine_s_folder_are_found_beside_the_file(tmp_path, counts):
-    path = virtual(tmp_path, counts, linked="/nowhere/of/the/microscope/part_{}.h5")
-    acquisition = open_acquisition(path)
-    assert acquisition.no_data is None
-    np.testing.assert_array_equal(acquisition.read(slice(None), slice(None)), counts)
-    assert source_file("/nowhere/part_9.h5", tmp_path) is None
-
-
-def test_a_gap_in_numbered_source_files_is_named(tmp_path, counts):
-    for number in (0, 2):
-        with h5py.File(tmp_path / f"n_{number}.h5", "w") as file:
-            file["d"] = counts[2 * number : 2 * number + 2]
-    space = h5py.h5s.create_simple((6, *counts.shape[1:]), (h5py.h5s.UNLIMITED, *counts.shape[1:]))
-    room = space.copy()
-    size = counts.shape[1:]
-    space.select_hyperslab((0,) * 4, (h5py.h5s.UNLIMITED, 1, 1, 1), (2, 1, 1, 1), (2, *size))
-    made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    made.set_virtual(space, b"n_%b.h5", b"d", h5py.h5s.create_simple((2, *size)))
-    with h5py.File(tmp_path / "scan.h5", "w") as file:
-        h5py.h5d.create(file.id, b"p", h5py.h5t.NATIVE_UINT16, room, made)
-    with pytest.raises(InputError, match=r"n_1\.h5.*\n.*1 after it are"):
-        open_acquisition(tmp_path / "scan.h5")
-    with h5py.File(tmp_path / "n_1.h5", "w") as file:
-        file["d"] = counts[2:4]
-    whole = open_acquisition(tmp_path / "scan.h5")
-    np.testing.assert_array_equal(whole.read(slice(None), slice(None)), counts)
-
-
 LAYOUTS = {
     "version 3": (3, {"chunks": (3, 4, 10, 12)}, "c/1/0/0/0"),
     "version 2": (2, {"chunks": (3, 4, 10, 12)}, "1.0.0.0"),
@@ -230,6 +181,65 @@ def test_a_zarr_chunk_lost_in_a_copy(tmp_path, counts, layout):
     expected[3:, :4] = True
     np.testing.assert_array_equal(found, expected)
     assert f"chunks of p is not there (p/{lost}): lost in a copy, or never written" in note
+
+
+@pytest.mark.parametrize("fill_value", [0, 65535])
+@pytest.mark.parametrize(
+    ("version", "how", "lost"),
+    [
+        (3, {"chunks": (6, 8, 5, 12)}, "c/0/0/1/0"),
+        (2, {"chunks": (6, 8, 5, 12)}, "0.0.1.0"),
+        (3, {"chunks": (1, 2, 5, 12), "shards": (6, 8, 5, 12)}, "c/0/0/1/0"),
+    ],
+)
+def test_a_zarr_chunk_with_a_part_of_all_patterns_is_lost(
+    tmp_path, counts, version, how, lost, fill_value
+):
+    group = zarr.open_group(tmp_path / "scan.zarr", mode="w", zarr_format=version)
+    array = group.create_array("p", shape=counts.shape, dtype="u2", fill_value=fill_value, **how)
+    array[...] = counts
+    (tmp_path / "scan.zarr" / "p" / lost).unlink()
+    acquisition = open_acquisition(tmp_path / "scan.zarr")
+    assert acquisition.no_data is None
+    np.testing.assert_array_equal(acquisition.no_pixels, lower_half())
+    np.testing.assert_array_equal(
+        acquisition.read(slice(None), slice(None)), np.where(lower_half(), 0, counts)
+    )
+    assert f"1 of 2 chunks of p is not there (p/{lost})" in " ".join(acquisition.notes)
+
+
+def test_a_part_of_the_detector_that_is_zero_in_zarr_and_dark_around_is_believed(tmp_path, counts):
+    counts[:, :, 4:] = 0
+    zarr.create_array(
+        tmp_path / "scan.zarr", data=counts, chunks=(6, 8, 5, 12), fill_value=0,
+        config={"write_empty_chunks": False},
+    )  # fmt: skip
+    acquisition = open_acquisition(tmp_path / "scan.zarr")
+    assert (acquisition.no_data, acquisition.no_pixels) == (None, None)
+    assert (
+        "1 chunks of the array are not stored, of parts of the detector that no pattern has: taken "
+        "for zeros, which is what lies beside them"
+    ) in acquisition.notes
+
+
+def test_a_fill_value_that_is_no_count_is_never_taken_for_one(tmp_path, counts):
+    counts[:3, :, :5] = 9
+    zarr.create_array(
+        tmp_path / "scan.zarr", data=counts, chunks=(3, 8, 5, 12), fill_value=9,
+        config={"write_empty_chunks": False},
+    )  # fmt: skip
+    np.testing.assert_array_equal(open_acquisition(tmp_path / "scan.zarr").no_data, rows(0, 3))
+
+
+def test_parts_are_looked_for_along_the_axes_that_somebody_names(tmp_path, counts):
+    turned = counts.transpose(2, 3, 0, 1)
+    zarr.create_array(tmp_path / "scan.zarr", data=turned, chunks=(5, 12, 6, 8), fill_value=0)
+    (tmp_path / "scan.zarr" / "c" / "1" / "0" / "0" / "0").unlink()
+    acquisition = open_acquisition(
+        tmp_path / "scan.zarr", axes="detector_y,detector_x,scan_y,scan_x"
+    )
+    assert acquisition.no_data is None
+    np.testing.assert_array_equal(acquisition.no_pixels, lower_half())
 
 
 def test_a_zipped_zarr_store_and_one_without_a_group(tmp_path, counts):

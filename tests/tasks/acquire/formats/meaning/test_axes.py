@@ -82,9 +82,65 @@ def test_a_scan_that_comes_first_stays(names, units, flags):
     assert weigh(axes_of(names, units, flags)).kinds == ("scan", "scan", "detector", "detector")
 
 
-@pytest.mark.parametrize("names", ["....", "y x y x", "a b c d", "qw k . ."])
-def test_where_nothing_tells_nothing_is_claimed(names):
+@pytest.mark.parametrize("names", ["....", "dim_0 dim_1 dim_2 dim_3", "phony_dim_0 axis1 2 dim-3"])
+def test_where_nothing_is_said_nothing_is_claimed(names):
     assert weigh(axes_of(names)) == (None, "", "", "", "")
+
+
+@pytest.mark.parametrize(
+    ("names", "units"),
+    [
+        ("y x u v", "...."),
+        ("y x . .", "...."),
+        ("a b c d", "nm nm . ."),
+        ("row col height width", "...."),
+        ("....", "nm nm px px"),
+        ("....", "nm nm nm nm"),
+    ],
+)
+def test_what_speaks_for_the_usual_order_makes_it_no_guess(names, units):
+    assert weigh(axes_of(names, units)) == (None, "", "", "", "")
+
+
+@pytest.mark.parametrize(
+    ("names", "units"),
+    [
+        ("a b c d", "...."),
+        ("y x y x", "...."),
+        ("qw k . .", "...."),
+        (". . y x", "...."),  # patterns have a y and an x too
+        ("....", ". . nm nm"),
+        (". . . kx", "...."),
+        ("a y x b", "...."),
+    ],
+)
+def test_names_that_do_not_tell_make_the_usual_order_a_guess(names, units):
+    reading = weigh(axes_of(names, units))
+    assert reading.kinds == ("scan", "scan", "detector", "detector")
+    assert reading.guess.startswith("which axes are the scan: the first two, the usual order")
+    assert reading.guess.endswith("; --axes settles it)")
+    assert weigh(axes_of(names, units, "TTFF")).guess == ""
+
+
+@pytest.mark.parametrize(
+    ("names", "units"),
+    [
+        ("u v x y", "...."),
+        ("u v y x", "...."),
+        ("a b row col", "nm nm . ."),
+        ("a b c d", ". . nm nm"),
+    ],
+)
+def test_names_that_make_the_last_axes_rather_the_scan_are_refused(names, units):
+    reading = weigh(axes_of(names, units))
+    assert reading.kinds is None
+    assert "makes it rather the last two" in reading.contradiction
+    assert weigh(axes_of(names, units, "TTFF")).contradiction == ""
+
+
+def test_axes_of_a_stack_may_be_called_anything():
+    assert weigh(axes_of("u v w", "...", "...", (9, 4, 5))) == (None, "", "", "", "")
+    assert weigh(axes_of("i y x", "...", "...", (9, 4, 5))).guess == ""
 
 
 def test_what_overrules_the_flags_alone_is_a_guess_and_what_agrees_is_none():
@@ -152,6 +208,13 @@ def test_x_before_y_is_turned_but_for_programs_that_count_rows_by_x():
     assert "count rows" in kept.notes[0]
     plain = in_order(Signal("", array, axes_of(sizes=array.shape), ()))
     assert (plain.array is array, plain.notes, plain.axes[0].navigate) == (True, (), None)
+
+
+def test_a_guess_says_what_axes_are_called():
+    assert weigh(axes_of("a b c d", ". . px .")).guess == (
+        "which axes are the scan: the first two, the usual order, since what their file calls them "
+        "does not tell (a (6), b (7), c (4) px, d (5); --axes settles it)"
+    )
 
 
 # In files.
@@ -224,6 +287,27 @@ def test_a_contradiction_is_refused_until_somebody_says_which_it_is(
     np.testing.assert_array_equal(acquisition.read(ALL, ALL), small_scan)
 
 
+@pytest.mark.parametrize(("write", "file"), [WRITERS[0], WRITERS[2]])
+def test_names_that_say_nothing_are_a_guess_and_misleading_ones_are_asked_about(
+    tmp_path, small_scan, write, file
+):
+    write(tmp_path / file, small_scan, "abcd", ("", "", "", ""))
+    acquisition = open_acquisition(tmp_path / file)
+    np.testing.assert_array_equal(acquisition.read(ALL, ALL), small_scan)
+    assert "a (4), b (5), c (6), d (7); --axes settles it" in acquisition.guesses[0]
+    assert not any("the first two axes are taken" in note for note in acquisition.notes)
+    asked = open_acquisition(tmp_path / file, axes="scan_y,scan_x,ky,kx")
+    assert (asked.guesses, asked.scan_shape) == ((), (4, 5))
+    other = tmp_path / f"other_{file}"
+    write(other, small_scan, "uvxy", ("", "", "", ""))
+    with pytest.raises(InputError) as error:
+        open_acquisition(other)
+    assert "its axes are u (4), v (5), x (6), y (7)" in error.value.found
+    assert "--axes scan_y,scan_x,detector_y,detector_x" in error.value.remedy
+    asked = open_acquisition(other, axes="ky,kx,scan_y,scan_x")
+    assert (asked.guesses, asked.scan_shape) == ((), (6, 7))
+
+
 @pytest.mark.parametrize("order", [DETECTOR_FIRST, X_FIRST, (2, 0, 3, 1)])
 def test_a_file_that_says_nothing_is_read_as_somebody_says(tmp_path, small_scan, order):
     np.save(tmp_path / "scan.npy", small_scan.transpose(order))
@@ -238,7 +322,7 @@ def test_a_file_that_says_nothing_is_read_as_somebody_says(tmp_path, small_scan,
         open_acquisition(tmp_path / "scan.npy", axes="scan,ky,kx")
 
 
-def write_dm4(path, data, units):
+def write_dm4(path, data, units, swapped=None):
     """A DM4 file with one image; its dimensions are listed with the fastest first."""
 
     def entry(name, body, kind):
@@ -283,7 +367,11 @@ def write_dm4(path, data, units):
             group("Dimensions", *(number("", size) for size in data.shape[::-1])),
             number("PixelDepth", 2),
         ),
-        group("ImageTags", number("Nothing", 0)),
+        group("ImageTags", number("Nothing", 0))
+        if swapped is None
+        else group(
+            "ImageTags", group("Meta Data", value("Data Order Swapped", 8, bytes([swapped])))
+        ),
         text("Name", "scan"),
     )
     body = inside(group("ImageList", image))
@@ -299,6 +387,28 @@ def test_dm4_files_are_read_by_their_units(tmp_path, small_scan, order):
     np.testing.assert_array_equal(acquisition.read(ALL, ALL), small_scan)
     assert acquisition.scan_step == (2.0, 2.0)
     assert acquisition.detector_step == pytest.approx((0.02, 0.02))
+
+
+@pytest.mark.parametrize(("swapped", "order"), [(True, (0, 1, 2, 3)), (False, DETECTOR_FIRST)])
+def test_dm4_files_without_units_are_read_by_what_they_say_of_their_order(
+    tmp_path, small_scan, swapped, order
+):
+    write_dm4(tmp_path / "scan.dm4", small_scan.transpose(order), [""] * 4, swapped)
+    acquisition = open_acquisition(tmp_path / "scan.dm4")
+    np.testing.assert_array_equal(acquisition.read(ALL, ALL), small_scan)
+    assert acquisition.guesses == ()
+
+
+def test_dm4_files_that_say_nothing_of_their_order_are_a_guess(tmp_path, small_scan):
+    write_dm4(tmp_path / "scan.dm4", small_scan, [""] * 4)
+    acquisition = open_acquisition(tmp_path / "scan.dm4")
+    np.testing.assert_array_equal(acquisition.read(ALL, ALL), small_scan)
+    assert acquisition.guesses == (
+        "which axes are the scan: the first two, the usual order, although versions of "
+        "DigitalMicrograph differ, and this file does not tell (--axes settles it)",
+    )
+    asked = open_acquisition(tmp_path / "scan.dm4", axes="scan_y,scan_x,ky,kx")
+    assert asked.guesses == ()
 
 
 def write_prismatic(path, *, patterns):

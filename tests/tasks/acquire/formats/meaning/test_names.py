@@ -8,6 +8,7 @@ from orimap.tasks.acquire.formats.meaning.names import (
     counts_rows_by_x,
     parse_axes,
     read_name,
+    tells_nothing,
 )
 
 
@@ -72,3 +73,13 @@ def test_axes_that_are_not_all_there_are_refused(text):
 @pytest.mark.parametrize(("name", "direction"), [("sx", "x"), ("sy", "y"), ("px", "x"), ("uv", "")])
 def test_a_letter_before_x_or_y_tells_their_direction(name, direction):
     assert read_name(name).direction == direction
+
+
+@pytest.mark.parametrize("name", ["", " ", "dim_0", "phony_dim_3", "axis-1", "<undefined>", "2"])
+def test_names_that_only_number_an_axis_are_none(name):
+    assert tells_nothing(name)
+
+
+@pytest.mark.parametrize("name", ["u", "x", "d0", "k", "index of scan", "dimension y"])
+def test_other_names_are_names(name):
+    assert not tells_nothing(name)

@@ -54,11 +54,32 @@ def test_an_index_that_does_not_grow_tells_nothing(index):
     assert frames_of_scan(np.array(index)) == Rotator()
 
 
-@pytest.mark.parametrize("index", [[0, 0, 1, 2, 4, 5, 6], [0, 1, 2, 2, 3, 4], [1, 2, 3, 1, 2, 3]])
-def test_an_index_that_skips_leaves_out_nothing_and_says_so(index):
+@pytest.mark.parametrize("index", [[0, 1, 2, 2, 3, 4], [1, 2, 3, 1, 2, 3], [1, 2, 90, 91]])
+def test_an_index_that_repeats_leaves_out_nothing_and_says_so(index):
     found = frames_of_scan(np.array(index))
     assert found.around == (0, 0)
     assert "skips or repeats a position 1 times" in found.guess
+
+
+def test_an_index_that_skips_leaves_room_for_the_positions_between():
+    found = frames_of_scan(np.array([0, 0, 1, 2, 4, 5, 6, 6, 6]))
+    assert (found.around, found.guess) == ((2, 2), "")
+    np.testing.assert_array_equal(found.at, [0, 1, 2, 3, 5, 6, 7, 8, 9])
+    assert "counts 6 positions" in found.note
+
+
+def test_a_stream_that_lost_a_frame_keeps_the_others_in_their_places(tmp_path, small_scan):
+    stack = small_scan.reshape(20, 6, 7)
+    kept = np.delete(np.arange(20), 8)
+    frames = np.concatenate([stack[-2:], stack[kept], stack[:3]])
+    files = write_stream(tmp_path, frames, [0, 0, *(kept + 1), 20, 20, 20], 12)
+    acquisition = open_acquisition(files[0], scan_shape=(4, 5))
+    np.testing.assert_array_equal(np.argwhere(acquisition.no_data), [[1, 3]])
+    there = ~acquisition.no_data
+    np.testing.assert_array_equal(acquisition.read(ALL, ALL)[there], small_scan[there])
+    assert acquisition.guesses == ()
+    forced = open_acquisition(files[0], scan_shape=(1, 19))
+    assert "although the rotator index skips" in forced.guesses[0]
 
 
 def test_a_stream_is_cut_to_its_scan(tmp_path, small_scan):

@@ -1,6 +1,7 @@
 import os
 from itertools import product
 
+import numpy as np
 import pytest
 
 from orimap.tasks.acquire.formats.stacks.place_images import natural_order, place_images
@@ -129,10 +130,47 @@ def test_steps_may_be_larger_than_one_and_have_fractions(tmp_path):
     ]  # fmt: skip
 
 
-def test_an_image_that_is_missing_is_named(images):
+@pytest.mark.parametrize("template", ["x{x}y{y}.tif", "{x}_{y}.tif"])
+def test_an_image_that_is_missing_is_named_and_leaves_its_place_empty(images, template):
+    files = images(template, leave_out=[(1, 4)], in_order=True)
+    names, shape, found = placed(files)
+    assert (len(names), shape) == (35, (ROWS, COLUMNS))
+    np.testing.assert_array_equal(found.places.at, np.delete(np.arange(36), 16))
+    assert found.places.evidence == (
+        "1 image is missing: there is none for column 4, row 1 (counted from 0)"
+    )
+    assert found.places.awaited == ("the image for column 4, row 1",)
+
+
+def test_more_images_that_are_missing_than_a_few_are_refused(images):
     with pytest.raises(InputError) as error:
-        placed(images("x{x}y{y}.tif", leave_out=[(1, 4)]))
-    assert "35: there is none for column 4, row 1" in error.value.found
+        placed(images("x{x}y{y}.tif", leave_out=[(0, x) for x in range(1, 12)]))
+    assert "25: there is none for column 1, row 0" in error.value.found
+
+
+@pytest.mark.parametrize("template", ["p{n}.tif", "scan_12_{n:04d}.tif"])
+def test_a_number_that_is_missing_leaves_its_place_empty(images, template):
+    files = images(template, leave_out=[(0, 5), (2, 0)])
+    names, _, found = placed(files, scan_shape=(ROWS, COLUMNS))
+    assert len(names) == 34
+    np.testing.assert_array_equal(found.places.at, np.delete(np.arange(36), [5, 24]))
+    assert "2 images are missing by the numbers of the others (5, 24)" in found.places.evidence
+    assert (found.guesses, found.places.awaited) == ((), ("image number 5",))
+
+
+def test_images_of_which_there_are_enough_are_taken_one_after_the_other_as_a_guess(images):
+    found = placed(images("p{n}.tif", leave_out=[(0, 5)]), scan_shape=(5, 7))[2]
+    assert found.places is None
+    assert "jump from 4 to 6: some may be missing" in found.guesses[0]
+
+
+def test_first_images_are_missing_where_the_last_has_the_number_of_positions(tmp_path):
+    for number in range(3, 13):
+        (tmp_path / f"p{number:03d}.tif").touch()
+    found = placed(list(tmp_path.iterdir()), scan_shape=(3, 4))[2]
+    np.testing.assert_array_equal(found.places.at, np.arange(2, 12))
+    assert "(1, 2)" in found.places.evidence
+    assert placed(list(tmp_path.iterdir()), scan_shape=(4, 4))[2].unbroken_by == "numbers"
 
 
 def test_the_last_images_are_missing_of_a_scan_that_was_stopped(images):

@@ -18,11 +18,11 @@ ALL = slice(None)
 FILE = Path("scan.dat")
 
 
-def frames_of(count, reader="HDF5", *, told=None, around=(0, 0), **asked):
+def frames_of(count, reader="HDF5", *, told=None, around=(0, 0), unbroken_by="", **asked):
     patterns = np.zeros((count, 6, 7), np.uint16)
     signal = Signal(
         "patterns", patterns, unknown_axes(patterns.shape), (FILE,),
-        scan_shape=told, frames_around=around,
+        scan_shape=told, frames_around=around, unbroken_by=unbroken_by,
     )  # fmt: skip
     return shape_of_stack(FILE, reader, signal, Asked(**asked))
 
@@ -85,7 +85,8 @@ def test_a_scan_that_was_stopped_early_says_how_many_rows_are_whole():
     assert error.value.rows == pickle.loads(pickle.dumps(error.value)).rows == 2
     assert error.value.found.endswith("13 patterns of 6×7 in one row: 2 whole rows and 3 more")
     assert error.value.remedy.endswith(
-        "if the scan was stopped early, --keep-rows 2 takes its whole rows"
+        "if the scan was stopped early, --keep-rows 2 takes its whole rows (a guess: patterns may "
+        "be missing before the end)"
     )
     frames = frames_of(13, told=(4, 5), keep_rows=2)
     assert frames.scan_shape == (2, 5)
@@ -101,6 +102,26 @@ def test_a_scan_that_was_stopped_early_says_how_many_rows_are_whole():
         frames_of(20, told=(4, 5), keep_rows=5)
     with pytest.raises(InputError, match=r"leave --keep-rows away: not one row is whole$"):
         frames_of(4, told=(4, 5), keep_rows=1)
+
+
+@pytest.mark.parametrize(
+    ("count", "unbroken_by", "guessed"),
+    [
+        (13, "", True), (13, "numbers", False), (13, "times", False),
+        (19, "", True), (19, "numbers", True), (19, "times", False),
+        (20, "", False),
+    ],
+)  # fmt: skip
+def test_missing_patterns_are_at_the_end_by_a_guess_or_by_what_tells_it(
+    count, unbroken_by, guessed
+):
+    frames = frames_of(count, scan_shape=(4, 5), keep_rows=2, unbroken_by=unbroken_by)
+    assert (frames.scan_shape, bool(frames.guesses)) == ((2, 5), guessed)
+    if count == 13 and guessed:
+        assert frames.guesses == (
+            "7 patterns that are missing of 4×5 were taken to be at the end: if one is missing "
+            "before, what follows lies too early in the scan",
+        )
 
 
 def test_a_shape_that_is_asked_for_comes_before_that_of_the_file_and_a_note_says_so():

@@ -4,6 +4,7 @@ import pytest
 import zarr
 
 from orimap.tasks.acquire.ingest import ingest
+from orimap.tasks.acquire.ingest.blocks.gather_blocks import FLAGGED
 from orimap.tasks.acquire.ingest.ingest import ingest_acquisition
 from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.errors import InputError
@@ -148,6 +149,47 @@ def test_positions_of_which_the_file_has_no_data_are_not_measured_and_change_not
         assert ds.attrs[name] == plain.attrs[name]
     assert sum("have no data" in note for note in ds.attrs["notes"]) == 1
     assert not any("nothing but zeros" in note for note in ds.attrs["notes"])
+
+
+@pytest.mark.parametrize("bin", [1, 2])
+@pytest.mark.parametrize("fillvalue", [0, 65535])
+def test_pixels_of_which_the_file_has_no_data_are_masked_and_change_nothing_else(
+    client, stored, tmp_path, bin, fillvalue
+):
+    scan = bright_scan()
+    with h5py.File(tmp_path / "part.h5", "w") as file:
+        made = file.create_dataset(
+            "p", scan.shape, "u2", chunks=(3, 7, 10, 22), fillvalue=fillvalue
+        )
+        made[:, :, :10] = scan[:, :, :10]
+    acquisition = open_acquisition(tmp_path / "part.h5")
+    ds = ingest_acquisition(client, acquisition, tmp_path / "part.zarr", "m", bin=bin)
+    assert ds["scan_measured"].values.all()
+    expected = np.zeros((20 // bin, 22 // bin), int)
+    expected[10 // bin :] = FLAGGED
+    np.testing.assert_array_equal(ds["detector_mask"], expected)
+    assert ds.attrs["n_flagged"] == ds.attrs["n_masked"] == expected.size // 2
+    assert not stored(tmp_path / "part.zarr").values[:, :, 10 // bin :].any()
+    np.testing.assert_allclose(
+        ds["scan_total_intensity"], scan[:, :, :10].sum(axis=(2, 3)), rtol=1e-6
+    )
+    assert ds.attrs["n_saturated"] == 0
+    (note,) = [note for note in ds.attrs["notes"] if "masked" in note]
+    assert note.startswith("220 of 440 pixels of the detector, in its rows 10 to 19")
+
+
+def test_positions_without_a_number_are_found_beside_pixels_without_data(client, tmp_path):
+    scan = bright_scan().astype("f4")
+    scan[4, 2:5] = np.nan
+    with h5py.File(tmp_path / "part.h5", "w") as file:
+        made = file.create_dataset("p", scan.shape, "f4", chunks=(3, 7, 10, 22))
+        made[:, :, :10] = scan[:, :, :10]
+    acquisition = open_acquisition(tmp_path / "part.h5")
+    ds = ingest_acquisition(client, acquisition, tmp_path / "part.zarr", "m")
+    np.testing.assert_array_equal(
+        np.argwhere(ds["scan_measured"].values == 0), [[4, 2], [4, 3], [4, 4]]
+    )
+    assert (ds.attrs["n_without_number"], ds.attrs["n_not_finite"]) == (3, 0)
 
 
 def test_a_region_of_which_the_file_has_no_data_is_refused(client, tmp_path):
