@@ -248,7 +248,9 @@ def _what_would_settle(evidence: Evidence, best: Candidate) -> str:
             "where they end there are two"
         )
     if not evidence.components[best.fit].merged.has_reflections:
-        return "a longer exposure, if there should be a crystal"
+        if best.distinct == 1:
+            return "a longer exposure, if there should be a crystal"
+        return "a longer exposure, in which reflections show"
     counts = evidence.deviance is not None or evidence.held_out is None
     exposure = "more electrons a pattern" if counts else "a longer exposure"
     if limits.next_bin is None:

@@ -13,6 +13,9 @@ Region = tuple[int, int, int, int]
 # The largest value of a scan, between which none is scaled, and about what it is scaled to: 2^12.
 SMALLEST, LARGEST = 2.0**-20, 2.0**40
 SCALED_TO = 12
+# No detector spans more than 32 bits: a pattern that is brighter than the usual one by more than
+# this was not measured.
+BEYOND_ANY_DETECTOR = 2.0**32
 
 
 def stored_dtype(dtype: np.dtype, bin: int = 1) -> np.dtype:

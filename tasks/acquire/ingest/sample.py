@@ -8,12 +8,12 @@ import numpy as np
 
 from orimap.tasks.acquire.acquisition import Acquisition
 from orimap.tasks.acquire.ingest.beam_disc import neighbour_rank
-from orimap.tasks.acquire.ingest.blocks.gather_blocks import BEYOND_ANY_DETECTOR
 from orimap.tasks.acquire.ingest.defects.camera import Camera, Measured, measure_camera
 from orimap.tasks.acquire.ingest.defects.correction import NO_CORRECTION, Correction
 from orimap.tasks.acquire.ingest.defects.flags import Flags, flags_of_file, flags_of_values
 from orimap.tasks.acquire.ingest.defects.neighbours import Neighbours, evenly, places
 from orimap.tasks.acquire.ingest.reduction import (
+    BEYOND_ANY_DETECTOR,
     Region,
     reduce_mask,
     reduce_patterns,

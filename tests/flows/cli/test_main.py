@@ -62,6 +62,22 @@ def test_info_shows_what_was_guessed_under_a_heading_of_its_own(tmp_path):
     assert "guessed" not in _call("info", master, "--scan-shape", "2x8").stdout
 
 
+def test_info_tells_what_some_patterns_show(tmp_path):
+    y, x = np.indices((40, 44))
+    mean = 40 * np.exp(-((y - 19) ** 2 + (x - 21) ** 2) / 30) + 0.4
+    rng = np.random.default_rng(0)
+    electrons = rng.poisson(mean, (10, 12, 40, 44))
+    seen = np.rint(9 * electrons + 400 + rng.normal(0, 14, electrons.shape)).astype(np.uint16)
+    seen[:, :, 3] = 65535
+    np.save(tmp_path / "scan.npy", seen)
+    told = _call("info", tmp_path / "scan.npy").stdout
+    assert "in 64 patterns from all over the scan; 0 % of them 0" in told
+    assert "44 pixels masked: 65,535 in every pattern looked at" in told
+    assert "camera         Measured from neighbouring patterns, the camera has a gain of" in told
+    np.save(tmp_path / "scan.npy", electrons.astype(np.uint16))
+    assert "one unit of intensity is one electron" in _call("info", tmp_path / "scan.npy").stdout
+
+
 def test_version():
     assert _call("--version").stdout.split() == ["orimap", "0.1.0"]
 
@@ -231,7 +247,7 @@ def bad_input(scan, tmp_path):
         "gain map": ((scan, "--gain-map", text), "text.blo cannot be read"),
         "gain": ((scan, "--gain", "0"), "greater than 0"),
         "two zeros": ((scan, "--offset", "3", "--dark", dark), "--offset 3 and --dark dark.npy"),
-        "counts of corrected": ((scan, "--offset", "3", "--counts", "yes"), "corrected"),
+        "counts of corrected": ((scan, "--gain", "3", "--counts", "yes"), "corrected"),
         "cluster": ((scan, "--cluster", "slurm"), "slurm"),
         "output": ((scan, "--output", file / "results"), "results"),
         "no file": ((), "no FILE"),

@@ -69,12 +69,12 @@ def test_status_loads_nothing_heavy(folder):
     assert loaded_by("status", "--results", folder) == set()
 
 
-@pytest.mark.parametrize(
-    ("ending", "needed"),
-    [("npy", set()), ("blo", set()), ("hspy", {"h5py"}), ("zarr", {"zarr"})],
-)
-def test_info_loads_what_reads_the_file_and_nothing_that_computes(folder, ending, needed):
-    assert loaded_by("info", folder / f"scan.{ending}") == {"numpy", *needed}
+@pytest.mark.parametrize("ending", ["npy", "blo", "hspy", "zarr"])
+def test_info_loads_what_reads_and_describes_and_neither_workers_nor_figures(folder, ending):
+    later = {"numba", "distributed", "bokeh", "matplotlib", "sklearn", "skimage", "prefect"}
+    loaded = loaded_by("info", folder / f"scan.{ending}")
+    assert "numpy" in loaded
+    assert loaded & later == set()
 
 
 def test_a_dry_run_loads_neither_workers_nor_figures_nor_prefect(folder):

@@ -15,7 +15,7 @@ from orimap.tasks.acquire.ingest.blocks.sums import (
 )
 from orimap.tasks.acquire.ingest.defects import lines
 from orimap.tasks.acquire.ingest.defects import pixels as defects
-from orimap.tasks.acquire.ingest.reduction import bin_counts
+from orimap.tasks.acquire.ingest.reduction import BEYOND_ANY_DETECTOR, bin_counts
 from orimap.tasks.errors import InputError
 from orimap.tasks.store import variables
 from orimap.tasks.store.cleaning import Spikes
@@ -29,9 +29,8 @@ NOT_FINITE_SHARE = 0.1
 HOT, DEAD, GIVEN, NOT_FINITE, FLAGGED = 1, 2, 4, 8, 32
 
 # A position that is so many times brighter than the usual one, which has so many electrons, is left
-# out; no more than this part of all positions is, but for what no detector spans: 32 bits.
+# out; no more than this part of all positions is, but for what is beyond any detector.
 DAZZLING = 1000
-BEYOND_ANY_DETECTOR = 2.0**32
 FEWEST_ELECTRONS = 100
 MOST_DAZZLED = 0.01
 # Why a position was not measured: the file holds nothing there; its pattern has no number in it;
