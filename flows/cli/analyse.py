@@ -19,8 +19,8 @@ from orimap.flows.request.request import READING_FIELDS, Request
 from orimap.tasks.errors import InputError
 
 if TYPE_CHECKING:
-    from orimap.tasks.acquire.acquisition import Acquisition
     from orimap.flows.pipeline.estimate import Estimate
+    from orimap.tasks.acquire.acquisition import Acquisition
 
 # What compare-filters decides by itself.
 OF_EACH_FILTER = ("filter", "restart")

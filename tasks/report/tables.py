@@ -20,7 +20,7 @@ from orimap.tasks.store.variables import DECISION, OVERLAP_RATIO
 
 # What is measured of a camera: how it is called, what it is multiplied by, and its unit.
 CAMERA = {
-    "gain": ("gain (per electron)", 1, ""),
+    "gain": ("gain (intensity per electron)", 1, ""),
     "offset": ("offset", 1, ""),
     "read_noise": ("read-out noise", 1, ""),
     "spread": ("noise shared with neighbours", 100, " %"),

@@ -78,7 +78,7 @@ def test_what_was_measured_of_a_camera_is_listed_with_errors():
         "camera_spread_error": 0.01079,
     }  # fmt: skip
     assert tables.camera_rows(facts) == {
-        "gain (per electron)": "154.2 ± 1.6",
+        "gain (intensity per electron)": "154.2 ± 1.6",
         "offset": "0.056 ± 0.033",
         "read-out noise": "3.52 ± 0.43",
         "noise shared with neighbours": "46.0 ± 1.1 %",
