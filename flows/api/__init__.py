@@ -90,22 +90,9 @@ def open(folder: str | os.PathLike[str]) -> xr.DataTree:
     """
     from pathlib import Path
 
-    import xarray as xr
+    from orimap.tasks.store.open_results import open_results
 
-    from orimap.tasks.errors import InputError
-
-    store = Path(folder) / "analysis.zarr"
-    try:
-        tree = xr.open_datatree(store, engine="zarr", consolidated=False)
-    except FileNotFoundError:  # what Zarr raises for a folder without a store is one of its kind
-        tree = xr.DataTree()
-    if tree.attrs.get("status") != "complete":
-        raise InputError(
-            "a folder with the results of a run",
-            f"no complete analysis.zarr in {folder}",
-            "name the folder that orimap.run or orimap run --output has filled",
-        )
-    return tree
+    return open_results(Path(folder))
 
 
 def simulate(out: str | os.PathLike[str], *, quiet: bool = False, **recipe: Any) -> Path:
