@@ -10,7 +10,10 @@ INSTALLED = .venv/installed
 # Twice quiet: errors only.
 PIP = $(PYTHON) -m pip --python $(BIN)/python install --quiet --quiet --disable-pip-version-check
 
-.PHONY: install demo test lint bench lock clean
+# The documentation has an environment of its own, which finds orimap in the one above.
+DOCS = .venv-docs/installed
+
+.PHONY: install demo test lint docs pictures bench lock clean
 .DELETE_ON_ERROR:
 
 install: $(INSTALLED)
@@ -39,6 +42,27 @@ test: $(INSTALLED)
 lint: $(INSTALLED)
 	$(BIN)/python tests/tools/lint.py
 
+$(DOCS): docs/requirements.txt
+	@test -n "$(PYTHON)" || { echo "needed: Python 3.11, 3.12 or 3.13"; exit 2; }
+	@echo "installing Sphinx into .venv-docs (about 100 MB)"
+	@$(PYTHON) -m venv --clear --without-pip .venv-docs
+	@$(PYTHON) -m pip --python .venv-docs/bin/python install --quiet --quiet \
+		--disable-pip-version-check --no-deps --require-hashes --requirement $<
+	@touch $@
+
+# A warning is an error.
+docs: $(INSTALLED) $(DOCS)
+	.venv-docs/bin/python -m sphinx --builder html --conf-dir docs --fail-on-warning --keep-going \
+		--quiet . build/docs
+	@echo "the first page is build/docs/index.html"
+
+# Those of the README and of the documentation, from simulated scans: a few minutes.
+pictures: $(INSTALLED)
+	$(BIN)/orimap demo
+	$(BIN)/orimap simulate demo/bent.zarr --scan 36x48 --detector 96x96 --grains 4 --bend 2.5 --seed 3
+	$(BIN)/orimap run demo/bent.zarr --output demo/bent --k 1:12
+	$(BIN)/python docs/pictures.py demo/results demo/bent
+
 bench: $(INSTALLED)
 	for script in tests/benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
@@ -50,6 +74,13 @@ lock:
 		'# 3.11 to 3.13. Made from pyproject.toml by: make lock' \
 		| cat - requirements.lock > .requirements.lock
 	mv .requirements.lock requirements.lock
+	printf '%s\n' sphinx pydata-sphinx-theme myst-parser \
+		| uv pip compile - --constraint requirements.lock --universal --generate-hashes \
+		--python-version 3.11 --no-emit-index-url --no-header --quiet --output-file .requirements.docs
+	printf '%s\n' '# What the documentation is built with, beside requirements.lock: where both' \
+		'# need a package, its version is the same. Made by: make lock' \
+		| cat - .requirements.docs > docs/requirements.txt
+	rm .requirements.docs
 
 clean:
-	rm -rf .venv build demo
+	rm -rf .venv .venv-docs build demo

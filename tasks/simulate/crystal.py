@@ -127,7 +127,7 @@ def electron_wavelength_angstrom(voltage_kv: float) -> float:
 
 
 def scattering_factor_angstrom(element: str, s_inv_angstrom: np.ndarray) -> np.ndarray:
-    """Return the electron scattering factor of an atom at rest, f(s) with s = |g| / 2."""
+    """Return the electron scattering factor of an atom at rest, f(s), s = ``|g|`` / 2."""
     a, b = (np.array(values) for values in SCATTERING_FACTORS[element])
     return np.exp(-np.square(s_inv_angstrom)[..., None] * b) @ a
 

@@ -112,7 +112,7 @@ def _by_size(ks: Sequence[int]) -> np.ndarray:
 
 
 def absolute_errors(rows: Rows, weights: np.ndarray, stack: Stack, sums: np.ndarray) -> np.ndarray:
-    """Return the sum of |count - prediction| over all pixels, (fits, positions) in double.
+    """Return the sum of ``|count - prediction|`` over all pixels, (fits, positions) in double.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ def _dense_errors(rows: np.ndarray, weights: np.ndarray, stack: Stack) -> np.nda
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
 def distances(counts: np.ndarray, model: np.ndarray) -> np.ndarray:
-    """Return the sum of |counts - model| along each row."""
+    """Return the sum of ``|counts - model|`` along each row."""
     found = np.zeros(len(counts))
     for row in range(np.uintp(counts.shape[0])):
         total = 0.0
@@ -236,7 +236,7 @@ def predict(row: np.uintp, pixels: np.ndarray, mixtures: Mixtures, models: np.nd
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
 def errors_at_entries(rows: SparseRows, mixtures: Mixtures, tile: int, result: np.ndarray) -> None:
-    """Add |count - prediction| - prediction over the entries of each row to ``result``."""
+    """Add ``|count - prediction| - prediction`` over the entries of each row to ``result``."""
     indptr, indices, data = rows
     lanes = np.uintp(result.shape[1])
     at = indptr[:-1].copy()
