@@ -29,7 +29,6 @@ version = release = version_of("orimap")
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
 ]
@@ -47,7 +46,6 @@ default_role = "py:obj"
 # Several modules have a class called Reflections or Evidence: links between these are left out.
 suppress_warnings = ["ref.python"]
 
-myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
@@ -58,6 +56,8 @@ napoleon_google_docstring = False
 napoleon_use_param = False
 napoleon_use_rtype = False
 viewcode_line_numbers = True
+
+highlight_language = "text"
 
 html_theme = "pydata_sphinx_theme"
 html_title = "orimap"
@@ -95,6 +95,7 @@ def setup(app: Sphinx) -> None:
         ("orimap-commands", generate.commands_text, 0),
         ("orimap-confidence", generate.confidence_text, 0),
         ("orimap-modules", generate.modules_text, 1),
+        ("orimap-python", generate.python_text, 0),
         ("orimap-request", generate.request_text, 0),
         ("orimap-results", generate.results_text, 0),
     ):

@@ -75,8 +75,8 @@ def results_text() -> str:
     from orimap.tasks.store import variables
 
     lines = []
-    declared = {id(v): v for v in vars(variables).values() if isinstance(v, variables.Group)}
-    for group in declared.values():
+    named = [value for name, value in vars(variables).items() if name.isupper()]
+    for group in (value for value in named if isinstance(value, variables.Group)):
         path = f"/{group.path}" if group.path else "/raw, /mean, /epattern"
         title = f"{group.store} {path}"
         lines += [title, "-" * len(title), "", ".. list-table::", "   :header-rows: 1"]
@@ -101,9 +101,21 @@ def modules_text(package: str) -> str:
     found += [module.name for module in walked if not module.ispkg]
     lines = []
     for name in sorted(found):
-        title = name.removeprefix("orimap.").replace("_", "\\_")
+        title = escaped(name.removeprefix(f"{package}.").removeprefix("orimap.tasks."))
         lines += [title, "-" * len(title), "", f".. automodule:: {name}"]
         lines += ["   :members:", ""]
+    return "\n".join(lines)
+
+
+def python_text() -> str:
+    """Return all that ``import orimap`` offers."""
+    orimap = importlib.import_module("orimap")
+    lines = []
+    for name in orimap.__all__:
+        if isinstance(found := getattr(orimap, name), type):
+            lines += [f".. autoclass:: orimap.{name}", "   :members:", ""]
+        elif callable(found):
+            lines += [f".. autofunction:: orimap.{name}", ""]
     return "\n".join(lines)
 
 

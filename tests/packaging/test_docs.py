@@ -10,6 +10,7 @@ import pytest
 import yaml
 from typer.main import get_command
 
+import orimap
 from orimap.flows.cli.main import app
 from orimap.flows.request.request import Request
 from orimap.tasks.store import variables
@@ -169,8 +170,17 @@ def test_the_reference_of_commands_has_every_command_and_option_that_is_not_hidd
 def test_the_reference_of_results_has_every_variable(generate):
     rows = re.findall(r"- ``(\w+)``\n", generate.results_text())
     groups = {id(v): v for v in vars(variables).values() if isinstance(v, variables.Group)}
-    assert rows == [name for group in groups.values() for name in group.variables]
+    declared = [name for group in groups.values() for name in group.variables]
+    assert rows[0] == "pattern_intensity"
+    assert sorted(rows) == sorted(declared)
     assert "     - second share over first share\n" in generate.results_text()
+
+
+def test_the_reference_of_python_has_all_that_is_offered(generate):
+    text = generate.python_text()
+    assert ".. autofunction:: orimap.run\n" in text
+    named = re.findall(r"\.\. auto\w+:: orimap\.(\w+)", text)
+    assert named == [name for name in orimap.__all__ if name != "__version__"]
 
 
 def test_the_reference_of_modules_leaves_none_out(generate):
