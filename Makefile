@@ -13,7 +13,7 @@ PIP = $(PYTHON) -m pip --python $(BIN)/python install --quiet --quiet --disable-
 # The documentation has an environment of its own, which finds orimap in the one above.
 DOCS = .venv-docs/installed
 
-.PHONY: install demo test lint docs pictures bench lock clean
+.PHONY: install demo test lint bench lock clean
 .DELETE_ON_ERROR:
 
 install: $(INSTALLED)
@@ -50,6 +50,7 @@ $(DOCS): docs/requirements.txt
 		--disable-pip-version-check --no-deps --require-hashes --requirement $<
 	@touch $@
 
+.PHONY: docs pictures
 # A warning is an error.
 docs: $(INSTALLED) $(DOCS)
 	.venv-docs/bin/python -m sphinx --builder html --conf-dir docs --fail-on-warning --keep-going \
