@@ -10,9 +10,6 @@ INSTALLED = .venv/installed
 # Twice quiet: errors only.
 PIP = $(PYTHON) -m pip --python $(BIN)/python install --quiet --quiet --disable-pip-version-check
 
-# The documentation has an environment of its own, which finds orimap in the one above.
-DOCS = .venv-docs/installed
-
 .PHONY: install demo test lint bench lock clean
 .DELETE_ON_ERROR:
 
@@ -41,6 +38,9 @@ test: $(INSTALLED)
 
 lint: $(INSTALLED)
 	$(BIN)/python tests/tools/lint.py
+
+# The documentation has an environment of its own, which finds orimap in the one above.
+DOCS = .venv-docs/installed
 
 $(DOCS): docs/requirements.txt
 	@test -n "$(PYTHON)" || { echo "needed: Python 3.11, 3.12 or 3.13"; exit 2; }

@@ -81,6 +81,19 @@ def directive_of(text: Callable[..., str], arguments: int) -> type[SphinxDirecti
     return Written
 
 
+def write_pages_of_modules(_app: Sphinx) -> None:
+    """Write a page for each package of ``tasks``, where what it says has changed."""
+    folder = HERE / "reference" / "modules"
+    folder.mkdir(exist_ok=True)
+    pages = {folder / f"{name}.md": page for name, page in generate.pages_of_modules().items()}
+    for page in folder.iterdir():
+        if page not in pages:
+            page.unlink()
+    for page, text in pages.items():
+        if not page.exists() or page.read_text() != text:
+            page.write_text(text)
+
+
 def write_front_door(app: Sphinx, _error: Exception | None) -> None:
     """Lead from the folder of the pages to the first of them, which lies as deep as its source."""
     first = f"{root_doc}.html"
@@ -90,6 +103,7 @@ def write_front_door(app: Sphinx, _error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> None:
     """Tell Sphinx of what is generated."""
+    app.connect("builder-inited", write_pages_of_modules)
     app.connect("build-finished", write_front_door)
     for name, text, arguments in (
         ("orimap-commands", generate.commands_text, 0),

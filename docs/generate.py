@@ -107,6 +107,16 @@ def modules_text(package: str) -> str:
     return "\n".join(lines)
 
 
+def pages_of_modules() -> dict[str, str]:
+    """Return a page in Markdown for each package of ``tasks``, by its name."""
+    tasks = importlib.import_module("orimap.tasks")
+    return {
+        found.name: f"# orimap.tasks.{found.name}\n\n"
+        f"```{{eval-rst}}\n.. orimap-modules:: orimap.tasks.{found.name}\n```\n"
+        for found in pkgutil.iter_modules(tasks.__path__)
+    }
+
+
 def python_text() -> str:
     """Return all that ``import orimap`` offers."""
     orimap = importlib.import_module("orimap")

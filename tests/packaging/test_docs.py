@@ -184,14 +184,15 @@ def test_the_reference_of_python_has_all_that_is_offered(generate):
 
 
 def test_the_reference_of_modules_leaves_none_out(generate):
-    for package in sorted(path.name for path in (ROOT / "tasks").iterdir() if path.is_dir()):
-        if package == "__pycache__":
-            continue
-        page = DOCS / "reference" / "modules" / f"{package}.md"
-        assert f".. orimap-modules:: orimap.tasks.{package}\n" in page.read_text()
-    named = re.findall(r"automodule:: (\S+)", generate.modules_text("orimap.tasks.maps"))
-    files = (ROOT / "tasks" / "maps").glob("[!_]*.py")
-    assert named == sorted(f"orimap.tasks.maps.{file.stem}" for file in files)
+    tasks = ROOT / "tasks"
+    files = [path.relative_to(tasks) for path in tasks.rglob("*.py") if path.name[0] != "_"]
+    expected = {".".join(("orimap.tasks", *file.with_suffix("").parts)) for file in files}
+    pages = generate.pages_of_modules()
+    packages = [re.search(r"orimap-modules:: (\S+)\n", page)[1] for page in pages.values()]
+    assert packages == [f"orimap.tasks.{name}" for name in pages]
+    texts = map(generate.modules_text, packages)
+    named = [re.findall(r"automodule:: (\S+)", text) for text in texts]
+    assert sorted(chain(*named)) == sorted(expected)
 
 
 def test_the_confidence_is_counted_from_the_rows_measured(generate, tmp_path, monkeypatch):
