@@ -42,8 +42,8 @@ def test_older_results_take_the_places_of_pixels_from_their_patterns(tmp_path):
 
 
 def test_what_is_not_complete_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no complete analysis.zarr"):
+    with pytest.raises(InputError, match=r"no complete analysis\.zarr"):
         open_results(tmp_path)
     written(tmp_path / "analysis.zarr", status="running", clusters=labels(0))
-    with pytest.raises(InputError, match="no complete analysis.zarr"):
+    with pytest.raises(InputError, match=r"no complete analysis\.zarr"):
         open_results(tmp_path)
