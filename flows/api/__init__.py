@@ -150,7 +150,7 @@ def decide(
     """Decide again from the fits of a finished run, without fitting again.
 
     The same as ``orimap decide``: what is not given stays as it was. The file of the acquisition is
-    not needed.
+    not needed. Results that were opened before show what has been replaced: open them anew.
 
     Parameters
     ----------
