@@ -6,45 +6,81 @@ library at the top, everything else where it is used.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 if TYPE_CHECKING:
     import os
     from pathlib import Path
-    from typing import Any
+    from typing import Any, Literal
 
-    import xarray as xr
+    from orimap.flows.interactive.results import Results
+    from orimap.flows.pipeline.estimate import Estimate
+    from orimap.flows.pipeline.redecide import Answer
 
-__all__ = ["__version__", "open", "run", "simulate"]
+__all__ = ["Results", "__version__", "decide", "open", "run", "simulate"]
+
+
+@overload
+def run(
+    file: Any,
+    output: str | os.PathLike[str],
+    *,
+    config: str | os.PathLike[str] | None = None,
+    quiet: bool = False,
+    dry_run: Literal[False] = False,
+    **request: Any,
+) -> Results: ...
+
+
+@overload
+def run(
+    file: Any,
+    output: str | os.PathLike[str],
+    *,
+    config: str | os.PathLike[str] | None = None,
+    quiet: bool = False,
+    dry_run: Literal[True],
+    **request: Any,
+) -> Estimate: ...
 
 
 def run(
-    file: str | os.PathLike[str],
+    file: Any,
     output: str | os.PathLike[str],
     *,
+    config: str | os.PathLike[str] | None = None,
     quiet: bool = False,
+    dry_run: bool = False,
     **request: Any,
-) -> Path:
+) -> Results | Estimate:
     """Analyse an acquisition: how many patterns, where each one is, where they overlap.
 
-    The same as ``orimap run`` without a record in Prefect. Worker processes do not import the
-    script that calls this.
+    The same as ``orimap run``. Worker processes do not import the script that calls this.
 
     Parameters
     ----------
-    file : path
-        The acquisition: a file, or a folder of images.
+    file : path or array
+        The acquisition: a file, a folder of images, or an array (scan_y, scan_x, detector_y,
+        detector_x) of NumPy, Dask or xarray, in any unit of intensity. Dimensions of an xarray
+        array may be in another order if their names say so; coordinates with ``units`` calibrate
+        it. A Dask array is computed chunk by chunk, never as a whole; it is written into
+        ``output`` for as long as the run takes.
     output : path
-        Folder for the results. What an earlier run left there and still holds is used again.
+        Folder for the results. What an earlier run left there and still holds is used again; an
+        array is known again by its values, axes and calibration.
+    config : path, optional
+        YAML file with options; those given here go before them.
     quiet : bool
-        Show no progress on standard error.
+        Show no progress.
+    dry_run : bool
+        Check everything, and return what a run would need.
     **request
         The options of ``orimap run`` with underscores, ``scan_shape=(40, 48)`` or ``k="1:12"``.
 
     Returns
     -------
-    Path
-        The folder of the results, for `open`.
+    Results
+        With ``dry_run`` the Estimate: memory_bytes, disk_bytes, seconds.
 
     Raises
     ------
@@ -52,47 +88,137 @@ def run(
         If the request or the acquisition is at fault; what is needed, what was found and what to
         do are its ``needed``, ``found`` and ``remedy``.
     """
+    import os
     from pathlib import Path
 
-    from orimap.flows.pipeline.pipeline import run_pipeline
-    from orimap.flows.pipeline.runtime.runner import PlainRunner, choose_display
+    from orimap.flows.cli.answers import analyse
+    from orimap.flows.interactive.results import Results
+    from orimap.flows.pipeline.runtime.runner import choose_display
+    from orimap.flows.request.config import read_config
     from orimap.flows.request.request import Request
+
+    folder, display = Path(output), choose_display(quiet=quiet)
+    asked = (read_config(Path(config)) if config is not None else {}) | request
+
+    def read(acquisition: Path) -> Request:
+        return Request.read(**asked | {"file": acquisition, "output": folder})
+
+    if isinstance(file, (str, os.PathLike)):
+        if dry_run:
+            from orimap.flows.pipeline.check import check
+            from orimap.flows.pipeline.estimate import estimate
+
+            return estimate(check(read(Path(file))))
+        analyse(read(Path(file)), display, debug=False)
+    else:
+        from orimap.flows.interactive.arrays import as_file, estimate_array
+
+        if dry_run:
+            return estimate_array(file, folder, read)
+        with as_file(file, folder, read, display) as known:
+            analyse(known, display, debug=False)
+    return Results(folder)
+
+
+@overload
+def decide(
+    folder: str | os.PathLike[str],
+    *,
+    quiet: bool = False,
+    dry_run: Literal[False] = False,
+    **changes: Any,
+) -> Results: ...
+
+
+@overload
+def decide(
+    folder: str | os.PathLike[str],
+    *,
+    quiet: bool = False,
+    dry_run: Literal[True],
+    **changes: Any,
+) -> Answer: ...
+
+
+def decide(
+    folder: str | os.PathLike[str],
+    *,
+    quiet: bool = False,
+    dry_run: bool = False,
+    **changes: Any,
+) -> Results | Answer:
+    """Decide again from the fits of a finished run, without fitting again.
+
+    The same as ``orimap decide``: what is not given stays as it was. The file of the acquisition is
+    not needed. Results that were opened before show what has been replaced: open them anew.
+
+    Parameters
+    ----------
+    folder : path or Results
+        Of the finished run.
+    quiet : bool
+        Show no progress.
+    dry_run : bool
+        Return what would be decided, and leave the results as they are.
+    **changes
+        The options of ``orimap decide`` with underscores, ``strategy="knee"``.
+
+    Returns
+    -------
+    Results
+        With ``dry_run`` the Answer: patterns, confidence, reasons.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no complete results with their fits and patterns, or the changes are at
+        fault. The results stay as they are.
+    """
+    from pathlib import Path
+
+    from orimap.flows.cli.results import AS_STORED
+    from orimap.flows.interactive.results import Results
+    from orimap.flows.pipeline.redecide import redecide
+    from orimap.flows.pipeline.runtime.runner import PlainRunner, choose_display
     from orimap.tasks.errors import InputError
 
-    asked = Request.read(file=Path(file), output=Path(output), **request)
-    if asked.orchestrate == "always":
+    fixed = [name for name in changes if name in AS_STORED]
+    if fixed:
         raise InputError(
-            "a run without a record in Prefect (orimap.run)",
-            "orchestrate='always'",
-            "leave orchestrate out, or use orimap run --orchestrate always",
+            "options of a decision, which is made from stored fits",
+            f"{', '.join(fixed)}: the fits were made with what the run was asked for",
+            "leave it out, or run the analysis anew with it (orimap.run)",
         )
-    return run_pipeline(asked, PlainRunner(choose_display(quiet=quiet)))
+    runner = PlainRunner(choose_display(quiet=quiet))
+    _, after = redecide(Path(folder), changes, runner, dry_run=dry_run)
+    return after if dry_run else Results(folder)
 
 
-def open(folder: str | os.PathLike[str]) -> xr.DataTree:
+def open(folder: str | os.PathLike[str], revision: str | None = None) -> Results:
     """Open the results of a run, lazily.
 
     Parameters
     ----------
     folder : path
-        The folder that `run` returned.
+        That a run has filled.
+    revision : str, optional
+        A correction by hand (``orimap edit``) in place of the automatic result.
 
     Returns
     -------
-    DataTree
-        ``analysis.zarr``: ``attrs["decided_k"]`` is the number of patterns,
-        ``["clusters"]["cluster_label"]`` the map, ``["overlap"]["overlap_ratio"]`` the overlaps.
+    Results
+        ``number``, ``confidence``, ``reasons``; ``labels``, ``shares``, ``overlap``,
+        ``mean_patterns``, ``representatives`` as labelled arrays; ``cluster(1)`` has all patterns
+        of the first cluster. ``tree`` is all that is stored.
 
     Raises
     ------
     InputError
-        If the folder holds no complete results.
+        If the folder holds no complete results, or no such revision.
     """
-    from pathlib import Path
+    from orimap.flows.interactive.results import Results
 
-    from orimap.tasks.store.open_results import open_results
-
-    return open_results(Path(folder))
+    return Results(folder, revision)
 
 
 def simulate(out: str | os.PathLike[str], *, quiet: bool = False, **recipe: Any) -> Path:
@@ -103,7 +229,7 @@ def simulate(out: str | os.PathLike[str], *, quiet: bool = False, **recipe: Any)
     out : path
         File to write: .zarr, .hspy, .blo or .npy.
     quiet : bool
-        Show no progress on standard error.
+        Show no progress.
     **recipe
         The fields of `orimap.tasks.simulate.recipe.ScanRecipe`, which are the options of
         ``orimap simulate``: ``scan=(64, 64)``, ``detector=(128, 128)``, ``grains=8`` ...
@@ -131,12 +257,16 @@ def simulate(out: str | os.PathLike[str], *, quiet: bool = False, **recipe: Any)
     return written
 
 
-def __getattr__(name: str) -> str:
-    """Look up the version when somebody asks for it."""
+def __getattr__(name: str) -> Any:
+    """Look up the version, or load the class of results, when somebody asks for it."""
     if name == "__version__":
         from importlib.metadata import version
 
         return version("orimap")
+    if name == "Results":
+        from orimap.flows.interactive.results import Results
+
+        return Results
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -32,7 +32,7 @@ def tidy_after_refusal(output: Path, *inside: Path) -> Iterator[None]:
         if not before and not keep:
             shutil.rmtree(unfinished, ignore_errors=True)
         for folder in (*inside, output):
-            _remove_untouched(folder)
+            remove_untouched(folder)
         raise
 
 
@@ -41,7 +41,7 @@ def _has_files(folder: Path) -> bool:
     return any(path.is_file() for path in folder.rglob("*"))
 
 
-def _remove_untouched(folder: Path) -> None:
+def remove_untouched(folder: Path) -> None:
     """Remove a folder that holds nothing but its lock."""
     if folder.is_dir() and {path.name for path in folder.iterdir()} <= {".lock"}:
         (folder / ".lock").unlink(missing_ok=True)

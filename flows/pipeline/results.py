@@ -13,7 +13,10 @@ from orimap.flows.pipeline.steps.older_rules import published_fingerprint
 from orimap.tasks.store.fingerprint import SCHEMA_VERSION
 from orimap.tasks.store.groups import group_attributes, mark_complete
 from orimap.tasks.store.run_folder import RunFolder
-from orimap.tasks.store.variables import SCAN
+from orimap.tasks.store.variables import DETECTOR, SCAN
+
+# Where positions and pixels lie, calibrated where the acquisition is; the same in all groups.
+COORDINATES = (*SCAN, *DETECTOR)
 
 
 def is_complete(folder: RunFolder, mark: str) -> bool:
@@ -33,7 +36,7 @@ def finish(run: Run, decided: Decided, mark: str, acquisition: str, remarks: Seq
     """Write the root of the results, last: only then are they complete."""
     analysis = run.folder.analysis
     raw = xr.open_zarr(decided.fitted.prepared.store, group="raw", consolidated=False, chunks=None)
-    root = xr.Dataset(coords={name: raw[name].load() for name in ("scan_y", "scan_x")})
+    root = xr.Dataset(coords={name: raw[name].load() for name in COORDINATES})
     _drop_stale(run, decided)
     root.to_zarr(analysis, mode="a", consolidated=False, zarr_format=3)
     clusters = run.folder.read("clusters")
@@ -56,7 +59,7 @@ def finish(run: Run, decided: Decided, mark: str, acquisition: str, remarks: Seq
 def _drop_stale(run: Run, decided: Decided) -> None:
     """Remove what an earlier, unfinished request left and this one did not ask for."""
     prepared = decided.fitted.prepared
-    stale = list(SCAN) if prepared.counts else [*SCAN, "sketch_training"]
+    stale = [*COORDINATES] if prepared.counts else [*COORDINATES, "sketch_training"]
     if run.request.filter != "epattern":
         stale.append("reflection_maps")
     # The paper's fits take minutes: they stay where they still hold, for the next time.

@@ -212,6 +212,10 @@ class Acquisition:
         while len(_opened) > 2:
             _opened.popitem(last=False)
 
+    def close(self) -> None:
+        """Let go of the opened array in this process; it is opened anew where it is needed."""
+        _opened.pop(self._key, None)
+
     @property
     def _key(self) -> tuple:
         """The path, data set and identity by which an opened array is found again."""

@@ -8,9 +8,9 @@ import numpy as np
 from orimap.tasks.acquire.acquisition import Acquisition
 from orimap.tasks.acquire.formats.calibration import NM_PER_UNIT, Axis, plain_unit
 from orimap.tasks.acquire.formats.choose_signal import choose_signal
-from orimap.tasks.acquire.formats.meaning.axes import Reordered
+from orimap.tasks.acquire.formats.meaning.axes import Reordered, in_order
 from orimap.tasks.acquire.formats.meaning.given import calibrate
-from orimap.tasks.acquire.formats.meaning.names import EXAMPLE
+from orimap.tasks.acquire.formats.meaning.names import EXAMPLE, parse_axes
 from orimap.tasks.acquire.formats.meaning.packed import Unpacked
 from orimap.tasks.acquire.formats.readers import open_signals
 from orimap.tasks.acquire.formats.recognise import reader_by_name, recognise, require_text
@@ -41,6 +41,7 @@ def open_acquisition(
     scan_step: str | None = None,
     detector_step: str | None = None,
     beam_energy: str | None = None,
+    opened: Signal | None = None,
 ) -> Acquisition:
     """Find out what a file holds, and choose the scan of patterns in it.
 
@@ -67,6 +68,9 @@ def open_acquisition(
     scan_step, detector_step, beam_energy : str, optional
         Calibrations with their units, which go before those of the file: ``2nm``, ``0.01/Å`` or
         ``0.5mrad``, ``200keV``.
+    opened : Signal, optional
+        An array of this process, which is to be found at ``path`` as Zarr later on: everything
+        can be checked before it is written.
 
     Raises
     ------
@@ -76,11 +80,15 @@ def open_acquisition(
     """
     path = Path(path)
     require_text(path.absolute())
-    found = recognise(path) if reader is None else _asked_reader(path, reader)
-    if dataset is not None and found not in ("HDF5", "Zarr"):
-        found = "Zarr" if path.is_dir() else "HDF5"
     asked = Asked(scan_shape, skip_frames, keep_rows, image_names)
-    signals = open_signals(path, found, dataset=dataset, asked=asked, axes=axes)
+    if opened is not None:
+        found = "Zarr"
+        signals = [in_order(opened, None if axes is None else parse_axes(axes))]
+    else:
+        found = recognise(path) if reader is None else _asked_reader(path, reader)
+        if dataset is not None and found not in ("HDF5", "Zarr"):
+            found = "Zarr" if path.is_dir() else "HDF5"
+        signals = open_signals(path, found, dataset=dataset, asked=asked, axes=axes)
     number, leading = choose_signal(path, signals, signal)
     chosen = signals[number]
     if chosen.contradiction:
@@ -229,8 +237,14 @@ def _choice(choice: str, asked: Asked, frames: Frames) -> str:
 
 
 def _identity(signal: Signal, choice: str) -> str:
-    """Digest names, sizes, times and samples of content of all files, and what was chosen."""
+    """Digest names, sizes, times and samples of content of all files, and what was chosen.
+
+    A digest of all content, where there is one, stands in their place.
+    """
     digest = hashlib.sha256(choice.encode())
+    if signal.content_digest:
+        digest.update(signal.content_digest.encode())
+        return digest.hexdigest()
     files = signal.files
     sampled = set(
         np.linspace(0, len(files) - 1, min(len(files), IDENTITY_CONTENTS_AT_MOST)).astype(int)

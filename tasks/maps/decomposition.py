@@ -16,6 +16,7 @@ from orimap.tasks.factorise.stored_fits import fit_group
 from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.store import variables
 from orimap.tasks.store.groups import open_group
+from orimap.tasks.store.open_results import revision_store
 from orimap.tasks.stream.blocks import Block
 
 # Half-lengths of a line through an overlap, steps: the shortest that shows both patterns alone.
@@ -26,7 +27,7 @@ AS_GOOD = 0.95
 DIRECTIONS = tuple((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0))
 
 
-def decompose(results: Path, position: tuple[int, int]) -> xr.Dataset:
+def decompose(results: Path, position: tuple[int, int], revision: str | None = None) -> xr.Dataset:
     """Take one pattern apart into the clusters that overlap in it.
 
     Parameters
@@ -35,6 +36,8 @@ def decompose(results: Path, position: tuple[int, int]) -> xr.Dataset:
         The folder of a run.
     position : (int, int)
         Row and column in the scan.
+    revision : str, optional
+        Whose clusters stand in place of the automatic ones.
 
     Returns
     -------
@@ -52,11 +55,15 @@ def decompose(results: Path, position: tuple[int, int]) -> xr.Dataset:
         If there are no results there, or the position is not in the scan.
     """
     analysis, patterns = _opened(results)
-    return decomposition(analysis, patterns, position)
+    return decomposition(analysis, patterns, position, _revised(results, revision))
 
 
 def along_line(
-    results: Path, start: tuple[float, float], end: tuple[float, float], count: int
+    results: Path,
+    start: tuple[float, float],
+    end: tuple[float, float],
+    count: int,
+    revision: str | None = None,
 ) -> xr.Dataset:
     """Return the patterns and shares at positions along a line.
 
@@ -69,6 +76,8 @@ def along_line(
     count : int
         Number of points, evenly spaced from start to end; each stands for the nearest position,
         nothing is interpolated.
+    revision : str, optional
+        Whose clusters stand in place of the automatic ones.
 
     Returns
     -------
@@ -82,7 +91,7 @@ def along_line(
         If there are no results there, the line leaves the scan or has fewer than two points.
     """
     analysis, patterns = _opened(results)
-    return line(analysis, patterns, start, end, count)
+    return line(analysis, patterns, start, end, count, _revised(results, revision))
 
 
 def source_attrs(patterns: PatternSource) -> dict[str, Any]:
@@ -114,6 +123,18 @@ def _opened(results: Path) -> tuple[Path, PatternSource]:
     )
 
 
+def _revised(results: Path, revision: str | None) -> Path | None:
+    """Return the store of a revision."""
+    return None if revision is None else revision_store(results, revision)
+
+
+def _maps(analysis: Path, revised: Path | None, group: str) -> xr.Dataset:
+    """Return a group of the maps, of the revision where it has one."""
+    if revised is not None and (revised / group / "zarr.json").exists():
+        return open_group(revised, group)
+    return open_group(analysis, group)
+
+
 def _one_pattern(patterns: PatternSource, position: tuple[int, int], valid: np.ndarray) -> Any:
     """Return the pattern (detector_y, detector_x) of one position, 0 where masked."""
     y, x = position
@@ -121,7 +142,12 @@ def _one_pattern(patterns: PatternSource, position: tuple[int, int], valid: np.n
     return np.where(valid, image, 0).astype(np.float32)
 
 
-def decomposition(analysis: Path, patterns: PatternSource, position: tuple[int, int]) -> xr.Dataset:
+def decomposition(
+    analysis: Path,
+    patterns: PatternSource,
+    position: tuple[int, int],
+    revised: Path | None = None,
+) -> xr.Dataset:
     """As ``decompose``, for a store of results and the patterns wherever they are."""
     y, x = (int(at) for at in position)
     rows, columns = patterns.scan_shape
@@ -132,8 +158,8 @@ def decomposition(analysis: Path, patterns: PatternSource, position: tuple[int, 
             "count rows and columns from 0",
         )
     v = variables
-    clusters, overlap = open_group(analysis, "clusters"), open_group(analysis, "overlap")
-    fit = open_group(analysis, _decided_fit(analysis))
+    clusters, overlap = (_maps(analysis, revised, group) for group in ("clusters", "overlap"))
+    fit = _maps(analysis, revised, _decided_fit(analysis))
     valid = v.detector_valid.read(open_group(analysis, "sketch")).values
     images = v.component_pattern.read(fit).values.astype(float)
     weights = v.scan_weight.read(fit)[y, x].values.astype(float)
@@ -181,6 +207,7 @@ def line(
     start: tuple[float, float],
     end: tuple[float, float],
     count: int,
+    revised: Path | None = None,
 ) -> xr.Dataset:
     """As ``along_line``, for a store of results and the patterns wherever they are."""
     ends = np.array([start, end], float)
@@ -194,7 +221,7 @@ def line(
     points = np.linspace(*ends, count)
     places = np.round(points).astype(int)
     v = variables
-    clusters = open_group(analysis, "clusters")
+    clusters = _maps(analysis, revised, "clusters")
     valid = v.detector_valid.read(open_group(analysis, "sketch")).values
     share, error = v.cluster_share.read(clusters), v.cluster_share_error.read(clusters)
     at = {name: xr.DataArray(places[:, i], dims="point") for i, name in enumerate(v.SCAN)}

@@ -5,6 +5,8 @@ from pathlib import Path
 import xarray as xr
 
 from orimap.tasks.errors import InputError
+from orimap.tasks.store.groups import open_group
+from orimap.tasks.store.variables import DETECTOR
 
 # Beside the results: a store for each revision, with the groups that differ.
 REVISIONS = "revisions"
@@ -28,7 +30,8 @@ def open_results(folder: Path, revision: str | None = None) -> xr.DataTree:
     Returns
     -------
     DataTree
-        ``analysis.zarr``, with the groups of the revision.
+        ``analysis.zarr``, with the groups of the revision. Scan and detector coordinates are
+        calibrated where the acquisition is.
 
     Raises
     ------
@@ -42,6 +45,7 @@ def open_results(folder: Path, revision: str | None = None) -> xr.DataTree:
             f"no complete analysis.zarr in {folder}",
             "name the folder that orimap.run or orimap run --output has filled",
         )
+    _place_detector(tree, folder / "patterns.zarr")
     if revision is None:
         return tree
     revised = _opened(revision_store(folder, revision))
@@ -56,6 +60,19 @@ def open_results(folder: Path, revision: str | None = None) -> xr.DataTree:
         tree[name] = group
     tree.attrs.update(revised.attrs)
     return tree
+
+
+def _place_detector(tree: xr.DataTree, patterns: Path) -> None:
+    """Add the detector's coordinates to results of versions that left them with the patterns."""
+    if all(name in tree.coords for name in DETECTOR):
+        return
+    try:
+        raw = open_group(patterns, "raw")
+    except FileNotFoundError:  # somebody has removed the patterns: pixels are only numbered
+        return
+    for name in DETECTOR:
+        if name in raw.coords:
+            tree.coords[name] = raw[name].load()
 
 
 def _opened(store: Path) -> xr.DataTree:

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 
+import orimap
+
 
 @pytest.fixture
 def no_prefect(monkeypatch, tmp_path):
@@ -86,3 +88,23 @@ def same_workers(sharing_workers, bare_pages):
     """Runs share workers and write bare pages; lists what workers were asked for."""
     with sharing_workers() as opened, bare_pages():
         yield opened
+
+
+@pytest.fixture(scope="session")
+def small_run_scan(tmp_path_factory):
+    """A simulated, calibrated scan of two grains, its truth beside it."""
+    return orimap.simulate(
+        tmp_path_factory.mktemp("api") / "scan.zarr",
+        scan=(6, 7), detector=(48, 46), grains=2, dose=3000, overlap=0.5, seed=3, quiet=True,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def small_run(sharing_workers, small_run_scan):
+    """Its results; not to be changed."""
+    with sharing_workers() as opened:
+        found = orimap.run(
+            str(small_run_scan), small_run_scan.parent / "results", k="1:4", workers=1, quiet=True
+        )
+    assert opened == [("threads", 1)]
+    return found

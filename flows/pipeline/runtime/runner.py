@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TextIO, TypeVar
 
+from orimap.flows.pipeline.runtime.notebook import NotebookLines, notebook
 from orimap.tasks.stream.blocks import Progress, silent
 
 T = TypeVar("T")
@@ -90,9 +91,15 @@ class PlainRunner:
 
 
 def choose_display(*, quiet: bool = False, stream: TextIO | None = None) -> Display:
-    """Return bars where ``stream`` (standard error) is a terminal, lines elsewhere."""
+    """Return bars where ``stream`` (standard error) is a terminal, lines elsewhere.
+
+    In a notebook, lines that change in their place.
+    """
     if quiet:
         return NoDisplay()
+    show = notebook() if stream is None else None
+    if show is not None:
+        return NotebookLines(show)
     stream = stream or sys.stderr
     return Bars(stream) if stream.isatty() else Lines(stream)
 

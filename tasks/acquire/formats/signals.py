@@ -12,6 +12,8 @@ from orimap.tasks.errors import InputError
 
 # What tells of a missing pattern: one that the camera never took may have no number either.
 NUMBERS, TIMES = "numbers", "times"
+# In the attributes of a Zarr store that was written from an array: digest of all that it holds.
+CONTENT_DIGEST = "orimap_content_digest"
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,9 @@ class Signal:
         the scan comes first by convention.
     no_data : NoData or None
         The positions, and parts of the detector, of which the file holds nothing.
+    content_digest : str
+        Digest of all that it holds, where whoever wrote it has made one: it then stands for names,
+        sizes and times of its files.
     """
 
     title: str
@@ -70,6 +75,7 @@ class Signal:
     unbroken_by: str = ""
     either_order: str = ""
     no_data: NoData | None = None
+    content_digest: str = ""
 
     @property
     def may_be_scan(self) -> bool:

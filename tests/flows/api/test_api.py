@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from importlib.metadata import version
@@ -14,16 +15,13 @@ LOADED = "import sys; before = set(sys.modules); import orimap; print(*set(sys.m
 
 
 @pytest.fixture(scope="module")
-def results(sharing_workers, tmp_path_factory):
-    """The folder of the results of a tiny simulated scan."""
-    folder = tmp_path_factory.mktemp("api")
-    scan = orimap.simulate(
-        folder / "scan.npy", scan=(5, 6), detector=(24, 26), grains=2, dose=2000, quiet=True
-    )
-    with sharing_workers() as opened:
-        written = orimap.run(str(scan), str(folder / "results"), k="1:3", workers=1, quiet=True)
-    assert opened == [("threads", 1)]
-    return written
+def scan(small_run_scan):
+    return small_run_scan
+
+
+@pytest.fixture(scope="module")
+def results(small_run):
+    return small_run
 
 
 def test_importing_loads_nothing_but_the_standard_library():
@@ -36,29 +34,61 @@ def test_importing_loads_nothing_but_the_standard_library():
 
 def test_names_of_the_package():
     assert orimap.__version__ == version("orimap")
-    assert {"__version__", "open", "run", "simulate"} <= set(dir(orimap))
+    names = {"Results", "__version__", "decide", "open", "run", "simulate"}
+    assert names <= set(dir(orimap))
+    assert (orimap.Results.__module__, orimap.Results.__name__) == ("orimap", "Results")
     with pytest.raises(AttributeError, match="no attribute 'close'"):
         orimap.close  # noqa: B018
 
 
-def test_a_scan_is_simulated_with_its_truth(results):
-    scan = np.load(results.parent / "scan.npy")
-    assert (scan.shape, scan.dtype) == ((5, 6, 24, 26), np.uint16)
-    assert np.load(results.parent / "scan.npz")["labels"].max() == 1
+def test_a_scan_is_simulated_with_its_truth(scan):
+    array = zarr.open_group(scan)["pattern_intensity"]
+    assert (array.shape, array.dtype) == ((6, 7, 48, 46), np.uint16)
+    assert np.load(scan.with_suffix(".npz"))["labels"].max() == 1
 
 
-def test_a_run_returns_its_folder(results):
-    assert results == results.parent / "results"
-    assert (results / "report.html").exists()
+def test_a_run_returns_its_results(results):
+    assert isinstance(results, orimap.Results)
+    assert results.attrs["request"]["k"] == [1, 4]
+    assert results.report.exists()
+    assert orimap.open(results).number == results.number == 2  # where a path is expected
 
 
-def test_results_open_as_a_tree(results):
-    tree = orimap.open(results)
-    assert tree.attrs["status"] == "complete"
-    assert tree.attrs["request"]["k"] == [1, 3]
-    label = tree["clusters"]["cluster_label"]
-    assert (label.dims, label.shape) == (("scan_y", "scan_x"), (5, 6))
-    assert int(label.max()) + 1 == tree.attrs["decided_k"]
+def test_a_dry_run_tells_what_a_run_needs(scan, tmp_path):
+    needs = orimap.run(scan, tmp_path / "out", k="1:4", dry_run=True)
+    assert needs.range_of_k == (1, 4)
+    assert needs.memory_bytes > 1e8
+    assert not (tmp_path / "out").exists()
+
+
+def test_options_may_stand_in_a_file(scan, tmp_path):
+    (tmp_path / "run.yaml").write_text("k: 1:3\nbin: 2\n")
+    file = tmp_path / "run.yaml"
+    assert orimap.run(scan, tmp_path, config=file, dry_run=True).range_of_k == (1, 3)
+    assert orimap.run(scan, tmp_path, config=file, k="1:2", dry_run=True).range_of_k == (1, 2)
+
+
+def test_progress_is_shown_unless_quiet(scan, tmp_path, capsys):
+    orimap.simulate(tmp_path / "a.npy", scan=(3, 4), detector=(24, 24), grains=2)
+    assert capsys.readouterr().err.startswith("simulate a scan: done in ")
+    orimap.simulate(tmp_path / "b.npy", scan=(3, 4), detector=(24, 24), grains=2, quiet=True)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("same_workers")
+def test_a_decision_is_made_anew(results, tmp_path):
+    shutil.copytree(results.folder, tmp_path / "out")
+    answer = orimap.decide(tmp_path / "out", strategy="knee", dry_run=True, quiet=True)
+    assert (answer.strategy, answer.patterns) == ("knee", 2)
+    assert orimap.open(tmp_path / "out").attrs["request"]["strategy"] == "evidence"
+    decided = orimap.decide(tmp_path / "out", strategy="knee", quiet=True)
+    assert decided.attrs["request"]["strategy"] == "knee"
+    assert decided.number == 2
+
+
+def test_a_decision_takes_no_options_of_the_fits(results):
+    with pytest.raises(InputError, match="bin: the fits were made with"):
+        orimap.decide(results, bin=2)
 
 
 def test_a_folder_without_complete_results_is_refused(tmp_path):
@@ -72,7 +102,5 @@ def test_a_folder_without_complete_results_is_refused(tmp_path):
 def test_options_at_fault_are_named(tmp_path):
     with pytest.raises(InputError, match="--fliter 'mean'"):
         orimap.run(tmp_path / "scan.npy", tmp_path / "results", fliter="mean")
-    with pytest.raises(InputError, match="orchestrate='always'"):
-        orimap.run(tmp_path / "scan.npy", tmp_path / "results", orchestrate="always")
     with pytest.raises(InputError, match="number of grains between 1 and"):
         orimap.simulate(tmp_path / "scan.npy", grains=0)

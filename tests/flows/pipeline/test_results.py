@@ -57,6 +57,9 @@ def test_the_root_is_written_last_and_tells_the_whole(own):
     results.finish(run, decided, "mark", "two.npy", ["one remark"])
     root = xr.open_zarr(run.folder.analysis, consolidated=False)
     assert (root.sizes["scan_y"], root.sizes["scan_x"]) == (6, 7)
+    raw = xr.open_zarr(decided.fitted.prepared.store, group="raw", consolidated=False)
+    for name in ("scan_y", "scan_x", "detector_y", "detector_x"):
+        xr.testing.assert_identical(root[name].variable.load(), raw[name].variable.load())
     facts = root.attrs
     assert facts["status"] == "complete"
     assert facts["complete"] == "mark"

@@ -28,6 +28,19 @@ def test_a_revision_stands_in_place_of_the_groups_that_it_has(tmp_path):
         open_results(tmp_path, "yours")
 
 
+def test_older_results_take_the_places_of_pixels_from_their_patterns(tmp_path):
+    image = xr.Dataset({"detector_mean": (("detector_y", "detector_x"), np.ones((2, 3)))})
+    written(tmp_path / "analysis.zarr", acquisition=image)
+    assert "detector_y" not in open_results(tmp_path)["acquisition"].coords
+    places = {"detector_y": [-0.5, 0.5], "detector_x": ("detector_x", [-1, 0, 1], {"units": "px"})}
+    xr.Dataset(coords=places).to_zarr(
+        tmp_path / "patterns.zarr", group="raw", zarr_format=3, consolidated=False
+    )
+    mean = open_results(tmp_path)["acquisition"]["detector_mean"]
+    assert mean["detector_y"].values.tolist() == [-0.5, 0.5]
+    assert mean["detector_x"].attrs["units"] == "px"
+
+
 def test_what_is_not_complete_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"no complete analysis\.zarr"):
         open_results(tmp_path)

@@ -21,7 +21,7 @@ from orimap.tasks.acquire.formats.meaning.axes import detector_axes
 from orimap.tasks.acquire.formats.meaning.coordinates import hdf5_axes, zarr_axes
 from orimap.tasks.acquire.formats.meaning.describe_swift import DESCRIPTION, described_by_swift
 from orimap.tasks.acquire.formats.meaning.packed import unpacked, zarr_attributes
-from orimap.tasks.acquire.formats.signals import Signal, holds_patterns, is_complex
+from orimap.tasks.acquire.formats.signals import CONTENT_DIGEST, Signal, holds_patterns, is_complex
 from orimap.tasks.errors import InputError, printable
 
 
@@ -195,7 +195,10 @@ def _zarr_signal(
     energy = _number(array.attrs.get("beam_energy_kev", above.get("beam_energy_kev")))
     memory = math.prod(array.chunks) * array.dtype.itemsize
     gaps = missing_in_zarr(array, names, detector_axes(axes, asked))
-    signal = Signal(name, array, axes, files, energy, notes, memory, no_data=gaps)
+    digest = str(above.get(CONTENT_DIGEST, ""))
+    signal = Signal(
+        name, array, axes, files, energy, notes, memory, no_data=gaps, content_digest=digest
+    )
     return unpacked(signal, zarr_attributes(array))
 
 
