@@ -10,7 +10,7 @@ INSTALLED = .venv/installed
 # Twice quiet: errors only.
 PIP = $(PYTHON) -m pip --python $(BIN)/python install --quiet --quiet --disable-pip-version-check
 
-.PHONY: install demo test lint bench lock clean
+.PHONY: install demo test lint bench exports lock clean
 .DELETE_ON_ERROR:
 
 install: $(INSTALLED)
@@ -66,6 +66,10 @@ pictures: $(INSTALLED)
 
 bench: $(INSTALLED)
 	for script in tests/benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+# Open every export in the program it is for, in environments of their own (some 3 GB).
+exports: $(INSTALLED)
+	$(BIN)/python tests/exports/open_elsewhere.py
 
 # Choose the versions anew; uv only resolves and is no part of the environment.
 lock:

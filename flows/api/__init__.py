@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from orimap.flows.pipeline.estimate import Estimate
     from orimap.flows.pipeline.redecide import Answer
 
-__all__ = ["Results", "__version__", "decide", "open", "run", "simulate"]
+__all__ = ["Results", "__version__", "decide", "export", "open", "run", "simulate"]
 
 
 @overload
@@ -219,6 +219,56 @@ def open(folder: str | os.PathLike[str], revision: str | None = None) -> Results
     from orimap.flows.interactive.results import Results
 
     return Results(folder, revision)
+
+
+def export(
+    folder: str | os.PathLike[str],
+    to: str,
+    output: str | os.PathLike[str] | None = None,
+    *,
+    revision: str | None = None,
+    format: str | None = None,
+    dpi: int | None = None,
+    force: bool = False,
+) -> Path:
+    """Write the results of a run for another program, as ``orimap export`` does.
+
+    Parameters
+    ----------
+    folder : path
+        The folder that `run` returned.
+    to : str
+        ``"hspy"``, ``"emd"``, ``"tiff"``, ``"csv"``, ``"npz"``, ``"blo"`` or ``"figures"``.
+    output : path, optional
+        File or folder to write, by default in ``folder/exports``.
+    revision : str, optional
+        Export this revision, not the automatic result.
+    format : str, optional
+        Of figures: ``"png"`` (default), ``"svg"`` or ``"pdf"``.
+    dpi : int, optional
+        Of figures: dots per inch, 300 by default.
+    force : bool
+        Replace files of that name that are there.
+
+    Returns
+    -------
+    Path
+        The file or the folder that was written. Clusters and components count from 1 in it, and
+        labels are 0 where there is no cluster.
+
+    Raises
+    ------
+    InputError
+        If the format is unknown, there are no results, or files of that name are there.
+    """
+    from pathlib import Path
+
+    from orimap.tasks.export.export import export_results
+
+    place = None if output is None else Path(output)
+    return export_results(
+        Path(folder), to, place, revision=revision, picture=format, dpi=dpi, force=force
+    )
 
 
 def simulate(out: str | os.PathLike[str], *, quiet: bool = False, **recipe: Any) -> Path:

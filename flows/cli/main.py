@@ -13,6 +13,7 @@ import typer
 from orimap.cluster.environment import SAFE_PATH
 from orimap.flows.cli.acquisitions import replay, status
 from orimap.flows.cli.analyse import compare, info, run
+from orimap.flows.cli.export import FORMATS_EXPLAINED, export
 from orimap.flows.cli.jobs import perform, submit
 from orimap.flows.cli.machine import cluster, doctor, down, up
 from orimap.flows.cli.results import decide, report
@@ -33,6 +34,8 @@ Examples:
       again with another number of patterns, from the fits that are there
   orimap decide results --strategy knee
       as an older rule would decide, from the fits that are there
+  orimap export results --to hspy
+      patterns and maps for hyperspy and pyxem; other programs: orimap export --help
   orimap compare-filters scan.blo --output filters
       raw, 3x3 mean and ePattern side by side: which one to take
   orimap simulate scan.zarr --grains 12 --bend 1.5
@@ -136,6 +139,7 @@ app.command()(run)
 app.command("compare-filters")(compare)
 app.command()(decide)
 app.command()(report)
+app.command(epilog=FORMATS_EXPLAINED)(export)
 app.command()(watch)
 app.command()(status)
 app.command()(replay)

@@ -57,7 +57,8 @@ def folder(tmp_path_factory):
     "arguments",
     [
         ("--help",), ("--version",), ("run", "--help"), ("info", "--help"), ("watch", "--help"),
-        ("status", "--help"), ("decide", "--help"), ("cluster", "check", "--help"),
+        ("status", "--help"), ("decide", "--help"), ("export", "--help"),
+        ("cluster", "check", "--help"),
     ],
     ids=" ".join,
 )  # fmt: skip

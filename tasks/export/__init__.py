@@ -1,0 +1,1 @@
+"""Take results to other programs: one module for each kind of file."""
