@@ -15,6 +15,10 @@ OUT_OF_REACH = {
 }
 
 
+class Notice(UserWarning):
+    """What a user should know and nothing is wrong with; shown without where it comes from."""
+
+
 class InputError(ValueError):
     """The request or the input is at fault; the command line prints it and exits with 2.
 
