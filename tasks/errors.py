@@ -54,6 +54,10 @@ class UnavailableError(InputError):
     """Nothing is wrong with the request: what it needs is not there now, and may be later."""
 
 
+class LateInputError(InputError):
+    """The request cannot be met, which work alone could tell: that serves another request."""
+
+
 def printable(text: str) -> str:
     """Return a name with the bytes in it that are no text written as numbers."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

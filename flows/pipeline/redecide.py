@@ -23,7 +23,7 @@ from orimap.flows.pipeline.runtime.workers import NOTHING_ASKED, are_threads
 from orimap.flows.pipeline.steps import older_rules
 from orimap.flows.pipeline.steps.decide import decide
 from orimap.flows.pipeline.steps.prepare import is_centred
-from orimap.flows.request.request import Request
+from orimap.flows.request.request import Request, laid_over, with_new_names
 from orimap.tasks.decide.choose_k import find_strategy
 from orimap.tasks.decide.evidence.published import check_size
 from orimap.tasks.errors import InputError
@@ -72,7 +72,7 @@ class Answer:
         facts = decision.attrs
         components = int(facts["fitted_k"])
         # With maps there may be fewer (strongest nowhere) or more (split).
-        patterns = int(decision["k_distinct"].sel(k=components))
+        patterns = int(facts.get("chosen_patterns", decision["k_distinct"].sel(k=components)))
         with suppress(FileNotFoundError):
             patterns = int(open_group(analysis, "clusters").sizes["cluster"])
         return cls(
@@ -96,8 +96,8 @@ def redecide(
     ----------
     directory : Path
     changes : mapping
-        Fields of the request that are to be others than stored. A strategy without ``decided_k``
-        decides, even where a number was forced before.
+        Fields of the request that are to be others than stored. A strategy without a number
+        (``distinct``, ``components``) decides, even where one was asked for before.
     runner : StepRunner
     dry_run : bool
         Decide, and leave the results as they are.
@@ -196,10 +196,10 @@ def _root(folder: RunFolder) -> dict[str, Any]:
 
 def _changed_request(stored: dict[str, Any], changes: Mapping[str, Any], output: Path) -> Request:
     """Return the stored request with changes; the folder may have been moved since."""
-    fields = {**stored, **HERE, "output": output}
+    fields = with_new_names({**stored, **HERE, "output": output})
     if "strategy" in changes:
-        fields["decided_k"] = None
-    return Request.read(**fields | dict(changes))
+        fields |= {"distinct": None, "components": None}
+    return Request.read(**laid_over(fields, changes))
 
 
 def _stored_fits(folder: RunFolder, request: Request) -> Fitted:
@@ -247,12 +247,19 @@ def _check(request: Request, fitted: Fitted, folder: RunFolder) -> None:
         If the strategy or the number asked for cannot be had, or work would be lost.
     """
     find_strategy(request.strategy)
-    forced = request.decided_k
+    forced, last = request.components, fitted.ks[-1]
     if forced is not None and forced not in fitted.ks:
         raise InputError(
             f"a number of components that was fitted ({fitted.ks[0]} to {fitted.ks[-1]})",
-            f"--decided-k {forced}",
+            f"--components {forced}",
             f"choose one of these, or fit it as well: orimap run ... --k with {forced} in it",
+        )
+    if request.distinct is not None and request.distinct > last:
+        raise InputError(
+            f"no more distinct patterns than the largest fit has components ({last})",
+            f"--distinct {request.distinct}",
+            f"choose a smaller one, or fit more: orimap run ... --k {fitted.ks[0]}:"
+            f"{request.distinct + 2}",
         )
     if request.strategy == "published":
         check_size(fitted.prepared.patterns.scan_shape)

@@ -159,6 +159,8 @@ Axes = Annotated[str, _checked(parse_axes)]
 ScanStep = Annotated[str, _checked(read_scan_step)]
 DetectorStep = Annotated[str, _checked(read_detector_step)]
 BeamEnergy = Annotated[str, _checked(read_beam_energy)]
+
+
 def with_new_names(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a request with old names replaced by new ones, and warn of them.
 

@@ -219,10 +219,9 @@ def _settle_sentence(evidence: Evidence, best: Candidate, other: Candidate | Non
     settle = _what_would_settle(evidence, best)
     if other is None:
         return f"No fit holds another number. It would be settled by {settle}."
-    k = int(evidence.ks[other.fit])
     return (
         f"Runner-up: {_counted(other.distinct, 'distinct pattern', 'distinct patterns')} "
-        f"(--decided-k {k} shows {'it' if other.distinct == 1 else 'them'}). "
+        f"(--distinct {other.distinct} shows {'it' if other.distinct == 1 else 'them'}). "
         f"It would be settled by {settle}."
     )
 

@@ -112,9 +112,16 @@ def _parts(run: Run, decided: Decided) -> "Parts":
     from orimap.tasks.maps.parts import grain_parts, parts_by_look
 
     dispersion, store = _dispersion(run, decided.fitted.prepared), run.folder.analysis
-    by_look = partial(parts_by_look, store, decided.fitted_k, dispersion)
+    asked = decided.component_cluster
+    groups = None if asked is None else np.array(asked, np.int16)
+    by_look = partial(parts_by_look, store, decided.fitted_k, dispersion, component_cluster=groups)
     by_grains = partial(
-        grain_parts, store, decided.fitted_k, dispersion, split_bent=run.request.split_bent
+        grain_parts,
+        store,
+        decided.fitted_k,
+        dispersion,
+        split_bent=run.request.split_bent,
+        component_cluster=groups,
     )
     return submit(run.client, "grains", by_grains if decided.has_reflections else by_look).result()
 
