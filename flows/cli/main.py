@@ -14,6 +14,7 @@ import typer
 from orimap.cluster.environment import SAFE_PATH
 from orimap.flows.cli.acquisitions import replay, status
 from orimap.flows.cli.analyse import compare, info, run
+from orimap.flows.cli.edit import edit
 from orimap.flows.cli.jobs import perform, submit
 from orimap.flows.cli.machine import cluster, doctor, down, up
 from orimap.flows.cli.results import decide, report
@@ -35,6 +36,8 @@ Examples:
       again with exactly 9 patterns, from the fits that are there
   orimap decide results --strategy knee
       as an older rule would decide, from the fits that are there
+  orimap edit results --merge 3,4 --rename 2=matrix
+      correct clusters by hand, beside the automatic result
   orimap compare-filters scan.blo --output filters
       raw, 3x3 mean and ePattern side by side: which one to take
   orimap simulate scan.zarr --grains 12 --bend 1.5
@@ -150,6 +153,7 @@ app.command()(info)
 app.command()(run)
 app.command("compare-filters")(compare)
 app.command()(decide)
+app.command()(edit)
 app.command()(report)
 app.command()(watch)
 app.command()(status)

@@ -112,11 +112,11 @@ def redecide(
         If the folder does not hold complete results with all their fits and patterns, or if the
         changes are at fault. The results stay as they are.
     """
-    _root(RunFolder(directory))
+    root_of(RunFolder(directory))
     with only_writer(directory):
         folder = RunFolder(directory)
         folder.recover()
-        root = _root(folder)
+        root = root_of(folder)
         request = _changed_request(root["request"], changes, directory)
         fitted = _stored_fits(folder, request)
         _check(request, fitted, folder)
@@ -168,7 +168,7 @@ def _decide_anew(
         report(run, measured)
 
 
-def _root(folder: RunFolder) -> dict[str, Any]:
+def root_of(folder: RunFolder) -> dict[str, Any]:
     """Return what the root of complete results tells.
 
     Raises
@@ -210,14 +210,7 @@ def _stored_fits(folder: RunFolder, request: Request) -> Fitted:
     InputError
         If the patterns or one of the fits are not there any more.
     """
-    analysis, patterns = folder.published_analysis, folder.root / "patterns.zarr"
-    ingest = complete_mark(patterns, "raw")
-    if ingest is None or ingest != complete_mark(analysis, "acquisition"):
-        raise InputError(
-            f"the patterns that were analysed ({patterns}), for the mean pattern of each cluster",
-            "others" if ingest else "none that are complete",
-            "run orimap run again with the acquisition's file; what still holds is used again",
-        )
+    analysis, prepared = folder.published_analysis, stored_patterns(folder, request)
     ks = [int(k) for k in open_group(analysis, "decision")["k"].values]
     fits = [group_of(k) for k in ks for group_of in FITS]
     found = {group: complete_mark(analysis, group) for group in ("analysed", "sketch", *fits)}
@@ -228,14 +221,32 @@ def _stored_fits(folder: RunFolder, request: Request) -> Fitted:
             f"no {', '.join(missing)}",
             "run orimap run again with the acquisition's file: it makes what is missing",
         )
-    prepared = Prepared(
+    return Fitted(prepared, tuple(ks), ks[-1], str(found["sketch"]), request.l1)
+
+
+def stored_patterns(folder: RunFolder, request: Request) -> Prepared:
+    """Return the patterns of finished results, with their fingerprints.
+
+    Raises
+    ------
+    InputError
+        If they are not there any more.
+    """
+    analysis, patterns = folder.published_analysis, folder.root / "patterns.zarr"
+    ingest = complete_mark(patterns, "raw")
+    if ingest is None or ingest != complete_mark(analysis, "acquisition"):
+        raise InputError(
+            f"the patterns that were analysed ({patterns}), for the mean pattern of each cluster",
+            "others" if ingest else "none that are complete",
+            "run orimap run again with the acquisition's file; what still holds is used again",
+        )
+    return Prepared(
         Ingested(patterns, ingest, complete_mark(analysis, "sketch_training") is not None),
         is_centred(request, open_group(patterns, "beam").attrs),
         request.filter,
         request.epattern_profile,
-        str(found["analysed"]),
+        str(complete_mark(analysis, "analysed")),
     )
-    return Fitted(prepared, tuple(ks), ks[-1], str(found["sketch"]), request.l1)
 
 
 def _check(request: Request, fitted: Fitted, folder: RunFolder) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from orimap.tasks.decide.decision import Decision, Strategy, with_guesses
 from orimap.tasks.decide.evidence.evidence import Evidence
 from orimap.tasks.decide.older_rules import AsPublished, ByElbow, ByKnee, BySilhouette
+from orimap.tasks.decide.reasons import FIT_USED, merging_sentence
 from orimap.tasks.decide.weigh_evidence import ByEvidence
 from orimap.tasks.errors import InputError
 
@@ -40,7 +41,7 @@ def choose_k(evidence: Evidence, strategy: str, forced: int | None = None) -> De
         forced,
         decision.confidence if forced == decision.fitted_k else "low",
         int(evidence.distinct[list(evidence.ks).index(decision.fitted_k)]),
-        [note, *decision.reasons],
+        [note, *_of_fit(decision, merging_sentence(evidence, list(evidence.ks).index(forced)))],
         decision.criteria,
         decision.drop_threshold,
     )
@@ -75,6 +76,7 @@ def with_distinct(
         if number == own
         else (f"the evidence speaks for {own}.")
     )
+    held = merging_sentence(evidence, list(evidence.ks).index(fitted_k)) if by_itself else ""
     plural = "" if number == 1 else "s"
     were = "was" if number == 1 else "were"
     note = f"{number} distinct pattern{plural} {were} asked for; {said}"
@@ -83,7 +85,7 @@ def with_distinct(
         fitted_k,
         decision.confidence if agrees else "low",
         decision.runner_up if number == own else own,
-        [note, how, *decision.reasons],
+        [note, how, *_of_fit(decision, held)],
         decision.criteria,
         decision.drop_threshold,
     )
@@ -100,8 +102,14 @@ def not_merged(decision: Decision, kept: int, merged: int) -> Decision:
         strategy="forced",
         confidence="low",
         runner_up=merged,
-        reasons=[note, *decision.reasons],
+        reasons=[note, *_of_fit(decision, "")],
     )
+
+
+def _of_fit(decision: Decision, merging: str) -> list[str]:
+    """Return the reasons of a decision, with what became of the components of another fit."""
+    said = [merging if r.startswith(FIT_USED) else r for r in decision.reasons]
+    return [reason for reason in said if reason]
 
 
 def find_strategy(name: str) -> Strategy:

@@ -121,8 +121,16 @@ def _one_pattern(patterns: PatternSource, position: tuple[int, int], valid: np.n
     return np.where(valid, image, 0).astype(np.float32)
 
 
-def decomposition(analysis: Path, patterns: PatternSource, position: tuple[int, int]) -> xr.Dataset:
-    """As ``decompose``, for a store of results and the patterns wherever they are."""
+def decomposition(
+    analysis: Path,
+    patterns: PatternSource,
+    position: tuple[int, int],
+    revision: Path | None = None,
+) -> xr.Dataset:
+    """As ``decompose``, for a store of results and the patterns wherever they are.
+
+    With the groups of the store of a ``revision`` in place of those of the results.
+    """
     y, x = (int(at) for at in position)
     rows, columns = patterns.scan_shape
     if not (0 <= y < rows and 0 <= x < columns):
@@ -132,8 +140,8 @@ def decomposition(analysis: Path, patterns: PatternSource, position: tuple[int, 
             "count rows and columns from 0",
         )
     v = variables
-    clusters, overlap = open_group(analysis, "clusters"), open_group(analysis, "overlap")
-    fit = open_group(analysis, _decided_fit(analysis))
+    clusters, overlap = (_group(analysis, revision, name) for name in ("clusters", "overlap"))
+    fit = _group(analysis, revision, _decided_fit(analysis))
     valid = v.detector_valid.read(open_group(analysis, "sketch")).values
     images = v.component_pattern.read(fit).values.astype(float)
     weights = v.scan_weight.read(fit)[y, x].values.astype(float)
@@ -168,6 +176,13 @@ def decomposition(analysis: Path, patterns: PatternSource, position: tuple[int, 
     )
 
 
+def _group(analysis: Path, revision: Path | None, name: str) -> xr.Dataset:
+    """Open a group of a revision where it has it, else of the results."""
+    if revision is not None and (revision / name / "zarr.json").exists():
+        return open_group(revision, name)
+    return open_group(analysis, name)
+
+
 def _decided_fit(analysis: Path) -> str:
     """Return the group of the decided components; earlier versions drew maps of a fit itself."""
     if (analysis / GRAINS / "zarr.json").exists():
@@ -181,8 +196,12 @@ def line(
     start: tuple[float, float],
     end: tuple[float, float],
     count: int,
+    revision: Path | None = None,
 ) -> xr.Dataset:
-    """As ``along_line``, for a store of results and the patterns wherever they are."""
+    """As ``along_line``, for a store of results and the patterns wherever they are.
+
+    With the groups of the store of a ``revision`` in place of those of the results.
+    """
     ends = np.array([start, end], float)
     last = np.array(patterns.scan_shape) - 1
     if count < 2 or np.any(ends < 0) or np.any(ends > last):
@@ -194,7 +213,7 @@ def line(
     points = np.linspace(*ends, count)
     places = np.round(points).astype(int)
     v = variables
-    clusters = open_group(analysis, "clusters")
+    clusters = _group(analysis, revision, "clusters")
     valid = v.detector_valid.read(open_group(analysis, "sketch")).values
     share, error = v.cluster_share.read(clusters), v.cluster_share_error.read(clusters)
     at = {name: xr.DataArray(places[:, i], dims="point") for i, name in enumerate(v.SCAN)}

@@ -36,7 +36,7 @@ def test_importing_loads_nothing_but_the_standard_library():
 
 def test_names_of_the_package():
     assert orimap.__version__ == version("orimap")
-    assert {"__version__", "open", "run", "simulate"} <= set(dir(orimap))
+    assert {"__version__", "edit", "open", "run", "simulate"} <= set(dir(orimap))
     with pytest.raises(AttributeError, match="no attribute 'close'"):
         orimap.close  # noqa: B018
 
