@@ -15,6 +15,10 @@ OUT_OF_REACH = {
 }
 
 
+class Notice(UserWarning):
+    """What a user should know and nothing is wrong with; shown without where it comes from."""
+
+
 class InputError(ValueError):
     """The request or the input is at fault; the command line prints it and exits with 2.
 
@@ -48,6 +52,10 @@ class InputError(ValueError):
 
 class UnavailableError(InputError):
     """Nothing is wrong with the request: what it needs is not there now, and may be later."""
+
+
+class LateInputError(InputError):
+    """The request cannot be met, which work alone could tell: that serves another request."""
 
 
 def printable(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, overload
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
     from typing import Any, Literal
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from orimap.flows.pipeline.estimate import Estimate
     from orimap.flows.pipeline.redecide import Answer
 
-__all__ = ["Results", "__version__", "decide", "export", "open", "run", "simulate"]
+__all__ = ["Results", "__version__", "decide", "edit", "export", "open", "run", "simulate"]
 
 
 @overload
@@ -192,6 +193,63 @@ def decide(
     runner = PlainRunner(choose_display(quiet=quiet))
     _, after = redecide(Path(folder), changes, runner, dry_run=dry_run)
     return after if dry_run else Results(folder)
+
+
+def edit(
+    folder: str | os.PathLike[str],
+    *,
+    merge: Iterable[Iterable[int]] = (),
+    rename: Mapping[int, str] | None = None,
+    background: int | Iterable[int] = (),
+    split: int | Iterable[int] = (),
+    revision: str | None = None,
+    source: str | None = None,
+    quiet: bool = False,
+) -> str:
+    """Correct the clusters of results by hand, as a revision beside the automatic result.
+
+    The same as ``orimap edit``. Clusters are counted from 1, as on the page of the results; all
+    numbers are those before the edit.
+
+    Parameters
+    ----------
+    folder : path
+        The folder that `run` returned.
+    merge : iterable of iterables of int
+        Clusters that are one: ``[(3, 4)]``.
+    rename : mapping of int to str
+        Names of clusters: ``{2: "matrix"}``.
+    background : int or iterable of int
+        Clusters whose positions belong to none.
+    split : int or iterable of int
+        Clusters to split into the components that were joined to them, or, where they have one
+        alone, into the parts that do not touch.
+    revision : str, optional
+        Name of the revision; by default edit-1, or the next that is free.
+    source : str, optional
+        Name of a revision to start from; by default the automatic result.
+    quiet : bool
+        Show no progress on standard error.
+
+    Returns
+    -------
+    str
+        The name of the revision, for `open`.
+
+    Raises
+    ------
+    InputError
+        If there are no results, a cluster is not there or cannot be split, or the name is taken.
+    """
+    from pathlib import Path
+
+    from orimap.flows.pipeline.revise import revise
+    from orimap.flows.pipeline.runtime.runner import PlainRunner, choose_display
+    from orimap.tasks.maps.by_hand.edits import Edits
+
+    edits = Edits.read(merge, rename or {}, background, split)
+    runner = PlainRunner(choose_display(quiet=quiet))
+    return revise(Path(folder), edits, runner, revision=revision, source=source).name
 
 
 def open(folder: str | os.PathLike[str], revision: str | None = None) -> Results:

@@ -6,19 +6,22 @@ import os
 import signal
 import sys
 import threading
-from typing import Annotated
+import warnings
+from typing import Annotated, Any
 
 import typer
 
 from orimap.cluster.environment import SAFE_PATH
 from orimap.flows.cli.acquisitions import replay, status
 from orimap.flows.cli.analyse import compare, info, run
+from orimap.flows.cli.edit import edit
 from orimap.flows.cli.export import FORMATS_EXPLAINED, export
 from orimap.flows.cli.jobs import perform, submit
 from orimap.flows.cli.machine import cluster, doctor, down, up
 from orimap.flows.cli.results import decide, report
 from orimap.flows.cli.simulate import demo, simulate
 from orimap.flows.cli.watch import watch
+from orimap.tasks.errors import Notice
 
 EXAMPLES = """\b
 Examples:
@@ -30,10 +33,12 @@ Examples:
       how many patterns, where each one is, where they overlap
   orimap run scan.mib --output results --scan-shape 256x256 --bin 2 --k 1:12
       a scan whose file does not know its shape; patterns binned 2 x 2
-  orimap run scan.blo --output results --decided-k 9
-      again with another number of patterns, from the fits that are there
+  orimap decide results --distinct 9
+      again with exactly 9 patterns, from the fits that are there
   orimap decide results --strategy knee
       as an older rule would decide, from the fits that are there
+  orimap edit results --merge 3,4 --rename 2=matrix
+      correct clusters by hand, beside the automatic result
   orimap export results --to hspy
       patterns and maps for hyperspy and pyxem; other programs: orimap export --help
   orimap compare-filters scan.blo --output filters
@@ -63,6 +68,7 @@ def main() -> None:
     os.environ.update(SAFE_PATH)
     end_cleanly_by_signals()
     look_for_cycles_seldom()
+    tell_notices_plainly()
     app()
 
 
@@ -94,6 +100,18 @@ def end_cleanly_by_signals() -> None:
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: sys.exit(TERMINATED))
     sys.unraisablehook = _insist
+
+
+def tell_notices_plainly() -> None:
+    """Have our own warnings shown as what they say, without the line of code they come from."""
+    usual = warnings.formatwarning
+
+    def plainly(message: Any, category: type[Warning], *where: Any, **line: Any) -> str:
+        if issubclass(category, Notice):
+            return f"note: {message}\n"
+        return usual(message, category, *where, **line)
+
+    warnings.formatwarning = plainly
 
 
 def look_for_cycles_seldom() -> None:
@@ -138,6 +156,7 @@ app.command()(info)
 app.command()(run)
 app.command("compare-filters")(compare)
 app.command()(decide)
+app.command()(edit)
 app.command()(report)
 app.command(epilog=FORMATS_EXPLAINED)(export)
 app.command()(watch)

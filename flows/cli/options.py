@@ -7,7 +7,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from orimap.flows.request.request import Request
+from orimap.flows.request.request import RENAMED, Request, laid_over
 from orimap.tasks.errors import InputError
 
 # How values are written that are more than a word or a number.
@@ -89,7 +89,8 @@ def _request_parameters(without: Collection[str], stored: bool) -> Iterator[insp
         described = f"{field.description}{default and f' [{default}]'}"
         option = "--" + name.replace("_", "-")
         if flag and stored:
-            option += "/--no-" + name.replace("_", "-")
+            bare = option.removeprefix("--no-").removeprefix("--")
+            option += f"/--{bare}" if option.startswith("--no-") else f"/--no-{bare}"
         if name == "file":
             info = typer.Argument(metavar="FILE", help=described, show_default=False)
         elif flag:
@@ -102,6 +103,15 @@ def _request_parameters(without: Collection[str], stored: bool) -> Iterator[insp
             default=False if flag and not stored else None,
             annotation=Annotated[(bool | None if stored else bool) if flag else str | None, info],
         )
+    for old, new in RENAMED.items():
+        if new not in without:
+            option = typer.Option("--" + old.replace("_", "-"), hidden=True)
+            yield inspect.Parameter(
+                old,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=Annotated[str | None, option],
+            )
 
 
 def _written(default: Any) -> str:
@@ -136,7 +146,8 @@ def read_request(
                 f"{name}: {fields[name]} in {config}",
                 f"take it out: orimap {command} --help lists what can be chosen",
             )
-    fields |= {name: value for name, value in options.items() if value not in (None, False)}
+    given = {name: value for name, value in options.items() if value not in (None, False)}
+    fields = laid_over(fields, given)
     for name, how in (("file", "FILE"), ("output", "--output DIR")):
         if name not in fields:
             raise InputError(

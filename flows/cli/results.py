@@ -42,8 +42,8 @@ def decide(
 ) -> None:
     """Decide again from the fits of a finished run, without fitting again.
 
-    What is not given stays as it was, but for this: a strategy without --decided-k decides, even
-    where a number was forced before. The file of the acquisition is not needed.
+    What is not given stays as it was, but for this: a strategy without a number decides, even where
+    --distinct or --components chose one before. The file of the acquisition is not needed.
     """
     from orimap.flows.pipeline.redecide import redecide
     from orimap.flows.pipeline.runtime.runner import PlainRunner, choose_display
@@ -85,12 +85,18 @@ def _in_short(answer: "Answer") -> str:
 @answers
 def report(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a finished run")],
+    revision: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Write the page of a revision (orimap edit) beside it"),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Write the report anew from the stored results."""
     import json
+    import sys
 
     from orimap.tasks.report.report import write_report
+    from orimap.tasks.store.open_results import find_revision
     from orimap.tasks.store.run_folder import only_writer
 
     results, facts = directory / "analysis.zarr", directory / "run.json"
@@ -102,4 +108,7 @@ def report(
         )
     with only_writer(directory):
         run_facts = json.loads(facts.read_text()) if facts.is_file() else {}
-        print(write_report(results, directory, run=run_facts))
+        revised = None if revision is None else find_revision(directory, revision)
+        print(write_report(results, directory, run=run_facts, revision=revised))
+    if revised is not None and revised.outdated:
+        print(revised.standing, file=sys.stderr)

@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from orimap.flows.request.request import NEWER_FIELDS, WORKERS_FIELDS, Request
+from orimap.flows.request.request import NEWER_FIELDS, WORKERS_FIELDS, Request, as_first_named
 
 # Of the request, these say where and how it is computed, not what: the same job all the same.
 NOT_PART_OF_THE_KEY = {"output", "orchestrate", *WORKERS_FIELDS}
@@ -32,7 +32,7 @@ class Job(BaseModel):
         asked = self.request.model_dump(mode="json", exclude=NOT_PART_OF_THE_KEY)
         # Where no newer option is given, the keys of the first version still hold.
         asked = {n: at for n, at in asked.items() if at is not None or n not in NEWER_FIELDS}
-        return f"orimap-{self.acquisition}-{fingerprint(**asked)[:8]}"
+        return f"orimap-{self.acquisition}-{fingerprint(**as_first_named(asked))[:8]}"
 
     @property
     def output(self) -> Path:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from orimap.flows.jobs.failures import Kind
 from orimap.flows.jobs.job import NOT_PART_OF_THE_KEY, Job
-from orimap.flows.request.request import Request
+from orimap.flows.request.request import Request, as_first_named
 from orimap.tasks.store.whole_file import write_whole
 
 OUTCOME = "outcome.json"
@@ -110,7 +110,8 @@ def what_is_missing(output: Path, request: Request | None = None) -> str | None:
 def _asked(request: dict[str, Any]) -> dict[str, Any]:
     """Return of a stored request what makes a job the one it is."""
     ignored = {*NOT_PART_OF_THE_KEY, "restart"}
-    return {name: value for name, value in request.items() if name not in ignored}
+    asked = {name: value for name, value in request.items() if name not in ignored}
+    return as_first_named(asked)
 
 
 def decided(output: Path) -> dict[str, Any]:

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from orimap.flows.pipeline.runtime.workers import are_threads
-from orimap.flows.request.request import DETECTOR_IMAGES, NEWER_FIELDS, WORKERS_FIELDS, Request
+from orimap.flows.request.request import (
+    DETECTOR_IMAGES,
+    NEWER_FIELDS,
+    WORKERS_FIELDS,
+    Request,
+    as_first_named,
+)
 from orimap.tasks.acquire.ingest.defects.correction import Correction, read_correction
 from orimap.tasks.acquire.ingest.reduction import Region, read_mask, stored_dtype, whole_or_part
 from orimap.tasks.errors import InputError
@@ -139,9 +145,9 @@ def correction_of(request: Request, acquisition: "Acquisition", crop: Region) ->
 
 def request_fingerprint(request: Request, ingest: str) -> str:
     """Return the fingerprint of a whole request, given that of the patterns it is about."""
-    # The newer options are all part of what the patterns' own fingerprint is of.
+    # The newer options of reading are all part of what the patterns' own fingerprint is of.
     asked = request.model_dump(mode="json", exclude=HOW | NEWER_FIELDS)
-    return fingerprint(ingest=ingest, asked=asked)
+    return fingerprint(ingest=ingest, asked=as_first_named(asked))
 
 
 def _check_dark_field(request: Request, detector_shape: tuple[int, int]) -> None:
@@ -173,14 +179,25 @@ def _range_of_k(
             f"--k {first}:{last}",
             f"give a range that ends at {min(positions, pixels)} or below",
         )
-    forced = request.decided_k
-    if forced is not None and not first <= forced <= last:
-        raise InputError(
-            f"--decided-k within --k ({first} to {last})",
-            f"--decided-k {forced}",
-            "choose one within" + (", or widen --k" if forced <= largest_k else ""),
-        )
+    _check_choice(request, first, last, largest_k)
     return tuple(range(first, last + 1))
+
+
+def _check_choice(request: Request, first: int, last: int, largest_k: int) -> None:
+    """Check that a number that was asked for can be had from the fits of first to last."""
+    asked, components = request.distinct, request.components
+    if components is not None and not first <= components <= last:
+        raise InputError(
+            f"--components within --k ({first} to {last})",
+            f"--components {components}",
+            "choose one within" + (", or widen --k" if components <= largest_k else ""),
+        )
+    if asked is not None and asked > last:
+        raise InputError(
+            f"no more distinct patterns than the largest fit has components ({last})",
+            f"--distinct {asked}",
+            "choose a smaller one" + (", or widen --k" if asked <= largest_k else ""),
+        )
 
 
 def _some_patterns(acquisition: "Acquisition", crop: Region) -> np.ndarray:

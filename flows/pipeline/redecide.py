@@ -23,7 +23,7 @@ from orimap.flows.pipeline.runtime.workers import NOTHING_ASKED, are_threads
 from orimap.flows.pipeline.steps import older_rules
 from orimap.flows.pipeline.steps.decide import decide
 from orimap.flows.pipeline.steps.prepare import is_centred
-from orimap.flows.request.request import Request
+from orimap.flows.request.request import Request, laid_over, with_new_names
 from orimap.tasks.decide.choose_k import find_strategy
 from orimap.tasks.decide.evidence.published import check_size
 from orimap.tasks.errors import InputError
@@ -72,7 +72,7 @@ class Answer:
         facts = decision.attrs
         components = int(facts["fitted_k"])
         # With maps there may be fewer (strongest nowhere) or more (split).
-        patterns = int(decision["k_distinct"].sel(k=components))
+        patterns = int(facts.get("chosen_patterns", decision["k_distinct"].sel(k=components)))
         with suppress(FileNotFoundError):
             patterns = int(open_group(analysis, "clusters").sizes["cluster"])
         return cls(
@@ -96,8 +96,8 @@ def redecide(
     ----------
     directory : Path
     changes : mapping
-        Fields of the request that are to be others than stored. A strategy without ``decided_k``
-        decides, even where a number was forced before.
+        Fields of the request that are to be others than stored. A strategy without a number
+        (``distinct``, ``components``) decides, even where one was asked for before.
     runner : StepRunner
     dry_run : bool
         Decide, and leave the results as they are.
@@ -112,11 +112,11 @@ def redecide(
         If the folder does not hold complete results with all their fits and patterns, or if the
         changes are at fault. The results stay as they are.
     """
-    _root(RunFolder(directory))
+    root_of(RunFolder(directory))
     with only_writer(directory):
         folder = RunFolder(directory)
         folder.recover()
-        root = _root(folder)
+        root = root_of(folder)
         request = _changed_request(root["request"], changes, directory)
         fitted = _stored_fits(folder, request)
         _check(request, fitted, folder)
@@ -168,7 +168,7 @@ def _decide_anew(
         report(run, measured)
 
 
-def _root(folder: RunFolder) -> dict[str, Any]:
+def root_of(folder: RunFolder) -> dict[str, Any]:
     """Return what the root of complete results tells.
 
     Raises
@@ -196,10 +196,10 @@ def _root(folder: RunFolder) -> dict[str, Any]:
 
 def _changed_request(stored: dict[str, Any], changes: Mapping[str, Any], output: Path) -> Request:
     """Return the stored request with changes; the folder may have been moved since."""
-    fields = {**stored, **HERE, "output": output}
+    fields = with_new_names({**stored, **HERE, "output": output})
     if "strategy" in changes:
-        fields["decided_k"] = None
-    return Request.read(**fields | dict(changes))
+        fields |= {"distinct": None, "components": None}
+    return Request.read(**laid_over(fields, changes))
 
 
 def _stored_fits(folder: RunFolder, request: Request) -> Fitted:
@@ -210,14 +210,7 @@ def _stored_fits(folder: RunFolder, request: Request) -> Fitted:
     InputError
         If the patterns or one of the fits are not there any more.
     """
-    analysis, patterns = folder.published_analysis, folder.root / "patterns.zarr"
-    ingest = complete_mark(patterns, "raw")
-    if ingest is None or ingest != complete_mark(analysis, "acquisition"):
-        raise InputError(
-            f"the patterns that were analysed ({patterns}), for the mean pattern of each cluster",
-            "others" if ingest else "none that are complete",
-            "run orimap run again with the acquisition's file; what still holds is used again",
-        )
+    analysis, prepared = folder.published_analysis, stored_patterns(folder, request)
     ks = [int(k) for k in open_group(analysis, "decision")["k"].values]
     fits = [group_of(k) for k in ks for group_of in FITS]
     found = {group: complete_mark(analysis, group) for group in ("analysed", "sketch", *fits)}
@@ -228,14 +221,32 @@ def _stored_fits(folder: RunFolder, request: Request) -> Fitted:
             f"no {', '.join(missing)}",
             "run orimap run again with the acquisition's file: it makes what is missing",
         )
-    prepared = Prepared(
+    return Fitted(prepared, tuple(ks), ks[-1], str(found["sketch"]), request.l1)
+
+
+def stored_patterns(folder: RunFolder, request: Request) -> Prepared:
+    """Return the patterns of finished results, with their fingerprints.
+
+    Raises
+    ------
+    InputError
+        If they are not there any more.
+    """
+    analysis, patterns = folder.published_analysis, folder.root / "patterns.zarr"
+    ingest = complete_mark(patterns, "raw")
+    if ingest is None or ingest != complete_mark(analysis, "acquisition"):
+        raise InputError(
+            f"the patterns that were analysed ({patterns}), for the mean pattern of each cluster",
+            "others" if ingest else "none that are complete",
+            "run orimap run again with the acquisition's file; what still holds is used again",
+        )
+    return Prepared(
         Ingested(patterns, ingest, complete_mark(analysis, "sketch_training") is not None),
         is_centred(request, open_group(patterns, "beam").attrs),
         request.filter,
         request.epattern_profile,
-        str(found["analysed"]),
+        str(complete_mark(analysis, "analysed")),
     )
-    return Fitted(prepared, tuple(ks), ks[-1], str(found["sketch"]), request.l1)
 
 
 def _check(request: Request, fitted: Fitted, folder: RunFolder) -> None:
@@ -247,12 +258,19 @@ def _check(request: Request, fitted: Fitted, folder: RunFolder) -> None:
         If the strategy or the number asked for cannot be had, or work would be lost.
     """
     find_strategy(request.strategy)
-    forced = request.decided_k
+    forced, last = request.components, fitted.ks[-1]
     if forced is not None and forced not in fitted.ks:
         raise InputError(
             f"a number of components that was fitted ({fitted.ks[0]} to {fitted.ks[-1]})",
-            f"--decided-k {forced}",
+            f"--components {forced}",
             f"choose one of these, or fit it as well: orimap run ... --k with {forced} in it",
+        )
+    if request.distinct is not None and request.distinct > last:
+        raise InputError(
+            f"no more distinct patterns than the largest fit has components ({last})",
+            f"--distinct {request.distinct}",
+            f"choose a smaller one, or fit more: orimap run ... --k {fitted.ks[0]}:"
+            f"{request.distinct + 2}",
         )
     if request.strategy == "published":
         check_size(fitted.prepared.patterns.scan_shape)

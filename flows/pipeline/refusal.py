@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from orimap.tasks.errors import InputError, UnavailableError
+from orimap.tasks.errors import InputError, LateInputError, UnavailableError
 
 
 @contextmanager
@@ -14,7 +14,7 @@ def tidy_after_refusal(output: Path, *inside: Path) -> Iterator[None]:
     """Remove what a refused run has made: its unfinished work, and folders that hold nothing.
 
     Unfinished work stays where it was there before, or where only something is not available for
-    now (a worker, a scheduler): the next run goes on from it.
+    now (a worker, a scheduler), or long work has told: the next run goes on from it.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def tidy_after_refusal(output: Path, *inside: Path) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        keep = isinstance(error, UnavailableError) and _has_files(unfinished)
+        keep = isinstance(error, (UnavailableError, LateInputError)) and _has_files(unfinished)
         if not before and not keep:
             shutil.rmtree(unfinished, ignore_errors=True)
         for folder in (*inside, output):

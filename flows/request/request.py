@@ -1,11 +1,19 @@
 """Everything that a run can be asked: one model for command line, YAML, Prefect form and Python."""
 
 import re
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from orimap.tasks.acquire.formats.meaning.given import (
     read_beam_energy,
@@ -13,7 +21,7 @@ from orimap.tasks.acquire.formats.meaning.given import (
     read_scan_step,
 )
 from orimap.tasks.acquire.formats.meaning.names import parse_axes
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, Notice
 
 MOST_WORKERS = 256  # what one scheduler serves without being in the way
 # Who computes. It has no say in what is computed.
@@ -32,6 +40,11 @@ READING_FIELDS = (
 CAMERA_FIELDS = ("dark", "gain_map", "offset", "gain")
 # Options that the first version did not have.
 NEWER_FIELDS = {*CAMERA_FIELDS, *READING_FIELDS} - {"reader", "signal", "dataset", "scan_shape"}
+# The number of patterns as a person wants it. Where none of these is given, and ``components`` goes
+# by its old name, fingerprints are those of the first version.
+CHOICES = ("distinct", "no_merge")
+# Old names of options, and until which version they are read.
+RENAMED, RENAMED_UNTIL = {"decided_k": "components"}, "0.3"
 # Images of the detector: they may lie elsewhere and be read anew.
 DETECTOR_IMAGES = ("mask", "dark", "gain_map")
 
@@ -146,6 +159,75 @@ Axes = Annotated[str, _checked(parse_axes)]
 ScanStep = Annotated[str, _checked(read_scan_step)]
 DetectorStep = Annotated[str, _checked(read_detector_step)]
 BeamEnergy = Annotated[str, _checked(read_beam_energy)]
+
+
+def with_new_names(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a request with old names replaced by new ones, and warn of them.
+
+    Raises
+    ------
+    InputError
+        If an option is given by both its names.
+    """
+    found = dict(fields)
+    for old, new in RENAMED.items():
+        value = found.pop(old, None)
+        if value is None:
+            continue
+        if found.get(new) is not None:
+            raise InputError(
+                f"--{new} alone",
+                f"--{_dashed(old)}, its old name, as well",
+                f"leave out --{_dashed(old)}",
+            )
+        warnings.warn(
+            f"--{_dashed(old)} ({old}) is now called --{_dashed(new)} ({new}); the old name is "
+            f"read until orimap {RENAMED_UNTIL}",
+            Notice,
+            stacklevel=3,
+        )
+        found[new] = value
+    return found
+
+
+def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a request, of which some take precedence over others.
+
+    A number of patterns that is asked for above sets aside what is asked for below in other ways.
+    """
+    below, above = with_new_names(below), with_new_names(above)
+    given = {name for name, value in above.items() if value not in (None, False)}
+    if "distinct" in given:
+        below = {n: v for n, v in below.items() if n not in ("components", "no_merge")}
+    elif given & {"components", "no_merge"}:
+        below.pop("distinct", None)
+    return {**below, **above}
+
+
+def as_first_named(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a request as the first version would have stored it, for its fingerprint."""
+    named = {name: value for name, value in asked.items() if name not in CHOICES or value}
+    for old, new in RENAMED.items():
+        if new in named:
+            named[old] = named.pop(new)
+    return named
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _with_old_names(schema: dict[str, Any]) -> None:
+    """Let a form that is checked by its schema still give options by their old names."""
+    for old, new in RENAMED.items():
+        schema["properties"][old] = {
+            **schema["properties"][new],
+            "title": f"{schema['properties'][new]['title']} (old name)",
+            "description": f"Old name of {new}, read until orimap {RENAMED_UNTIL}",
+            "deprecated": True,
+        }
+
+
 Penalty = Annotated[float, Field(ge=0, le=1)]
 Penalties = Annotated[tuple[Penalty, Penalty], BeforeValidator(_penalties)]
 
@@ -153,7 +235,7 @@ Penalties = Annotated[tuple[Penalty, Penalty], BeforeValidator(_penalties)]
 class Request(BaseModel):
     """One run: an acquisition, where its results go, and how it is analysed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_with_old_names)
 
     file: Path = Field(description="The acquisition: a file, or a folder of images")
     output: Path = Field(description="Folder for the results")
@@ -172,8 +254,20 @@ class Request(BaseModel):
         description="How k is decided: evidence; for comparison knee, elbow, silhouette, or "
         "published (the paper's rule, on its own fits)",
     )
-    decided_k: int | None = Field(
-        None, ge=1, description="Use the fit of this many components, whatever the evidence says"
+    distinct: int | None = Field(
+        None,
+        ge=1,
+        description="Exactly this many distinct patterns, whatever the evidence says, by the best "
+        "fit and merging that give them",
+    )
+    components: int | None = Field(
+        None,
+        ge=1,
+        description="Use the fit of this many components, whatever the evidence says; those that "
+        "belong to one pattern are merged as usual, so that there may be fewer patterns",
+    )
+    no_merge: bool = Field(
+        False, description="Keep every component of the fit as a pattern of its own"
     )
     counts: Literal["auto", "yes", "no"] = Field(
         "auto", description="Whether the values are Poisson counts; auto tests the Fano factor"
@@ -318,6 +412,23 @@ class Request(BaseModel):
     )
     restart: bool = Field(False, description="Compute everything anew")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _by_new_names(cls, fields: Any) -> Any:
+        return with_new_names(fields) if isinstance(fields, Mapping) else fields
+
+    @model_validator(mode="after")
+    def _one_number(self) -> "Request":
+        if self.distinct is not None and (self.components is not None or self.no_merge):
+            other = "--no-merge" if self.components is None else f"--components {self.components}"
+            raise InputError(
+                "one way to choose the number of patterns",
+                f"--distinct {self.distinct} and {other}",
+                "give --distinct for a number of patterns, or --components, with or without "
+                "--no-merge, for a number of components",
+            )
+        return self
+
     @property
     def reading(self) -> dict[str, Any]:
         """What was asked for of how the acquisition is read, by the names of the fields."""
@@ -337,8 +448,11 @@ class Request(BaseModel):
             return cls(**values)
         except ValidationError as error:
             first = error.errors()[0]
+            told = first.get("ctx", {}).get("error")
+            if isinstance(told, InputError):
+                raise told from error
             name = str(first["loc"][0]) if first["loc"] else "request"
-            option = "--" + name.replace("_", "-")
+            option = f"--{_dashed(name)}"
             field = cls.model_fields.get(name)
             described = field.description if field else None
             message = first["msg"].removeprefix("Value error, ")

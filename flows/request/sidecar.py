@@ -5,7 +5,12 @@ from typing import Any
 
 from orimap.flows.request.allowed import under_root
 from orimap.flows.request.config import read_config
-from orimap.flows.request.request import DETECTOR_IMAGES, WORKERS_FIELDS, Request
+from orimap.flows.request.request import (
+    DETECTOR_IMAGES,
+    WORKERS_FIELDS,
+    Request,
+    with_new_names,
+)
 from orimap.tasks.acquire.arrivals.sidecar_name import sidecar_names
 from orimap.tasks.errors import InputError
 
@@ -47,7 +52,7 @@ def read_sidecar(path: Path, *, root: Path | None = None) -> dict[str, Any]:
     if beside is None:
         return {}
     roots = [root or path.parent]
-    fields = read_config(under_root(beside.absolute(), roots))
+    fields = with_new_names(read_config(under_root(beside.absolute(), roots)))
     for name in sorted(fields.keys() & NOT_HERE):
         raise InputError(
             "options of the analysis in a side-car",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orimap.flows.jobs.job import Job
-from orimap.flows.request.request import Request
+from orimap.flows.request.request import Request, laid_over
 from orimap.flows.request.sidecar import read_sidecar
 from orimap.flows.watch.journal import UNDER_WAY, Entry, Journal
 from orimap.tasks.acquire.arrivals.sidecar_name import SIDECAR
@@ -81,7 +81,8 @@ def _job(entry: Entry, changes: Mapping[str, Any]) -> Job:
         )
     stored = before.model_dump(exclude_unset=True, exclude={"restart"})
     root = before.file.parents[len(entry.name.split("/")) - 1]
-    request = Request.read(**{**stored, **read_sidecar(before.file, root=root), **changes})
+    beside = laid_over(stored, read_sidecar(before.file, root=root))
+    request = Request.read(**laid_over(beside, changes))
     # The same request has the same key: the number tells this analysis from the ones before.
     name = f"{entry.id}-{entry.analyses + 1}"
     return Job(acquisition=name, request=request)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from orimap.flows.request.allowed import under_root
-from orimap.flows.request.request import Request
+from orimap.flows.request.request import Request, laid_over
 from orimap.flows.request.sidecar import read_sidecar
 from orimap.tasks.acquire.arrivals.find_arrivals import Arrival, find_arrivals
 from orimap.tasks.acquire.arrivals.finished import PATIENCE_SECONDS, SETTLE_SECONDS
@@ -64,7 +64,7 @@ class Watching:
             If the options, or the side-car, are at fault.
         """
         file = under_root(self.folder / name, [self.folder])
-        asked = {**self.options, **read_sidecar(file, root=self.folder)}
+        asked = laid_over(self.options, read_sidecar(file, root=self.folder))
         return Request.read(**{**asked, "file": file, "output": output})
 
     def output(self, name: str, revision: int) -> Path:

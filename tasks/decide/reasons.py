@@ -16,6 +16,8 @@ CROSS_VALIDATION = "cross-validation"
 MANY_DIRECTIONS = 3
 # Parts of a pattern that have less than this in common bend; what varies in thickness has more.
 BENT = 0.45
+# How the sentence begins on what became of the components of the fit that is used.
+FIT_USED = "The fit used has"
 # Criteria that count components; grains are not known to them.
 COUNTING = (HELD_OUT, CROSS_VALIDATION, SPECTRUM, REDUNDANCY)
 
@@ -164,7 +166,7 @@ def merging_sentence(evidence: Evidence, i: int) -> str:
     ]
     said = ", ".join(part for part in parts if part)
     held = f"{merged.distinct} distinct pattern{'' if merged.distinct == 1 else 's'}"
-    start = f"The fit used has {k} component{'' if k == 1 else 's'}"
+    start = f"{FIT_USED} {k} component{'' if k == 1 else 's'}"
     if not merged.has_reflections:
         start += ", none with reflections, so that background could not be told apart"
     return f"{start}: {said + '; ' if said else ''}{held}."
@@ -219,10 +221,9 @@ def _settle_sentence(evidence: Evidence, best: Candidate, other: Candidate | Non
     settle = _what_would_settle(evidence, best)
     if other is None:
         return f"No fit holds another number. It would be settled by {settle}."
-    k = int(evidence.ks[other.fit])
     return (
         f"Runner-up: {_counted(other.distinct, 'distinct pattern', 'distinct patterns')} "
-        f"(--decided-k {k} shows {'it' if other.distinct == 1 else 'them'}). "
+        f"(--distinct {other.distinct} shows {'it' if other.distinct == 1 else 'them'}). "
         f"It would be settled by {settle}."
     )
 

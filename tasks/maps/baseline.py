@@ -70,6 +70,18 @@ def baseline(
     )
 
 
+def compared_anew(
+    stored: xr.Dataset, label: np.ndarray, measured: np.ndarray | None = None
+) -> xr.Dataset:
+    """Return a stored /baseline with its agreement with another map, as ``baseline`` has it."""
+    from sklearn.metrics import adjusted_rand_score
+
+    there = EVERY if measured is None else np.flatnonzero(measured)
+    found = variables.kmeans_label.read(stored).values.ravel()[there]
+    agreement = float(adjusted_rand_score(label.ravel()[there], found))
+    return stored.load().assign_attrs(agreement=agreement)
+
+
 def warm_up() -> None:
     """Load dask-ml, and have it compile its loops: half a second that the first k-means takes."""
     import dask

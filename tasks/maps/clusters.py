@@ -158,6 +158,7 @@ def cluster_patterns(results: Path, cluster: int) -> xr.DataArray:
     results : Path
         The folder of a run.
     cluster : int
+        Counted from 0, as in the store.
 
     Returns
     -------

@@ -123,18 +123,6 @@ def _opened(results: Path) -> tuple[Path, PatternSource]:
     )
 
 
-def _revised(results: Path, revision: str | None) -> Path | None:
-    """Return the store of a revision."""
-    return None if revision is None else revision_store(results, revision)
-
-
-def _maps(analysis: Path, revised: Path | None, group: str) -> xr.Dataset:
-    """Return a group of the maps, of the revision where it has one."""
-    if revised is not None and (revised / group / "zarr.json").exists():
-        return open_group(revised, group)
-    return open_group(analysis, group)
-
-
 def _one_pattern(patterns: PatternSource, position: tuple[int, int], valid: np.ndarray) -> Any:
     """Return the pattern (detector_y, detector_x) of one position, 0 where masked."""
     y, x = position
@@ -146,9 +134,12 @@ def decomposition(
     analysis: Path,
     patterns: PatternSource,
     position: tuple[int, int],
-    revised: Path | None = None,
+    revision: Path | None = None,
 ) -> xr.Dataset:
-    """As ``decompose``, for a store of results and the patterns wherever they are."""
+    """As ``decompose``, for a store of results and the patterns wherever they are.
+
+    With the groups of the store of a ``revision`` in place of those of the results.
+    """
     y, x = (int(at) for at in position)
     rows, columns = patterns.scan_shape
     if not (0 <= y < rows and 0 <= x < columns):
@@ -158,8 +149,8 @@ def decomposition(
             "count rows and columns from 0",
         )
     v = variables
-    clusters, overlap = (_maps(analysis, revised, group) for group in ("clusters", "overlap"))
-    fit = _maps(analysis, revised, _decided_fit(analysis))
+    clusters, overlap = (_group(analysis, revision, name) for name in ("clusters", "overlap"))
+    fit = _group(analysis, revision, _decided_fit(analysis))
     valid = v.detector_valid.read(open_group(analysis, "sketch")).values
     images = v.component_pattern.read(fit).values.astype(float)
     weights = v.scan_weight.read(fit)[y, x].values.astype(float)
@@ -194,6 +185,18 @@ def decomposition(
     )
 
 
+def _revised(results: Path, revision: str | None) -> Path | None:
+    """Return the store of a revision."""
+    return None if revision is None else revision_store(results, revision)
+
+
+def _group(analysis: Path, revision: Path | None, name: str) -> xr.Dataset:
+    """Open a group of a revision where it has it, else of the results."""
+    if revision is not None and (revision / name / "zarr.json").exists():
+        return open_group(revision, name)
+    return open_group(analysis, name)
+
+
 def _decided_fit(analysis: Path) -> str:
     """Return the group of the decided components; earlier versions drew maps of a fit itself."""
     if (analysis / GRAINS / "zarr.json").exists():
@@ -207,9 +210,12 @@ def line(
     start: tuple[float, float],
     end: tuple[float, float],
     count: int,
-    revised: Path | None = None,
+    revision: Path | None = None,
 ) -> xr.Dataset:
-    """As ``along_line``, for a store of results and the patterns wherever they are."""
+    """As ``along_line``, for a store of results and the patterns wherever they are.
+
+    With the groups of the store of a ``revision`` in place of those of the results.
+    """
     ends = np.array([start, end], float)
     last = np.array(patterns.scan_shape) - 1
     if count < 2 or np.any(ends < 0) or np.any(ends > last):
@@ -221,7 +227,7 @@ def line(
     points = np.linspace(*ends, count)
     places = np.round(points).astype(int)
     v = variables
-    clusters = _maps(analysis, revised, "clusters")
+    clusters = _group(analysis, revision, "clusters")
     valid = v.detector_valid.read(open_group(analysis, "sketch")).values
     share, error = v.cluster_share.read(clusters), v.cluster_share_error.read(clusters)
     at = {name: xr.DataArray(places[:, i], dims="point") for i, name in enumerate(v.SCAN)}

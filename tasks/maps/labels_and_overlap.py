@@ -95,12 +95,7 @@ def map_clusters(
     every = weights.reshape(-1, weights.shape[-1])
     members, flat, full = _clusters_with_positions(every, component_cluster)
     share = flat / full if flat.shape[1] else flat
-    strongest = _largest(share)
-    if sure is not None:
-        strongest = np.where(sure.ravel(), _largest(share, LEAST_SURE_SHARE), strongest)
-    strongest = strongest.reshape(scan_shape)
-    if present is not None:
-        strongest = np.where(present, strongest, -1).astype(np.int16)
+    strongest = _strongest(share, scan_shape, present, sure)
     label = regularise(strongest, share.reshape(*scan_shape, -1), regularity)
     moved = int(np.count_nonzero(label != strongest))
     parent = np.arange(len(full), dtype=np.int16)
@@ -140,6 +135,36 @@ def map_clusters(
         int(np.count_nonzero(there & ~certain)),
         moved,
     )
+
+
+def strongest_cluster(
+    weights: np.ndarray,
+    component_cluster: np.ndarray,
+    *,
+    present: np.ndarray | None = None,
+    sure: np.ndarray | None = None,
+) -> tuple[np.ndarray, int]:
+    """Return the labels of ``map_clusters`` before any regularity, and the number of clusters."""
+    every = weights.reshape(-1, weights.shape[-1])
+    _, flat, full = _clusters_with_positions(every, component_cluster)
+    share = flat / full if flat.shape[1] else flat
+    return _strongest(share, weights.shape[:2], present, sure), len(full)
+
+
+def _strongest(
+    share: np.ndarray,
+    scan_shape: tuple[int, ...],
+    present: np.ndarray | None,
+    sure: np.ndarray | None,
+) -> np.ndarray:
+    """Return the number of the largest share (scan_y, scan_x), -1 where nothing is."""
+    strongest = _largest(share)
+    if sure is not None:
+        strongest = np.where(sure.ravel(), _largest(share, LEAST_SURE_SHARE), strongest)
+    strongest = strongest.reshape(scan_shape)
+    if present is not None:
+        strongest = np.where(present, strongest, -1).astype(np.int16)
+    return strongest
 
 
 def _clusters_with_positions(

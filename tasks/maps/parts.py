@@ -8,7 +8,7 @@ import xarray as xr
 
 from orimap.tasks.decide.components.merge import merge_by_look
 from orimap.tasks.decide.grains.dark_fields import DarkFields
-from orimap.tasks.decide.grains.fit import GrainFit, disc_variance
+from orimap.tasks.decide.grains.fit import GrainFit, disc_variance, fit_grains
 from orimap.tasks.decide.grains.presence import is_present, is_sure
 from orimap.tasks.decide.grains.stored import find_grains, grains_dataset, read_dark_fields
 from orimap.tasks.factorise.kernels.least_squares import solve_weights
@@ -45,7 +45,12 @@ class Parts:
 
 
 def grain_parts(
-    store: Path, k: int, dispersion: float | np.ndarray | None, *, split_bent: bool
+    store: Path,
+    k: int,
+    dispersion: float | np.ndarray | None,
+    *,
+    split_bent: bool,
+    component_cluster: np.ndarray | None = None,
 ) -> Parts:
     """Return the grains that k components of the dark fields show.
 
@@ -58,35 +63,52 @@ def grain_parts(
         Variance of an intensity over its mean; None where it is not known.
     split_bent : bool
         See ``grains.group.group_grains``.
+    component_cluster : (component,) array of int, optional
+        Another grouping of the components, background left out.
     """
     fields = read_dark_fields(store)
-    fit, merged = find_grains(fields, k, split_bent=split_bent)
+    if component_cluster is None:
+        fit, merged = find_grains(fields, k, split_bent=split_bent)
+        component_cluster = merged.component_cluster
+    else:
+        fit = fit_grains(fields, k)
     every = np.concatenate([fit.weights, fields.background_weights[:, None]], axis=1)
     return Parts(
         grains_dataset(store, fields, fit),
         every.reshape(*fields.scan_shape, -1),
-        np.append(merged.component_cluster, -1),
-        is_present(fit, fields, merged.component_cluster),
-        is_sure(fit, fields, merged.component_cluster),
+        np.append(component_cluster, -1),
+        is_present(fit, fields, component_cluster),
+        is_sure(fit, fields, component_cluster),
         None if dispersion is None else _noise(fields, fit, every, dispersion),
     )
 
 
-def parts_by_look(store: Path, k: int, dispersion: float | np.ndarray | None) -> Parts:
-    """Return the components of the fit of k, for scans that show no reflections."""
+def parts_by_look(
+    store: Path,
+    k: int,
+    dispersion: float | np.ndarray | None,
+    *,
+    component_cluster: np.ndarray | None = None,
+) -> Parts:
+    """Return the components of the fit of k, for scans that show no reflections.
+
+    With another grouping of them where one is given.
+    """
     fit, sketch = open_group(store, fit_group(k)), open_group(store, "sketch")
     weighting = read_weighting(sketch)
     patterns = variables.component_pattern.read(fit).values
     weights = variables.scan_weight.read(fit).values
-    left_out = on_detector(weighting.fitted, weighting.valid) == 0
-    merged = merge_by_look(patterns.astype(float), weights, left_out)
+    if component_cluster is None:
+        left_out = on_detector(weighting.fitted, weighting.valid) == 0
+        merged = merge_by_look(patterns.astype(float), weights, left_out)
+        component_cluster = merged.component_cluster
     noise = None
     if dispersion is not None:
         noise = CountingNoise.of(patterns[:, weighting.valid], weighting.pixel, dispersion)
     stored = fit[[variables.component_pattern.name, variables.scan_weight.name]].load()
     stored.attrs = {}
     everywhere = np.ones(weights.shape[:2], bool)
-    return Parts(stored, weights, merged.component_cluster, everywhere, None, noise)
+    return Parts(stored, weights, component_cluster, everywhere, None, noise)
 
 
 def _noise(

@@ -17,6 +17,7 @@ from orimap.tasks.report.results import (
     REFLECTION_MAPS,
     Results,
     analysed_mask,
+    cluster_names,
     drawn_labels,
     fidelity_scores,
     mean_patterns,
@@ -255,6 +256,7 @@ def _line(results: Results) -> Drawn:
             *(line[f"line_{name}"].values for name in names),
             _grid(results),
             fitted=_fitted_pixels(results),
+            cluster_names=cluster_names(results),
         ),
     )
 

@@ -41,6 +41,11 @@ class Swatch:
     colour: str
     ink: str
 
+    @property
+    def number(self) -> int:
+        """The number that people read: they count from 1."""
+        return self.cluster + 1
+
 
 @dataclass(frozen=True)
 class Page:

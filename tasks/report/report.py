@@ -28,11 +28,13 @@ from orimap.tasks.report.page import (
 from orimap.tasks.report.results import (
     Results,
     analysed_mask,
+    cluster_names,
     fidelity_scores,
     read_results,
     source_name,
     stored_k,
 )
+from orimap.tasks.store.open_results import Revision, revision_page, revision_store
 from orimap.tasks.store.whole_file import write_whole
 
 # The figures are drawn in this many parts where several processes draw them.
@@ -45,6 +47,8 @@ class ClusterCard(Swatch):
 
     Parameters
     ----------
+    name : str
+        What somebody called it, mostly nothing.
     positions, share : str
         Number of its positions, and their share of the scan.
     origin : str
@@ -54,6 +58,7 @@ class ClusterCard(Swatch):
     scores : mapping of metric to str
     """
 
+    name: str
     positions: str
     share: str
     origin: str
@@ -147,8 +152,17 @@ class RunSection:
 
 
 @dataclass(frozen=True)
+class RevisionSection:
+    """What somebody changed by hand, in sentences, and whether that is ``outdated``."""
+
+    name: str
+    edits: Sequence[str]
+    outdated: str
+
+
+@dataclass(frozen=True)
 class ReportPage(Page):
-    """All that ``report.html`` shows, section by section."""
+    """All that ``report.html`` shows, section by section; ``figures`` is the name of a folder."""
 
     clusters: Sequence[ClusterCard]
     answer: Answer
@@ -161,6 +175,8 @@ class ReportPage(Page):
     acquisition: AcquisitionSection
     repairs: RepairsSection
     run: RunSection
+    revision: RevisionSection | None = None
+    figures: str = "figures"
 
 
 def _cluster_cards(results: Results) -> list[ClusterCard]:
@@ -174,7 +190,7 @@ def _cluster_cards(results: Results) -> list[ClusterCard]:
     count = int(labels.max()) + 1
     for patterns in (means, representatives):
         count = max(count, 0 if patterns is None else len(patterns))
-    scores = fidelity_scores(results)
+    scores, names = fidelity_scores(results), cluster_names(results)
 
     def tile(patterns: np.ndarray | None, cluster: int) -> str | None:
         return None if patterns is None else data_address(pattern_tile(patterns[cluster], mask))
@@ -188,6 +204,7 @@ def _cluster_cards(results: Results) -> list[ClusterCard]:
                 cluster,
                 colour,
                 text_colour(colour),
+                name=names[cluster] if cluster < len(names) else "",
                 positions=positions,
                 share=words.percent_text(size / labels.size),
                 origin=_origin(results, cluster) or positions,
@@ -213,7 +230,7 @@ def _origin(results: Results, cluster: int) -> str:
     if len(owners) != stored_k(results, "fitted_k"):
         # Components of dark fields, which have no numbers of their own on the page.
         return words.count_text(found.size, "part")
-    return f"{words.plural(found.size, 'component')} {', '.join(map(str, found))}"
+    return f"{words.plural(found.size, 'component')} {', '.join(map(str, found + 1))}"
 
 
 def _answer(results: Results) -> Answer:
@@ -357,8 +374,24 @@ def _page(results: Results, run: Mapping[str, Any]) -> ReportPage:
     )
 
 
+def _revised(page: ReportPage, revision: Revision, figures: str) -> ReportPage:
+    """Return the page of a revision: no confidence is in a number that somebody chose."""
+    clusters = words.count_text(len(page.clusters), "cluster")
+    return replace(
+        page,
+        title=f"{clusters}, edited by hand",
+        revision=RevisionSection(revision.name, revision.edits, revision.standing),
+        figures=figures,
+    )
+
+
 def write_report(
-    results: Path, output: Path, *, run: Mapping[str, Any], executor: Executor | None = None
+    results: Path,
+    output: Path,
+    *,
+    run: Mapping[str, Any],
+    executor: Executor | None = None,
+    revision: Revision | None = None,
 ) -> Path:
     """Write ``output/report.html`` and ``output/figures/*.png`` from the stored results.
 
@@ -373,6 +406,8 @@ def write_report(
         What ``run.json`` holds: request, versions, machine, steps, times and memory.
     executor : concurrent.futures.Executor, optional
         Its processes, which see both folders, draw the figures; by default this process does.
+    revision : Revision, optional
+        Of these results: its page is written, ``report-NAME.html`` and ``figures-NAME``.
 
     Returns
     -------
@@ -384,20 +419,27 @@ def write_report(
     InputError
         If there are no results.
     """
-    found, folder = read_results(results), output / "figures"
-    if executor is None:
-        page = replace(_page(found, run), images=draw_part(results, folder))
-    else:
-        calls = [executor.submit(draw_part, results, folder, i, PARTS) for i in range(PARTS)]
-        page = _page(found, run)
-        for call in calls:
-            page = replace(page, images={**page.images, **call.result()})
-    report = output / "report.html"
+    report, folder, store = output / "report.html", output / "figures", None
+    if revision is not None:
+        report, folder = revision_page(output, revision.name)
+        store = revision_store(output, revision.name)
+    calls = []
+    if executor is not None:
+        calls = [executor.submit(draw_part, results, folder, i, PARTS, store) for i in range(PARTS)]
+    found = read_results(results, store)
+    page = _page(found, run)
+    if revision is not None:
+        page = _revised(page, revision, folder.name)
+    images = [call.result() for call in calls] or [draw_part(results, folder, revision=store)]
+    for some in images:
+        page = replace(page, images={**page.images, **some})
     write_whole(report, render("report.html", page))
     return report
 
 
-def draw_part(results: Path, folder: Path, part: int = 0, parts: int = 1) -> dict[str, Picture]:
+def draw_part(
+    results: Path, folder: Path, part: int = 0, parts: int = 1, revision: Path | None = None
+) -> dict[str, Picture]:
     """Draw one of several parts of the figures that stored results allow, by default all.
 
     What draws is loaded here, so that a process that has its figures drawn elsewhere does without.
@@ -406,4 +448,4 @@ def draw_part(results: Path, folder: Path, part: int = 0, parts: int = 1) -> dic
 
     # Neighbours on the page take alike long: each part gets some of every kind.
     names = list(FIGURES)[part::parts]
-    return write_figures(folder, report_drawings(read_results(results), names), names)
+    return write_figures(folder, report_drawings(read_results(results, revision), names), names)

@@ -60,8 +60,10 @@ class Results:
         return values
 
 
-def read_results(store: Path) -> Results:
+def read_results(store: Path, revision: Path | None = None) -> Results:
     """Open the groups of ``analysis.zarr`` that are there.
+
+    Those that the store of a revision has stand in their place.
 
     Raises
     ------
@@ -71,9 +73,13 @@ def read_results(store: Path) -> Results:
 
     def group(name: str) -> xr.Dataset:
         try:
-            return open_group(store, name)
+            return open_group(_store_of(name), name)
         except (FileNotFoundError, KeyError):
             return xr.Dataset()
+
+    def _store_of(name: str) -> Path:
+        revised = revision is not None and (revision / name / "zarr.json").exists()
+        return revision if revision is not None and revised else store
 
     def attributes(name: str) -> Mapping[str, Any]:
         try:
@@ -92,7 +98,13 @@ def read_results(store: Path) -> Results:
         int(folder.name[1:]): attributes(f"fits/{folder.name}")
         for folder in sorted((store / "fits").glob("k[0-9]*"))
     }
-    return Results(attributes("/"), groups, fits)
+    changed = {} if revision is None else group_attributes(revision, "")
+    return Results({**attributes("/"), **changed}, groups, fits)
+
+
+def cluster_names(results: Results) -> list[str]:
+    """Return the names that somebody gave to clusters, empty where one has none."""
+    return list(results.attr("clusters").get("cluster_names", ()))
 
 
 def stored_k(results: Results, name: str) -> int | None:

@@ -10,6 +10,7 @@ from orimap.tasks.report.results import Results, reflection_map_titles, uniform_
 from orimap.tasks.report.tables import camera_text
 from orimap.tasks.report.words import (
     bytes_text,
+    cluster_text,
     count_text,
     decoded,
     figure_text,
@@ -68,7 +69,7 @@ def map_sentences(
                 f"{count_text(whole_ones, 'distinct pattern')} were split into "
                 f"{count_text(len(parents), 'cluster')} that are each connected in the scan: "
                 + "; ".join(
-                    f"{', '.join(map(str, np.flatnonzero(parents == parent)))} have the same "
+                    f"{', '.join(map(cluster_text, _pieces(parents, parent)))} have the same "
                     "pattern"
                     for parent in np.unique(parents)
                     if np.count_nonzero(parents == parent) > 1
@@ -76,6 +77,11 @@ def map_sentences(
                 + "."
             )
     return said
+
+
+def _pieces(parents: np.ndarray, parent: int) -> list[int]:
+    """Return the clusters that one was split into."""
+    return np.flatnonzero(parents == parent).tolist()
 
 
 def unplaced_sentence(patterns: int) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -38,6 +39,12 @@ def plural(count: float, one: str, many: str | None = None) -> str:
 def count_text(count: int, one: str, many: str | None = None) -> str:
     """Return ``1 pattern``, ``12 345 patterns``."""
     return f"{count:,} ".replace(",", "\u202f") + plural(count, one, many)
+
+
+def cluster_text(cluster: int, names: Sequence[str] = ()) -> str:
+    """Return a cluster's number, and its name if it has one: people count from 1, stores from 0."""
+    name = names[cluster] if cluster < len(names) else ""
+    return f"{cluster + 1} {name}".rstrip()
 
 
 def figure_text(value: Any, digits: int = 3) -> str:

@@ -1,20 +1,123 @@
-"""Open the results in the folder of a run, or a revision that somebody made of them."""
+"""Open the results in the folder of a run, or a revision that somebody made of them.
 
+A revision lies beside the results, in ``revisions/NAME.zarr``: the groups that differ, and in its
+attributes what was changed and which clusters it was made from.
+"""
+
+import re
+import shutil
+import warnings
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
-from orimap.tasks.errors import InputError
-from orimap.tasks.store.groups import open_group
+from orimap.tasks.errors import InputError, Notice
+from orimap.tasks.store.groups import complete_mark, group_attributes, open_group
 from orimap.tasks.store.variables import DETECTOR
 
 # Beside the results: a store for each revision, with the groups that differ.
 REVISIONS = "revisions"
+# A name is part of the names of files.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Revision:
+    """What is known of a revision without opening what it holds.
+
+    Parameters
+    ----------
+    name : str
+    patterns : int
+        Number of its clusters.
+    edits : list of str
+        What was changed, in sentences.
+    steps : list of dict
+        What was changed, edit after edit, as it was asked for.
+    made : str
+        When.
+    outdated : bool
+        Whether the automatic result is no longer the one that it was made from.
+    """
+
+    name: str
+    patterns: int
+    edits: list[str]
+    steps: list[dict[str, Any]]
+    made: str
+    outdated: bool
+
+    @property
+    def standing(self) -> str:
+        """Say that it is outdated, in a sentence; empty where it is not."""
+        if not self.outdated:
+            return ""
+        return (
+            f"Revision {self.name} is outdated: it was made from an earlier decision than the one "
+            "that stands now."
+        )
 
 
 def revision_store(folder: Path, revision: str) -> Path:
     """Return where a revision of this name lies, whether it is there or not."""
     return folder / REVISIONS / f"{revision}.zarr"
+
+
+def find_revision(folder: Path, revision: str) -> Revision:
+    """Return what is known of a revision.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name.
+    """
+    store = revision_store(folder, revision)
+    try:
+        if not NAME.fullmatch(revision):
+            raise FileNotFoundError(store)
+        facts = group_attributes(store, "")
+    except FileNotFoundError:
+        there = revision_names(folder)
+        raise InputError(
+            f"a revision {revision!r} of the results in {folder}",
+            f"revisions there: {', '.join(there)}" if there else "no revisions there",
+            "name one of them, or make it with orimap edit",
+        ) from None
+    return Revision(
+        revision,
+        int(facts.get("decided_k", 0)),
+        list(facts.get("edits", ())),
+        list(facts.get("steps", ())),
+        str(facts.get("made", "")),
+        "of" in facts and facts["of"] != complete_mark(folder / "analysis.zarr", "clusters"),
+    )
+
+
+def revision_names(folder: Path) -> list[str]:
+    """Return the names of the revisions of some results."""
+    return sorted(store.stem for store in (folder / REVISIONS).glob("*.zarr"))
+
+
+def delete_revision(folder: Path, revision: str) -> None:
+    """Remove a revision, and its page.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name.
+    """
+    find_revision(folder, revision)
+    shutil.rmtree(revision_store(folder, revision))
+    page, figures = revision_page(folder, revision)
+    page.unlink(missing_ok=True)
+    shutil.rmtree(figures, ignore_errors=True)
+
+
+def revision_page(folder: Path, revision: str) -> tuple[Path, Path]:
+    """Return where the page of a revision is written, and the folder of its figures."""
+    return folder / f"report-{revision}.html", folder / f"figures-{revision}"
 
 
 def open_results(folder: Path, revision: str | None = None) -> xr.DataTree:
@@ -32,6 +135,8 @@ def open_results(folder: Path, revision: str | None = None) -> xr.DataTree:
     DataTree
         ``analysis.zarr``, with the groups of the revision. Scan and detector coordinates are
         calibrated where the acquisition is.
+        The attribute ``revision_outdated`` says whether a revision was made from an earlier
+        decision, of which there is a warning as well.
 
     Raises
     ------
@@ -48,17 +153,20 @@ def open_results(folder: Path, revision: str | None = None) -> xr.DataTree:
     _place_detector(tree, folder / "patterns.zarr")
     if revision is None:
         return tree
+    found = find_revision(folder, revision)
     revised = _opened(revision_store(folder, revision))
-    if not revised.children:
-        there = sorted(store.stem for store in (folder / REVISIONS).glob("*.zarr"))
-        raise InputError(
-            f"a revision {revision!r} of the results in {folder}",
-            f"revisions there: {', '.join(there)}" if there else "no revisions there",
-            "name one of them, or make it with orimap edit",
-        )
     for name, group in revised.children.items():
-        tree[name] = group
-    tree.attrs.update(revised.attrs)
+        try:
+            tree[name] = group
+        except ValueError as error:  # axes of other lengths than those of the results
+            raise InputError(
+                f"results of the scan that revision {revision!r} was made from",
+                f"those of another scan in {folder}",
+                f"remove it with orimap edit {folder} --delete {revision}, and make it anew",
+            ) from error
+    tree.attrs = {**tree.attrs, **revised.attrs, "revision_outdated": found.outdated}
+    if found.outdated:
+        warnings.warn(found.standing, Notice, stacklevel=2)
     return tree
 
 

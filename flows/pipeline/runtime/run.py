@@ -202,6 +202,8 @@ class Decided:
         How many directions of the patterns stand out from noise; 0 where that is not known.
     most_distinct : int
         The number of distinct patterns that the largest fit holds.
+    component_cluster : tuple of int or None
+        The pattern of each component where somebody asked for another grouping than the usual one.
     """
 
     fitted: Fitted
@@ -213,3 +215,4 @@ class Decided:
     fingerprint: str
     directions: int = 0
     most_distinct: int = 0
+    component_cluster: tuple[int, ...] | None = None

@@ -1,6 +1,7 @@
 """The steps that draw conclusions from the scored fits: maps, baseline, remarks."""
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ from orimap.tasks.stream.blocks import Progress, submit
 if TYPE_CHECKING:
     from orimap.tasks.maps.labels_and_overlap import Maps
     from orimap.tasks.maps.parts import Parts
+    from orimap.tasks.patterns.source import PatternSource
 
 
 # What the maps are stored in.
@@ -31,19 +33,15 @@ LINE_POINTS = 9
 def map_clusters(run: Run, progress: Progress, decided: Decided) -> None:
     """Draw the maps of the decided fit; write /clusters, /overlap and an example of one."""
     from orimap.tasks.maps import clusters
-    from orimap.tasks.maps.decomposition import source_attrs
     from orimap.tasks.maps.labels_and_overlap import map_clusters as draw
-    from orimap.tasks.patterns.noise import cluster_noise
 
     request, prepared = run.request, decided.fitted.prepared
     mark = clusters_fingerprint(run, decided)
     if all(run.can_reuse("clusters", group, mark) for group in MAPS):
         return
     run.reused.discard("clusters")
-    parts = _parts(run, decided)
+    parts = decided_parts(run, decided)
     run.folder.write("grains", parts.stored, mark)
-    pattern = variables.component_pattern.read(parts.stored).values.astype(float)
-    weight = variables.scan_weight.read(parts.stored).values
     maps = draw(
         parts.weights,
         parts.component_cluster,
@@ -53,6 +51,22 @@ def map_clusters(run: Run, progress: Progress, decided: Decided) -> None:
         regularity=request.regularity,
         split=request.split_unconnected,
     )
+    ds = described(run, prepared, parts.stored, maps, progress)
+    run.folder.write("clusters", ds, mark)
+    run.folder.write("overlap", clusters.overlap_dataset(maps), mark)
+    _take_apart(run, prepared, maps, mark)
+
+
+def described(
+    run: Run, prepared: Prepared, stored: xr.Dataset, maps: "Maps", progress: Progress
+) -> xr.Dataset:
+    """Return /clusters: maps, and the patterns of every cluster, in one pass over the scan."""
+    from orimap.tasks.maps import clusters
+    from orimap.tasks.maps.decomposition import source_attrs
+    from orimap.tasks.patterns.noise import cluster_noise
+
+    pattern = variables.component_pattern.read(stored).values.astype(float)
+    weight = variables.scan_weight.read(stored).values
     mask = variables.detector_mask.read(run.folder.read("analysed")).values > 0
     count = len(maps.size)
     mean = clusters.mean_patterns(
@@ -75,9 +89,7 @@ def map_clusters(run: Run, progress: Progress, decided: Decided) -> None:
     shown = np.where(mask, shown, shown - prepared.patterns.floor)
     ds = clusters.clusters_dataset(maps, mean - prepared.patterns.pedestal, shown, noise, mask)
     ds.attrs.update(source_attrs(prepared.patterns))
-    run.folder.write("clusters", ds, mark)
-    run.folder.write("overlap", clusters.overlap_dataset(maps), mark)
-    _take_apart(run, prepared, maps, mark)
+    return ds
 
 
 def clusters_fingerprint(run: Run, decided: Decided) -> str:
@@ -92,29 +104,44 @@ def clusters_fingerprint(run: Run, decided: Decided) -> str:
 
 def _take_apart(run: Run, prepared: Prepared, maps: "Maps", mark: str) -> None:
     """Write /decomposition of the strongest overlap and /line through it; empty without one."""
-    from orimap.tasks.maps import decomposition as d
-
     analysis, patterns = run.folder.analysis, prepared.patterns
-    example, along = xr.Dataset(), xr.Dataset()
-    place = d.strongest_overlap(maps.overlap_ratio, maps.ratio_error, maps.second_label)
-    if place is not None:
-        example = d.decomposition(analysis, patterns, place)
-        pair = (maps.label[place], maps.second_label[place])
-        ends = d.line_through(place, *(maps.share[..., cluster] for cluster in pair))
-        if ends is not None:
-            along = d.line(analysis, patterns, *ends, LINE_POINTS)
+    example, along = taken_apart(analysis, patterns, maps)
     run.folder.write("decomposition", example, mark)
     run.folder.write("line", along, mark)
 
 
-def _parts(run: Run, decided: Decided) -> "Parts":
+def taken_apart(
+    analysis: Path, patterns: "PatternSource", maps: "Maps", revision: Path | None = None
+) -> tuple[xr.Dataset, xr.Dataset]:
+    """Return /decomposition and /line; the groups of a revision stand in place of others."""
+    from orimap.tasks.maps import decomposition as d
+
+    example, along = xr.Dataset(), xr.Dataset()
+    place = d.strongest_overlap(maps.overlap_ratio, maps.ratio_error, maps.second_label)
+    if place is not None:
+        example = d.decomposition(analysis, patterns, place, revision)
+        pair = (maps.label[place], maps.second_label[place])
+        ends = d.line_through(place, *(maps.share[..., cluster] for cluster in pair))
+        if ends is not None:
+            along = d.line(analysis, patterns, *ends, LINE_POINTS, revision)
+    return example, along
+
+
+def decided_parts(run: Run, decided: Decided) -> "Parts":
     """Return what maps are drawn of, from a worker."""
     from orimap.tasks.maps.parts import grain_parts, parts_by_look
 
     dispersion, store = _dispersion(run, decided.fitted.prepared), run.folder.analysis
-    by_look = partial(parts_by_look, store, decided.fitted_k, dispersion)
+    asked = decided.component_cluster
+    groups = None if asked is None else np.array(asked, np.int16)
+    by_look = partial(parts_by_look, store, decided.fitted_k, dispersion, component_cluster=groups)
     by_grains = partial(
-        grain_parts, store, decided.fitted_k, dispersion, split_bent=run.request.split_bent
+        grain_parts,
+        store,
+        decided.fitted_k,
+        dispersion,
+        split_bent=run.request.split_bent,
+        component_cluster=groups,
     )
     return submit(run.client, "grains", by_grains if decided.has_reflections else by_look).result()
 
@@ -134,27 +161,32 @@ def _dispersion(run: Run, prepared: Prepared) -> "float | np.ndarray | None":
 
 def map_reflections(run: Run, _progress: Progress, decided: Decided) -> None:
     """Draw the maps that the registered reflections give; write /reflection_maps."""
-    from orimap.tasks.maps.reflection_maps import reflection_maps
-    from orimap.tasks.patterns.reflections.stored_list import list_size, read_reflections
-
     prepared, region = decided.fitted.prepared, run.request.dark_field
-    store = prepared.store
     mark = fingerprint(clusters=clusters_fingerprint(run, decided), region=region)
     if run.can_reuse("reflections", "reflection_maps", mark):
         return
+    label = variables.cluster_label.read(run.folder.read("clusters")).values
+    run.folder.write("reflection_maps", reflection_dataset(run, prepared, label), mark)
+
+
+def reflection_dataset(run: Run, prepared: Prepared, label: np.ndarray) -> xr.Dataset:
+    """Return /reflection_maps, for a map of clusters."""
+    from orimap.tasks.maps.reflection_maps import reflection_maps
+    from orimap.tasks.patterns.reflections.stored_list import list_size, read_reflections
+
+    store = prepared.store
     beam = open_group(store, "beam")
-    ds = reflection_maps(
+    return reflection_maps(
         read_reflections(store, LISTS[0]),
-        variables.cluster_label.read(run.folder.read("clusters")).values,
+        label,
         -variables.scan_beam_drift.read(beam).values if prepared.centred else None,
         read_lengths(store, LISTS[0]),
         prepared.patterns.detector_shape,
-        region,
+        run.request.dark_field,
         units=run.folder.read("acquisition").attrs["intensity_units"],
         threshold_units="1" if prepared.counts else None,
         size=list_size(store, LISTS[0]),
     )
-    run.folder.write("reflection_maps", ds, mark)
 
 
 def remarks(run: Run, decided: Decided) -> list[str]:

@@ -2,21 +2,23 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from functools import partial
 
 import xarray as xr
 
 from orimap.flows.pipeline.plan import Plan
 from orimap.flows.pipeline.runtime.run import Decided, Fitted, Run
 from orimap.flows.pipeline.steps.gather_evidence import gather_evidence
+from orimap.flows.request.request import CHOICES
 from orimap.tasks.decide.candidates import PLATEAU
-from orimap.tasks.decide.choose_k import choose_k
+from orimap.tasks.decide.choose_k import choose_k, not_merged, with_distinct
 from orimap.tasks.decide.countable import shows_crystal, why_not_countable
 from orimap.tasks.decide.decision import Decision
 from orimap.tasks.decide.evidence.evidence import Evidence
 from orimap.tasks.decide.evidence.knee import RangeOfInterest
 from orimap.tasks.factorise import stored_fits
 from orimap.tasks.store.fingerprint import fingerprint
-from orimap.tasks.stream.blocks import Progress
+from orimap.tasks.stream.blocks import Progress, submit
 
 # How far k is widened when the best one touches an edge of the range: by this, or where more
 # directions of the patterns stand out from noise, to so many times their number and the range.
@@ -32,14 +34,19 @@ MORE_DIRECTIONS = 1.5
 def decide(run: Run, progress: Progress, fitted: Fitted) -> Decided:
     """Compare the components of every k and decide; write /decision."""
     evidence = gather_evidence(run, progress, fitted)
+    request = run.request
     decision, interest, ds = run.helpers.submit(
-        _weigh, evidence, run.request.strategy, run.request.decided_k
+        _weigh, evidence, request.strategy, request.components
     ).result()
+    decision, groups = _as_asked(run, evidence, decision, fitted)
+    # Without a choice the fingerprint is that of versions that knew none.
+    choice = {name: at for name in CHOICES if (at := getattr(request, name))}
     mark = fingerprint(
         scores=[fitted.score_fingerprint(k) for k in fitted.ks],
-        strategy=run.request.strategy,
-        forced=run.request.decided_k,
-        split_bent=run.request.split_bent,
+        strategy=request.strategy,
+        forced=request.components,
+        split_bent=request.split_bent,
+        **choice,
     )
     slow = [
         k for k in fitted.ks if not run.folder.attributes(stored_fits.fit_group(k))["converged"]
@@ -69,6 +76,8 @@ def decide(run: Run, progress: Progress, fitted: Fitted) -> Decided:
         skipped=evidence.skipped,
         not_converged=slow,
     )
+    if groups is not None:
+        ds.attrs["chosen_patterns"] = max(groups, default=-1) + 1
     run.folder.write("decision", ds, mark)
     return Decided(
         fitted,
@@ -80,7 +89,40 @@ def decide(run: Run, progress: Progress, fitted: Fitted) -> Decided:
         mark,
         directions=evidence.spectrum.rank if evidence.spectrum else 0,
         most_distinct=evidence.components[-1].merged.distinct,
+        component_cluster=groups,
     )
+
+
+def _as_asked(
+    run: Run, evidence: Evidence, decision: Decision, fitted: Fitted
+) -> tuple[Decision, tuple[int, ...] | None]:
+    """Return the decision with the grouping of components that was asked for; None as usual."""
+    from orimap.tasks.maps.by_hand.exactly import every_component, exactly
+
+    request, analysis = run.request, run.folder.analysis
+    if request.distinct is not None:
+        wanted = partial(exactly, analysis, evidence, decision.fitted_k, request.distinct)
+        found = submit(run.client, "distinct patterns", wanted).result()
+        decision = with_distinct(
+            decision,
+            evidence,
+            request.distinct,
+            fitted_k=found.fitted_k,
+            by_itself=found.by_itself,
+            how=found.how,
+        )
+        return decision, tuple(found.component_cluster.tolist())
+    if request.no_merge:
+        merged = evidence.components[fitted.ks.index(decision.fitted_k)].merged
+        whole = partial(
+            every_component,
+            analysis,
+            decision.fitted_k,
+            has_reflections=merged.has_reflections,
+        )
+        groups = submit(run.client, "every component", whole).result()
+        return not_merged(decision, int(groups.max()) + 1, merged.distinct), tuple(groups.tolist())
+    return decision, None
 
 
 def _weigh(
@@ -99,7 +141,8 @@ def widened(plan: Plan, decided: Decided) -> list[int] | None:
     ks = decided.fitted.ks
     first, last = ks[0], ks[-1]
     most = min(decided.fitted.most_k, plan.largest_k)
-    if first == last or plan.request.decided_k is not None or plan.request.strategy != "evidence":
+    chosen = plan.request.components is not None or plan.request.distinct is not None
+    if first == last or chosen or plan.request.strategy != "evidence":
         return None
     if decided.settled_k is None:
         return None

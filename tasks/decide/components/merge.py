@@ -5,6 +5,7 @@ patterns, halos, noise and tiny detectors show none that could be told from back
 components that are equal as a whole are surely one pattern, and nothing is background.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,3 +102,29 @@ def merge_by_look(patterns: np.ndarray, weights: np.ndarray, left_out: np.ndarra
     groups = join_scattered(join_inside(equal, coherent), cosine, equal, alive & ~coherent)
     groups = at_least_one(keep_patterns(groups, weights), total, alive)
     return Merged(by_intensity(groups, total), False, np.zeros(len(patterns), bool))
+
+
+def look_likeness(
+    patterns: np.ndarray, strength: np.ndarray, left_out: np.ndarray
+) -> Callable[[Sequence[int], Sequence[int]], float]:
+    """Return what tells how alike two groups of components are as a whole, 0 to 1.
+
+    Parameters
+    ----------
+    patterns : (component, detector_y, detector_x) array
+        Component patterns, unit sum.
+    strength : (component,) array
+        What each weighs in a group.
+    left_out : (detector_y, detector_x) array of bool
+        Direct beam and masked pixels.
+    """
+
+    def likeness(one: Sequence[int], other: Sequence[int]) -> float:
+        images = [
+            np.tensordot(strength[list(members)], patterns[list(members)], axes=1)
+            for members in (one, other)
+        ]
+        roots = np.sqrt(np.where(left_out, 0.0, np.maximum(np.stack(images), 0)))
+        return float(reflection_cosines(roots)[0, 1])
+
+    return likeness

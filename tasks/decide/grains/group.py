@@ -6,6 +6,7 @@ together are one crystal. What is nowhere alone, but always together with others
 of its own: it is the overlap of two grains, whose diffraction is not the sum of both, or noise.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, permutations
@@ -118,6 +119,26 @@ def group_grains(fit: GrainFit, fields: DarkFields, *, split_bent: bool = False)
         _ends_alike(groups, seen, fit.share),
         split_bent,
     )
+
+
+def grain_likeness(
+    fit: GrainFit, fields: DarkFields
+) -> Callable[[Sequence[int], Sequence[int]], float]:
+    """Return what tells how alike two groups of components are, by places and maps.
+
+    Two are one grain from ``ONE_GRAIN`` on, where ``group_grains`` does not hear other reasons.
+    """
+    seen = _Seen.of(fit, fields)
+
+    def likeness(one: Sequence[int], other: Sequence[int]) -> float:
+        heights = [seen.height(list(members)) for members in (one, other)]
+        fills = [
+            np.minimum(fit.share[:, list(members)].sum(axis=1), MOST_SHARE)
+            for members in (one, other)
+        ]
+        return places_alike(*heights) + MIXING_COUNTS * mixing(*fills)
+
+    return likeness
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ from orimap.tasks.report.figures.style import (
     show_map,
     write_title,
 )
-from orimap.tasks.report.words import score_text
+from orimap.tasks.report.words import cluster_text, score_text
 
 # Cao et al. (2025), Fig. 5, names these colours for the five levels; the shades are ours, chosen
 # as far apart as they can be for colour-blind readers too (CIEDE2000 of 11 or more).
@@ -106,7 +106,9 @@ def clusters_figure(
         tile.imshow(pattern_levels(pattern, mask), cmap="gray", vmin=0, vmax=1)
         bare(tile, colours[cluster], 3)
         share = 100 * np.count_nonzero(labels == cluster) / labels.size
-        tile.set_xlabel(f"{cluster}   {share:.1f} %", fontsize=8, color=INK, labelpad=4)
+        tile.set_xlabel(
+            f"{cluster_text(cluster)}   {share:.1f} %", fontsize=8, color=INK, labelpad=4
+        )
     return figure
 
 
@@ -178,7 +180,9 @@ def share_figure(shares: np.ndarray, scan: ScanGrid) -> Figure:
         axes = place_axes(
             figure, 0.05 + column * (width + 0.15), 0.25 + row * (height + 0.3), width, height
         )
-        image = show_map(axes, shares[..., cluster], str(cluster), cmap="cividis", vmin=0, vmax=1)
+        image = show_map(
+            axes, shares[..., cluster], cluster_text(cluster), cmap="cividis", vmin=0, vmax=1
+        )
         bare(axes, colours[cluster], 2.5)
     draw_scale_bar(figure.axes[0], shares.shape[:2], scan) if rows == 1 else None
     bar_left = 0.05 + columns * (width + 0.15)
@@ -237,7 +241,7 @@ def fidelity_figure(
             if column == 0:
                 axes.set_ylabel(("mean raw", "representative")[i], fontsize=8, color=QUIET)
             if i == 0:
-                write_title(axes, str(cluster))
+                write_title(axes, cluster_text(cluster))
         lines = [
             f"{name} {score_text(name, values[cluster])}"
             for name, values in scores.items()

@@ -23,7 +23,7 @@ from orimap.tasks.report.figures.style import (
     show_map,
     write_title,
 )
-from orimap.tasks.report.words import figure_text
+from orimap.tasks.report.words import cluster_text, figure_text
 
 WIDTH = 9.6  # inches: the width of the page
 MARKERS = ("o", "s", "^", "D")
@@ -80,7 +80,7 @@ def patterns_figure(
         figure.text(
             (left - 0.18) / figure.get_figwidth(),
             1 - (top + tile / 2) / figure.get_figheight(),
-            str(cluster), ha="center", va="center", fontsize=10, fontweight="bold",
+            cluster_text(cluster), ha="center", va="center", fontsize=10, fontweight="bold",
             color=text_colour(colours[cluster]),
             bbox={"facecolor": colours[cluster], "edgecolor": "none", "boxstyle": "round,pad=0.25"},
         )  # fmt: skip
@@ -130,7 +130,9 @@ def noise_figure(noise: Mapping[str, np.ndarray], titles: Sequence[str], units: 
         bare(axes)
         write_title(axes, f"{kind} ({units})")
         axes.set_xticks(range(len(titles)), titles, fontsize=8.5, color=INK)
-        axes.set_yticks(range(count), [str(c) for c in range(count)], fontsize=8.5, color=INK)
+        axes.set_yticks(
+            range(count), [cluster_text(c) for c in range(count)], fontsize=8.5, color=INK
+        )
         axes.tick_params(length=0)
         for (row, column), value in np.ndenumerate(values):
             known = bool(np.isfinite(value))

@@ -13,6 +13,7 @@ from matplotlib.ticker import AutoLocator, MaxNLocator
 
 from orimap.tasks.report.figures.palette import NO_CLUSTER, cluster_colours
 from orimap.tasks.report.figures.style import INK, QUIET, draw_colour_bar, place_axes, write_title
+from orimap.tasks.report.words import cluster_text
 
 BLUE, ORANGE, SHADE = *cluster_colours(2), "#e8eef8"
 SIZE = (5.4, 3.7)
@@ -255,7 +256,9 @@ def pairs_figure(
         best = "0 = identical" if name in alike_is_low else "higher = more alike"
         write_title(axes, f"{name}, {best}")
         axes.set_xticks([])
-        axes.set_yticks(range(count), [str(c) for c in order], fontsize=8 if count <= 14 else 5.5)
+        axes.set_yticks(
+            range(count), [str(c + 1) for c in order], fontsize=8 if count <= 14 else 5.5
+        )
         axes.tick_params(length=0, pad=2)
         axes.spines[:].set_visible(False)
         if owned:
@@ -271,7 +274,7 @@ def pairs_figure(
         return figure
     handles = [
         Line2D([], [], ls="", marker="s", ms=8, color=NO_CLUSTER if c < 0 else colours[c],
-               label="background" if c < 0 else f"cluster {c}")
+               label="background" if c < 0 else f"cluster {cluster_text(c)}")
         for c in known
     ]  # fmt: skip
     width, height = figure.get_size_inches()

@@ -23,7 +23,7 @@ from orimap.tasks.report.figures.style import (
     place_axes,
     show_map,
 )
-from orimap.tasks.report.words import figure_text
+from orimap.tasks.report.words import cluster_text, figure_text
 
 # A contribution below this share of the pattern's intensity gets no panel of its own.
 SHOWN_SHARE = 0.01
@@ -184,6 +184,7 @@ def line_figure(
     scan: ScanGrid,
     *,
     fitted: np.ndarray | None = None,
+    cluster_names: Sequence[str] = (),
 ) -> Figure:
     """Draw patterns along a line, the shares along it, and where the line lies.
 
@@ -198,6 +199,8 @@ def line_figure(
     scan : ScanGrid
     fitted : (dy, dx) array of bool, optional
         Pixels that the fit saw; the direct beam is brighter than the scale.
+    cluster_names : sequence of str
+        Of clusters that have one.
     """
     count, clusters = len(patterns), shares.shape[1]
     colours = cluster_colours(clusters)
@@ -230,7 +233,7 @@ def line_figure(
     left = width + 0.85
     _draw_shares(
         place_axes(figure, left, 0.42, full - left - 0.15, height - 0.24),
-        _distance(position, scan), shares, errors, names, scan.units,
+        _distance(position, scan), shares, errors, names, scan.units, cluster_names,
     )  # fmt: skip
 
     limit = max(brightest(np.median(patterns, axis=0), fitted), brightest(patterns.mean(0), fitted))
@@ -257,6 +260,7 @@ def _draw_shares(
     errors: np.ndarray,
     names: Sequence[str],
     units: str,
+    clusters: Sequence[str],
 ) -> None:
     """Draw the shares of the clusters that matter along a line, with their errors."""
     colours = cluster_colours(shares.shape[1])
@@ -269,7 +273,7 @@ def _draw_shares(
         bars = errors[:, cluster] if np.isfinite(errors[:, cluster]).any() else None
         axes.errorbar(
             distance, shares[:, cluster], yerr=bars, color=colours[cluster], marker="o", ms=4.5,
-            lw=1.8, capsize=2.5, label=f"cluster {cluster}",
+            lw=1.8, capsize=2.5, label=f"cluster {cluster_text(int(cluster), clusters)}",
         )  # fmt: skip
     axes.set_ylim(0, max(1.1, float(shares.max(initial=0)) * 1.08))
     axes.set_ylabel("share", color=INK)

@@ -25,7 +25,7 @@ from orimap.tasks.report.figures.style import (
     place_axes,
     show_map,
 )
-from orimap.tasks.report.words import figure_text, plural
+from orimap.tasks.report.words import cluster_text, figure_text, plural
 
 # Single positions far out of line would leave the rest of a map without contrast.
 SHOWN_PERCENTILES = (0.5, 99.5)
@@ -194,7 +194,7 @@ def dark_fields_figure(
 def write_number(axes: Axes, cluster: int, colour: str) -> None:
     """Write a cluster's number above its map, on its colour."""
     axes.annotate(
-        str(cluster), (0, 1), (7, 6), xycoords="axes fraction", textcoords="offset points",
+        cluster_text(cluster), (0, 1), (7, 6), xycoords="axes fraction", textcoords="offset points",
         fontsize=9, fontweight="bold", color=text_colour(colour), ha="center",
         bbox={"boxstyle": "round,pad=0.25", "facecolor": colour, "edgecolor": "none"},
     )  # fmt: skip

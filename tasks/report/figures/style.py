@@ -19,6 +19,7 @@ from orimap.tasks.report.figures.images import (
     scale_bar,
 )
 from orimap.tasks.report.figures.palette import NO_CLUSTER, NOT_MEASURED, text_colour
+from orimap.tasks.report.words import cluster_text
 
 INK = "#20242b"
 QUIET = "#6b7280"
@@ -113,7 +114,7 @@ def number_clusters(axes: Axes, labels: np.ndarray, colours: Sequence[str]) -> N
         ink = text_colour(colours[label])
         halo = "#ffffff" if ink == "#000000" else "#000000"
         axes.text(
-            column, row, str(label), ha="center", va="center", color=ink,
+            column, row, cluster_text(int(label)), ha="center", va="center", color=ink,
             fontsize=9 if distance * inches < 0.2 else 11, fontweight="bold",
             path_effects=[withStroke(linewidth=1.5, foreground=halo, alpha=0.35)],
         )  # fmt: skip

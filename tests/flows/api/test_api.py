@@ -34,7 +34,7 @@ def test_importing_loads_nothing_but_the_standard_library():
 
 def test_names_of_the_package():
     assert orimap.__version__ == version("orimap")
-    names = {"Results", "__version__", "decide", "export", "open", "run", "simulate"}
+    names = {"Results", "__version__", "decide", "edit", "export", "open", "run", "simulate"}
     assert names <= set(dir(orimap))
     assert (orimap.Results.__module__, orimap.Results.__name__) == ("orimap", "Results")
     with pytest.raises(AttributeError, match="no attribute 'close'"):

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from orimap.flows.cli.options import read_request, state_folder, with_request_options
-from orimap.flows.request.request import Request
-from orimap.tasks.errors import InputError
+from orimap.flows.request.request import RENAMED, Request
+from orimap.tasks.errors import InputError, Notice
 
 
 def _command(**how):
@@ -17,16 +17,26 @@ def _command(**how):
 
 def test_a_command_gets_an_option_for_each_field_before_its_own():
     parameters = _command()
-    assert list(parameters) == [*Request.model_fields, "debug"]
+    assert list(parameters) == [*Request.model_fields, *RENAMED, "debug"]
     assert parameters["k"].default is None
     assert parameters["restart"].default is False
 
 
 def test_options_of_a_stored_request_have_no_defaults_and_some_can_be_left_out():
     parameters = _command(without=("file", "output"), stored=True)
-    assert list(parameters) == [n for n in [*Request.model_fields, "debug"] if n not in
+    assert list(parameters) == [n for n in [*Request.model_fields, *RENAMED, "debug"] if n not in
                                 ("file", "output")]  # fmt: skip
     assert parameters["split_bent"].default is None
+
+
+def test_a_number_on_the_command_line_sets_aside_one_of_another_kind(tmp_path):
+    config = tmp_path / "run.yaml"
+    config.write_text("file: a.blo\noutput: out\ncomponents: 7\n")
+    asked = read_request("run", config, {"distinct": "5", "no_merge": False, "decided_k": None})
+    assert (asked.distinct, asked.components) == (5, None)
+    with pytest.warns(Notice, match="--components"):
+        asked = read_request("run", config, {"decided_k": "5"} | {"seed": None})
+    assert asked.components == 5
 
 
 def test_the_command_line_comes_before_the_configuration(tmp_path):

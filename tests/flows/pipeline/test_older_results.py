@@ -94,7 +94,7 @@ def test_a_further_request_takes_over_their_patterns_and_fits(older, no_prefect)
 
 def test_they_are_decided_anew(older):
     (older / "scan.npy").unlink()
-    said = call("decide", older / "results", "--decided-k", "3", "--quiet")
+    said = call("decide", older / "results", "--components", "3", "--quiet")
     assert "now      2 patterns from the fit of 3 components" in said
     tree = orimap.open(older / "results")
     assert (tree.attrs["decided_k"], tree.attrs["fitted_k"]) == (2, 3)

@@ -21,7 +21,7 @@ def test_a_scan_too_large_for_the_paper_s_fits_is_refused_before_any_work(
     ("options", "message"),
     [
         ({"k": "1:169"}, "no more components than scan positions"),
-        ({"k": "1:3", "decided_k": 5}, "within --k"),
+        ({"k": "1:3", "components": 5}, "within --k"),
         ({"filter": "blur"}, "raw, mean, epattern"),
         ({"strategy": "coin"}, "a strategy"),
         ({"roi": (0, 13, 0, 14)}, "region within 12×14"),

@@ -51,7 +51,7 @@ def test_shapes_are_those_that_are_analysed(planned, asked, scan, detector):
         ({"roi": "0:1,0:3"}, range(1, 3), 2),
         ({"roi": "0:1,0:1"}, range(1, 2), 1),
         ({"crop": "0:2,0:2"}, range(1, 5), 4),  # the 4 pixels
-        ({"k": "2:2", "decided_k": 2}, range(2, 3), 19),
+        ({"k": "2:2", "components": 2}, range(2, 3), 19),
     ],
 )
 def test_the_default_range_of_k_is_clipped_to_a_tiny_scan(planned, asked, ks, largest):
@@ -66,8 +66,9 @@ def test_the_default_range_of_k_is_clipped_to_a_tiny_scan(planned, asked, ks, la
     [
         ({"k": "2:21"}, r"scan positions \(20\).*--k 2:21.*ends at 20 or below"),
         ({"k": "2:5", "crop": "0:2,0:2"}, "ends at 4 or below"),
-        ({"k": "2:5", "decided_k": 6}, r"--decided-k within --k \(2 to 5\).*or widen --k$"),
-        ({"roi": "0:1,0:3", "decided_k": 3}, r"within --k \(1 to 2\).*choose one within$"),
+        ({"k": "2:5", "components": 6}, r"--components within --k \(2 to 5\).*or widen --k$"),
+        ({"k": "2:5", "distinct": 6}, r"components \(5\)\n.*--distinct 6\n.*or widen --k$"),
+        ({"roi": "0:1,0:3", "components": 3}, r"within --k \(1 to 2\).*choose one within$"),
         ({"roi": "0:5,0:5"}, "region within 4×5 positions"),
         ({"crop": "0:6,0:8"}, "region within 6×7 detector pixels"),
         ({"mask": "absent.png"}, "there is no absent.png"),
@@ -191,7 +192,9 @@ def test_what_a_run_is_asked_for_changes_its_fingerprint(planned):
         {"filter": "mean"},
         {"seed": 1},
         {"strategy": "knee"},
-        {"decided_k": 2},
+        {"components": 2},
+        {"distinct": 2},
+        {"no_merge": True},
         {"counts": "no"},
         {"weighting": "none"},
         {"l1": "0.1"},

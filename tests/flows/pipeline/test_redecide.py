@@ -19,7 +19,7 @@ from orimap.flows.pipeline.runtime.runner import NoDisplay, PlainRunner
 from orimap.flows.pipeline.steps import conclude, factorise
 from orimap.flows.request.request import Request
 from orimap.tasks.decide.evidence import published
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, Notice
 from orimap.tasks.simulate.recipe import ScanRecipe
 from orimap.tasks.simulate.write_scan import write_scan
 
@@ -130,16 +130,60 @@ def test_the_same_strategy_gives_the_same_answer(finished):
 
 
 def test_a_number_can_be_forced_and_set_free_again(finished, no_fitting):
-    _, forced = decide(finished, decided_k=5)
+    _, forced = decide(finished, components=5)
     assert (forced.components, forced.strategy) == (5, "forced")
     assert facts(finished)["fitted_k"] == 5
-    assert facts(finished)["request"]["decided_k"] == 5
+    assert facts(finished)["request"]["components"] == 5
     # Nothing asked for: as it was.
     _, again = decide(finished)
     assert again == forced
     was, freed = decide(finished, strategy="evidence")
     assert (was, freed.strategy) == (forced, "evidence")
-    assert facts(finished)["request"]["decided_k"] is None
+    assert facts(finished)["request"]["components"] is None
+
+
+@pytest.mark.parametrize("number", [2, 3, 5])
+def test_exactly_as_many_patterns_as_were_asked_for(finished, no_fitting, number):
+    was, now = decide(finished, distinct=number)
+    assert was.patterns == 3
+    tree = results(finished)
+    assert now.patterns == tree.attrs["decided_k"] == tree["clusters"].sizes["cluster"] == number
+    label = tree["clusters"]["cluster_label"].values
+    np.testing.assert_array_equal(np.unique(label[label >= 0]), np.arange(number))
+    assert f"{number} distinct pattern" in now.reasons[0]
+    held = set(tree["decision"]["k_distinct"].values.tolist())
+    assert ("No fit holds exactly" in now.reasons[1]) == (number not in held)
+    assert now.confidence == (was.confidence if number == 3 else "low")
+
+
+def test_nothing_is_merged_where_that_is_asked_for(finished, no_fitting):
+    _, merged = decide(finished, components=5)
+    _, now = decide(finished, no_merge=True)
+    assert (now.components, merged.patterns) == (5, 3)
+    assert now.patterns > merged.patterns
+    assert "--no-merge" in now.reasons[0]
+    # Another way to choose takes its place.
+    _, two = decide(finished, distinct=2)
+    assert two.patterns == 2
+    request = facts(finished)["request"]
+    assert (request["components"], request["no_merge"]) == (None, False)
+
+
+def test_decisions_of_before_have_the_marks_of_before(finished):
+    mark = facts(finished, "decision")["complete"]
+    decide(finished, distinct=2)
+    assert facts(finished, "decision")["complete"] != mark
+    decide(finished, strategy="evidence")
+    assert facts(finished, "decision")["complete"] == mark
+
+
+def test_the_old_name_of_components_is_read_with_a_note(finished):
+    with pytest.warns(Notice, match="--decided-k"):
+        answer = CliRunner().invoke(
+            main.app, ["decide", str(finished), "--quiet", "--dry-run", "--decided-k", "4"]
+        )
+    assert answer.exit_code == 0
+    assert "fit of 4 components (forced" in answer.stdout
 
 
 def test_a_run_that_follows_uses_the_fits_again(finished, tmp_path):
@@ -156,8 +200,8 @@ def test_a_run_that_follows_uses_the_fits_again(finished, tmp_path):
 
 def test_a_dry_run_says_what_would_be_decided_and_changes_nothing(finished):
     before = everything(finished)
-    was, would = decide(finished, decided_k=1, dry_run=True)
-    assert (would.components, would.patterns) == (1, 1)
+    was, would = decide(finished, distinct=4, dry_run=True)
+    assert (was.patterns, would.patterns) == (3, 4)
     assert everything(finished) == before
     assert Answer.of(finished / "analysis.zarr") == was
 
@@ -205,9 +249,11 @@ def test_a_scan_too_large_for_the_published_fits_is_refused(finished, monkeypatc
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"decided_k": 7}, r"fitted \(1 to 6\)"),
+        ({"components": 7}, r"fitted \(1 to 6\)"),
+        ({"distinct": 7}, r"has components \(6\)\n.*--distinct 7\n.*--k 1:9"),
+        ({"distinct": 2, "no_merge": True}, "--distinct 2 and --no-merge"),
         ({"strategy": "coin"}, "a strategy: evidence"),
-        ({"decided_k": "0"}, "--decided-k"),
+        ({"components": "0"}, "--components"),
     ],
 )
 def test_what_cannot_be_had_is_refused_and_the_results_stay(finished, changes, message):
@@ -274,7 +320,15 @@ def test_options_are_those_that_do_not_shape_the_fits():
     fields = set(Request.model_fields)
     assert set(AS_STORED) <= fields
     offered = fields - set(AS_STORED)
-    assert {"strategy", "decided_k", "regularity", "split_unconnected", "workers"} <= offered
+    assert {
+        "strategy",
+        "distinct",
+        "components",
+        "no_merge",
+        "regularity",
+        "split_unconnected",
+        "workers",
+    } <= offered
     answer = CliRunner().invoke(main.app, ["decide", "--help"]).stdout
     assert all("--" + name.replace("_", "-") in answer for name in offered)
     assert not any(f"--{name.replace('_', '-')} " in answer for name in AS_STORED)
@@ -284,7 +338,7 @@ def test_the_command_tells_before_after_and_why(finished):
     def call(*options):
         return CliRunner().invoke(main.app, ["decide", str(finished), "--quiet", *options])
 
-    answer = call("--decided-k", "4", "--split-unconnected")
+    answer = call("--components", "4", "--split-unconnected")
     assert answer.exit_code == 0, answer.stderr
     lines = answer.stdout.splitlines()
     assert "distinct patterns, low confidence" in lines[0]
@@ -305,7 +359,7 @@ def test_the_command_tells_before_after_and_why(finished):
     assert call("--no-split-unconnected").exit_code == 0
     assert facts(finished)["request"]["split_unconnected"] is False
 
-    answer = call("--decided-k", "60")
+    answer = call("--components", "60")
     assert answer.exit_code == 2
     assert [line.split(":")[0] for line in answer.stderr.splitlines()] == [
         "needed", "found", "what to do",

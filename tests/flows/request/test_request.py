@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from orimap.flows.request.config import read_config
-from orimap.flows.request.request import Request
-from orimap.tasks.errors import InputError
+from orimap.flows.request.request import Request, as_first_named, laid_over
+from orimap.tasks.errors import InputError, Notice
 
 
 def _read(**fields):
@@ -30,7 +30,8 @@ def _read(**fields):
         ("l1", "0.1", (0.1, 0.1)),
         ("l1", "0.1,0", (0.1, 0.0)),
         ("l1", 0.2, (0.2, 0.2)),
-        ("decided_k", "9", 9),
+        ("distinct", "9", 9),
+        ("components", "9", 9),
         ("bin", "2", 2),
         ("mask", "stop.png", Path("stop.png")),
         ("scan_step", "2nm", "2nm"),
@@ -77,6 +78,37 @@ def test_a_wrong_value_is_reported_with_its_option(field, written, found):
     assert "--" + field.replace("_", "-") in str(caught.value)
 
 
+def test_an_option_by_its_old_name_is_read_with_a_note():
+    with pytest.warns(Notice, match="--decided-k .* is now called --components"):
+        assert _read(decided_k="4").components == 4
+    assert _read(decided_k=None) == _read()
+    stored = _read(components=4).model_dump(mode="json")
+    stored["decided_k"] = stored.pop("components")
+    with pytest.warns(Notice, match="until orimap 0.3"):
+        assert Request.model_validate(stored) == _read(components=4)
+    with pytest.raises(InputError, match="its old name, as well"):
+        _read(decided_k=4, components=4)
+    offered = Request.model_json_schema()["properties"]["decided_k"]
+    assert offered["deprecated"] is True
+
+
+@pytest.mark.parametrize("other", [{"components": 4}, {"no_merge": True}])
+def test_one_number_is_asked_for_at_a_time(other):
+    with pytest.raises(InputError, match="--distinct 3 and --"):
+        _read(distinct=3, **other)
+    # What takes precedence sets aside the other.
+    assert laid_over({**other, "k": "1:5"}, {"distinct": 3}) == {"k": "1:5", "distinct": 3}
+    assert laid_over({"distinct": 3}, other) == other
+
+
+def test_without_a_choice_a_request_is_told_as_it_always_was():
+    first = as_first_named(_read().model_dump(mode="json"))
+    assert first["decided_k"] is None
+    assert not {"components", "distinct", "no_merge"} & set(first)
+    chosen = as_first_named(_read(distinct=3).model_dump(mode="json"))
+    assert (chosen["decided_k"], chosen["distinct"]) == (None, 3)
+
+
 def test_how_a_file_is_read_is_what_was_asked_for():
     assert _read().reading == {}
     asked = {"reader": "npy", "scan_shape": (4, 5), "skip_frames": (5, 3), "keep_rows": 3}
@@ -106,7 +138,7 @@ centre: no
 l1: 0.1,0
 crop: [10, 50, 20, 60]
 scan-shape: 4x5
-decided_k: 9
+components: 9
 signal: 1
 mask:
 restart: true
@@ -125,7 +157,7 @@ def test_a_config_file_means_what_the_command_line_means(tmp_path):
     assert request.l1 == (0.1, 0)
     assert request.crop == (10, 50, 20, 60)
     assert request.scan_shape == (4, 5)
-    assert request.decided_k == 9
+    assert request.components == 9
     assert request.signal == "1"
     assert "mask" not in request.model_fields_set
     assert request.restart is True

@@ -21,12 +21,12 @@ def _replay(site, changes=(), *, dry_run=False):
 
 def test_what_is_done_is_analysed_again_as_a_job_that_nobody_has_taken(done):
     (first,) = done.taken
-    said = _replay(done, {"decided_k": 3})
-    assert said == (f"day 1/a.npy: analysed again with k [1, 4], decided_k 3, into {first.output}")
+    said = _replay(done, {"components": 3})
+    assert said == (f"day 1/a.npy: analysed again with k [1, 4], components 3, into {first.output}")
     (entry,) = done.journal.entries()
     assert (entry.state, entry.analyses, entry.handed_over) == ("settled", 2, 0)
     assert entry.job.acquisition == f"{entry.id}-2"
-    assert entry.job.request == first.request.model_copy(update={"decided_k": 3})
+    assert entry.job.request == first.request.model_copy(update={"components": 3})
     done.rounds(1)
     assert [job.key for job in done.taken] == [first.key, entry.job.key]
 

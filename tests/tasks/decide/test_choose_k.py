@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from orimap.tasks.decide.choose_k import STRATEGIES, choose_k
+from orimap.tasks.decide.choose_k import STRATEGIES, choose_k, not_merged, with_distinct
 from orimap.tasks.decide.evidence.evidence import Limits
 from orimap.tasks.errors import InputError
 
@@ -37,12 +37,45 @@ def test_a_forced_number_keeps_what_the_evidence_says(make_evidence):
     assert decision.confidence == "low"
     assert "the evidence speaks for 4" in decision.reasons[0]
     by_evidence = choose_k(found, "evidence")
-    assert decision.reasons[1:] == by_evidence.reasons
+    kept, own = (
+        [r for r in reasons if not r.startswith("The fit used has")]
+        for reasons in (decision.reasons[1:], by_evidence.reasons)
+    )
+    assert kept == own
+    assert "The fit used has 2 components: 2 distinct patterns." in decision.reasons
     assert choose_k(found, "evidence", forced=4).confidence == by_evidence.confidence == "high"
 
 
+def test_a_number_of_patterns_that_was_asked_for_is_set_against_the_evidence(make_evidence):
+    found = make_evidence(SETTLED, [50, 30, 10, -0.1, -0.2, -0.1], redundancy=SETTLED)
+    own = choose_k(found, "evidence")
+    how = {"how": "It was so.", "by_itself": True}
+    same = with_distinct(own, found, 4, fitted_k=own.fitted_k, **how)
+    assert (same.strategy, same.fitted_k, same.confidence) == ("forced", own.fitted_k, "high")
+    assert same.reasons[0] == (
+        "4 distinct patterns were asked for; the evidence speaks for that number, too."
+    )
+    other = with_distinct(own, found, 2, fitted_k=2, **how)
+    assert (other.fitted_k, other.confidence, other.runner_up) == (2, "low", 4)
+    assert other.reasons[:2] == [
+        "2 distinct patterns were asked for; the evidence speaks for 4.",
+        "It was so.",
+    ]
+    assert "The fit used has 2 components: 2 distinct patterns." in other.reasons
+    changed = with_distinct(own, found, 6, fitted_k=7, how="It was changed.", by_itself=False)
+    assert not any(reason.startswith("The fit used has") for reason in changed.reasons)
+
+
+def test_what_is_not_merged_says_what_merging_would_leave(make_evidence):
+    own = choose_k(make_evidence(SETTLED), "evidence")
+    kept = not_merged(own, own.fitted_k, 4)
+    assert (kept.strategy, kept.confidence, kept.runner_up) == ("forced", "low", 4)
+    assert f"each of the {own.fitted_k} components" in kept.reasons[0]
+    assert "as usual there would be 4" in kept.reasons[0]
+
+
 def test_a_forced_number_must_have_been_fitted(make_evidence):
-    with pytest.raises(InputError, match="--decided-k 9"):
+    with pytest.raises(InputError, match="--components 9"):
         choose_k(make_evidence([1, 2, 3]), "evidence", forced=9)
 
 

@@ -181,12 +181,12 @@ def test_the_runner_up_and_what_would_settle_it_are_said_unless_all_is_clear(mak
     found = make_evidence([1, 1, 1, 2, 2, 2, 2, 2])
     doubt = reasons(found, 2, confidence="moderate", other=1)[-1]
     assert doubt == (
-        "Runner-up: 1 distinct pattern (--decided-k 1 shows it). It would be settled by more "
+        "Runner-up: 1 distinct pattern (--distinct 1 shows it). It would be settled by more "
         "electrons a pattern, or summing detector pixels (--bin 2)."
     )
     assert not any("Runner-up" in s for s in reasons(found, 2, other=1))
     low = reasons(found, 1, confidence="low", other=2)[-1]
-    assert low.startswith("Runner-up: 2 distinct patterns (--decided-k 4 shows them).")
+    assert low.startswith("Runner-up: 2 distinct patterns (--distinct 2 shows them).")
 
 
 def test_near_the_end_of_the_range_more_components_would_settle_it(make_evidence):

@@ -361,8 +361,8 @@ def small_store_of(store_of):
 def page_of(tmp_path):
     """Return what writes the report of a store into ``tmp_path`` and reads the page."""
 
-    def write(store, run=RUN):
-        return Page(write_report(store, tmp_path, run=run).read_text())
+    def write(store, run=RUN, revision=None):
+        return Page(write_report(store, tmp_path, run=run, revision=revision).read_text())
 
     return write
 

@@ -19,6 +19,7 @@ from orimap.tasks.report.page import Picture
 from orimap.tasks.report.results import read_results
 from orimap.tasks.store import variables
 from orimap.tasks.store.groups import write_group
+from orimap.tasks.store.open_results import Revision, revision_store
 
 
 def test_page_opens_with_the_answer(written):
@@ -213,7 +214,7 @@ def test_a_camera_without_a_curve_has_words_and_no_figure(tmp_path, small_store,
 def test_noise_is_tabled_for_every_cluster_with_its_unit(written):
     _, page = written
     # All corners are masked here: a kind that could not be measured has no column.
-    assert "Noise standard deviation (electron) cluster whole robust 0 6.6 0.25 1" in page.text
+    assert "Noise standard deviation (electron) cluster whole robust 1 6.6 0.25 2" in page.text
 
 
 @pytest.mark.usefixtures("few_pictures")
@@ -303,11 +304,11 @@ def test_pieces_of_one_pattern_are_not_further_patterns(small_store):
     split = replace(found, groups={**found.groups, "clusters": clusters})
     assert report._answer(split).decided == 2
     assert [card.origin for card in report._cluster_cards(found)] == [
-        "components 0, 3",
-        "component 1",
+        "components 1, 4",
         "component 2",
+        "component 3",
     ]
-    assert [card.origin for card in report._cluster_cards(split)][1:] == ["component 1"] * 2
+    assert [card.origin for card in report._cluster_cards(split)][1:] == ["component 2"] * 2
 
 
 @pytest.mark.usefixtures("few_pictures")
@@ -331,3 +332,30 @@ def test_a_scan_that_cannot_be_counted_has_no_number_on_its_page(
     assert "too few positions to count, moderate confidence" in text
     assert "Why no number" in text
     assert "3 distinct patterns, moderate" not in text
+
+
+@pytest.mark.usefixtures("few_pictures")
+def test_the_page_of_a_revision_names_its_edits_and_its_clusters(small_store_of, page_of, tmp_path):
+    store = small_store_of()
+    target = revision_store(tmp_path, "mine")
+    clusters = read_results(store).groups["clusters"].load()
+    clusters.attrs["cluster_names"] = ["", "matrix", "twin"]
+    clusters.to_zarr(target, group="clusters", mode="a", consolidated=False, zarr_format=3)
+    zarr.open_group(target, mode="r+").attrs.update(decided_k=3)
+    (tmp_path / "report.html").write_text("the automatic one")
+    edits = ["Cluster 2 was named “matrix”."]
+    for outdated in (False, True):
+        revision = Revision("mine", 3, edits, [], "now", outdated)
+        page = page_of(store, revision=revision)
+        assert (tmp_path / "report-mine.html").is_file()
+        assert "3 clusters, edited by hand" in page.text
+        assert "What was changed by hand" in page.text
+        assert "Cluster 2 was named “matrix”." in page.text
+        assert "What the automatic result went by" in page.text
+        assert "2 matrix" in page.text
+        assert "3 twin" in page.text
+        assert ("Revision mine is outdated" in page.text) is outdated
+    assert (tmp_path / "figures-mine" / "cluster_map.png").is_file()
+    assert not (tmp_path / "figures").exists()
+    assert (tmp_path / "report.html").read_text() == "the automatic one"
+    assert "cluster_names" not in read_results(store).attr("clusters")

@@ -41,7 +41,7 @@ def test_regularity_and_splitting_are_put_into_words():
     (split,) = sentences.map_sentences(facts, asked, np.array([0, 1, 2, 1, 0, 1]))
     assert split == (
         "3 distinct patterns were split into 6 clusters that are each connected in the scan: "
-        "0, 4 have the same pattern; 1, 3, 5 have the same pattern."
+        "1, 5 have the same pattern; 2, 4, 6 have the same pattern."
     )
     (none,) = sentences.map_sentences(facts, asked, np.arange(2))
     assert none.startswith("No cluster has unconnected parts")

@@ -117,3 +117,11 @@ def test_a_handful_of_positions_is_not_counted():
 )
 def test_an_error_decides_how_many_digits_are_told(value, error, said):
     assert words.measured_text(value, error) == said
+
+
+def test_clusters_count_from_1_where_people_read():
+    assert [words.cluster_text(cluster, ["", "matrix"]) for cluster in range(3)] == [
+        "1",
+        "2 matrix",
+        "3",
+    ]

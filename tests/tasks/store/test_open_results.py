@@ -1,9 +1,17 @@
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 
-from orimap.tasks.errors import InputError
-from orimap.tasks.store.open_results import open_results, revision_store
+from orimap.tasks.errors import InputError, Notice
+from orimap.tasks.store.open_results import (
+    delete_revision,
+    find_revision,
+    open_results,
+    revision_names,
+    revision_page,
+    revision_store,
+)
 
 
 def written(store, status="complete", **groups):
@@ -47,3 +55,43 @@ def test_what_is_not_complete_is_refused(tmp_path):
     written(tmp_path / "analysis.zarr", status="running", clusters=labels(0))
     with pytest.raises(InputError, match=r"no complete analysis\.zarr"):
         open_results(tmp_path)
+
+
+def test_a_revision_of_other_clusters_is_outdated(tmp_path):
+    written(tmp_path / "analysis.zarr", clusters=labels(0, 1, 2).assign_attrs(complete="now"))
+    written(revision_store(tmp_path, "mine"), clusters=labels(0, 0, 1))
+    attrs = zarr.open_group(revision_store(tmp_path, "mine"), mode="r+").attrs
+    attrs.update(of="now", decided_k=2, edits=["Clusters 1 and 2 were merged."])
+    found = find_revision(tmp_path, "mine")
+    assert (found.patterns, found.outdated, found.standing) == (2, False, "")
+    assert open_results(tmp_path, "mine").attrs["revision_outdated"] is False
+    attrs["of"] = "before"
+    assert "outdated" in find_revision(tmp_path, "mine").standing
+    with pytest.warns(Notice, match="outdated"):
+        assert open_results(tmp_path, "mine").attrs["revision_outdated"] is True
+
+
+def test_a_revision_is_removed_with_its_page(tmp_path):
+    written(tmp_path / "analysis.zarr", clusters=labels(0, 1))
+    for name in ("one", "two"):
+        written(revision_store(tmp_path, name), clusters=labels(0, 0))
+    page, figures = revision_page(tmp_path, "one")
+    page.write_text("page")
+    figures.mkdir()
+    delete_revision(tmp_path, "one")
+    assert revision_names(tmp_path) == ["two"]
+    assert not page.exists()
+    assert not figures.exists()
+    for name in ("one", "../analysis", ""):
+        with pytest.raises(InputError, match="revisions there: two"):
+            delete_revision(tmp_path, name)
+    assert (tmp_path / "analysis.zarr").exists()
+
+
+def test_a_revision_of_another_scan_is_refused(tmp_path):
+    written(tmp_path / "analysis.zarr", acquisition=labels(0, 1, 2))
+    root = zarr.open_group(tmp_path / "analysis.zarr", mode="r+")
+    root.create_array("scan_x", data=np.arange(3), dimension_names=("scan_x",))
+    written(revision_store(tmp_path, "mine"), clusters=labels(0, 0))
+    with pytest.raises(InputError, match="another scan"):
+        open_results(tmp_path, "mine")

@@ -38,7 +38,7 @@ def rendered(figure):
 def test_cluster_map_has_the_palette_s_colours_numbers_and_scale_bar():
     figure = clusters.cluster_map_figure(LABELS, 3, NM)
     np.testing.assert_array_equal(images(figure)[0], label_image(LABELS, cluster_colours(3)))
-    assert set(words(figure)) == {"0", "1", "2", "20 nm"}
+    assert set(words(figure)) == {"1", "2", "3", "20 nm"}
     bar = figure.axes[0].lines[0].get_xdata()
     assert bar[1] - bar[0] == pytest.approx(20 / 60)
 
@@ -60,7 +60,7 @@ def test_each_cluster_s_pattern_is_framed_in_its_colour(count):
     for tile, pattern, colour in zip(tiles, patterns, cluster_colours(count), strict=True):
         np.testing.assert_array_equal(tile.images[0].get_array(), pattern_levels(pattern))
         assert to_hex(tile.spines["left"].get_edgecolor()) == colour
-    assert tiles[0].get_xlabel() == f"0   {100 / count:.1f} %"
+    assert tiles[0].get_xlabel() == f"1   {100 / count:.1f} %"
 
 
 @pytest.mark.parametrize("count", [1, 6, 20, 33])

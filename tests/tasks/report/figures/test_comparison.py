@@ -43,7 +43,7 @@ def test_a_cluster_that_a_filter_does_not_have_is_named_as_not_found():
     (missing,) = [axes for axes in figure.axes if not axes.images]
     assert missing.texts[0].get_text() == "not found"
     assert to_hex(missing.spines["left"].get_edgecolor()) == NO_CLUSTER
-    assert [text.get_text() for text in figure.texts] == ["0", "1"]
+    assert [text.get_text() for text in figure.texts] == ["1", "2"]
 
 
 def test_noise_is_written_into_its_cell():

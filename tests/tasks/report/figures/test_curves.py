@@ -93,11 +93,11 @@ def test_pairs_are_sorted_by_cluster_and_leave_the_diagonal_out():
     off = ~np.eye(4, dtype=bool)
     np.testing.assert_array_equal(shown[off], expected[off])
     assert np.isnan(np.diag(shown)).all()
-    assert [t.get_text() for t in axes.get_yticklabels()] == ["2", "0", "3", "1"]
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["3", "1", "4", "2"]
     squares = axes.collections[0].get_facecolors()[:, :3]
     blue, orange = cluster_colours(2)
     np.testing.assert_allclose(squares, rgb([blue, orange, orange, NO_CLUSTER]))
-    assert legend(figure) == ["background", "cluster 0", "cluster 1"]
+    assert legend(figure) == ["background", "cluster 1", "cluster 2"]
 
 
 def test_components_that_belong_to_no_cluster_are_in_order_and_without_a_legend():
@@ -106,7 +106,7 @@ def test_components_that_belong_to_no_cluster_are_in_order_and_without_a_legend(
     assert not figure.legends
     panel = next(axes for axes in figure.axes if axes.images)
     assert not panel.collections
-    assert [label.get_text() for label in panel.get_yticklabels()] == ["0", "1", "2"]
+    assert [label.get_text() for label in panel.get_yticklabels()] == ["1", "2", "3"]
 
 
 def test_brighter_is_more_alike_in_every_panel():

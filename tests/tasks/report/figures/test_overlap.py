@@ -56,7 +56,7 @@ def test_all_panels_of_a_decomposition_have_one_scale():
     assert images[-1].get_clim() == pytest.approx((-limit, limit))
     assert images[0].norm(limit / 4) == pytest.approx(0.5)
     assert images[-1].norm(-limit / 4) == pytest.approx(0.25)
-    assert {"measured", "=", "+", "residual", "background", "0", "2"} <= set(words(figure))
+    assert {"measured", "=", "+", "residual", "background", "1", "3"} <= set(words(figure))
 
 
 def test_a_line_is_drawn_on_the_map_with_its_shares_and_patterns():
@@ -66,13 +66,13 @@ def test_a_line_is_drawn_on_the_map_with_its_shares_and_patterns():
     shares = np.stack([np.linspace(1, 0, 9), np.linspace(0, 1, 9), np.full(9, 0.02)], axis=1)
     figure = figures.line_figure(
         labels, np.zeros((20, 30)), position, RNG.random((9, 12, 14)), shares,
-        np.full((9, 3), 0.03), ScanGrid(2.0, 2.0, "nm"),
+        np.full((9, 3), 0.03), ScanGrid(2.0, 2.0, "nm"), cluster_names=["matrix"],
     )  # fmt: skip
     figure.savefig("/dev/null", format="png", dpi=30)
     drawn = [axes for axes in figure.axes if axes.containers]
     assert len(drawn) == 1
     curves = drawn[0].containers
-    assert [c.get_label() for c in curves] == ["cluster 0", "cluster 1"]
+    assert [c.get_label() for c in curves] == ["cluster 1 matrix", "cluster 2"]
     np.testing.assert_allclose(curves[0].lines[0].get_xdata(), 2.0 * np.arange(9))
     assert curves[1].lines[0].get_color() == cluster_colours(2)[1]
     assert set("abcdefghi") <= set(words(figure))

@@ -94,8 +94,8 @@ def test_each_dark_field_has_the_colour_and_number_of_its_cluster(count):
         np.testing.assert_array_equal(axes.images[0].get_array(), fields[..., cluster])
         assert axes.images[0].get_clim()[0] == 0
         assert to_hex(axes.spines["left"].get_edgecolor()) == colour
-        assert str(cluster) in [t.get_text() for t in axes.texts]
-    assert "no place of its own" in words(figure)  # cluster 0 has none
+        assert str(cluster + 1) in [t.get_text() for t in axes.texts]
+    assert "no place of its own" in words(figure)  # the first has none
     assert shown[0].get_xlabel() == "0 places"
 
 

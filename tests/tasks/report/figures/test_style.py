@@ -61,9 +61,9 @@ def test_only_clusters_with_room_are_numbered(axes):
     colours = ["#ffe100", "#000fe1", "#ff0000"]
     style.number_clusters(axes, labels, colours)
     found = {text.get_text(): text for text in axes.texts}
-    assert sorted(found) == ["0", "1"]
-    assert [found[n].get_color() for n in "01"] == [text_colour(c) for c in colours[:2]]
-    column, row = found["1"].get_position()
+    assert sorted(found) == ["1", "2"]
+    assert [found[n].get_color() for n in "12"] == [text_colour(c) for c in colours[:2]]
+    column, row = found["2"].get_position()
     assert labels[int(row), int(column)] == 1
 
 

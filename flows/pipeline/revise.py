@@ -1,0 +1,301 @@
+"""Write what a person changes about the clusters of finished results, as a revision beside them.
+
+The automatic result is never touched. A revision holds the edits themselves: another one that
+starts from it makes them again, on the fit as it is stored, and then its own.
+"""
+
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+import zarr
+
+from orimap.flows.pipeline.redecide import HERE, root_of, stored_patterns
+from orimap.flows.pipeline.runtime.helpers import open_workers_and_helpers
+from orimap.flows.pipeline.runtime.measure import versions
+from orimap.flows.pipeline.runtime.run import Decided, Fitted, Prepared, Run
+from orimap.flows.pipeline.runtime.runner import StepRunner
+from orimap.flows.pipeline.runtime.workers import are_threads
+from orimap.flows.pipeline.steps import conclude
+from orimap.flows.request.request import Request, with_new_names
+from orimap.tasks.errors import InputError
+from orimap.tasks.maps.by_hand.edits import Edits
+from orimap.tasks.store import variables
+from orimap.tasks.store.fingerprint import fingerprint
+from orimap.tasks.store.groups import complete_mark, link_group, open_group, write_group
+from orimap.tasks.store.open_results import (
+    NAME,
+    REVISIONS,
+    find_revision,
+    revision_names,
+    revision_store,
+)
+from orimap.tasks.store.run_folder import RunFolder, only_writer
+from orimap.tasks.stream.blocks import Progress
+
+if TYPE_CHECKING:
+    from orimap.tasks.maps.by_hand.revise import Grouping
+
+
+@dataclass(frozen=True)
+class Revised:
+    """A revision that was written.
+
+    Parameters
+    ----------
+    name : str
+    store : Path
+    names : list of str
+        One a cluster, empty where it has none.
+    sizes : list of int
+        Positions of each cluster.
+    said : list of str
+        What the edits came to, where that does not go without saying.
+    """
+
+    name: str
+    store: Path
+    names: list[str]
+    sizes: list[int]
+    said: list[str]
+
+
+class _Finished(RunFolder):
+    """The folder of complete results, which are read where they are."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.analysis = self.published_analysis
+
+
+def revise(
+    directory: Path,
+    edits: Edits,
+    runner: StepRunner,
+    *,
+    revision: str | None = None,
+    source: str | None = None,
+) -> Revised:
+    """Write a revision of finished results.
+
+    Parameters
+    ----------
+    directory : Path
+    edits : Edits
+    runner : StepRunner
+    revision : str, optional
+        Its name; by default edit-1, or the next that is free.
+    source : str, optional
+        Another revision that it starts from; by default the automatic result.
+
+    Raises
+    ------
+    InputError
+        If there are no results, a cluster is not there or cannot be split, the name is taken, or
+        ``source`` is outdated. Nothing has changed then.
+    """
+    root_of(RunFolder(directory))
+    with only_writer(directory):
+        folder = _Finished(directory)
+        folder.recover()
+        root = root_of(folder)
+        name = _free_name(directory, revision)
+        steps = [*_steps_of(directory, source), edits]
+        before = open_group(folder.analysis, "clusters").sizes["cluster"]
+        if source is None:
+            edits.require(before)
+        request = Request.read(**with_new_names({**root["request"], **HERE, "output": directory}))
+        prepared = stored_patterns(folder, request)
+        raw = zarr.open_array(prepared.store, path="raw/pattern_intensity", mode="r")
+        workers = open_workers_and_helpers(
+            request, runner.note, threads=are_threads(request, raw.nbytes)
+        )
+        with workers as (client, helpers):
+            run = Run(request, folder, runner, client, helpers)
+            return runner.step(
+                "revision",
+                partial(_write, run, prepared, int(root["fitted_k"]), name, steps, source),
+            )
+
+
+def _free_name(directory: Path, asked: str | None) -> str:
+    """Return the name of a new revision."""
+    there = revision_names(directory)
+    if asked is None:
+        number = 1
+        while f"edit-{number}" in there:
+            number += 1
+        return f"edit-{number}"
+    if not NAME.fullmatch(asked):
+        raise InputError(
+            "a name of letters, digits, dots and dashes for the revision",
+            f"--revision {asked}",
+            "give for instance --revision checked",
+        )
+    if asked in there:
+        raise InputError(
+            "a name that no revision has yet",
+            f"--revision {asked}, which is there",
+            f"choose another name, or remove it first: orimap edit {directory} --delete {asked}",
+        )
+    return asked
+
+
+def _steps_of(directory: Path, source: str | None) -> list[Edits]:
+    """Return the edits of the revision that another one starts from."""
+    if source is None:
+        return []
+    found = find_revision(directory, source)
+    if found.outdated:
+        raise InputError(
+            "a revision of the results as they are now, to start from",
+            f"--from {source}, which was made from an earlier decision",
+            "start from the automatic result, without --from",
+        )
+    return [Edits.of(step) for step in found.steps]
+
+
+def _write(
+    run: Run,
+    prepared: Prepared,
+    fitted_k: int,
+    name: str,
+    steps: list[Edits],
+    source: str | None,
+    progress: Progress,
+) -> Revised:
+    """Make all edits on the decided grouping, and write what follows; the whole or nothing."""
+    analysis = run.folder.analysis
+    of = str(complete_mark(analysis, "clusters"))
+    partial_store = run.folder.root / REVISIONS / f".{name}.partial"
+    shutil.rmtree(partial_store, ignore_errors=True)
+    partial_store.parent.mkdir(exist_ok=True)
+    mark = fingerprint(of=of, steps=[step.stored() for step in steps])
+    try:
+        if any(step.regroup for step in steps):
+            grouping = _grouping(run, prepared, fitted_k, steps)
+            clusters = _write_groups(run, prepared, grouping, partial_store, mark, progress)
+            names, said = list(grouping.names), list(grouping.said)
+        else:
+            clusters, names, said = _write_names(analysis, steps, partial_store, mark), [], []
+            names = list(clusters.attrs["cluster_names"])
+        facts: Mapping[str, Any] = {
+            "revision": name,
+            "from_revision": source,
+            "edits": [*(words for step in steps for words in step.in_words()), *said],
+            "steps": [step.stored() for step in steps],
+            "made": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "of": of,
+            "decided_k": int(clusters.sizes["cluster"]),
+            "edited_with": versions()["orimap"],
+        }
+        zarr.open_group(partial_store, mode="r+").attrs.update(facts)
+        store = revision_store(run.folder.root, name)
+        partial_store.rename(store)
+    except BaseException:
+        shutil.rmtree(partial_store, ignore_errors=True)
+        with suppress(OSError):
+            partial_store.parent.rmdir()
+        raise
+    return Revised(
+        name, store, names, [int(n) for n in clusters[variables.cluster_size.name].values], said
+    )
+
+
+def _grouping(run: Run, prepared: Prepared, fitted_k: int, steps: list[Edits]) -> "Grouping":
+    """Return the decided grouping after all edits."""
+    from orimap.tasks.maps.by_hand import revise as by_hand
+
+    request, analysis = run.request, run.folder.analysis
+    _require_groups(analysis)
+    drawn = open_group(analysis, "clusters")
+    stored = variables.component_cluster.read(drawn).values
+    reflections = variables.component_reflection.name in open_group(analysis, "grains")
+    # Of grains the last one is the background, which is no component of theirs.
+    chosen = tuple((stored[:-1] if reflections else stored).tolist())
+    fitted = Fitted(prepared, (fitted_k,), fitted_k, "", request.l1)
+    decided = Decided(fitted, fitted_k, reflections, True, True, None, "", component_cluster=chosen)
+    grouping = by_hand.grouping_of(
+        conclude.decided_parts(run, decided),
+        variables.cluster_label.read(drawn).values,
+        variables.cluster_share.read(drawn).values,
+        variables.cluster_parent.read(drawn).values,
+    )
+    said: tuple[str, ...] = ()
+    for step in steps:
+        grouping = by_hand.apply(grouping, step, regularity=request.regularity)
+        said += grouping.said
+    return by_hand.Grouping(grouping.parts, grouping.label, grouping.names, said)
+
+
+def _require_groups(analysis: Path) -> None:
+    """Check that all is there that the map was drawn of; earlier versions did not store it."""
+    for group in ("grains", "sketch", "dark_fields"):
+        if complete_mark(analysis, group) is None:
+            raise InputError(
+                f"results with all that their map was drawn of ({analysis})",
+                f"no /{group}",
+                f"decide again with this version first: orimap decide {analysis.parent}",
+            )
+
+
+def _write_groups(
+    run: Run,
+    prepared: Prepared,
+    grouping: "Grouping",
+    store: Path,
+    mark: str,
+    progress: Progress,
+) -> xr.Dataset:
+    """Write all groups that follow from a grouping; return /clusters."""
+    from orimap.tasks.maps import clusters
+    from orimap.tasks.maps.baseline import compared_anew
+    from orimap.tasks.maps.by_hand.revise import draw
+
+    analysis = run.folder.analysis
+    maps = draw(grouping, regularity=run.request.regularity)
+    ds = conclude.described(run, prepared, grouping.parts.stored, maps, progress)
+    ds.attrs["cluster_names"] = list(grouping.names)
+    zarr.open_group(store, mode="w")
+    write_group(store, "grains", grouping.parts.stored, mark)
+    write_group(store, "clusters", ds, mark)
+    write_group(store, "overlap", clusters.overlap_dataset(maps), mark)
+    apart = conclude.taken_apart(analysis, prepared.patterns, maps, store)
+    for group, made in zip(("decomposition", "line"), apart, strict=True):
+        write_group(store, group, made, mark)
+    if run.request.filter == "epattern":
+        reflections = conclude.reflection_dataset(run, prepared, maps.label)
+        write_group(store, "reflection_maps", reflections, mark)
+    stored = open_group(analysis, "acquisition").get(variables.scan_measured.name)
+    measured = None if stored is None else stored.values > 0
+    if complete_mark(analysis, "baseline") is not None:
+        anew = compared_anew(open_group(analysis, "baseline"), maps.label, measured)
+        write_group(store, "baseline", anew, mark)
+    return ds
+
+
+def _write_names(analysis: Path, steps: list[Edits], store: Path, mark: str) -> xr.Dataset:
+    """Write clusters as they are, with names; return them."""
+    zarr.open_group(store, mode="w")
+    link_group(analysis, store, "clusters")
+    clusters = open_group(store, "clusters")
+    names = [""] * clusters.sizes["cluster"]
+    for step in steps:
+        for number, name in step.names.items():
+            names[number - 1] = name
+    # Linked files are never changed: the attributes are written anew.
+    described = store / "clusters" / "zarr.json"
+    text = described.read_bytes()
+    described.unlink()
+    described.write_bytes(text)
+    zarr.open_group(store, path="clusters", mode="r+").attrs.update(
+        cluster_names=names, complete=mark
+    )
+    # In a moment the store has another name.
+    return open_group(store, "clusters").load()

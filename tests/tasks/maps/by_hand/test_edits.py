@@ -1,0 +1,46 @@
+import pytest
+
+from orimap.tasks.errors import InputError
+from orimap.tasks.maps.by_hand.edits import Edits
+
+
+def test_what_is_typed_is_what_python_gives():
+    typed = Edits.read(["3,4"], ["2=matrix"], ["5"], ["1"])
+    assert typed == Edits(((3, 4),), (1,), (5,), {2: "matrix"})
+    assert typed == Edits.read([(3, 4)], {2: "matrix"}, 5, 1)
+    assert Edits.of(typed.stored()) == typed
+    assert typed.in_words() == [
+        "Clusters 3 and 4 were merged.",
+        "The positions of cluster 5 were given to no cluster.",
+        "Cluster 2 was named “matrix”.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({}, "no edit"),
+        ({"merge": ["3"]}, "--merge 3"),
+        ({"merge": ["3,3"]}, "--merge 3,3"),
+        ({"merge": ["3;4"]}, "--merge 3;4"),
+        ({"split": ["one"]}, "--split one"),
+        ({"rename": ["matrix"]}, "--rename matrix"),
+        ({"rename": ["2= "]}, "a name of 1 to 60 letters for cluster 2"),
+        ({"merge": ["3,4", "4,5"]}, "--merge 3,4 and --merge 4,5"),
+        ({"merge": ["3,4"], "split": ["4"]}, "--merge 3,4 and --split 4"),
+        ({"background": [5], "rename": {5: "x"}}, "--background 5 and --rename 5"),
+        ({"merge": ["3,4"], "rename": ["3=a", "4=b"]}, "--rename to a and to b"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(given, found):
+    with pytest.raises(InputError, match=found):
+        Edits.read(**given)
+
+
+def test_what_is_not_there_is_refused_with_what_is():
+    edits = Edits.read(merge=["2,7"])
+    edits.require(7)
+    with pytest.raises(InputError, match=r"1 to 6\n.*--merge 7"):
+        edits.require(6)
+    with pytest.raises(InputError, match="--split 0"):
+        Edits.read(split=[0]).require(6)
