@@ -81,6 +81,9 @@ def keep_only(folder: RunFolder, keep: str) -> None:
     if kept != "all":
         remove_group(analysis, "basis_fits")
         remove_group(analysis, "sketch_training")
+    if kept == "fits" and _bytes(patterns / SPARSE.path) > _bytes(patterns / "raw"):
+        # Lists of full patterns: reading the patterns themselves is hardly slower.
+        remove_group(patterns, SPARSE.path)
     if kept == "results":
         for name in ("fits", "sketch"):
             for group in (analysis / name, *(analysis / name).glob("k*")):
@@ -89,6 +92,11 @@ def keep_only(folder: RunFolder, keep: str) -> None:
             remove_group(analysis, name)
         for name in ("raw", SPARSE.path, SPIKES.path, "mean", "epattern"):
             remove_group(patterns, name)
+
+
+def _bytes(folder: Path) -> int:
+    """Return how much space files in a folder take."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _remove_arrays(store: Path, name: str) -> None:

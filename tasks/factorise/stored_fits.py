@@ -17,7 +17,7 @@ from orimap.tasks.factorise.kernels.predictions import Stack
 from orimap.tasks.factorise.sketch import Sketch
 from orimap.tasks.factorise.weighting import Weighting
 from orimap.tasks.store import variables
-from orimap.tasks.store.groups import open_group, write_arrays
+from orimap.tasks.store.groups import group_attributes, open_group, write_arrays
 
 # Binary digits of the component patterns that are kept, 1e-4 of each value: they are not known
 # better than to some per cent, and take half as much space as with all 24 digits.
@@ -83,6 +83,14 @@ def read_sketch(ds: xr.Dataset, weighting: Weighting) -> Sketch:
         v.scan_row_weight.read(ds).values.ravel(),
         float(ds.attrs["squares"]),
     )
+
+
+def least_directions(store: Path, groups: Sequence[str]) -> int:
+    """Return how many directions the sketches have, in the half of the counts which has fewer."""
+    known = group_attributes(store, groups[0]).get("least_directions")
+    if known is None:  # earlier versions did not say so, and kept both halves
+        known = min(open_group(store, group).sizes["direction"] for group in groups)
+    return int(known)
 
 
 def read_sketches(store: Path, groups: Sequence[str]) -> list[ReadySketch]:

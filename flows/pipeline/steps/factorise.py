@@ -32,7 +32,7 @@ def sketch(run: Run, progress: Progress, prepared: Prepared, ks: Sequence[int]) 
     if not _sketch_serves(run, prepared, mark, ks):
         run.reused.discard("sketch")
         _write_sketch(run, progress, prepared, rank, mark)
-    least = _least_directions(run, prepared)
+    least = stored_fits.least_directions(run.folder.analysis, prepared.sketch_groups)
     if least == 0:
         raise InputError(
             "enough counts to hold half of them out",
@@ -66,18 +66,9 @@ def _sketch_serves(run: Run, prepared: Prepared, mark: str, ks: Sequence[int]) -
         return False
     if all([run.can_reuse("sketch", group, mark) for group in halves]):
         return True
-    least = _least_directions(run, prepared)
+    least = stored_fits.least_directions(run.folder.analysis, prepared.sketch_groups)
     fitted = _what_can_be_fitted(run, prepared, mark, ks, least)
     return not _unscored(run, fitted)
-
-
-def _least_directions(run: Run, prepared: Prepared) -> int:
-    """Return how many directions the sketch has, in that half which has fewer."""
-    known = run.folder.attributes(prepared.sketch_groups[0]).get("least_directions")
-    if known is None:  # earlier versions did not say so, and kept both halves
-        sketches = map(run.folder.read, prepared.sketch_groups)
-        known = min(sketch.sizes["direction"] for sketch in sketches)
-    return int(known)
 
 
 def _unscored(run: Run, fitted: Fitted) -> list[int]:

@@ -133,6 +133,16 @@ def test_what_only_fits_start_from_goes_by_default(whole):
     assert not results.is_complete(whole, "mark", "all")
 
 
+@pytest.mark.parametrize(("bytes_of_lists", "stay"), [(10, True), (10**6, False)])
+def test_lists_that_take_more_space_than_the_patterns_go(whole, bytes_of_lists, stay):
+    lists = whole.root / "patterns.zarr" / "sparse"
+    lists.mkdir(exist_ok=True)
+    (lists / "made_for_this").write_bytes(bytes(bytes_of_lists))
+    results.keep_only(whole, "fits")
+    assert lists.exists() is stay
+    assert complete_mark(lists.parent, "raw") is not None
+
+
 def test_all_stays_where_it_was_asked_for(whole):
     before = sizes(whole)
     results.keep_only(whole, "all")
