@@ -54,6 +54,9 @@ def run(
     """
     from pathlib import Path
 
+    from orimap.cluster.environment import keep_compiled_code
+
+    keep_compiled_code()
     from orimap.flows.pipeline.pipeline import run_pipeline
     from orimap.flows.pipeline.runtime.runner import PlainRunner, choose_display
     from orimap.flows.request.request import Request
