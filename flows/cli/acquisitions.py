@@ -24,7 +24,9 @@ def status(
     *,
     acquisition: Annotated[
         str | None,
-        typer.Argument(metavar="[ID]", help="Tell all of one: its id, as the table has it, or name"),
+        typer.Argument(
+            metavar="[ID]", help="Tell all of one: its id, as the table has it, or name"
+        ),
     ] = None,
     results: Results,
     state: State = None,

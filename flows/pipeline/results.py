@@ -16,7 +16,6 @@ from orimap.tasks.store.groups import group_attributes, mark_complete, remove_gr
 from orimap.tasks.store.run_folder import RunFolder
 from orimap.tasks.store.variables import SCAN, SPARSE, SPIKES
 
-
 # What --keep says, from least to most. What it names stays with all that is before it.
 KEPT = ("results", "fits", "all")
 # Of each sketch: what was found, and what the report and the maps look at.

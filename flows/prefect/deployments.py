@@ -93,7 +93,8 @@ def analyse(
         detector_rows: Leave empty. Pixels, as the watcher has seen them.
         detector_columns: Leave empty. Pixels, as the watcher has seen them.
 
-    Returns:
+    Returns
+    -------
         Completed, once the results have been looked at; by the name of ``DUPLICATE`` if another
         run has this job or has ended it.
     """

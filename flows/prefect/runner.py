@@ -44,7 +44,7 @@ IMAGE_PIXELS = 800  # longer side of a figure on Prefect's page; the report has 
 DESCRIBED = {
     "decision": "Why this number of components: for every k the mean error of the fit (loss), what "
     "the held-out half of the counts gains over smaller k, the distinct patterns after merging, "
-    "components that are background, whether k lies in the range of interest, and which fit is used",
+    "components that are background, whether k lies in the range of interest, which fit is used",
 }
 
 _display: ContextVar[Display | None] = ContextVar("display", default=None)

@@ -20,8 +20,7 @@ def write_group(store: Path, group: str, ds: xr.Dataset, mark: str | None) -> No
     """Replace one group of a Zarr v3 store; mark it complete last, with ``mark``."""
     # Masked integers come back as floats: plain values only, no fill value in the encoding.
     encoding = {
-        name: {"_FillValue": None}
-        | ({"compressors": (SMALL,)} if values.dtype.kind == "f" else {})
+        name: {"_FillValue": None} | ({"compressors": (SMALL,)} if values.dtype.kind == "f" else {})
         for name, values in ds.variables.items()
     }
     remove_group(store, group)

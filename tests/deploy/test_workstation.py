@@ -18,8 +18,11 @@ from orimap.tasks.simulate.write_scan import write_scan
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "deploy" / "workstation.md"
 # Reading all of this machine, as any account reads a program in /opt; writing only what it owns.
-AS_ACCOUNT = ("setpriv", "--clear-groups", "--inh-caps=-all,+dac_read_search",
-              "--ambient-caps=-all,+dac_read_search", "--bounding-set=-all,+dac_read_search")  # fmt: skip
+READING = "-all,+dac_read_search"
+AS_ACCOUNT = (
+    *("setpriv", "--clear-groups", f"--inh-caps={READING}", f"--ambient-caps={READING}"),
+    f"--bounding-set={READING}",
+)
 NEEDED = ("useradd", "userdel", "install", "setpriv")
 
 pytestmark = pytest.mark.skipif(

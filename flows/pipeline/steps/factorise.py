@@ -64,7 +64,7 @@ def _sketch_serves(run: Run, prepared: Prepared, mark: str, ks: Sequence[int]) -
     whole, *halves = prepared.sketch_groups
     if not run.can_reuse("sketch", whole, mark):
         return False
-    if all([run.can_reuse("sketch", group, mark) for group in halves]):
+    if all(run.can_reuse("sketch", group, mark) for group in halves):
         return True
     least = stored_fits.least_directions(run.folder.analysis, prepared.sketch_groups)
     fitted = _what_can_be_fitted(run, prepared, mark, ks, least)

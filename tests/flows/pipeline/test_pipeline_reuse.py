@@ -86,7 +86,7 @@ def test_a_finished_run_serves_another_rule_without_what_only_fits_start_from(
     assert not (output / "analysis.zarr" / "basis_fits").exists()
     run(scan, output, k="3:3", strategy="knee")
     assert {"ingest", "sketch", "fit", "score"} <= reused(output)
-    # More components need the training half: its sketch is made again, and fits that are there stay.
+    # More components need the training half: its sketch is made again; fits that are there stay.
     run(scan, output, k="3:4", keep="all")
     assert not {"fit", "score"} & reused(output)
     kept = {path.name for path in (output / "analysis.zarr" / "basis_fits").glob("k*")}

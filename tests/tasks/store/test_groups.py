@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-import zarr
 
 from orimap.tasks.store import variables
 from orimap.tasks.store.fingerprint import fingerprint
