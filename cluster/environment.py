@@ -1,8 +1,11 @@
-"""What every worker finds in its environment, wherever it is started: one thread for its sums."""
+"""What every process finds in its environment: one thread for its sums, room for compiled code."""
 
 import os
+import stat
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 # Worker processes of one thread are faster than threads here, and must not start more.
 ONE_THREAD = dict.fromkeys(
@@ -28,6 +31,8 @@ NO_PROFILE = {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"}
 SAFE_PATH = {"PYTHONSAFEPATH": "1"}
 WORKER_ENVIRONMENT = {**ONE_THREAD, **KEEP_SMALL_MEMORY, **NO_PROFILE, **SAFE_PATH}
 NUMBA = "NUMBA_NUM_THREADS"
+# Where numba keeps compiled kernels, and matplotlib its list of fonts, if not where they would.
+COMPILED, FONTS = "NUMBA_CACHE_DIR", "MPLCONFIGDIR"
 
 
 @contextmanager
@@ -50,6 +55,59 @@ def environment_restored(names: Iterable[str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def keep_compiled_code(state: Path | None = None) -> Path:
+    """Return the folder for compiled code, and have this process and what it starts use it.
+
+    Numba keeps code beside its source, else in the cache of the account's home; where it can write
+    neither, as for an account of a service without a home, it fails. The code is then kept in
+    the folder of the state, or in one of this account among temporary files.
+
+    Parameters
+    ----------
+    state : Path, optional
+        Folder for what is kept from one start to the next.
+
+    Returns
+    -------
+    Path
+        One that the environment names stays, whatever is to be said of it.
+    """
+    named = os.environ.get(COMPILED)
+    if named:
+        return Path(named)
+    package = Path(__file__).resolve().parents[1]
+    if os.access(package / "tasks", os.W_OK):
+        return package
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    with suppress(RuntimeError):  # nobody knows the home of this account
+        home = cache.expanduser() / "numba"
+        if can_be_made(home):
+            return home
+    kept = state.absolute() / "compiled" if state else None
+    if kept is None or not can_be_made(kept):
+        kept = _own_temporary_folder()
+    os.environ[COMPILED] = str(kept / "numba")
+    os.environ.setdefault(FONTS, str(kept / "matplotlib"))
+    return kept / "numba"
+
+
+def can_be_made(folder: Path) -> bool:
+    """Return whether a folder can be written to, or made where it is not there."""
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+
+
+def _own_temporary_folder() -> Path:
+    """Return a folder among temporary files that nobody else can write: what it holds is run."""
+    folder = Path(tempfile.gettempdir()) / f"orimap-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+    if ours and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return folder
+    return Path(tempfile.mkdtemp(prefix="orimap-"))
 
 
 @contextmanager

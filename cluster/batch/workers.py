@@ -69,6 +69,7 @@ def batch_client(
     from distributed import Client
 
     _require_plain(folder)
+    require_interface((profile.interface if profile else None) or configured(system, "interface"))
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         stack.callback(_tidy, folder)
@@ -110,6 +111,33 @@ def batch_client(
                 raise
     shutil.rmtree(folder / LOGS, ignore_errors=True)
     _tidy(folder)
+
+
+def require_interface(name: str | None) -> None:
+    """Refuse a network interface that this machine, where the scheduler runs, does not have.
+
+    Raises
+    ------
+    InputError
+        With the names and addresses of those that there are.
+    """
+    import psutil
+
+    if not name:
+        return
+    addresses = {
+        each: [one.address for one in of if one.family == socket.AF_INET]
+        for each, of in psutil.net_if_addrs().items()
+    }
+    if addresses.get(name):
+        return
+    there = [f"{each} ({', '.join(found)})" for each, found in addresses.items() if found]
+    raise InputError(
+        f"a network interface of this machine with an address (interface: {name})",
+        f"{name} has none" if name in addresses else f"no {name}; there are {', '.join(there)}",
+        f"name one of {', '.join(each for each, found in addresses.items() if found)} in the "
+        "profile, or leave interface out: the usual one is then taken",
+    )
 
 
 def _require_plain(folder: Path) -> None:

@@ -92,6 +92,9 @@ def run(
     import os
     from pathlib import Path
 
+    from orimap.cluster.environment import keep_compiled_code
+
+    keep_compiled_code()
     from orimap.flows.cli.answers import analyse
     from orimap.flows.interactive.results import Results
     from orimap.flows.pipeline.runtime.runner import choose_display

@@ -1,55 +1,115 @@
 """The commands on the acquisitions of a watched folder: status, and replay of one of them."""
 
 import json
+import shutil
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orimap.flows.cli.answers import Debug, answers, print_table
+from orimap.flows.cli.answers import Debug, answers, print_lines, print_table
 from orimap.flows.cli.options import Results, State, state_folder, with_request_options
 
 if TYPE_CHECKING:
     from orimap.flows.watch.journal import Entry
 
 
+# Of a reason in the table: as much as the terminal has room for, within these.
+SHORTEST_REASON, LONGEST_REASON = 24, 60
+
+
 @answers
 def status(
     *,
+    acquisition: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[ID]", help="Tell all of one: its id, as the table has it, or name"
+        ),
+    ] = None,
     results: Results,
     state: State = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Also files that hold no scan of patterns")
     ] = False,
+    wide: Annotated[bool, typer.Option("--wide", help="Reasons as long as they are")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs")] = False,
     debug: Debug = False,
 ) -> None:
-    """List the acquisitions of a watched folder, and the state of each."""
+    """List the acquisitions of a watched folder, and the state of each; or tell all of one."""
     from orimap.flows.watch.journal import JOURNAL, Journal
     from orimap.flows.watch.one_watcher import watcher_process
 
     place = state_folder(results, state)
     with Journal(place / JOURNAL, make=False) as journal:
-        entries, held = journal.entries(), journal.meta("held")
+        one = journal.find(acquisition) if acquisition else None
+        history = journal.history(one.number) if one else []
+        entries, held = [one] if one else journal.entries(), journal.meta("held")
         folder = journal.meta("folder")
     process = watcher_process(place)
-    shown = [entry for entry in entries if everything or entry.state != "not a scan"]
+    shown = [entry for entry in entries if one or everything or entry.state != "not a scan"]
     if as_json:
         found = {"folder": folder, "watcher": process, "held": held}
         print(json.dumps({**found, "acquisitions": [_facts(entry) for entry in shown]}, indent=2))
+        return
+    if one:
+        _print_one(one, history)
         return
     print(f"{folder}: {f'watched by process {process}' if process else 'no watcher is running'}")
     if held:
         print(f"held: {held}")
     rows = [
-        (e.id, e.name, str(e.revision), e.state, e.since[:19].replace("T", " "), e.reason,
+        (e.id, e.name, str(e.revision), e.state, _moment(e.since), _one_line(e.reason),
          str(e.job.output) if e.job_text else "")
         for e in shown
     ]  # fmt: skip
-    print_table(("id", "name", "rev", "state", "since (UTC)", "reason", "results"), rows)
+    head = ("id", "name", "rev", "state", "since (UTC)", "reason", "results")
+    print_table(head, rows if wide else _cut([head, *rows], head.index("reason"))[1:])
     hidden = len(entries) - len(shown)
     if hidden:
         print(f"{hidden} more hold no scan of patterns: --all lists them")
+
+
+def _moment(stored: str) -> str:
+    """Return a stored time for people: to the second, in UTC."""
+    return stored[:19].replace("T", " ")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _cut(rows: "list[tuple[str, ...]]", column: int) -> "list[tuple[str, ...]]":
+    """Cut what is long in one column, so that rows fit the terminal, if it is wide enough."""
+    widths = [max(map(len, of)) for of in zip(*rows, strict=True)]
+    others = sum(widths) - widths[column] + 2 * (len(widths) - 1)
+    room = LONGEST_REASON
+    if sys.stdout.isatty():
+        room = shutil.get_terminal_size().columns - others
+    room = min(max(room, SHORTEST_REASON), LONGEST_REASON)
+    return [
+        (*row[:column], text if len(text) <= room else text[: room - 1] + "…", *row[column + 1 :])
+        for row in rows
+        for text in [row[column]]
+    ]
+
+
+def _print_one(entry: "Entry", history: list[dict[str, Any]]) -> None:
+    """Print all that is known of an acquisition, and what became of it one after the other."""
+    print_lines(
+        [
+            ("id", entry.id),
+            ("name", f"{entry.name} (revision {entry.revision})"),
+            ("state", f"{entry.state} since {_moment(entry.since)} UTC"),
+            ("reason", entry.reason),
+            ("results", str(entry.job.output) if entry.job_text else ""),
+        ]
+    )
+    print("\nwhat became of it:")
+    print_lines(
+        [(_moment(at["time"]), f"{at['after']}: {at['reason']}".rstrip(": ")) for at in history]
+    )
 
 
 def _facts(entry: "Entry") -> dict[str, Any]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from orimap.tasks.acquire.acquisition import Acquisition
 
 # What compare-filters decides by itself.
-OF_EACH_FILTER = ("filter", "restart")
+OF_EACH_FILTER = ("filter", "keep", "restart")
 
 
 @partial(with_request_options, without={*Request.model_fields} - {*READING_FIELDS})
@@ -163,7 +163,7 @@ def _print_plan(request: Request) -> None:
 
     plan = check(request)
     _require_writable(request.output)
-    there = is_complete(RunFolder(request.output), plan.fingerprint)
+    there = is_complete(RunFolder(request.output), plan.fingerprint, request.keep)
     asked = request.model_dump(mode="json", exclude_unset=True, exclude={"file", "output"})
     print_lines(
         [

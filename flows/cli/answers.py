@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orimap.cluster.environment import keep_compiled_code
+from orimap.flows.cli.options import state_folder
 from orimap.tasks.errors import FAILED, INPUT_AT_FAULT, INTERRUPTED, InputError
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ def answers(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def wrapped(**options: Any) -> None:
         try:
+            keep_compiled_code(_state(options))
             command(**options)
             if sys.stdout is not None:
                 sys.stdout.flush()
@@ -55,6 +58,14 @@ def answers(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(FAILED) from error
 
     return wrapped
+
+
+def _state(options: dict[str, Any]) -> Path | None:
+    """Return the folder of journal and logs, where a command has one."""
+    state, results = options.get("state"), options.get("results")
+    if state is None and ("state" not in options or results is None):
+        return None
+    return state_folder(results, state)
 
 
 def _nobody_reads() -> bool:

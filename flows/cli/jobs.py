@@ -120,7 +120,7 @@ def _job(request: Request) -> Job | None:
 
     plan = check(request)
     mark = plan.fingerprint
-    if not request.restart and is_complete(RunFolder(request.output), mark):
+    if not request.restart and is_complete(RunFolder(request.output), mark, request.keep):
         return None
     name = fingerprint(acquisition=plan.acquisition.identity, output=str(request.output))[:12]
     return Job(acquisition=name, request=request)

@@ -21,7 +21,7 @@ from orimap.flows.cli.machine import cluster, doctor, down, up
 from orimap.flows.cli.results import decide, report
 from orimap.flows.cli.simulate import demo, simulate
 from orimap.flows.cli.watch import watch
-from orimap.tasks.errors import Notice
+from orimap.tasks.errors import INPUT_AT_FAULT, Notice
 
 EXAMPLES = """\b
 Examples:
@@ -64,12 +64,26 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line."""
+    require_linux()
     open_missing_streams()
     os.environ.update(SAFE_PATH)
     end_cleanly_by_signals()
     look_for_cycles_seldom()
     tell_notices_plainly()
     app()
+
+
+def require_linux() -> None:
+    """End this process with a sentence where its system is another one."""
+    if sys.platform == "linux":
+        return
+    name = {"darwin": "macOS", "win32": "Windows"}.get(sys.platform, sys.platform)
+    print(
+        f"orimap runs on Linux, not on {name}: install it on a Linux machine"
+        + (", or in a Linux of the Windows Subsystem (WSL 2)." if name == "Windows" else "."),
+        file=sys.stderr,
+    )
+    sys.exit(INPUT_AT_FAULT)
 
 
 def open_missing_streams() -> None:

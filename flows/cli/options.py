@@ -47,9 +47,9 @@ State = Annotated[
 ]
 
 
-def state_folder(results: Path, state: Path | None) -> Path:
+def state_folder(results: Path | None, state: Path | None) -> Path:
     """Return the folder of the journal, absolute and without links."""
-    return (state or results / STATE).resolve()
+    return (state or (results or Path()) / STATE).resolve()
 
 
 def with_request_options(

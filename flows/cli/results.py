@@ -24,7 +24,7 @@ AS_STORED = (
     *CAMERA_FIELDS,
     *("filter", "epattern_lengths", "epattern_profile", "dark_field"),
     *("k", "weighting", "direct_beam", "l1", "seed"),
-    *("orchestrate", "restart"),
+    *("orchestrate", "keep", "restart"),
 )
 
 

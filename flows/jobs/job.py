@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from orimap.flows.request.request import NEWER_FIELDS, WORKERS_FIELDS, Request, as_first_named
 
 # Of the request, these say where and how it is computed, not what: the same job all the same.
-NOT_PART_OF_THE_KEY = {"output", "orchestrate", *WORKERS_FIELDS}
+NOT_PART_OF_THE_KEY = {"output", "orchestrate", "keep", *WORKERS_FIELDS}
 
 
 class Job(BaseModel):

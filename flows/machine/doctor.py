@@ -17,6 +17,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Literal
 
+from orimap.cluster.environment import COMPILED, can_be_made, keep_compiled_code
 from orimap.flows.jobs.notify import NOTIFY_VARIABLE
 from orimap.flows.prefect import configured
 from orimap.flows.request.allowed import ROOTS_VARIABLE, allowed_roots
@@ -57,6 +58,7 @@ def examine(
     yield from _packages()
     yield _memory()
     yield _command("orimap")
+    yield _compiled(state)
     if watch is not None:
         yield _readable(watch)
     if results is not None:
@@ -122,6 +124,21 @@ def _command(name: str) -> Finding:
     if beside.exists():
         return Finding("command", "ok", str(beside))
     return Finding("command", "wrong", f"no {beside}", "install orimap into this environment")
+
+
+def _compiled(state: Path | None) -> Finding:
+    """Look for where compiled code is kept: without such a place no analysis can start."""
+    what = "compiled code"
+    folder = keep_compiled_code(state)
+    if not can_be_made(folder):
+        remedy = f"let {COMPILED} name a folder that this account can write, or unset it"
+        return Finding(what, "wrong", f"{folder} cannot be written", remedy)
+    kept = state is not None and folder.is_relative_to(state.absolute())
+    if COMPILED in os.environ and folder.is_relative_to(tempfile.gettempdir()) and not kept:
+        words = f"{folder}, until it is cleared: this account can write no home of its own"
+        remedy = "make a home for the account, or name a folder for the state: --state"
+        return Finding(what, "doubt", words, remedy)
+    return Finding(what, "ok", f"kept in {folder}")
 
 
 def _readable(folder: Path) -> Finding:

@@ -56,7 +56,8 @@ def run_pipeline(request: Request, runner: StepRunner, opened: Any = None) -> Pa
     with only_writer(request.output), tidy_after_refusal(request.output):
         folder = RunFolder(request.output)
         folder.recover()
-        if not request.restart and results.is_complete(folder, plan.fingerprint):
+        if not request.restart and results.is_complete(folder, plan.fingerprint, request.keep):
+            results.keep_only(folder, request.keep)
             runner.note(f"{request.output} already holds the results of this request.")
             return request.output
         folder.prepare()
@@ -65,6 +66,7 @@ def run_pipeline(request: Request, runner: StepRunner, opened: Any = None) -> Pa
             folder.prepare()
         _analyse(plan, folder, runner, opened)
         folder.publish()
+        results.keep_only(folder, request.keep)
     return request.output
 
 

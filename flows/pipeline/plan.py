@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from orimap.tasks.acquire.acquisition import Acquisition
 
 # A run is defined by its request without these: they say how it is computed.
-HOW = {"output", "file", *DETECTOR_IMAGES, "orchestrate", "restart", *WORKERS_FIELDS}
+HOW = {"output", "file", *DETECTOR_IMAGES, "orchestrate", "keep", "restart", *WORKERS_FIELDS}
 # How full patterns are is estimated from this many, along the diagonal of the scan.
 PATTERNS_TO_LOOK_AT = 4
 

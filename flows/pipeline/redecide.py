@@ -33,8 +33,6 @@ from orimap.tasks.store.groups import complete_mark, group_attributes, open_grou
 from orimap.tasks.store.run_folder import RunFolder, only_writer
 from orimap.tasks.stream.blocks import Progress
 
-# The groups of every k: the fit to the sketch, and its exact weights and losses.
-FITS = (stored_fits.basis_fit_group, stored_fits.fit_group)
 # Where the fits were computed does not matter for the decision: it is made here.
 HERE = {**NOTHING_ASKED, "restart": False}
 
@@ -212,7 +210,7 @@ def _stored_fits(folder: RunFolder, request: Request) -> Fitted:
     """
     analysis, prepared = folder.published_analysis, stored_patterns(folder, request)
     ks = [int(k) for k in open_group(analysis, "decision")["k"].values]
-    fits = [group_of(k) for k in ks for group_of in FITS]
+    fits = [stored_fits.fit_group(k) for k in ks]
     found = {group: complete_mark(analysis, group) for group in ("analysed", "sketch", *fits)}
     missing = [group for group, mark in found.items() if mark is None]
     if missing:
@@ -238,10 +236,14 @@ def stored_patterns(folder: RunFolder, request: Request) -> Prepared:
         raise InputError(
             f"the patterns that were analysed ({patterns}), for the mean pattern of each cluster",
             "others" if ingest else "none that are complete",
-            "run orimap run again with the acquisition's file; what still holds is used again",
+            "run orimap run again with the acquisition's file and --keep fits; what still holds "
+            "is used again",
         )
+    # Earlier versions did not say so, and kept the sketch of the training half.
+    half = complete_mark(analysis, "sketch_training") is not None
+    counts = bool(group_attributes(analysis, "sketch").get("counts", half))
     return Prepared(
-        Ingested(patterns, ingest, complete_mark(analysis, "sketch_training") is not None),
+        Ingested(patterns, ingest, counts),
         is_centred(request, open_group(patterns, "beam").attrs),
         request.filter,
         request.epattern_profile,
@@ -296,11 +298,16 @@ def _unfinished_work(folder: RunFolder) -> bool:
 
 def _take_fits(run: Run, progress: Progress, fitted: Fitted) -> None:
     """Take over what was made before the decision, as it is."""
-    prepared, basis_fit, fit = fitted.prepared, *FITS
+    prepared = fitted.prepared
+    sketch, *training = prepared.sketch_groups
     marks = {"acquisition": prepared.ingested.fingerprint, "analysed": prepared.fingerprint}
-    marks |= dict.fromkeys(prepared.sketch_groups, fitted.sketch)
-    marks |= {basis_fit(k): fitted.fit_fingerprint(k) for k in fitted.ks}
-    marks |= {fit(k): fitted.score_fingerprint(k) for k in fitted.ks}
+    marks |= {sketch: fitted.sketch}
+    marks |= {stored_fits.fit_group(k): fitted.score_fingerprint(k) for k in fitted.ks}
+    # Of use to a run that fits more; without --keep all they are not there.
+    for group in training:
+        run.folder.reuse(group, fitted.sketch)
+    for k in fitted.ks:
+        run.folder.reuse(stored_fits.basis_fit_group(k), fitted.fit_fingerprint(k))
     for done, (group, mark) in enumerate(marks.items(), start=1):
         if not run.folder.reuse(group, mark):
             raise InputError(

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
 import xarray as xr
 import zarr
@@ -11,16 +12,20 @@ from orimap.flows.pipeline.runtime.measure import Measurement, versions
 from orimap.flows.pipeline.runtime.run import Decided, Run
 from orimap.flows.pipeline.steps.older_rules import published_fingerprint
 from orimap.tasks.store.fingerprint import SCHEMA_VERSION
-from orimap.tasks.store.groups import group_attributes, mark_complete
+from orimap.tasks.store.groups import group_attributes, mark_complete, remove_group
 from orimap.tasks.store.run_folder import RunFolder
-from orimap.tasks.store.variables import DETECTOR, SCAN
+from orimap.tasks.store.variables import DETECTOR, SCAN, SPARSE, SPIKES
 
 # Where positions and pixels lie, calibrated where the acquisition is; the same in all groups.
 COORDINATES = (*SCAN, *DETECTOR)
+# What --keep says, from least to most. What it names stays with all that is before it.
+KEPT = ("results", "fits", "all")
+# Of each sketch: what was found, and what the report and the maps look at.
+SMALL = ("singular_value", "detector_weight", "detector_fitted", "detector_valid")
 
 
-def is_complete(folder: RunFolder, mark: str) -> bool:
-    """Return whether the folder holds the complete results of this very request."""
+def is_complete(folder: RunFolder, mark: str, keep: str) -> bool:
+    """Return whether the folder holds the complete results of this very request, with ``keep``."""
     try:
         attrs = group_attributes(folder.published_analysis, "")
     except FileNotFoundError:
@@ -28,6 +33,8 @@ def is_complete(folder: RunFolder, mark: str) -> bool:
     return (
         attrs.get("status") == "complete"
         and attrs.get("complete") == mark
+        # Results of earlier versions hold all.
+        and KEPT.index(attrs.get("kept", KEPT[-1])) >= KEPT.index(keep)
         and (folder.root / "report.html").exists()
     )
 
@@ -54,6 +61,51 @@ def finish(run: Run, decided: Decided, mark: str, acquisition: str, remarks: Seq
         status="complete",
     )
     mark_complete(analysis, "", mark)
+
+
+def keep_only(folder: RunFolder, keep: str) -> None:
+    """Remove from complete results what was to be kept no longer than until they are complete.
+
+    Parameters
+    ----------
+    folder : RunFolder
+    keep : str
+        One of `KEPT`. The bulk of what is left are, from least to most, maps and figures; patterns
+        and the fits of every k; a second fit of every k, and the sketch of the training half.
+    """
+    root = zarr.open_group(folder.published_analysis, mode="r+").attrs
+    kept = min(keep, str(root.get("kept", KEPT[-1])), key=KEPT.index)
+    # First what is there is no longer promised: what a kill leaves is removed the next time.
+    if root.get("kept") != kept:
+        root["kept"] = kept
+    analysis, patterns = folder.published_analysis, folder.root / "patterns.zarr"
+    if kept != "all":
+        remove_group(analysis, "basis_fits")
+        remove_group(analysis, "sketch_training")
+    if kept == "fits" and _bytes(patterns / SPARSE.path) > _bytes(patterns / "raw"):
+        # Lists of full patterns: reading the patterns themselves is hardly slower.
+        remove_group(patterns, SPARSE.path)
+    if kept == "results":
+        for name in ("fits", "sketch"):
+            for group in (analysis / name, *(analysis / name).glob("k*")):
+                _remove_arrays(analysis, str(group.relative_to(analysis)))
+        for name in ("dark_fields", "published"):
+            remove_group(analysis, name)
+        for name in ("raw", SPARSE.path, SPIKES.path, "mean", "epattern"):
+            remove_group(patterns, name)
+
+
+def _bytes(folder: Path) -> int:
+    """Return how much space files in a folder take."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _remove_arrays(store: Path, name: str) -> None:
+    """Remove the large arrays of a group, which then passes for whole no more."""
+    group = zarr.open_group(store, path=name, mode="r+")
+    group.attrs.update({"complete": None})
+    for array in set(group.array_keys()) - set(SMALL):
+        remove_group(store, f"{name}/{array}")
 
 
 def _drop_stale(run: Run, decided: Decided) -> None:

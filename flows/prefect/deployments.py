@@ -3,12 +3,16 @@
 What they are given comes from outside. Paths must lie under the roots that the environment names,
 options are checked as on the command line, and where a run is computed is said by the deployment,
 not by the event.
+
+The form on Prefect's page shows what docstrings in Google's style say of each field, and nothing of
+others.
 """
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,12 +31,14 @@ from orimap.flows.jobs.outcome import Outcome, write_outcome
 from orimap.flows.jobs.perform import run_log
 from orimap.flows.pipeline.pipeline import run_pipeline
 from orimap.flows.pipeline.runtime.runner import Display, Lines
+from orimap.flows.prefect.canary import RESULTS_VARIABLE, WATCHED_VARIABLE
 from orimap.flows.prefect.runner import PIECES_AT_ONCE, PrefectRunner, keep_report
 from orimap.flows.prefect.submitter import DUPLICATE
 from orimap.flows.request.allowed import allowed_roots, under_root
 from orimap.flows.request.request import DETECTOR_IMAGES, Request
 from orimap.flows.request.sidecar import NOT_HERE
 from orimap.tasks.errors import InputError
+from orimap.tasks.store.fingerprint import fingerprint as told_apart
 
 HOURS = 12.0  # the longest that a run may take where its deployment says nothing else
 AGAIN_S = 1.0  # after which a run is told again that its time is up
@@ -51,58 +57,51 @@ def _run_name() -> str:
 )
 def analyse(
     path: Path,
-    results: Path,
-    key: str,
-    fingerprint: str,
+    results: Path | None = None,
     options: dict[str, Any] | None = None,
+    hours: float = HOURS,
+    where: dict[str, Any] | None = None,
+    key: str | None = None,
+    fingerprint: str | None = None,
     size: int | None = None,
     reader: str | None = None,
     scan_rows: int | None = None,
     scan_columns: int | None = None,
     detector_rows: int | None = None,
     detector_columns: int | None = None,
-    where: dict[str, Any] | None = None,
-    hours: float = HOURS,
 ) -> State:
-    """Analyse an acquisition that is complete.
+    """Analyse an acquisition that is complete: how many patterns it holds, and where each one is.
 
-    Parameters
-    ----------
-    path : Path
-        The acquisition, absolute, under one of the roots in ORIMAP_ROOTS.
-    results : Path
-        Folder for the results, under one of the roots.
-    key : str
-        Of the job: what no two different jobs share.
-    fingerprint : str
-        The identity of the acquisition.
-    options : dict
-        How it is analysed, as the command line has it; not where.
-    size : int
-        Bytes on disk, for people to read, as are the next ones.
-    reader : str
-        What the file was recognised as.
-    scan_rows : int
-        Positions.
-    scan_columns : int
-        Positions.
-    detector_rows : int
-        Pixels.
-    detector_columns : int
-        Pixels.
-    where : dict
-        Where it is computed: cluster, workers and the like. Set by the deployment.
-    hours : float
-        The longest that it may take.
+    Only the path is needed.
+
+    Args:
+        path: The acquisition, a file or a folder of images: its absolute path on the machine that
+            analyses, in one of the folders that ORIMAP_ROOTS allows there.
+        results: Folder for the results. Left empty, a folder of the acquisition's name in the
+            results folder of the machine (ORIMAP_RESULTS).
+        options: How it is analysed, with the names of the options of orimap run and underscores,
+            such as {"k": "1:12", "bin": 2}.
+        hours: The longest that it may take.
+        where: Where it is computed, such as {"cluster": "local", "workers": 4}. Usually the
+            deployment says it.
+        key: Leave empty. The watcher names its job here.
+        fingerprint: Leave empty. The watcher tells the content of the file here.
+        size: Leave empty. Bytes on disk, as the watcher has seen them.
+        reader: Leave empty. What the watcher has recognised the file as.
+        scan_rows: Leave empty. Positions, as the watcher has seen them.
+        scan_columns: Leave empty. Positions, as the watcher has seen them.
+        detector_rows: Leave empty. Pixels, as the watcher has seen them.
+        detector_columns: Leave empty. Pixels, as the watcher has seen them.
 
     Returns
     -------
-    State
-        Completed, once its results have been looked at; by the name of ``DUPLICATE`` if another
+        Completed, once the results have been looked at; by the name of ``DUPLICATE`` if another
         run has this job or has ended it.
     """
     logger = get_run_logger()
-    job = announced_job(path, results, key, fingerprint, options or {}, where or {})
+    folder = results or _usual_results(path)
+    content = fingerprint or _content(path, folder)
+    job = announced_job(path, folder, key, content, options or {}, where or {})
     with claimed(job, made=_asked_for()) as taken:
         if taken is not None:
             return Completed(name=DUPLICATE, message=f"Nothing to do: {taken}.")
@@ -118,12 +117,14 @@ def analyse(
 def announced_job(
     path: Path,
     results: Path,
-    key: str,
+    key: str | None,
     fingerprint: str,
     options: dict[str, Any],
     where: dict[str, Any],
 ) -> Job:
-    """Return the job that an event announces, after checking all that it says.
+    """Return the job that an event announces, or a person asks for, after checking all of it.
+
+    A person gives no key.
 
     Raises
     ------
@@ -133,13 +134,42 @@ def announced_job(
     """
     request = allowed_request(path, results, options, where)
     job = Job(acquisition=fingerprint, request=request)
-    if job.key != key:
+    if key is not None and job.key != key:
         raise InputError(
             f"the job {key}",
             f"a path and options that make it {job.key}",
             "have the watcher announce it again: the same version of orimap, a path without links",
         )
     return job
+
+
+def _usual_results(path: Path) -> Path:
+    """Return the folder where the watcher of this machine would put the results.
+
+    Raises
+    ------
+    InputError
+        If no folder for all results is known here.
+    """
+    root = os.environ.get(RESULTS_VARIABLE)
+    if not root:
+        raise InputError(
+            "a folder for the results",
+            f"none given, and {RESULTS_VARIABLE} does not name one where this run is computed",
+            f"fill in the field results, or set {RESULTS_VARIABLE} for the worker",
+        )
+    watched = os.environ.get(WATCHED_VARIABLE)
+    inside = watched is not None and path.is_relative_to(watched)
+    return Path(root) / (path.relative_to(watched) if watched and inside else path.name)
+
+
+def _content(path: Path, results: Path) -> str:
+    """Return what tells this acquisition from another under the same name, for whom no one has."""
+    with suppress(OSError):
+        found = path.stat()
+        facts = {"size": found.st_size, "written": found.st_mtime_ns}
+        return told_apart(path=path, results=results, **facts)[:12]
+    return told_apart(path=path, results=results)[:12]
 
 
 def allowed_request(
@@ -251,18 +281,15 @@ def compare(
 ) -> None:
     """Analyse an acquisition raw, averaged and with ePattern, and write one page about it.
 
-    Parameters
-    ----------
-    path : Path
-        The acquisition, absolute, under one of the roots in ORIMAP_ROOTS.
-    results : Path
-        Folder for the results, under one of the roots.
-    options : dict
-        How it is analysed, as the command line has it.
-    seeds : int
-        How many seeds each filter is tried with.
-    where : dict
-        Where it is computed: cluster, workers and the like.
+    Args:
+        path: The acquisition, a file or a folder of images: its absolute path on the machine that
+            analyses, in one of the folders that ORIMAP_ROOTS allows there.
+        results: Folder for the results, in one of these folders as well.
+        options: How it is analysed, with the names of the options of orimap run and underscores,
+            such as {"k": "1:12", "bin": 2}.
+        seeds: How many seeds each filter is tried with; more than one shows what is chance.
+        where: Where it is computed, such as {"cluster": "local", "workers": 4}. Usually the
+            deployment says it.
     """
     from orimap.flows.pipeline.compare import compare_filters
 

@@ -4,6 +4,7 @@ Only a run that is recorded imports this module: Prefect takes seconds to load. 
 from the side of the flow; the workers know only Dask.
 """
 
+import math
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -39,6 +40,12 @@ RETRY_DELAYS_SECONDS = [2, 10]
 PROGRESS_AFTER_SECONDS = 2  # shorter steps need no progress
 PIECES_AT_ONCE = 128  # threads that only wait for Dask
 IMAGE_PIXELS = 800  # longer side of a figure on Prefect's page; the report has the whole
+
+DESCRIBED = {
+    "decision": "Why this number of components: for every k the mean error of the fit (loss), what "
+    "the held-out half of the counts gains over smaller k, the distinct patterns after merging, "
+    "components that are background, whether k lies in the range of interest, which fit is used",
+}
 
 _display: ContextVar[Display | None] = ContextVar("display", default=None)
 
@@ -164,7 +171,9 @@ class PrefectRunner:
     def table(self, name: str, rows: list[dict[str, Any]]) -> None:
         """Keep a table as an artifact."""
         plain = [{key: _plain(value) for key, value in row.items()} for row in rows]
-        create_table_artifact(plain, key=_key(self.prefix + name), description=name)
+        create_table_artifact(
+            plain, key=_key(self.prefix + name), description=self._described(name)
+        )
 
     def image(self, name: str, path: Path) -> None:
         """Keep a figure as an artifact that holds the image itself: no address to serve it at."""
@@ -174,8 +183,12 @@ class PrefectRunner:
         create_markdown_artifact(
             f"![{name}]({data_address(thumbnail(path, IMAGE_PIXELS))})",
             key=_key(self.prefix + name),
-            description=name,
+            description=self._described(name),
         )
+
+    def _described(self, name: str) -> str:
+        """Return what an artifact shows, in words."""
+        return self.prefix + DESCRIBED.get(name, f"{name.replace('_', ' ')}, from the report")
 
 
 def _task(
@@ -238,5 +251,8 @@ def _key(name: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return a NumPy number as a plain one."""
-    return value.item() if hasattr(value, "item") else value
+    """Return a NumPy number as a plain one, with no more digits than people compare."""
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, float):
+        return float(f"{value:.4g}") if math.isfinite(value) else None
+    return value

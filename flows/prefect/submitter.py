@@ -88,6 +88,7 @@ class PrefectSubmitter:
             # run and the one of a late event do not both analyse is seen to when they start.
             "idempotency_key": _idempotency_key(job.key, _ended(runs)),
             "state": {"type": "SCHEDULED", "name": "Scheduled"},
+            "name": job.request.file.name,
         }
         path = f"/deployments/{deployment['id']}/create_flow_run"
         self.api.request("POST", path, json=asked).raise_for_status()
@@ -197,6 +198,7 @@ class PrefectSubmitter:
         message = (run.get("state") or {}).get("message") or name
         output = Path(run["parameters"]["results"])
         if kind in ("SCHEDULED", "PAUSED"):
+            self._name_after_file(run)
             return Standing("waiting", name)
         if kind in ("PENDING", "RUNNING", "CANCELLING"):
             if self._is_silent(run):
@@ -233,6 +235,12 @@ class PrefectSubmitter:
             "limit": 1,
         }
         return not self.api.request("POST", "/events/filter", json=asked).json()["events"]
+
+    def _name_after_file(self, run: dict[str, Any]) -> None:
+        """Name a run that waits after its file: Prefect does so only when it starts."""
+        name = Path(run["parameters"]["path"]).name
+        if run["name"] != name:
+            self.api.request("PATCH", f"/flow_runs/{run['id']}", json={"name": name})
 
     def _set_state(self, run: dict[str, Any], kind: str, message: str) -> None:
         state = {"type": kind, "name": kind.capitalize(), "message": message}

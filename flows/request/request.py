@@ -410,6 +410,12 @@ class Request(BaseModel):
     orchestrate: Literal["auto", "always", "never"] = Field(
         "auto", description="Record the run with Prefect: auto does where an API is configured"
     )
+    keep: Literal["all", "fits", "results"] = Field(
+        "fits",
+        description="What stays when all is done: results (maps, patterns of clusters, report), "
+        "fits (also the patterns and what orimap decide needs), or all (also what fits of "
+        "further k would start from)",
+    )
     restart: bool = Field(False, description="Compute everything anew")
 
     @model_validator(mode="before")

@@ -1,4 +1,8 @@
-"""The sketch and the fits in ``analysis.zarr``: what is written where, and read back."""
+"""The sketch and the fits in ``analysis.zarr``: what is written where, and read back.
+
+They are kept in single precision and always used as read back, never as they were made: a run that
+is resumed computes with the same numbers as one that was not disturbed.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -13,7 +17,11 @@ from orimap.tasks.factorise.kernels.predictions import Stack
 from orimap.tasks.factorise.sketch import Sketch
 from orimap.tasks.factorise.weighting import Weighting
 from orimap.tasks.store import variables
-from orimap.tasks.store.groups import open_group, write_arrays
+from orimap.tasks.store.groups import group_attributes, open_group, write_arrays
+
+# Binary digits of the component patterns that are kept, 1e-4 of each value: they are not known
+# better than to some per cent, and take half as much space as with all 24 digits.
+DIGITS = 14
 
 
 def write_sketch(
@@ -25,15 +33,19 @@ def write_sketch(
     mark: str,
     **facts: object,
 ) -> None:
-    """Write a sketch and its weighting; ``facts`` are recorded with them."""
+    """Write a sketch and its weighting; ``facts`` are recorded with them.
+
+    Patterns are multiplied in single precision when it is made: no more is known of its vectors.
+    """
     rank = len(sketch.values)
-    excluded = np.zeros((rank, len(weighting.pixel)))
+    excluded = np.zeros((rank, len(weighting.pixel)), np.float32)
     excluded[:, ~weighting.fitted] = sketch.excluded
+    scan = (sketch.left * sketch.values[:, None]).T.astype(np.float32)
     v = variables
     arrays = {
-        v.basis_pattern: on_detector(sketch.right, weighting.valid),
+        v.basis_pattern: on_detector(sketch.right.astype(np.float32), weighting.valid),
         v.basis_left_out: on_detector(excluded, weighting.valid),
-        v.scan_basis: (sketch.left * sketch.values[:, None]).T.reshape(*scan_shape, rank),
+        v.scan_basis: scan.reshape(*scan_shape, rank),
         v.singular_value: sketch.values,
         v.detector_weight: on_detector(weighting.pixel, weighting.valid),
         v.detector_fitted: on_detector(weighting.fitted, weighting.valid),
@@ -57,19 +69,28 @@ def read_weighting(ds: xr.Dataset) -> Weighting:
 
 
 def read_sketch(ds: xr.Dataset, weighting: Weighting) -> Sketch:
-    """Read a sketch back."""
+    """Read a sketch back, in double precision to compute with."""
     v = variables
     values = v.singular_value.read(ds).values
-    scan = v.scan_basis.read(ds).values.reshape(-1, len(values)).T
-    excluded = v.basis_left_out.read(ds).values[:, weighting.valid]
+    scan = v.scan_basis.read(ds).values.reshape(-1, len(values)).T.astype(float)
+    right = v.basis_pattern.read(ds).values[:, weighting.valid]
+    excluded = v.basis_left_out.read(ds).values[:, weighting.valid][:, ~weighting.fitted]
     return Sketch(
         np.ascontiguousarray(scan / values[:, None]),
         values,
-        np.ascontiguousarray(v.basis_pattern.read(ds).values[:, weighting.valid]),
-        np.ascontiguousarray(excluded[:, ~weighting.fitted]),
+        np.ascontiguousarray(right, dtype=float),
+        np.ascontiguousarray(excluded, dtype=float),
         v.scan_row_weight.read(ds).values.ravel(),
         float(ds.attrs["squares"]),
     )
+
+
+def least_directions(store: Path, groups: Sequence[str]) -> int:
+    """Return how many directions the sketches have, in the half of the counts which has fewer."""
+    known = group_attributes(store, groups[0]).get("least_directions")
+    if known is None:  # earlier versions did not say so, and kept both halves
+        known = min(open_group(store, group).sizes["direction"] for group in groups)
+    return int(known)
 
 
 def read_sketches(store: Path, groups: Sequence[str]) -> list[ReadySketch]:
@@ -79,6 +100,12 @@ def read_sketches(store: Path, groups: Sequence[str]) -> list[ReadySketch]:
         weighting = read_weighting(ds)
         ready.append(ReadySketch.of(read_sketch(ds, weighting), weighting))
     return ready
+
+
+def rounded(values: np.ndarray, digits: int = DIGITS) -> np.ndarray:
+    """Return values in single precision, rounded to so many binary digits each."""
+    mantissa, exponent = np.frexp(values)
+    return np.ldexp(np.round(np.ldexp(mantissa, digits)), exponent - digits).astype(np.float32)
 
 
 def on_detector(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
@@ -160,7 +187,7 @@ def fit_datasets(
         sums = image.sum(axis=1, dtype=float)
         unit = np.divide(image, sums[:, None], out=np.zeros(image.shape), where=sums[:, None] > 0)
         arrays = {
-            v.component_pattern: on_detector(unit, valid).astype(np.float32),
+            v.component_pattern: rounded(on_detector(unit, valid)),
             v.scan_weight: (weights * sums).reshape(*scan_shape, -1).astype(np.float32),
         }
         if passed.deviance is not None:

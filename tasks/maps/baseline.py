@@ -51,7 +51,7 @@ def baseline(
     import dask.array as da
     from sklearn.metrics import adjusted_rand_score
 
-    array = da.from_zarr(store, component="sketch/scan_basis")
+    array = da.from_zarr(store, component="sketch/scan_basis").astype(float)
     rank = array.shape[-1]
     flat = array.reshape((-1, rank)).rechunk((max(CHUNK_POSITIONS, rank), rank))
     # One chunk is nothing to spread, and workers take seconds to load dask-ml.

@@ -111,8 +111,8 @@ def _opened(results: Path) -> tuple[Path, PatternSource]:
             "the folder of a complete run, with analysis.zarr and patterns.zarr",
             f"{results} without {'clusters' if analysis.exists() else 'analysis.zarr'}"
             if not (analysis / "clusters" / "zarr.json").exists()
-            else f"{results} without patterns.zarr",
-            "run the analysis first: orimap run FILE --output DIR",
+            else f"{results} without the patterns (those of --keep results go)",
+            "run the analysis: orimap run FILE --output DIR --keep fits",
         )
     facts: Mapping[str, Any] = open_group(analysis, "clusters").attrs
     return analysis, PatternSource.open(

@@ -65,7 +65,7 @@ def fit_silhouette(store: Path, group: str, seed: int) -> float:
 
     weights = variables.scan_weight.read(open_group(store, group)).values
     labels = map_clusters(weights, np.arange(weights.shape[-1])).label.ravel()
-    basis = variables.scan_basis.read(open_group(store, "sketch")).values
+    basis = variables.scan_basis.read(open_group(store, "sketch")).values.astype(float)
     flat = basis.reshape(-1, basis.shape[-1])
     length = np.linalg.norm(flat, axis=1, keepdims=True)
     directions = flat / np.where(length > 0, length, 1)

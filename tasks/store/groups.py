@@ -8,14 +8,21 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import zarr
+from zarr.codecs import BloscCodec
 
 from orimap.tasks.store.variables import Variable
+
+# Exponents and signs of neighbouring numbers are alike: bytes of one kind are put together.
+SMALL, QUICK = (BloscCodec(cname="zstd", clevel=n, shuffle="shuffle") for n in (5, 1))
 
 
 def write_group(store: Path, group: str, ds: xr.Dataset, mark: str | None) -> None:
     """Replace one group of a Zarr v3 store; mark it complete last, with ``mark``."""
     # Masked integers come back as floats: plain values only, no fill value in the encoding.
-    encoding = {name: {"_FillValue": None} for name in ds.variables}
+    encoding = {
+        name: {"_FillValue": None} | ({"compressors": (SMALL,)} if values.dtype.kind == "f" else {})
+        for name, values in ds.variables.items()
+    }
     remove_group(store, group)
     ds.to_zarr(store, group=group, mode="a", consolidated=False, zarr_format=3, encoding=encoding)
     if mark is not None:
@@ -25,18 +32,14 @@ def write_group(store: Path, group: str, ds: xr.Dataset, mark: str | None) -> No
 def write_arrays(
     store: Path, group: str, arrays: dict[Variable, np.ndarray], mark: str, **attrs: Any
 ) -> None:
-    """Replace one group as ``write_group`` does, in a third of the time; nothing is compressed.
-
-    For factors: noise in floating point hardly compresses, a third of the space for as long as it
-    takes to fit some ten components.
-    """
+    """Replace one group as ``write_group`` does, from plain arrays, in a third of the time."""
     remove_group(store, group)
     made = zarr.open_group(store, path=group, mode="w", attributes=attrs)
     for variable, values in arrays.items():
         made.create_array(
             variable.name,
             data=values,
-            compressors=(),
+            compressors=(QUICK,),
             dimension_names=variable.dims,
             attributes={**variable.attrs},
         )

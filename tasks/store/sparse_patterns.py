@@ -174,7 +174,7 @@ def _row(store: Path, block: Block) -> int:
 
 def _compression() -> BloscCodec:
     """Return how lists are compressed."""
-    return BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle")
+    return BloscCodec(cname="zstd", clevel=3, shuffle="shuffle")
 
 
 def _smallest(pixels: int) -> np.dtype:

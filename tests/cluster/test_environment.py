@@ -1,9 +1,12 @@
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
+from orimap.cluster import environment
 from orimap.cluster.client import open_client
 from orimap.cluster.environment import (
     KEEP_SMALL_MEMORY,
@@ -12,6 +15,8 @@ from orimap.cluster.environment import (
     PROFILE,
     SAFE_PATH,
     WORKER_ENVIRONMENT,
+    can_be_made,
+    keep_compiled_code,
 )
 
 
@@ -86,3 +91,57 @@ def test_code_of_the_same_process_goes_on_as_before(kind):
         text=True,
     )
     assert done.stdout.splitlines() == ["8 8", "9.0", "[]", "[]"], done.stderr
+
+
+@pytest.fixture
+def forbidden(monkeypatch, tmp_path):
+    """Folders in which this account can write nothing, whoever it is; neither source nor home."""
+    closed = {Path(environment.__file__).resolve().parents[1], tmp_path / "home"}
+
+    def access(path, _mode):
+        return not any(Path(path) == each or Path(path).is_relative_to(each) for each in closed)
+
+    for name in (environment.COMPILED, environment.FONTS, "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(os, "access", access)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    for name in ("home", "temporary"):
+        (tmp_path / name).mkdir()
+    yield closed
+    # What was set is forgotten with what was there before.
+    for name in (environment.COMPILED, environment.FONTS):
+        os.environ.pop(name, None)
+
+
+def test_compiled_code_stays_where_numba_would_keep_it(forbidden, tmp_path):
+    forbidden.discard(tmp_path / "home")
+    assert keep_compiled_code(tmp_path / "state") == tmp_path / "home" / ".cache" / "numba"
+    assert environment.COMPILED not in os.environ
+
+
+def test_without_a_home_compiled_code_goes_into_the_state(forbidden, tmp_path):
+    kept = keep_compiled_code(tmp_path / "state")
+    assert kept == tmp_path / "state" / "compiled" / "numba"
+    assert os.environ["NUMBA_CACHE_DIR"] == str(kept)
+    assert os.environ["MPLCONFIGDIR"] == str(kept.with_name("matplotlib"))
+    # Once named, it stays.
+    assert keep_compiled_code() == kept
+
+
+def test_without_home_and_state_it_goes_where_nobody_else_can_write(forbidden, tmp_path):
+    own = tmp_path / "temporary" / f"orimap-{os.getuid()}"
+    assert keep_compiled_code() == own / "numba"
+    assert own.stat().st_mode & 0o777 == 0o700
+    del os.environ["NUMBA_CACHE_DIR"]
+    own.chmod(0o777)
+    other = keep_compiled_code()
+    assert other.parent != own
+    assert other.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_can_be_made_in_one_that_can_be_written(tmp_path):
+    assert can_be_made(tmp_path / "a" / "b")
+    (tmp_path / "file").touch()
+    assert not can_be_made(tmp_path / "file" / "b")
+    assert not can_be_made(Path("/proc/orimap/b")) or os.geteuid() == 0

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 
 from orimap.flows.cli.main import app
 from orimap.flows.jobs.notify import NOTIFY_VARIABLE
@@ -103,6 +104,15 @@ def test_commands_in_the_guides_are_ones_that_there_are(path):
         except Exception as error:
             if words in to_type or "Missing parameter" not in str(error):
                 pytest.fail(f"{path.name}: orimap {shlex.join(words)}: {error}")
+
+
+def test_the_slurm_sample_says_no_more_than_its_guide_has_one_change():
+    sample = yaml.safe_load((DEPLOY / "profiles" / "slurm-facility.yaml").read_text())
+    ours = {"system", "workers", "flow"}
+    (told,) = re.findall(r"and put in your account, ([^;]*);", (DEPLOY / "slurm.md").read_text())
+    theirs = {"partition": "queue"}
+    names = {theirs.get(word, word) for word in re.findall(r"\w+", told)} - {"and"}
+    assert set(sample) == ours | names | {"account"}
 
 
 def test_the_guides_do_show_commands():

@@ -19,7 +19,7 @@ def sketch(run: Run, progress: Progress, prepared: Prepared, ks: Sequence[int]) 
 
     There are fewer numbers of components than in ``ks`` where the patterns span fewer dimensions.
     """
-    patterns, groups = prepared.patterns, prepared.sketch_groups
+    patterns = prepared.patterns
     rank = sketch_rank(ks[-1], patterns.positions, int(np.prod(patterns.detector_shape)))
     mark = fingerprint(
         patterns=prepared.fingerprint,
@@ -29,22 +29,51 @@ def sketch(run: Run, progress: Progress, prepared: Prepared, ks: Sequence[int]) 
         seed=run.request.seed,
         rank=rank,
     )
-    if not all(run.can_reuse("sketch", group, mark) for group in groups):
+    if not _sketch_serves(run, prepared, mark, ks):
         run.reused.discard("sketch")
         _write_sketch(run, progress, prepared, rank, mark)
-    least = min(run.folder.read(group).sizes["direction"] for group in groups)
+    least = stored_fits.least_directions(run.folder.analysis, prepared.sketch_groups)
     if least == 0:
         raise InputError(
             "enough counts to hold half of them out",
             "a half without any beside the direct beam",
             "analyse them all with --counts no",
         )
+    fitted = _what_can_be_fitted(run, prepared, mark, ks, least)
+    if ks[-1] > least:
+        run.note(f"The patterns span only {least} dimensions: k ends at {fitted.ks[-1]}.")
+    return fitted
+
+
+def _what_can_be_fitted(
+    run: Run, prepared: Prepared, mark: str, ks: Sequence[int], least: int
+) -> Fitted:
+    """Return those numbers of components that a sketch of so many directions serves."""
     most_k = LARGEST_K
     if ks[-1] > least:
         most_k = least
         ks = [k for k in ks if k <= least] or [least]
-        run.note(f"The patterns span only {least} dimensions: k ends at {ks[-1]}.")
     return Fitted(prepared, tuple(ks), most_k, mark, run.request.l1)
+
+
+def _sketch_serves(run: Run, prepared: Prepared, mark: str, ks: Sequence[int]) -> bool:
+    """Tell whether all of the sketch that is still needed is there.
+
+    Only fits need that of the training half: finished runs do not keep it.
+    """
+    whole, *halves = prepared.sketch_groups
+    if not run.can_reuse("sketch", whole, mark):
+        return False
+    if all(run.can_reuse("sketch", group, mark) for group in halves):
+        return True
+    least = stored_fits.least_directions(run.folder.analysis, prepared.sketch_groups)
+    fitted = _what_can_be_fitted(run, prepared, mark, ks, least)
+    return not _unscored(run, fitted)
+
+
+def _unscored(run: Run, fitted: Fitted) -> list[int]:
+    """Return the k whose fit has no exact weights and losses yet."""
+    return run.missing("score", fitted.ks, stored_fits.fit_group, fitted.score_fingerprint)
 
 
 def _write_sketch(run: Run, progress: Progress, prepared: Prepared, rank: int, mark: str) -> None:
@@ -87,15 +116,23 @@ def _write_sketch(run: Run, progress: Progress, prepared: Prepared, rank: int, m
             patterns.scan_shape,
             mark,
             direct_beam=finding,
+            counts=prepared.counts,
+            least_directions=min(len(half.values) for half in made),
         )
 
 
 def fit(run: Run, fitted: Fitted) -> None:
-    """Fit every k, one Dask task each."""
+    """Fit every k, one Dask task each.
+
+    What comes of a fit to the sketch is its exact weights and losses: where these are there, the
+    fit itself is no longer needed.
+    """
     from orimap.tasks.factorise.fit_k import fit_on_worker
 
-    missing = run.missing("fit", fitted.ks, stored_fits.basis_fit_group, fitted.fit_fingerprint)
+    unscored = _unscored(run, fitted)
+    missing = run.missing("fit", unscored, stored_fits.basis_fit_group, fitted.fit_fingerprint)
     if not missing:
+        run.reused.add("fit")
         return
     weighting = stored_fits.read_weighting(run.folder.read("sketch"))
     sketches = submit(
@@ -128,7 +165,7 @@ def score(run: Run, progress: Progress, fitted: Fitted) -> None:
     """Give every fit exact weights, its loss and its held-out deviance, in one pass."""
     from orimap.tasks.factorise.exact_pass import exact_pass
 
-    missing = run.missing("score", fitted.ks, stored_fits.fit_group, fitted.score_fingerprint)
+    missing = _unscored(run, fitted)
     if not missing:
         return
     found, stored = run.folder.read("analysed"), run.folder.read("sketch")

@@ -87,7 +87,7 @@ def _limits(run: Run, fitted: Fitted) -> Limits:
     patterns, found = prepared.patterns, run.folder.read("acquisition")
     measured = found.get(variables.scan_measured.name)
     positions = patterns.positions if measured is None else int(np.count_nonzero(measured))
-    spanned = min(run.folder.read(group).sizes["direction"] for group in prepared.sketch_groups)
+    spanned = stored_fits.least_directions(run.folder.analysis, prepared.sketch_groups)
     most = min(spanned, positions - 1, math.prod(patterns.detector_shape))
     bin = 2 * run.request.bin
     return Limits(

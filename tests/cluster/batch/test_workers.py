@@ -9,8 +9,9 @@ import pytest
 
 from orimap.cluster.batch.jobqueue import load_jobqueue
 from orimap.cluster.batch.watch import FRUITLESS_JOBS, JobWatch
+from orimap.cluster.batch.workers import require_interface
 from orimap.cluster.client import open_client
-from orimap.tasks.errors import UnavailableError
+from orimap.tasks.errors import InputError, UnavailableError
 
 # Loopback, for a Slurm whose only node is this machine.
 HERE = {"jobqueue.slurm.interface": "lo"}
@@ -36,6 +37,18 @@ def wait_for(condition, seconds=60):
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.1)
+
+
+def test_an_interface_that_is_not_there_is_named_with_those_that_are(tmp_path, notes):
+    with (
+        pytest.raises(InputError, match=r"ib7.*\n.*lo \(127\.0\.0\.1\)") as raised,
+        workers(tmp_path, notes, settings={"jobqueue.slurm.interface": "ib7"}, workers=1),
+    ):
+        pytest.fail("there is no such network")
+    assert "leave interface out" in raised.value.remedy
+    assert not (tmp_path / "w").exists()
+    for fine in (None, "", "lo"):
+        require_interface(fine)
 
 
 def test_no_worker_in_time_ends_with_the_reason_of_the_batch_system(own_jobs, tmp_path, notes):

@@ -71,6 +71,42 @@ def test_status_for_programs_has_the_facts_of_every_acquisition(done):
         assert _facts(journal.find("a.npy")) == {**entry, "since": since}
 
 
+LONG = "the detector's file ends in the middle of a pattern: " + "needed 4096 bytes, " * 12
+
+
+@pytest.fixture
+def failed(done):
+    """The same with another acquisition, whose reason is long."""
+    with Journal(done / ".orimap" / "journal.sqlite") as journal:
+        entry = journal.see("b.npy", "being written", size=1, written=0.0)
+        journal.move(entry, "quarantined", LONG)
+    return done
+
+
+def test_status_stays_a_table_when_a_reason_is_long(failed):
+    lines = _call("status", "--results", failed).stdout.splitlines()
+    assert len(lines) == 4
+    assert max(map(len, lines)) < 200 + len(str(failed))
+    at = lines[1].index("reason")
+    assert lines[3][at : at + 60] == LONG[:59] + "…"
+    assert lines[2][at:].startswith("2 patterns")
+    assert lines[2].index(str(failed / "a.npy")) == lines[1].index("results")
+    wide = _call("status", "--results", failed, "--wide").stdout
+    assert LONG.strip() in wide
+
+
+def test_status_tells_all_of_one(failed):
+    told = _call("status", "b.npy", "--results", failed).stdout
+    assert LONG.strip() in told
+    assert "a.npy" not in told
+    told = _call("status", "0123456789ab", "--results", failed).stdout.splitlines()
+    assert told[1] == "name     a.npy (revision 1)"
+    assert told[4] == f"results  {failed / 'a.npy'}"
+    steps = [line.split("  ", 1)[1] for line in told[7:]]
+    assert [step.split(":")[0] for step in steps] == ["seen", "settled", "submitted", "done"]
+    assert _call("status", "c.npy", "--results", failed).exit_code == 2
+
+
 def test_replay_says_that_no_watcher_is_running_and_only_then(done):
     asked = ("replay", "a.npy", "--results", done)
     assert "nothing was changed" in _call(*asked, "--seed", "7", "--dry-run").stdout

@@ -49,6 +49,27 @@ def test_help_shows_examples_and_every_command():
     assert all(name in answer.stdout for name in ("demo", "simulate", "info", "run", "report"))
 
 
+ELSEWHERE = """
+import sys
+for name in ("fcntl", "pwd", "grp", "resource", "termios"):
+    sys.modules[name] = None
+from orimap.flows.cli.main import main
+sys.platform = sys.argv.pop(1)
+main()
+"""
+
+
+@pytest.mark.parametrize(("system", "name"), [("win32", "Windows"), ("darwin", "macOS")])
+def test_another_system_is_told_so_in_a_sentence(system, name):
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, system, "--help"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"orimap runs on Linux, not on {name}: ")
+    assert ("WSL 2" in line) is (name == "Windows")
+
+
 def test_info_shows_what_was_guessed_under_a_heading_of_its_own(tmp_path):
     patterns = np.random.default_rng(0).poisson(3, (16, 12, 14)).astype(np.uint32)
     with h5py.File(tmp_path / "run_data_000001.h5", "w") as file:

@@ -1,5 +1,6 @@
 import os
 import socket
+import tempfile
 import time
 from pathlib import Path
 
@@ -44,6 +45,22 @@ def test_folders_that_cannot_be_used_are_wrong(tmp_path):
     for what in ("watched folder", "results folder", "state folder"):
         assert found[what].state == "wrong"
         assert found[what].remedy
+
+
+def test_a_place_for_compiled_code_that_cannot_be_written_is_wrong(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file" / "numba"))
+    found = _found()["compiled code"]
+    assert (found.state, found.found) == ("wrong", f"{tmp_path}/file/numba cannot be written")
+    assert "NUMBA_CACHE_DIR" in found.remedy
+
+
+def test_a_place_for_compiled_code_that_is_cleared_is_doubtful(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "numba"))
+    assert _found()["compiled code"].state == "doubt"
+    assert "--state" in _found()["compiled code"].remedy
+    assert _found(state=tmp_path)["compiled code"].state == "ok"
 
 
 def test_results_inside_the_watched_folder_are_doubtful(tmp_path):

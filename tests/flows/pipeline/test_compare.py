@@ -194,7 +194,7 @@ def _call(*arguments):
 def test_the_command_takes_what_run_takes_but_for_what_it_decides_itself():
     parameters = set(inspect.signature(commands.compare).parameters)
     own = {"seeds", "truth", "config", "quiet", "debug"}
-    assert parameters == set(Request.model_fields) - {"filter", "restart"} | own
+    assert parameters == set(Request.model_fields) - {"filter", "keep", "restart"} | own
     answer = _call("--help").stdout
     assert "--seeds" in answer
     assert "--epattern-lengths" in answer

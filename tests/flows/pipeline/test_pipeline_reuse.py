@@ -10,6 +10,7 @@ import textwrap
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import xarray as xr
 
@@ -57,10 +58,10 @@ def test_maps_that_are_used_again_bring_the_components_they_were_drawn_of(
 
 
 def test_another_range_of_k_uses_what_is_there(run, results, reused, scan, same_workers, tmp_path):
-    run(scan, tmp_path, k="2:5")
+    run(scan, tmp_path, k="2:5", keep="all")
     chunk = next((tmp_path / "patterns.zarr" / "raw" / "pattern_intensity" / "c").rglob("0"))
     before = chunk.stat().st_mtime_ns
-    run(scan, tmp_path, k="3:3")
+    run(scan, tmp_path, k="3:3", keep="all")
     assert {"ingest", "sketch", "fit", "score"} <= reused(tmp_path)
     assert [p.name for p in sorted((tmp_path / "analysis.zarr" / "fits").glob("k*"))] == ["k03"]
     run(scan, tmp_path, k="2:6")
@@ -79,6 +80,38 @@ def test_restart_computes_everything_anew_from_the_file(run, reused, scan, same_
     assert {"raw", "mean"} <= {p.name for p in (tmp_path / "patterns.zarr").iterdir()}
 
 
+def test_a_finished_run_serves_another_rule_without_what_only_fits_start_from(
+    run, reused, scan, same_workers, output
+):
+    assert not (output / "analysis.zarr" / "basis_fits").exists()
+    run(scan, output, k="3:3", strategy="knee")
+    assert {"ingest", "sketch", "fit", "score"} <= reused(output)
+    # More components need the training half: its sketch is made again; fits that are there stay.
+    run(scan, output, k="3:4", keep="all")
+    assert not {"fit", "score"} & reused(output)
+    kept = {path.name for path in (output / "analysis.zarr" / "basis_fits").glob("k*")}
+    assert "k04" in kept
+    assert "k03" not in kept
+    assert (output / "analysis.zarr" / "sketch_training").exists()
+
+
+def test_more_is_kept_by_computing_it_again_and_less_by_removing_it(
+    run, results, scan, same_workers, output
+):
+    label = results(output)["clusters"]["cluster_label"].values
+    run(scan, output, k="3:3", keep="results")
+    assert same_workers == []
+    assert not (output / "patterns.zarr" / "raw").exists()
+    assert results(output).attrs["kept"] == "results"
+    with pytest.raises(InputError, match="without the patterns"):
+        decompose(output, (3, 4))
+    run(scan, output, k="3:3")
+    assert same_workers != []
+    assert results(output).attrs["kept"] == "fits"
+    assert decompose(output, (3, 4)).attrs["position"] == [3, 4]
+    np.testing.assert_array_equal(results(output)["clusters"]["cluster_label"].values, label)
+
+
 class InterruptedRunError(RuntimeError):
     pass
 
@@ -89,7 +122,7 @@ def raising(*_args, **_kwargs):
 
 @pytest.mark.parametrize("step", [(factorise, "score"), (conclude, "compare_baseline")])
 def test_a_run_that_broke_goes_on_where_it_stopped(
-    run, reused, same_results, finished_run, scan, same_workers, tmp_path, monkeypatch, step
+    run, reused, results, three, scan, same_workers, tmp_path, monkeypatch, step
 ):
     with monkeypatch.context() as patch:
         patch.setattr(*step, raising)
@@ -98,7 +131,11 @@ def test_a_run_that_broke_goes_on_where_it_stopped(
     assert not (tmp_path / "analysis.zarr").exists()
     run(scan, tmp_path, k="3:3")
     assert {"ingest", "sketch", "fit"} <= reused(tmp_path)
-    same_results(finished_run, tmp_path, 3)
+    # What it goes on with is what it would have computed with: the same to the last bit.
+    one, other = results(three), results(tmp_path)
+    assert set(other.children) == set(one.children)
+    for group in ("sketch", "fits/k03", "decision", "grains", "clusters", "overlap"):
+        xr.testing.assert_equal(one[group].to_dataset(), other[group].to_dataset())
 
 
 def test_the_last_results_stay_until_another_request_is_complete(

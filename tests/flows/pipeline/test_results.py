@@ -12,7 +12,7 @@ import zarr
 from orimap.flows.pipeline import results
 from orimap.flows.pipeline.runtime.measure import Measurement
 from orimap.flows.pipeline.steps.older_rules import published_fingerprint
-from orimap.tasks.store.groups import mark_complete
+from orimap.tasks.store.groups import complete_mark, mark_complete
 from orimap.tasks.store.run_folder import RunFolder
 
 
@@ -27,18 +27,18 @@ def published(tmp_path):
 
 
 def test_results_are_complete_with_their_own_fingerprint(published):
-    assert results.is_complete(published, "mark")
-    assert not results.is_complete(published, "other")
+    assert results.is_complete(published, "mark", "fits")
+    assert not results.is_complete(published, "other", "fits")
 
 
 def test_without_report_status_or_store_they_are_not(published):
     (published.root / "report.html").unlink()
-    assert not results.is_complete(published, "mark")
+    assert not results.is_complete(published, "mark", "fits")
     (published.root / "report.html").touch()
     zarr.open_group(published.published_analysis, mode="r+").attrs.update(status="begun")
-    assert not results.is_complete(published, "mark")
+    assert not results.is_complete(published, "mark", "fits")
     shutil.rmtree(published.published_analysis)
-    assert not results.is_complete(published, "mark")
+    assert not results.is_complete(published, "mark", "fits")
 
 
 @pytest.fixture
@@ -100,6 +100,93 @@ def test_the_training_half_goes_where_values_are_no_counts(own):
     results.finish(run, replace(decided, fitted=fitted), "mark", "two.npy", [])
     assert not (run.folder.analysis / "sketch_training").exists()
     assert (run.folder.analysis / "sketch").exists()
+
+
+def sizes(folder):
+    """Bytes of every group of the results, and of the patterns."""
+    return {
+        f"{store.stem}/{group.name}": sum(p.stat().st_size for p in group.rglob("*"))
+        for store in (folder.root / "analysis.zarr", folder.root / "patterns.zarr")
+        for group in store.iterdir()
+        if group.is_dir()
+    }
+
+
+@pytest.fixture
+def whole(own):
+    """Complete results with all that a run makes."""
+    run, decided = own
+    results.finish(run, decided, "mark", "two.npy", [])
+    folder = run.folder
+    folder.publish()
+    (folder.root / "report.html").touch()
+    return folder
+
+
+def test_what_only_fits_start_from_goes_by_default(whole):
+    before = sizes(whole)
+    results.keep_only(whole, "fits")
+    after = sizes(whole)
+    assert set(before) - set(after) == {"analysis/basis_fits", "analysis/sketch_training"}
+    assert {name: before[name] for name in after} == after
+    assert results.is_complete(whole, "mark", "fits")
+    assert not results.is_complete(whole, "mark", "all")
+    # What is gone does not come back.
+    results.keep_only(whole, "all")
+    assert not results.is_complete(whole, "mark", "all")
+
+
+@pytest.mark.parametrize(("bytes_of_lists", "stay"), [(10, True), (10**6, False)])
+def test_lists_that_take_more_space_than_the_patterns_go(whole, bytes_of_lists, stay):
+    lists = whole.root / "patterns.zarr" / "sparse"
+    lists.mkdir(exist_ok=True)
+    (lists / "made_for_this").write_bytes(bytes(bytes_of_lists))
+    results.keep_only(whole, "fits")
+    assert lists.exists() is stay
+    assert complete_mark(lists.parent, "raw") is not None
+
+
+def test_all_stays_where_it_was_asked_for(whole):
+    before = sizes(whole)
+    results.keep_only(whole, "all")
+    assert sizes(whole) == before
+    assert results.is_complete(whole, "mark", "all")
+
+
+def test_of_results_alone_maps_patterns_and_the_evidence_stay(whole):
+    before = sizes(whole)
+    fit = zarr.open_group(whole.published_analysis, path="fits/k02", mode="r").attrs["loss"]
+    results.keep_only(whole, "results")
+    after = sizes(whole)
+    for name in ("clusters", "overlap", "grains", "decision", "decomposition", "acquisition"):
+        assert after[f"analysis/{name}"] == before[f"analysis/{name}"]
+    gone = {"analysis/dark_fields", "patterns/raw"}
+    assert not gone & set(after)
+    assert gone <= set(before)
+    assert "patterns/beam" in after
+    stored = zarr.open_group(whole.published_analysis, mode="r")
+    # What the report shows of every fit, and where the maps look.
+    assert stored["fits/k02"].attrs["loss"] == fit
+    assert list(stored["fits/k02"].array_keys()) == []
+    assert sorted(stored["sketch"].array_keys()) == sorted(results.SMALL)
+    for group in ("sketch", "fits/k02"):
+        assert complete_mark(whole.published_analysis, group) is None
+    assert results.is_complete(whole, "mark", "results")
+    assert not results.is_complete(whole, "mark", "fits")
+
+
+def test_a_removal_that_was_killed_is_finished_by_the_next(whole, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(results, "remove_group", killed)
+        with pytest.raises(KeyboardInterrupt):
+            results.keep_only(whole, "fits")
+    assert "analysis/basis_fits" in sizes(whole)
+    assert not results.is_complete(whole, "mark", "all")
+    results.keep_only(whole, "fits")
+    assert "analysis/basis_fits" not in sizes(whole)
 
 
 def test_the_record_holds_what_was_measured(own):

@@ -92,6 +92,41 @@ def test_options_that_are_not_for_an_event_or_not_those_of_its_key_are_refused(
         _job({**_announced(folders), "options": options})
 
 
+def test_the_form_needs_a_path_alone_and_describes_every_field():
+    from prefect.utilities.callables import parameter_schema
+
+    from orimap.flows.prefect.deployments import analyse, compare
+
+    for flow, needed in ((analyse, ["path"]), (compare, ["path", "results"])):
+        form = parameter_schema(flow).model_dump()
+        assert form["required"] == needed
+        assert [name for name, field in form["properties"].items() if not field.get("description")
+        ] == []  # fmt: skip
+
+
+def test_what_a_person_starts_with_a_path_alone_goes_where_the_watcher_puts_it(
+    prefect_api, folders, monkeypatch
+):
+    from orimap.flows.prefect.deployments import analyse
+
+    watched, results, _ = folders
+    file = watched / "monday" / "scan.hspy"
+    file.parent.mkdir()
+    file.write_text("no scan")
+    state = analyse(path=file, return_state=True)
+    assert "fill in the field results" in state.message
+    monkeypatch.setenv("ORIMAP_RESULTS", str(results))
+    assert analyse(path=file, return_state=True).is_failed()
+    assert "scan.hspy" in read_outcome(results / "scan.hspy").reason
+    monkeypatch.setenv("ORIMAP_WATCHED", str(watched))
+    assert analyse(path=file, return_state=True).is_failed()
+    first = read_outcome(results / "monday" / "scan.hspy")
+    # Another file under the same name is another job.
+    file.write_text("no scan either")
+    assert analyse(path=file, return_state=True).is_failed()
+    assert read_outcome(results / "monday" / "scan.hspy").key != first.key
+
+
 def test_bad_data_ends_the_run_at_once_with_the_reason_in_words(prefect_api, folders):
     from orimap.flows.prefect.deployments import analyse
 

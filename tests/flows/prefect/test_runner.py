@@ -62,6 +62,9 @@ def test_decision_maps_and_links_are_artifacts(runs, prefect_api):
     found = _recorded(prefect_api, "artifacts")
     artifacts = {a["key"]: a["data"] for a in found}
     assert '"k"' in artifacts["decision"]
+    described = {a["key"]: a["description"] for a in found}
+    assert described["decision"].startswith("Why this number of components: for every k")
+    assert described["cluster-map"] == "cluster map, from the report"
     assert artifacts["cluster-map"].startswith("![cluster_map](data:image/png;base64,")
     # Other tests record runs on the same server.
     link = (recorded / "report.html").as_uri()
@@ -172,3 +175,10 @@ def test_a_long_step_has_its_progress_as_an_artifact(prefect_api, monkeypatch):
     ]
     assert artifact["type"] == "progress"
     assert float(artifact["data"]) == 100
+
+
+def test_numbers_in_tables_have_the_digits_that_people_compare():
+    from orimap.flows.prefect.runner import _plain
+
+    values = [np.float32(0.123456), 1234567.8, np.int64(123456), np.bool_(True), np.nan, "six"]
+    assert [_plain(value) for value in values] == [0.1235, 1235000.0, 123456, True, None, "six"]

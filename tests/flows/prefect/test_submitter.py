@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from orimap.flows.jobs.job import Job
 from orimap.flows.prefect.submitter import (
     DEPLOYMENT,
     DUPLICATE,
@@ -11,6 +12,7 @@ from orimap.flows.prefect.submitter import (
     _ended,
     _idempotency_key,
 )
+from orimap.flows.request.request import Request
 from orimap.tasks.errors import InputError
 
 
@@ -77,3 +79,21 @@ def test_every_run_that_has_ended_gives_the_next_one_a_key_of_its_own():
     ]
     assert [_ended(runs[:1]), _ended(runs[:2]), _ended(runs)] == [0, 1, 2]
     assert _idempotency_key("orimap-a-b", _ended(runs)) == "orimap-a-b.2"
+
+
+def test_a_run_that_waits_is_named_after_its_file(prefect_api, deploy, monkeypatch, tmp_path):
+    monkeypatch.setenv("PREFECT_API_URL", str(prefect_api.api_url))
+    deploy(ENTRYPOINT)
+    submitter = PrefectSubmitter()
+    request = Request.read(file=tmp_path / "monday.hspy", output=tmp_path / "results")
+    job = Job(acquisition="0123456789ab", request=request)
+    submitter.submit(job)
+    (run,) = submitter._runs(job.key)
+    assert run["name"] == "monday.hspy"
+    # One that an event has started has a name of Prefect's own as long as it waits.
+    path = f"/flow_runs/{run['id']}"
+    prefect_api.request("PATCH", path, json={"name": "happy-otter"})
+    assert submitter.standing(job.key).state == "waiting"
+    (run,) = submitter._runs(job.key)
+    assert run["name"] == "monday.hspy"
+    submitter.cancel(job.key)

@@ -9,9 +9,7 @@
 #SBATCH --cpus-per-task=2
 #SBATCH --mem=8G
 #SBATCH -t 08:00:00
-#SBATCH --constraint=cpu
 
-module load python/3.11
 ulimit -m 7031250
 cd '/data/it'"'"'s mine' || exit 1
 exec PYTHON -P -m orimap.flows perform '/data/it'"'"'s mine/job.json'

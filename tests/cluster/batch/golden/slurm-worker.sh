@@ -9,7 +9,6 @@
 #SBATCH --cpus-per-task=8
 #SBATCH --mem=30G
 #SBATCH -t 02:00:00
-#SBATCH --constraint=cpu
 export OMP_NUM_THREADS=1
 export MKL_NUM_THREADS=1
 export OPENBLAS_NUM_THREADS=1
@@ -18,5 +17,4 @@ export MALLOC_TRIM_THRESHOLD_=16777216
 export MALLOC_MMAP_THRESHOLD_=4194304
 export DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED=False
 export PYTHONSAFEPATH=1
-module load python/3.11
-PYTHON -P -m distributed.cli.dask_worker tls://HOST:PORT --name orimap-0123abcd --nthreads 1 --memory-limit 3.73GiB --nworkers 8 --nanny --death-timeout 60 --local-directory /scratch --dashboard-address 127.0.0.1:0 --lifetime 6240s --lifetime-stagger 360s --no-lifetime-restart --tls-ca-file FOLDER/ca.pem --tls-cert FOLDER/cert.pem --tls-key FOLDER/key.pem --interface ib0 --protocol tls://
+PYTHON -P -m distributed.cli.dask_worker tls://HOST:PORT --name orimap-0123abcd --nthreads 1 --memory-limit 3.73GiB --nworkers 8 --nanny --death-timeout 60 --dashboard-address 127.0.0.1:0 --lifetime 6240s --lifetime-stagger 360s --no-lifetime-restart --tls-ca-file FOLDER/ca.pem --tls-cert FOLDER/cert.pem --tls-key FOLDER/key.pem --protocol tls://

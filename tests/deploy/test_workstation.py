@@ -1,0 +1,126 @@
+"""The guide for a workstation, followed to the letter by an account that may write nothing else."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from orimap.tasks.simulate.recipe import ScanRecipe
+from orimap.tasks.simulate.write_scan import write_scan
+
+ROOT = Path(__file__).resolve().parents[2]
+GUIDE = ROOT / "deploy" / "workstation.md"
+# Reading all of this machine, as any account reads a program in /opt; writing only what it owns.
+READING = "-all,+dac_read_search"
+AS_ACCOUNT = (
+    *("setpriv", "--clear-groups", f"--inh-caps={READING}", f"--ambient-caps={READING}"),
+    f"--bounding-set={READING}",
+)
+NEEDED = ("useradd", "userdel", "install", "setpriv")
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or any(shutil.which(name) is None for name in NEEDED),
+    reason="needs to be root, and to make an account",
+)
+
+
+def commands(step):
+    """The lines to type of one step of the guide."""
+    (text,) = re.findall(rf"^{step}\. (.*?)(?=^\d\. |\Z)", GUIDE.read_text(), re.M | re.S)
+    return [line.strip() for block in re.findall(r"```\n(.*?)```", text, re.S)
+            for line in block.strip().splitlines()]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def site():
+    """Folders in place of those of the guide, and an account that is removed afterwards."""
+    # Unlike pytest's own folders, others may look into this one.
+    root = Path(tempfile.mkdtemp(prefix="workstation-"))
+    root.chmod(0o755)
+    account = f"orimap-{os.getpid()}"
+    (root / "acquisitions").mkdir()
+    instead = {
+        "/data/acquisitions": root / "acquisitions",
+        "/data/results": root / "results",
+        "/var/lib/orimap": root / "state",
+        "/opt/orimap/.venv/bin": Path(sys.executable).parent,
+    }
+
+    def follow(line):
+        for theirs, ours in instead.items():
+            line = line.replace(theirs, str(ours))
+        words = [account if word == "orimap" else word for word in line.split()]
+        environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1"}
+        if words[:2] == ["sudo", "-u"]:
+            words = [*AS_ACCOUNT, f"--reuid={account}", f"--regid={account}", *words[3:]]
+            # sudo gives the account its home.
+            environment["HOME"] = str(root / "state")
+        return subprocess.run(
+            words, capture_output=True, text=True, env=environment, cwd="/", timeout=300
+        )
+
+    yield SimpleNamespace(root=root, account=account, follow=follow)
+    subprocess.run(["userdel", "--remove", account], capture_output=True)
+    shutil.rmtree(root)
+
+
+def with_compiled_kernels(cache, account):
+    """Put what is compiled already where numba looks for it in a home: compiling takes a minute."""
+    for compiled in ROOT.rglob("__pycache__/*.nb[ic]"):
+        source = compiled.parent.parent
+        place = cache / f"{source.name}_{hashlib.sha1(str(source).encode()).hexdigest()}"
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copy(compiled, place)
+    subprocess.run(["chown", "-R", f"{account}:", cache.parents[1]], check=True)
+
+
+def test_the_guide_can_be_followed_up_to_the_first_results(site):
+    for line in commands(1):
+        done = site.follow(line)
+        assert done.returncode == 0, (line, done.stderr)
+    assert (site.root / "state").owner() == site.account
+    (program, install) = commands(2)
+    assert program.startswith("git clone")
+    assert install == "make -C /opt/orimap install"
+    recipe = ScanRecipe(scan=(8, 9), detector=(48, 48), grains=2, dose=3000, seed=3)
+    write_scan(recipe, site.root / "acquisitions" / "two.npy")
+    (site.root / "acquisitions" / "two.npy.orimap.yaml").write_text("k: 1:3\n")
+    with_compiled_kernels(site.root / "state" / ".cache" / "numba", site.account)
+
+    (doctor,) = commands(3)
+    done = site.follow(doctor)
+    assert done.returncode == 0, done.stdout
+    assert f"kept in {site.root / 'state' / '.cache' / 'numba'}" in done.stdout
+    assert "can hold the journal" in done.stdout
+
+    dry, once, status, up = commands(4)
+    done = site.follow(dry)
+    assert done.returncode == 0, done.stderr
+    assert "two.npy" in done.stdout + done.stderr
+    assert not any((site.root / "results").iterdir())
+    done = site.follow(once)
+    assert done.returncode == 0, done.stderr
+    done = site.follow(status)
+    assert re.search(r"two\.npy +1 +done", done.stdout), done.stdout
+    (report,) = (site.root / "results").rglob("report.html")
+    assert report.owner() == site.account
+    # What runs for ever takes what doctor was given.
+    assert doctor.split("doctor ")[1] == up.split("up ")[1]
+
+
+def test_without_a_home_compiled_code_is_kept_in_the_state(site):
+    (doctor,) = commands(3)
+    state = site.root / "elsewhere"
+    state.mkdir()
+    shutil.chown(state, site.account, site.account)
+    shutil.rmtree(site.root / "state")
+    done = site.follow(doctor.replace("--state /var/lib/orimap", f"--state {state}"))
+    assert f"kept in {state / 'compiled' / 'numba'}" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout
