@@ -15,7 +15,7 @@ from orimap.cluster.queue.commands import (
     State,
     UnreadableAnswerError,
 )
-from orimap.tasks.errors import InputError, UnavailableError
+from orimap.tasks.errors import InputError, UnavailableError, words_of
 
 T = TypeVar("T")
 
@@ -160,7 +160,7 @@ def _read(system: str, question: Callable[[], T]) -> T:
             raise
         raise UnavailableError(
             f"an answer of {system} that can be read",
-            f"{type(error).__name__}: {error}",
+            f"{type(error).__name__}: {words_of(error)}",
             "try the command by hand; a version of it that answers otherwise is a bug to report",
         ) from error
 

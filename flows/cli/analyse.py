@@ -3,7 +3,6 @@
 Tested in tests/flows/cli/test_main.py.
 """
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -155,15 +154,17 @@ def _can_go_on() -> Iterator[None]:
 
 def _print_plan(request: Request) -> None:
     """Check all that a run checks before long work, and print what it would do."""
-    from orimap.flows.pipeline.check import check
+    from orimap.flows.pipeline.check import check, check_disk, check_writable
     from orimap.flows.pipeline.estimate import estimate
     from orimap.flows.pipeline.results import is_complete
     from orimap.tasks.acquire.acquisition import describe
     from orimap.tasks.store.run_folder import RunFolder
 
     plan = check(request)
-    _require_writable(request.output)
-    there = is_complete(RunFolder(request.output), plan.fingerprint)
+    check_writable(request.output)
+    there = not request.restart and is_complete(RunFolder(request.output), plan.fingerprint)
+    if not there:
+        check_disk(plan)
     asked = request.model_dump(mode="json", exclude_unset=True, exclude={"file", "output"})
     print_lines(
         [
@@ -176,22 +177,10 @@ def _print_plan(request: Request) -> None:
         ]
     )
     _print_guesses(plan.acquisition.guesses)
-    if there and not request.restart:
+    if there:
         print("the results of this request are there already: nothing would be computed")
     else:
         print("everything is in order; without --dry-run this would be computed")
-
-
-def _require_writable(folder: Path) -> None:
-    """Check that a folder can be written or made, without making it."""
-    whole = folder.absolute()
-    existing = next(path for path in (whole, *whole.parents) if path.exists())
-    if not (existing.is_dir() and os.access(existing, os.W_OK)):
-        raise InputError(
-            f"a folder that can be written for the results ({folder})",
-            f"{existing} is {'not writable' if existing.is_dir() else 'a file'}",
-            "choose another folder with --output, or fix its permissions",
-        )
 
 
 @partial(with_request_options, without=OF_EACH_FILTER)

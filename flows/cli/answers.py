@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orimap.tasks.errors import FAILED, INPUT_AT_FAULT, INTERRUPTED, InputError
+from orimap.tasks.errors import FAILED, INPUT_AT_FAULT, INTERRUPTED, InputError, words_of
 
 if TYPE_CHECKING:
     from orimap.flows.pipeline.runtime.runner import Display
@@ -47,14 +47,17 @@ def answers(command: Callable[..., None]) -> Callable[..., None]:
                 print(error, file=sys.stderr)
                 raise typer.Exit(INPUT_AT_FAULT) from error
             if not options.get("debug"):
-                first = (str(error).strip().splitlines() or [""])[0]
-                print(
-                    f"failed: {type(error).__name__}: {first} (--debug shows where)",
-                    file=sys.stderr,
-                )
+                first = words_of(error) if isinstance(error, OSError) else _first_line(error)
+                print(f"failed: {first} (--debug shows where)", file=sys.stderr)
             raise typer.Exit(FAILED) from error
 
     return wrapped
+
+
+def _first_line(error: Exception) -> str:
+    """Return what kind of error it is, and the first line of what it says."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first}"
 
 
 def _nobody_reads() -> bool:

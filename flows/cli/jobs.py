@@ -13,7 +13,7 @@ from orimap.flows.cli.answers import Debug, analyse, answers, print_lines, print
 from orimap.flows.cli.options import Config, read_request, with_request_options
 from orimap.flows.jobs.job import Job, Standing
 from orimap.flows.request.request import DETECTOR_IMAGES, Request
-from orimap.tasks.errors import FAILED, INPUT_AT_FAULT, InputError, UnavailableError
+from orimap.tasks.errors import FAILED, INPUT_AT_FAULT, InputError, UnavailableError, words_of
 
 if TYPE_CHECKING:
     from orimap.cluster.batch.profiles import Profile
@@ -211,7 +211,7 @@ def read_job(file: Path) -> Job:
     except (OSError, ValidationError) as error:
         raise InputError(
             f"a job as orimap writes it ({file})",
-            " ".join(str(error).split()),
+            words_of(error),
             "leave jobs to orimap watch and orimap submit",
         ) from error
 

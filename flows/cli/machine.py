@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orimap.flows.cli.answers import Debug, answers
-from orimap.flows.cli.options import STATE, Results, state_folder
+from orimap.flows.cli.options import (
+    NAMED_VALUES,
+    SETTINGS,
+    STATE,
+    Command,
+    Results,
+    complete_profiles,
+    completing,
+    state_folder,
+)
 from orimap.tasks.errors import FAILED, InputError
 
 if TYPE_CHECKING:
@@ -27,7 +36,7 @@ cluster = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=SETTINGS,
 )
 
 PORT = 4200
@@ -128,15 +137,25 @@ def _cluster() -> None:
     pass
 
 
-@cluster.command()
+@cluster.command(cls=Command)
 @answers
 def check(
     system: Annotated[
         str,
-        typer.Option("--cluster", metavar="local|ADDRESS|SYSTEM", help="As for orimap run"),
+        typer.Option(
+            "--cluster",
+            metavar="local|ADDRESS|SYSTEM",
+            help="As for orimap run",
+            autocompletion=completing(*NAMED_VALUES["cluster"]),
+        ),
     ] = "local",
     profile: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help="Site profile, as for orimap run")
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Site profile, as for orimap run",
+            autocompletion=complete_profiles,
+        ),
     ] = None,
     folder: Annotated[
         Path, typer.Option(metavar="DIR", help="Where results are to go, seen by all machines")

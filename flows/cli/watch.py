@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orimap.flows.cli.answers import Debug, answers, print_table
-from orimap.flows.cli.options import STATE, Config, Results, State, state_folder
+from orimap.flows.cli.options import STATE, Config, Results, State, completing, state_folder
 from orimap.tasks.errors import FAILED, InputError
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def watch(
             metavar="|".join(PLACES),
             help="Who analyses: this process, Prefect, a batch system [prefect where an API is "
             "configured, else embedded]",
+            autocompletion=completing(*PLACES),
         ),
     ] = None,
     embedded: Annotated[
@@ -126,14 +127,18 @@ def _watching(
             f"{folder} lies in --results {results}",
             "give another folder with --results",
         )
-    options = read_config(config) if config else {}
-    for name in DECIDED:
-        if name in options:
-            raise InputError(
-                "options of every analysis",
-                f"{name} in {config}",
-                f"take it out: orimap watch decides {name}",
-            )
+    options: dict[str, Any] = {}
+    if config is not None:
+        written = read_config(config)
+        for name in DECIDED:
+            if name in written:
+                raise InputError(
+                    "options of every analysis",
+                    f"{name} in {config}, line {written.lines[name]}",
+                    f"take it out: orimap watch decides {name}",
+                )
+        written.check()
+        options |= written
     Request.read(**{**options, "file": folder, "output": results})
     place = state_folder(results, state)
     return Watching(folder=folder, results=results, state=place, options=options, **how)

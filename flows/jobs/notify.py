@@ -18,7 +18,7 @@ from orimap.flows.jobs.job import Job
 from orimap.flows.jobs.outcome import Outcome, read_outcome
 from orimap.flows.jobs.perform import log_tail, perform
 from orimap.flows.request.request import Request
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, words_of
 
 # Notification blocks of Prefect, TYPE/NAME, and addresses as Apprise reads them (which is what
 # those blocks use), for instance mailtos://...; separated by blanks.
@@ -135,7 +135,7 @@ def _try(address: str, message: Message, problem: list[str]) -> None:
     try:
         _send_to(address, message)
     except Exception as error:
-        words = SECRET.sub(r"\1…", " ".join(str(error).split()))
+        words = SECRET.sub(r"\1…", words_of(error))
         problem.append(f"{type(error).__name__}: {words}")
 
 

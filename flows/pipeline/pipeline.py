@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from orimap.flows.pipeline import results
-from orimap.flows.pipeline.check import check
+from orimap.flows.pipeline.check import check, disk_warning
 from orimap.flows.pipeline.estimate import load_that_fits, predicted_steps
 from orimap.flows.pipeline.plan import Plan
 from orimap.flows.pipeline.refusal import tidy_after_refusal
@@ -59,6 +59,9 @@ def run_pipeline(request: Request, runner: StepRunner, opened: Any = None) -> Pa
         if not request.restart and results.is_complete(folder, plan.fingerprint):
             runner.note(f"{request.output} already holds the results of this request.")
             return request.output
+        warning = disk_warning(plan)
+        if warning is not None:
+            runner.note(warning)
         folder.prepare()
         if request.restart:
             folder.discard()

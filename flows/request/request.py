@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from orimap.tasks.acquire.formats.meaning.given import (
     read_beam_energy,
@@ -13,7 +13,7 @@ from orimap.tasks.acquire.formats.meaning.given import (
     read_scan_step,
 )
 from orimap.tasks.acquire.formats.meaning.names import parse_axes
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, nearest, problem
 
 MOST_WORKERS = 256  # what one scheduler serves without being in the way
 # Who computes. It has no say in what is computed.
@@ -47,8 +47,12 @@ def _range(value: Any, written: str) -> Any:
 
 
 def _range_of_k(value: Any) -> Any:
-    """Read the numbers of components to try, and check their order."""
-    value = _range(value, "FIRST:LAST, for instance 1:20")
+    """Read the numbers of components to try, "5" as 5 alone, and check their order."""
+    if isinstance(value, str) and value.strip().isdecimal():
+        value = int(value)
+    if isinstance(value, int):
+        value = (value, value)
+    value = _range(value, "one number or FIRST:LAST, for instance 5 or 1:20")
     if isinstance(value, (tuple, list)) and len(value) == 2:
         low, high = value
         if low < 1:
@@ -113,10 +117,20 @@ def _region(value: Any) -> Any:
 def _penalties(value: Any) -> Any:
     """Read "0.1" as (0.1, 0.1) and "0.1,0" as (0.1, 0)."""
     if isinstance(value, str):
-        parts = [float(part) for part in value.split(",")]
+        try:
+            parts = [float(part) for part in value.split(",")]
+        except ValueError as error:
+            raise ValueError("must be one number, or two with a comma between them") from error
         value = parts * 2 if len(parts) == 1 else parts
     if isinstance(value, (int, float)):
         value = (value, value)
+    return value
+
+
+def _size(value: str) -> str:
+    """Check a size in bytes; it stays what was given."""
+    if not re.fullmatch(r"\d+(\.\d+)? ?([KMGT]i?)?B", value):
+        raise ValueError("must be a size with its unit, for instance 8 GB")
     return value
 
 
@@ -146,6 +160,7 @@ Axes = Annotated[str, _checked(parse_axes)]
 ScanStep = Annotated[str, _checked(read_scan_step)]
 DetectorStep = Annotated[str, _checked(read_detector_step)]
 BeamEnergy = Annotated[str, _checked(read_beam_energy)]
+Size = Annotated[str, AfterValidator(_size)]
 Penalty = Annotated[float, Field(ge=0, le=1)]
 Penalties = Annotated[tuple[Penalty, Penalty], BeforeValidator(_penalties)]
 
@@ -164,8 +179,8 @@ class Request(BaseModel):
     )
     k: RangeOfK = Field(
         (1, 20),
-        description="Numbers of components to try, FIRST:LAST; clipped on a tiny scan, extended "
-        "when the best k touches the end (unless FIRST = LAST)",
+        description="Numbers of components to try, FIRST:LAST or one number; fewer on a tiny "
+        "scan, and more where the best k is the last (unless it is one number)",
     )
     strategy: str = Field(
         "evidence",
@@ -298,9 +313,8 @@ class Request(BaseModel):
     adapt: RangeOfWorkers | None = Field(
         None, description="On a batch system: fewest and most workers, as there is work, MIN:MAX"
     )
-    worker_memory: str | None = Field(
+    worker_memory: Size | None = Field(
         None,
-        pattern=r"^\d+(\.\d+)? ?([KMGT]i?)?B$",
         description='Memory of each worker process, "8 GB"; default: equal parts of this machine, '
         "or what profile and settings of the batch system say",
     )
@@ -340,11 +354,21 @@ class Request(BaseModel):
             name = str(first["loc"][0]) if first["loc"] else "request"
             option = "--" + name.replace("_", "-")
             field = cls.model_fields.get(name)
-            described = field.description if field else None
-            message = first["msg"].removeprefix("Value error, ")
-            found = "nothing" if first["type"] == "missing" else repr(first.get("input"))
+            if field is None:
+                raise no_such_option(name, option) from error
+            found = "nothing" if first["type"] == "missing" else repr(values.get(name))
             raise InputError(
-                described or "an option that orimap run knows",
-                f"{option} {found}: {message}",
+                str(field.description),
+                f"{option} {found}: {problem(first)}",
                 f"correct {option}; orimap run --help explains it",
             ) from error
+
+
+def no_such_option(name: str, found: str) -> InputError:
+    """Return the error for the name of an option that does not exist, with the nearest one."""
+    meant = nearest(name, Request.model_fields)
+    return InputError(
+        "an option that orimap run knows",
+        f"{found}: there is no such option",
+        f"did you mean {meant.replace('_', '-')}?" if meant else "orimap run --help lists them all",
+    )

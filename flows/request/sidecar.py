@@ -51,13 +51,11 @@ def read_sidecar(path: Path, *, root: Path | None = None) -> dict[str, Any]:
     for name in sorted(fields.keys() & NOT_HERE):
         raise InputError(
             "options of the analysis in a side-car",
-            f"{name} in {beside.name}",
+            f"{name} in {beside.name}, line {fields.lines[name]}",
             f"take it out; the person who operates orimap decides {name}",
         )
+    fields.check()
     for name in fields.keys() & set(DETECTOR_IMAGES):
         fields[name] = under_root(path.absolute().parent / str(fields[name]), roots)
-    try:
-        asked = Request.read(file=path, output=Path(), **fields)
-    except InputError as error:
-        raise InputError(error.needed, f"{beside.name}: {error.found}", error.remedy) from error
+    asked = Request.read(file=path, output=Path(), **fields)
     return {name: getattr(asked, name) for name in fields}

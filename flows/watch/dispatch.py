@@ -15,7 +15,7 @@ from orimap.flows.request.allowed import under_root
 from orimap.flows.watch.context import WatcherContext
 from orimap.flows.watch.journal import UNDER_WAY, Entry
 from orimap.tasks.acquire.arrivals.find_arrivals import Arrival
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, words_of
 from orimap.tasks.report.words import bytes_text, headline
 
 T = TypeVar("T")
@@ -68,7 +68,7 @@ class Dispatch:
         try:
             return call(*arguments)
         except Exception as error:  # of any client: the submitter may answer in a minute
-            words = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            words = f"{type(error).__name__}: {words_of(error)}"
             if isinstance(error, InputError):
                 words = error.in_one_line
             self._again_at = time.monotonic() + self._again_seconds
@@ -83,7 +83,7 @@ class Dispatch:
         except (_NoAnswerError, sqlite3.Error):
             raise  # the trouble of all
         except Exception as error:
-            words = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            words = f"{type(error).__name__}: {words_of(error)}"
             now = self.journal.entry(entry.number)
             if now.state in UNDER_WAY:
                 self._fail(now, words)

@@ -10,7 +10,7 @@ from orimap.flows.watch.journal import ID_LETTERS, UNDER_WAY, Entry
 from orimap.flows.watch.watched_folder import Watching
 from orimap.tasks.acquire.arrivals.find_arrivals import Arrival
 from orimap.tasks.acquire.arrivals.finished import Finishing, Judgement, Opened
-from orimap.tasks.errors import InputError, printable
+from orimap.tasks.errors import InputError, printable, words_of
 
 
 class Intake:
@@ -61,7 +61,7 @@ class Intake:
         except sqlite3.Error:
             raise  # the journal itself, on which all depends
         except Exception as error:
-            words = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            words = f"{type(error).__name__}: {words_of(error)}"
             judged = Judgement("quarantined", f"it could not be looked at ({words})")
             try:
                 entry = self.journal.latest().get(name)
@@ -163,7 +163,7 @@ class Intake:
             if before.reference:
                 self.context.submitter.cancel(before.reference)
         except Exception as error:  # of any client: the submitter may answer in a minute
-            why = " ".join(str(error).split())
+            why = words_of(error)
             self.log.say(f"end {before.number}", f"{before.title}: could not be ended ({why})")
             return False
         self.journal.move(before, "failed", words)

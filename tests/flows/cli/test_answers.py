@@ -22,6 +22,7 @@ def _exit_code(error, **options):
         (KeyboardInterrupt(), 130, "interrupted\n"),
         (ValueError("one\ntwo"), 1, "failed: ValueError: one (--debug shows where)\n"),
         (ValueError(), 1, "failed: ValueError:  (--debug shows where)\n"),
+        (OSError(28, "No space left"), 1, "failed: No space left (--debug shows where)\n"),
         (typer.Exit(7), 7, ""),
     ],
 )

@@ -235,7 +235,7 @@ def bad_input(scan, tmp_path):
         "truncated": ((_truncated(tmp_path / "cut.blo", scan),), "cut.blo"),
         "k from 0": ((scan, "--k", "0:3"), "smallest number of components is 1"),
         "k above positions": ((scan, "--k", "1:109"), "--k 1:109"),
-        "k as a word": ((scan, "--k", "many"), "must be FIRST:LAST"),
+        "k as a word": ((scan, "--k", "many"), "must be one number or FIRST:LAST"),
         "decided k": ((scan, "--decided-k", "50"), "--decided-k 50"),
         "filter": ((scan, "--filter", "blur"), "--filter blur"),
         "lengths": ((scan, "--epattern-lengths", "long"), "'long'"),
@@ -245,7 +245,7 @@ def bad_input(scan, tmp_path):
         "mask": ((scan, "--mask", tmp_path / "absent.png"), "absent.png"),
         "dark": ((scan, "--dark", tmp_path / "absent.npy"), "absent.npy"),
         "gain map": ((scan, "--gain-map", text), "text.blo cannot be read"),
-        "gain": ((scan, "--gain", "0"), "greater than 0"),
+        "gain": ((scan, "--gain", "0"), "must be above 0"),
         "two zeros": ((scan, "--offset", "3", "--dark", dark), "--offset 3 and --dark dark.npy"),
         "counts of corrected": ((scan, "--gain", "3", "--counts", "yes"), "corrected"),
         "cluster": ((scan, "--cluster", "slurm"), "slurm"),
@@ -302,6 +302,14 @@ def test_debug_shows_where_an_error_comes_from(tmp_path):
     assert answer.exit_code == 2
     assert answer.stderr.startswith("Traceback")
     assert answer.stderr.splitlines()[-1].startswith("what to do: ")
+
+
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly(scan):
+    shown = subprocess.run(
+        f"{shlex.quote(str(ORIMAP))} info {shlex.quote(str(scan))} | true",
+        shell=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (shown.returncode, shown.stdout, shown.stderr) == (0, "", "")
 
 
 def test_what_is_not_the_users_fault_is_one_line_and_exit_1(scan, tmp_path, monkeypatch):
