@@ -54,7 +54,6 @@ def run(
     """
     from pathlib import Path
 
-    from orimap.flows.pipeline.pipeline import run_pipeline
     from orimap.flows.pipeline.runtime.runner import PlainRunner, choose_display
     from orimap.flows.request.request import Request
     from orimap.tasks.errors import InputError
@@ -66,7 +65,11 @@ def run(
             "orchestrate='always'",
             "leave orchestrate out, or use orimap run --orchestrate always",
         )
-    return run_pipeline(asked, PlainRunner(choose_display(quiet=quiet)))
+    display = choose_display(quiet=quiet)
+    with display.run(f"opening {asked.file.name}"):
+        from orimap.flows.pipeline.pipeline import run_pipeline
+
+        return run_pipeline(asked, PlainRunner(display))
 
 
 def open(folder: str | os.PathLike[str]) -> xr.DataTree:

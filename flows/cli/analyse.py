@@ -208,16 +208,18 @@ def compare(
     """
     import json
 
-    from orimap.flows.pipeline.compare import compare_filters
     from orimap.flows.pipeline.runtime.runner import choose_display
 
     request = read_request("compare-filters", config, options, without=OF_EACH_FILTER)
     if seeds < 1:
         raise InputError("one seed or more", f"--seeds {seeds}", "give for instance --seeds 3")
-    with _can_go_on():
+    display = choose_display(quiet=quiet)
+    with _can_go_on(), display.run(f"opening {request.file.name}"):
+        from orimap.flows.pipeline.compare import compare_filters
+
         page = compare_filters(
             request,
-            choose_display(quiet=quiet),
+            display,
             partial(analyse, debug=debug),
             seeds=seeds,
             truth_file=truth,

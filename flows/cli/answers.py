@@ -81,6 +81,12 @@ def _nobody_reads() -> bool:
 
 def analyse(request: "Request", display: "Display", *, debug: bool) -> Path:
     """Run the pipeline, recorded with Prefect where that is asked for; return its folder."""
+    with display.run(f"opening {request.file.name}"):
+        return _analyse(request, display, debug=debug)
+
+
+def _analyse(request: "Request", display: "Display", *, debug: bool) -> Path:
+    """Load what runs a pipeline, which takes a second or more, and run it."""
     from orimap.flows.prefect import configured
 
     if configured.wanted(request.orchestrate):

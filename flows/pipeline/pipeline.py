@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from orimap.flows.pipeline import results
 from orimap.flows.pipeline.check import check, disk_warning
-from orimap.flows.pipeline.estimate import load_that_fits, predicted_steps
+from orimap.flows.pipeline.estimate import load_that_fits, predicted_seconds, predicted_steps
 from orimap.flows.pipeline.plan import Plan
 from orimap.flows.pipeline.refusal import tidy_after_refusal
 from orimap.flows.pipeline.runtime.helpers import open_workers_and_helpers
@@ -81,6 +81,7 @@ def _analyse(plan: Plan, folder: RunFolder, runner: StepRunner, opened: Any) -> 
     )
     with measured_steps(plan.request, folder, runner, workers, measured) as (run, step):
         plan = replace(plan, load=load_that_fits(plan.request, plan.load, run.client))
+        runner.expect(predicted_seconds(plan, len(run.client.nthreads())))
         ingested = step("ingest", partial(prepare.ingest, plan=plan))
         centred = step("centre", partial(prepare.centre, ingested=ingested))
         prepared = step(

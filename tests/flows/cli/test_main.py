@@ -359,6 +359,7 @@ def test_an_interrupted_run_ends_in_order_and_can_go_on(scan, tmp_path, sent, co
         text=True,
     )
     try:
+        assert process.stderr.readline() == "opening two grains.blo\n"
         said = process.stderr.readline()  # the workers are there
         assert said.startswith("Dask dashboard"), said + process.stderr.read()
         # A terminal interrupts all processes; who ends a run from outside, its first one.
