@@ -111,7 +111,7 @@ class PlainRunner:
 
 
 def choose_display(*, quiet: bool = False, stream: TextIO | None = None) -> Display:
-    """Return one line that moves where ``stream`` (standard error) is a terminal, lines in a log elsewhere."""
+    """Return one moving line where ``stream`` (standard error) is a terminal, else lines."""
     if quiet:
         return NoDisplay()
     stream = stream or sys.stderr
@@ -278,12 +278,12 @@ class MovingLine:
         if outlook.count > 1 and outlook.number:
             cells.append(f"step {outlook.number} of {outlook.count}:")
         cells.append(Text(self._doing, overflow="ellipsis"))
-        words = f"{_seconds(passed)} so far"
+        words = f"{_about(passed)} so far"
         left = outlook.left() if outlook.number else None
         if left is not None:
             if self.console.width >= NARROW:
                 cells.append(ProgressBar(passed + left, passed, width=BAR))
-            words = f"about {_seconds(_rounded(left))} left"
+            words = f"about {_about(left)} left"
         line = Table.grid(padding=(0, 1))
         for _ in (*cells, words):
             line.add_column(no_wrap=True)
@@ -294,12 +294,12 @@ class MovingLine:
 def _left(outlook: Outlook) -> str:
     """Return how long the rest takes, after a comma; nothing where it cannot be told."""
     left = outlook.left()
-    return "" if left is None else f", about {_seconds(_rounded(left))} left"
+    return "" if left is None else f", about {_about(left)} left"
 
 
-def _rounded(seconds: float) -> float:
-    """Return a time that is only about right: whole seconds, and tens of them above a minute."""
-    return float(round(seconds, -1) if seconds > 60 else max(1, round(seconds)))
+def _about(seconds: float) -> str:
+    """Return a time that is only about right: in whole seconds, and tens of them from a minute."""
+    return _seconds(round(seconds, -1)) if seconds >= 59.5 else f"{max(1, round(seconds))} s"
 
 
 def _seconds(seconds: float) -> str:

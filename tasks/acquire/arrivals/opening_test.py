@@ -115,7 +115,7 @@ def try_to_open(path: Path, **chosen: Any) -> Opened:
     """
     from orimap.tasks.acquire.formats.stacks.scan_shape import StoppedEarlyError
     from orimap.tasks.acquire.open_acquisition import open_acquisition
-    from orimap.tasks.errors import InputError, words_of
+    from orimap.tasks.errors import InputError
 
     # JSON has no tuples.
     asked = {name: tuple(v) if isinstance(v, list) else v for name, v in chosen.items()}
@@ -143,7 +143,7 @@ def try_to_open(path: Path, **chosen: Any) -> Opened:
 def _missing_link(path: Path) -> str | None:
     """Return the name of a file that an HDF5 file takes its patterns from and that is not there."""
     from orimap.tasks.acquire.formats.chunked.hdf5_files import load_h5py, opened
-    from orimap.tasks.errors import InputError, words_of
+    from orimap.tasks.errors import InputError
 
     h5py = load_h5py()
     if not path.is_file() or not h5py.is_hdf5(path):
@@ -161,7 +161,7 @@ def _holds_no_patterns(path: Path, chosen: dict[str, Any]) -> bool:
     """Return whether a file can be read and holds nothing that could be a scan of patterns."""
     from orimap.tasks.acquire.formats.readers import open_signals
     from orimap.tasks.acquire.formats.recognise import recognise
-    from orimap.tasks.errors import InputError, words_of
+    from orimap.tasks.errors import InputError
 
     try:
         reader = chosen.get("reader") or recognise(path)
@@ -174,6 +174,8 @@ def _holds_no_patterns(path: Path, chosen: dict[str, Any]) -> bool:
 
 def _answer() -> None:
     """Answer questions, a line of JSON each, until the pipe closes."""
+    from orimap.tasks.errors import words_of
+
     # What readers print must not get between the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from typer.testing import CliRunner
 
 from orimap.cluster.local import ON_THIS_MACHINE

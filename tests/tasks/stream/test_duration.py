@@ -21,7 +21,7 @@ def test_within_a_factor_of_two_of_what_was_measured_on_two_cores(scan, detector
 
 
 def test_a_large_scan_of_few_electrons_is_decided_as_fast_as_was_measured():
-    # 100,000 patterns of 512 × 512, 2 % of the pixels filled: three and a half minutes on two cores.
+    # 100,000 patterns of 512 × 512, 2 % of the pixels filled: 3.5 minutes on two cores.
     steps = predict_step_seconds((250, 400), (512, 512), workers=2, filled=0.02)
     decided = sum(steps[name] for name in ("centre", "sketch", "fit", "score", "decide"))
     assert 210 / 2 < decided < 2 * 210
