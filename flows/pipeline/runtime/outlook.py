@@ -102,6 +102,6 @@ class Outlook:
         done, total = self._parts
         share = min(1.0, done / total)
         by_parts = elapsed / share
-        # The further it is, the more its own parts tell; a prediction that is over tells nothing.
-        trusted = min(1.0, max(2 * share, elapsed / foreseen if foreseen > 0 else 1.0))
-        return (1 - share) * (trusted * by_parts + (1 - trusted) * foreseen)
+        # The further it is, the more its own parts tell: the first ones may wait for much else.
+        trusted = min(1.0, 3 * share) if foreseen > 0 else 1.0
+        return (1 - share) * (trusted * by_parts + (1 - trusted) * max(foreseen, elapsed))
