@@ -135,7 +135,7 @@ def _standing(system: BatchSystem, job_id: str, seen: SeenJob | None) -> tuple[S
         except InputError as error:  # no accounts here: what is known is that it is not queued
             return "unknown", f"not in the queue; no accounts ({error.found})"
     if seen is None:
-        return "unknown", "the batch system knows nothing of it any more"
+        return "unknown", "the batch system no longer knows it"
     return seen.state, seen.reason
 
 

@@ -35,7 +35,7 @@ def run(
     file : path
         The acquisition: a file, or a folder of images.
     output : path
-        Folder for the results. What an earlier run left there and still holds is used again.
+        Folder for the results. What an earlier run left there and is still valid is reused.
     quiet : bool
         Show no progress on standard error.
     **request

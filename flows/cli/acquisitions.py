@@ -49,7 +49,7 @@ def status(
     print_table(("id", "name", "rev", "state", "since (UTC)", "reason", "results"), rows)
     hidden = len(entries) - len(shown)
     if hidden:
-        print(f"{hidden} more hold no scan of patterns: --all lists them")
+        print(f"{hidden} more files hold no scan of patterns: --all lists them")
 
 
 def _facts(entry: "Entry") -> dict[str, Any]:
@@ -74,8 +74,8 @@ def replay(
 ) -> None:
     """Analyse an acquisition again, with other options or just once more.
 
-    The watcher hands it over: the one that runs, or the next that is started. What was put aside
-    is looked at again. Options that are not given stay as they were.
+    The watcher hands it over: the one that runs, or the next that is started. What was quarantined
+    is checked again. Options that are not given stay unchanged.
     """
     from orimap.flows.watch.journal import JOURNAL, Journal
     from orimap.flows.watch.one_watcher import watcher_process

@@ -33,7 +33,7 @@ def info(
     debug: Debug = False,
     **options: Any,
 ) -> None:
-    """Tell what is in a file, and what a run would need."""
+    """Show what is in a file, and what a run would need."""
     from orimap.flows.pipeline.estimate import estimate
     from orimap.flows.pipeline.plan import Plan
     from orimap.tasks.acquire.acquisition import describe
@@ -45,7 +45,7 @@ def info(
     facts = describe(acquisition)
     print_lines([*_described(facts), *_seen(acquisition)])
     _print_guesses(facts["guesses"])
-    print("\na run with nothing else asked for:")
+    print("\na run with the default options:")
     print_lines(_needs(estimate(Plan.of(request, acquisition))))
 
 
@@ -65,7 +65,7 @@ def _described(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("file", facts["file"]),
         ("reader", facts["reader"]),
         ("data set", facts["signal"]),
-        ("also there", ", ".join(facts["other_signals"])),
+        ("also in it", ", ".join(facts["other_signals"])),
         ("scan", "{} × {} positions".format(*facts["scan_shape"])),
         ("patterns", "{} × {} pixels, {dtype}".format(*facts["detector_shape"], **facts)),
         ("scan step", step("scan")),
@@ -128,8 +128,8 @@ def run(
 ) -> None:
     """Analyse an acquisition: how many patterns, where each one is, where they overlap.
 
-    A second run into the same folder uses again what still holds: with another --k the patterns,
-    with the same request everything.
+    A second run into the same folder reuses what is still valid: the patterns with another --k,
+    everything with the same request.
     """
     from orimap.flows.pipeline.runtime.runner import choose_display
 
@@ -148,7 +148,7 @@ def _can_go_on() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        print("the same command goes on where this one stopped", file=sys.stderr)
+        print("the same command continues where this one stopped", file=sys.stderr)
         raise
 
 
@@ -178,7 +178,7 @@ def _print_plan(request: Request) -> None:
     )
     _print_guesses(plan.acquisition.guesses)
     if there:
-        print("the results of this request are there already: nothing would be computed")
+        print("the results of this request exist already: nothing would be computed")
     else:
         print("everything is in order; without --dry-run this would be computed")
 
@@ -188,7 +188,10 @@ def _print_plan(request: Request) -> None:
 def compare(
     *,
     seeds: Annotated[
-        int, typer.Option(metavar="INTEGER", help="Seeds to try each filter with: what is chance?")
+        int,
+        typer.Option(
+            metavar="INTEGER", help="Number of seeds to try each filter with, to see what is chance"
+        ),
     ] = 3,
     truth: Annotated[
         Path | None,
@@ -204,7 +207,7 @@ def compare(
     """Analyse an acquisition raw, averaged and with ePattern, and say which filter to take.
 
     Each filter has its results in a folder of its own, as orimap run writes them; one page shows
-    them side by side. A second call uses again what still holds.
+    them side by side. A second call reuses what is still valid.
     """
     import json
 

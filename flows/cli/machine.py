@@ -63,7 +63,7 @@ def up(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Bring up everything on this machine: every acquisition is analysed as it appears.
+    """Start everything on this machine: every acquisition is analysed as it appears.
 
     Starts Prefect's server (on loopback), a worker and the watcher, and starts again what dies;
     Ctrl-C, SIGTERM or orimap down end all of it. A second call finds what is up.
@@ -83,13 +83,13 @@ def up(
 
 @answers
 def down(*, results: Results, state: State = None, debug: Debug = False) -> None:
-    """End what orimap up has brought up; runs that are under way go on at the next start."""
+    """Stop what orimap up has started; runs that are under way continue at the next start."""
     from orimap.flows.machine.up import running
 
     folder = state_folder(results, state)
     there = running(folder)
     if there is None:
-        print("nothing is up")
+        print("nothing is running")
         return
     os.kill(there["pid"], signal.SIGTERM)
     last = time.monotonic() + DOWN_SECONDS
@@ -98,7 +98,7 @@ def down(*, results: Results, state: State = None, debug: Debug = False) -> None
             raise InputError(
                 f"the end of process {there['pid']} within {DOWN_SECONDS} s",
                 "it is still there",
-                f"look into {folder / 'logs'}, or end it by hand",
+                f"look into {folder / 'logs'}, or end the process by hand",
             )
         time.sleep(0.2)
     print("down")

@@ -258,7 +258,7 @@ def read_request(
                 raise InputError(
                     f"options of orimap {command}",
                     f"{name}: {written[name]} in {config}, line {written.lines[name]}",
-                    f"take it out: orimap {command} --help lists what can be chosen",
+                    f"remove it: orimap {command} --help lists what can be chosen",
                 )
         written.check()
         fields |= written

@@ -40,7 +40,7 @@ def watch(
         typer.Option(
             metavar="SECONDS",
             min=0,
-            help="Seconds without change before what is incomplete is put aside",
+            help="Seconds without change before an incomplete acquisition is quarantined",
         ),
     ] = 3600.0,
     include: Annotated[
@@ -52,7 +52,9 @@ def watch(
     ] = False,
     disk_floor: Annotated[
         str,
-        typer.Option(metavar="SIZE", help='Hand nothing over with less free for results, "20 GB"'),
+        typer.Option(
+            metavar="SIZE", help='Start nothing with less disk space free for results, "20 GB"'
+        ),
     ] = "1 GB",
     config: Config = None,
     submit_to: Annotated[
@@ -68,10 +70,13 @@ def watch(
         bool, typer.Option("--embedded", help="Analyse here, one after the other; no server")
     ] = False,
     once: Annotated[
-        bool, typer.Option("--once", help="End when nothing is left to do; 1 if anything failed")
+        bool,
+        typer.Option(
+            "--once", help="Stop when nothing is left to do; exit code 1 if anything failed"
+        ),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what is there and what would be done")
+        bool, typer.Option("--dry-run", help="Only list what is there and what would be done")
     ] = False,
     debug: Debug = False,
 ) -> None:
@@ -135,7 +140,7 @@ def _watching(
                 raise InputError(
                     "options of every analysis",
                     f"{name} in {config}, line {written.lines[name]}",
-                    f"take it out: orimap watch decides {name}",
+                    f"remove it: orimap watch decides {name}",
                 )
         written.check()
         options |= written

@@ -65,7 +65,7 @@ def classify(error: BaseException) -> Failure:
             "give each worker more memory: fewer --workers, or more memory in the site profile",
         )
     if any(isinstance(each, OSError) and each.errno in FULL for each in chain):
-        return Failure("transient", reason, "make room on the disk of the results")
+        return Failure("transient", reason, "free space on the disk of the results")
     if names & LOST_FOR_NOW or any(isinstance(each, OSError) for each in chain):
         return Failure(
             "transient", reason, "check the disk, the network and the scheduler, then replay it"

@@ -104,10 +104,10 @@ def _success(name: str, output: Path, outcome: Outcome) -> Message:
 def tell_put_aside(title: str, reason: str, note: Note) -> None:
     """Send a message about an acquisition that cannot be analysed; nobody waits for it."""
     lines = [
-        f"{title} cannot be analysed and was put aside: {reason}",
-        "What to do: put a corrected copy in its place; it is then looked at again.",
+        f"{title} cannot be analysed and was quarantined: {reason}",
+        "What to do: put a corrected copy in its place; it is then checked again.",
     ]
-    message = Message(f"orimap: {title} was put aside", "\n".join(lines), failed=True)
+    message = Message(f"orimap: {title} was quarantined", "\n".join(lines), failed=True)
     threading.Thread(target=send, args=(message, note), daemon=True).start()
 
 

@@ -158,7 +158,7 @@ def _disk(folder: Path) -> Iterator[Finding]:
     with contextlib.suppress(OSError):
         free = shutil.disk_usage(_existing(folder)).free
         found = f"{bytes_text(free)} free for results"
-        remedy = "make room, or raise --disk-floor so that nothing starts and fails"
+        remedy = "free some space, or raise --disk-floor so that nothing starts and fails"
         bad = free < HARDLY_ANY_DISK_BYTES
         state = "wrong" if bad else "doubt" if free < LITTLE_DISK_BYTES else "ok"
         yield Finding("disk", state, found, "" if state == "ok" else remedy)

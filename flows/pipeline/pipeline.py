@@ -72,7 +72,7 @@ def run_pipeline(request: Request, runner: StepRunner, opened: Any = None) -> Pa
 
 
 def _analyse(plan: Plan, folder: RunFolder, runner: StepRunner, opened: Any) -> None:
-    """Call every step in its order."""
+    """Call the steps one after the other."""
     measured = Measurement()
     workers = (
         nullcontext(opened)

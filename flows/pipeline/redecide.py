@@ -216,7 +216,7 @@ def _stored_fits(folder: RunFolder, request: Request) -> Fitted:
         raise InputError(
             f"the patterns that were analysed ({patterns}), for the mean pattern of each cluster",
             "others" if ingest else "none that are complete",
-            "run orimap run again with the acquisition's file; what still holds is used again",
+            "run orimap run again with the acquisition's file; what is still valid is reused",
         )
     ks = [int(k) for k in open_group(analysis, "decision")["k"].values]
     fits = [group_of(k) for k in ks for group_of in FITS]

@@ -41,7 +41,7 @@ def _active_profile() -> dict[str, str]:
 
 
 def wanted(orchestrate: str) -> bool:
-    """Return whether a run is recorded with Prefect: auto does where an API is configured."""
+    """Return whether a run is recorded with Prefect: auto does so where an API is configured."""
     return orchestrate == "always" or (orchestrate == "auto" and configured_api() is not None)
 
 

@@ -65,7 +65,7 @@ def read_config(path: Path) -> Options:
             raise InputError(
                 f"a YAML file with options ({path}), of at most {LARGEST_BYTES:,} bytes",
                 "a larger one",
-                "take out what are no options",
+                "remove what is not an option",
             )
         _require_plain(text.decode("utf-8"), path)
         content = yaml.load(text, yaml.BaseLoader)
@@ -113,7 +113,7 @@ def _lines(text: str, path: Path) -> dict[str, int]:
             raise InputError(
                 f"every option once in {path}",
                 f"{name} in lines {lines[name]} and {line}",
-                "take one of them out",
+                "remove one of them",
             )
         lines[name] = line
     return lines

@@ -16,7 +16,7 @@ from orimap.tasks.acquire.formats.meaning.names import parse_axes
 from orimap.tasks.errors import InputError, nearest, problem
 
 MOST_WORKERS = 256  # what one scheduler serves without being in the way
-# Who computes. It has no say in what is computed.
+# What computes. It does not change what is computed.
 WORKERS_FIELDS = (
     *("workers", "worker_memory", "cluster", "adapt", "profile"),
     "first_worker_minutes",
@@ -206,13 +206,13 @@ class Request(BaseModel):
     )
     centre: Literal["auto", "yes", "no"] = Field(
         "auto",
-        description="Move patterns so that the direct beam stands still; auto does where its "
-        "drift would blur reflections",
+        description="Move patterns so that the direct beam stands still; auto does so where "
+        "its drift would blur reflections",
     )
     epattern_lengths: Literal["measured", "paper"] = Field(
         "measured",
-        description="Lengths of ePattern: from the measured radius of the discs, or the paper's "
-        "share of the pattern's width",
+        description="What ePattern takes its lengths from: the measured radius of the discs, or "
+        "the width of the pattern as in the paper",
     )
     epattern_profile: Literal["disc", "gaussian"] = Field(
         "disc", description="What ePattern draws for a reflection"
@@ -224,34 +224,37 @@ class Request(BaseModel):
     )
     split_bent: bool = Field(
         False,
-        description="Take the parts of a bent grain, whose reflections fade from one to the next, "
-        "for patterns of their own",
+        description="Count the parts of a bent grain, whose reflections fade from one to the next, "
+        "as separate patterns",
     )
     regularity: float = Field(
         0.0,
         ge=0,
         le=10,
         allow_inf_nan=False,
-        description="Weight of neighbouring positions in a position's cluster: 0 none, "
-        "0.5 moves one among eight of another where its shares differ by less than 0.5",
+        description="How much neighbouring positions count for the cluster of a position: "
+        "0 not at all; 0.5 changes one among eight of another cluster where its shares differ by "
+        "less than 0.5",
     )
     split_unconnected: bool = Field(
         False,
-        description="Make parts of a cluster that are not connected in the scan clusters of their "
-        "own",
+        description="Turn parts of a cluster that are not connected in the scan into separate "
+        "clusters",
     )
     bin: int = Field(1, ge=1, le=64, description="Sum BIN x BIN detector pixels")
     crop: Region | None = Field(None, description="Detector region Y0:Y1,X0:X1 in pixels")
     roi: Region | None = Field(None, description="Scan region Y0:Y1,X0:X1 in positions")
-    mask: Path | None = Field(None, description="Image or .npy of the detector; not 0 = left out")
+    mask: Path | None = Field(
+        None, description="Image or .npy of the detector; pixels that are not 0 are left out"
+    )
     dark: Path | None = Field(
         None,
-        description="Image or .npy of the detector without electrons, taken off every pattern; of "
-        "a stack of images the mean",
+        description="Image or .npy of the detector without electrons, subtracted from every "
+        "pattern; of a stack of images, the mean",
     )
     gain_map: Path | None = Field(
         None,
-        description="Image or .npy of the detector evenly lit, dark image taken off: patterns are "
+        description="Image or .npy of the evenly lit detector, dark image subtracted: patterns are "
         "divided by it, relative to its median",
     )
     offset: float | None = Field(
@@ -311,7 +314,9 @@ class Request(BaseModel):
         "batch system: slurm, pbs, lsf, sge, oar, htcondor",
     )
     adapt: RangeOfWorkers | None = Field(
-        None, description="On a batch system: fewest and most workers, as there is work, MIN:MAX"
+        None,
+        description="On a batch system: fewest and most workers, depending on the work there is, "
+        "MIN:MAX",
     )
     worker_memory: Size | None = Field(
         None,
@@ -325,10 +330,10 @@ class Request(BaseModel):
         30.0,
         gt=0,
         le=60 * 24 * 30,
-        description="How long to wait where a batch system gives no worker at all",
+        description="How long to wait for the first worker of a batch system, in minutes",
     )
     orchestrate: Literal["auto", "always", "never"] = Field(
-        "auto", description="Record the run with Prefect: auto does where an API is configured"
+        "auto", description="Record the run with Prefect: auto does so where an API is configured"
     )
     restart: bool = Field(False, description="Compute everything anew")
 

@@ -52,7 +52,7 @@ def read_sidecar(path: Path, *, root: Path | None = None) -> dict[str, Any]:
         raise InputError(
             "options of the analysis in a side-car",
             f"{name} in {beside.name}, line {fields.lines[name]}",
-            f"take it out; the person who operates orimap decides {name}",
+            f"remove it; the person who operates orimap decides {name}",
         )
     fields.check()
     for name in fields.keys() & set(DETECTOR_IMAGES):

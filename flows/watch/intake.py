@@ -44,7 +44,7 @@ class Intake:
             self.log.say("folder", f"{folder} cannot be listed ({error.strerror}): waiting for it")
             return None
         self.walk_seconds = time.monotonic() - began
-        self.log.say("folder", "", after=f"{folder} is there again")
+        self.log.say("folder", "", after=f"{folder} is available again")
         for path, why in complaints.items():
             self.log.say(path, f"{printable(path)} {why}")
         return {self.watching.name(arrival): arrival for arrival in found}
@@ -62,7 +62,7 @@ class Intake:
             raise  # the journal itself, on which all depends
         except Exception as error:
             words = f"{type(error).__name__}: {words_of(error)}"
-            judged = Judgement("quarantined", f"it could not be looked at ({words})")
+            judged = Judgement("quarantined", f"it could not be examined ({words})")
             try:
                 entry = self.journal.latest().get(name)
                 if entry is None or entry.state != "seen":
@@ -175,7 +175,7 @@ class Intake:
         facts = {"signature": arrival.signature, "size": arrival.size}
         entry = self.journal.move(entry, judged.state, judged.words, **facts)
         if judged.state == "quarantined":
-            self.log.note(f"{entry.title}: put aside because {judged.words}")
+            self.log.note(f"{entry.title}: quarantined because {judged.words}")
             self.context.announce(entry)
 
     def forget_gone(self, arrivals: Collection[str]) -> None:

@@ -81,7 +81,7 @@ def watch_folder(
         with stopped_by_signals(watcher.wake) as stop:
             watcher.run(stop, once=once)
         if stop.is_set():
-            note("stopped; the next start goes on")
+            note("stopped; the next start continues")
         held = journal.meta("held")
         return bool(held) or len(journal.entries("failed", "quarantined")) > began
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LINE_SECONDS = 10  # between two lines about one step in a log
+FIRST_SECONDS = 2.0  # a log says what is done first if nothing else comes so soon
 SHORT_SECONDS = 3  # the end of a step of a run has no line of its own so soon after another
 FRAMES_PER_SECOND = 4  # of the line on a terminal
 NARROW, BAR = 70, 30  # columns of a terminal that has no room for a bar, and of the bar
@@ -151,15 +152,19 @@ class Lines:
         self.stream = stream
         self.every_seconds = every_seconds
         self._outlook = Outlook({})
-        self._last = -SHORT_SECONDS
+        self._last = -float(SHORT_SECONDS)
+        self._first: threading.Timer | None = None
 
     @contextmanager
     def run(self, first: str) -> Iterator[None]:
-        """Write what is done first, at once."""
-        self.note(first)
+        """Write what is done first, unless something else comes soon: what a refusal says is it."""
+        self._first = threading.Timer(FIRST_SECONDS, self.note, [first])
+        self._first.daemon = True
+        self._first.start()
         try:
             yield
         finally:
+            self._first.cancel()
             self._outlook = Outlook({})
 
     def expect(self, seconds: Mapping[str, float]) -> None:
@@ -196,6 +201,8 @@ class Lines:
 
     def note(self, text: str) -> None:
         """Write a line."""
+        if self._first is not None:
+            self._first.cancel()
         self._last = time.monotonic()
         print(text, file=self.stream, flush=True)
 

@@ -67,7 +67,7 @@ def open_signals(
         raise InputError(
             "an array whose axes have an order (--axes)",
             f"{path.name} holds one pattern after the other",
-            "leave --axes away; --scan-shape YxX gives the rows and columns of the scan",
+            "leave out --axes; --scan-shape YxX gives the rows and columns of the scan",
         )
     try:
         with warnings.catch_warnings():

@@ -39,7 +39,7 @@ def test_debug_shows_where_an_error_comes_from_and_not_twice_what_it_is(capsys):
 
 
 def test_names_without_words_are_left_out(capsys):
-    print_lines([("file", "a.blo"), ("also there", ""), ("k", "1 to 4")])
+    print_lines([("file", "a.blo"), ("also in it", ""), ("k", "1 to 4")])
     assert capsys.readouterr().out == "file        a.blo\nk           1 to 4\n"
 
 

@@ -97,8 +97,9 @@ def running(file, output, kind, *options):
     guard = threading.Timer(300, process.kill)
     guard.start()
     try:
-        assert process.stderr.readline().startswith("opening ")
         said = process.stderr.readline()
+        if said.startswith("opening "):
+            said = process.stderr.readline()
         assert said.startswith("Dask dashboard: "), said + process.stderr.read()
         yield process, said.removeprefix("Dask dashboard: ").strip()
     finally:

@@ -23,8 +23,8 @@ def test_a_whole_run_allows_every_figure_in_the_order_of_the_page(small_store):
     )
     assert said["camera"] == (
         "Variance of the noise against mean intensity, of single pixels and together with their "
-        "neighbours. Measured: gain (intensity per electron): 1.020 ± 0.013; offset: 0.0020 ± 0.0011; "
-        "read-out noise: 0.040 ± 0.021; noise shared with neighbours: 41.0 ± 1.2 %."
+        "neighbours. Measured: gain (intensity per electron): 1.020 ± 0.013; offset: 0.0020 ± "
+        "0.0011; read-out noise: 0.040 ± 0.021; noise shared with neighbours: 41.0 ± 1.2 %."
     )
     assert said["decomposition"].startswith("The pattern at row 9, column 11 as the sum")
 

@@ -29,8 +29,8 @@ def test_a_revision_stands_in_place_of_the_groups_that_it_has(tmp_path):
 
 
 def test_what_is_not_complete_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no complete analysis.zarr"):
+    with pytest.raises(InputError, match=r"no complete analysis\.zarr"):
         open_results(tmp_path)
     written(tmp_path / "analysis.zarr", status="running", clusters=labels(0))
-    with pytest.raises(InputError, match="no complete analysis.zarr"):
+    with pytest.raises(InputError, match=r"no complete analysis\.zarr"):
         open_results(tmp_path)

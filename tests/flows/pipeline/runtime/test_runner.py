@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from orimap.flows.pipeline.runtime import runner as runner_module
 from orimap.flows.pipeline.runtime.runner import (
     Lines,
     MovingLine,
@@ -111,7 +112,6 @@ def test_a_log_of_a_run_has_few_lines_with_the_time_left_of_all_of_it(monkeypatc
     display = Lines(said)
     runner = PlainRunner(display)
     with display.run("opening scan.blo"):
-        assert said.getvalue() == "opening scan.blo\n"
         runner.expect(STEPS)
         for name, seconds in (("ingest", 10), ("fit", 1), ("report", 30)):
 
@@ -121,10 +121,23 @@ def test_a_log_of_a_run_has_few_lines_with_the_time_left_of_all_of_it(monkeypatc
             runner.step(name, work)
     # The fit ended too soon after the line before for one of its own.
     assert said.getvalue().splitlines() == [
-        "opening scan.blo",
         "ingest: done in 10 s (step 1 of 3), about 50 s left",
         "report: done in 30 s (step 3 of 3)",
     ]
+
+
+def test_a_log_says_what_is_done_first_where_that_takes_long(monkeypatch):
+    monkeypatch.setattr(runner_module, "FIRST_SECONDS", 0.05)
+    said = io.StringIO()
+    display = Lines(said)
+    with display.run("opening scan.blo"):
+        time.sleep(0.3)
+        display.note("Dask dashboard")
+    assert said.getvalue() == "opening scan.blo\nDask dashboard\n"
+    with display.run("opening scan.blo"):
+        display.note("needed: another file")
+        time.sleep(0.3)
+    assert said.getvalue().endswith("Dask dashboard\nneeded: another file\n")
 
 
 def test_a_log_tells_of_a_long_step_how_long_the_whole_run_will_take(monkeypatch):
