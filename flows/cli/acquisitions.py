@@ -49,7 +49,8 @@ def status(
     print_table(("id", "name", "rev", "state", "since (UTC)", "reason", "results"), rows)
     hidden = len(entries) - len(shown)
     if hidden:
-        print(f"{hidden} more files hold no scan of patterns: --all lists them")
+        hold = "file holds" if hidden == 1 else "files hold"
+        print(f"{hidden} more {hold} no scan of patterns: --all lists them")
 
 
 def _facts(entry: "Entry") -> dict[str, Any]:

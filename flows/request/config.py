@@ -27,8 +27,13 @@ class Options(dict[str, Any]):
         self.path = path
         self.lines = lines
 
-    def check(self) -> None:
+    def check(self, shown: str | None = None) -> None:
         """Check every value by itself.
+
+        Parameters
+        ----------
+        shown : str, optional
+            What the message calls the file; by default its path.
 
         Raises
         ------
@@ -39,7 +44,7 @@ class Options(dict[str, Any]):
             try:
                 Request.read(**{"file": Path(), "output": Path(), name: value})
             except InputError as error:
-                place = f"{self.path}, line {self.lines[name]}"
+                place = f"{shown or self.path}, line {self.lines[name]}"
                 raise InputError(error.needed, f"{place}: {error.found}", error.remedy) from error
 
 

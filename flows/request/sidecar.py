@@ -54,7 +54,7 @@ def read_sidecar(path: Path, *, root: Path | None = None) -> dict[str, Any]:
             f"{name} in {beside.name}, line {fields.lines[name]}",
             f"remove it; the person who operates orimap decides {name}",
         )
-    fields.check()
+    fields.check(beside.name)
     for name in fields.keys() & set(DETECTOR_IMAGES):
         fields[name] = under_root(path.absolute().parent / str(fields[name]), roots)
     asked = Request.read(file=path, output=Path(), **fields)

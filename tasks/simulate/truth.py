@@ -97,7 +97,7 @@ def read_truth(
     except InputError:
         raise
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        what = "it is not there" if not path.exists() else "it is not a readable NPZ file"
+        what = "it is not there" if not path.exists() else "it cannot be read as NPZ"
         raise InputError(needed, what, correct) from error
     part = roi or (0, scan_shape[0], 0, scan_shape[1])
     region = slice(part[0], part[1]), slice(part[2], part[3])

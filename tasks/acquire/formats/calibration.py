@@ -21,7 +21,7 @@ PLAUSIBLE_DETECTOR_STEP_PER_ANGSTROM = (1e-6, 10.0)
 # Electron microscopes work from some 0.5 kV (scanning) to 3 MV (the largest ever built).
 PLAUSIBLE_BEAM_ENERGY_KEV = (0.5, 3000.0)
 
-# What is within these limits and beyond the following is kept, and said to be hardly right: steps
+# What is within these limits and beyond the following is kept, and said to be unlikely: steps
 # far below the distance of atoms, or larger than what is thin enough of a sample; electrons that
 # hardly pass one.
 USUAL_SCAN_STEP_NM = (1e-2, 1e4)

@@ -134,7 +134,7 @@ def test_the_opening_test_is_asked_as_the_request_says(site):
     sidecar.write_text("bin: 0\n")
     refused = open_as_asked(site.watching, opens, arrival)
     assert (refused.outcome, len(asked)) == ("refused", 2)
-    assert "found: stack.orimap.yaml: --bin" in refused.words
+    assert "found: stack.orimap.yaml, line 1: --bin" in refused.words
     assert refused.remedy == "correct --bin; orimap run --help explains it"
 
 
