@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orimap.cluster.worker_check import check_workers
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, words_of
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -94,7 +94,7 @@ def _folder(ask: Callable[..., Any], folder: Path, host: str) -> str:
         folder.mkdir(parents=True, exist_ok=True)
         ours.write_text(token)
     except OSError as error:
-        raise InputError(f"{folder} written from here", str(error), remedy) from error
+        raise InputError(f"{folder} written from here", words_of(error), remedy) from error
     try:
         found = ask(_read_when_there, str(ours), SEEN_AFTER_SECONDS)
         if found != token:

@@ -78,7 +78,7 @@ def open_client(
     preload : sequence of str
         Modules that worker processes on this machine will need.
     first_worker_minutes : float
-        How long to wait where a batch system gives no worker at all.
+        How long to wait for the first worker of a batch system, in minutes.
     note : callable
         Takes lines about workers that come and go.
 
@@ -151,7 +151,7 @@ def check_cluster(
             raise InputError(
                 f"one and the same system: --profile {profile} is for {site.system}",
                 f"--cluster {cluster}",
-                "leave --cluster away, or choose another profile",
+                "leave out --cluster, or choose another profile",
             )
         system = site.system
     if system in BATCH_SYSTEMS:

@@ -188,7 +188,7 @@ def running_client(address: str) -> Iterator["Client"]:
         raise UnavailableError(
             f"a Dask scheduler at {address}",
             f"none answers within {ANSWER_SECONDS} s ({str(error).splitlines()[0]})",
-            "check the address and that the scheduler runs, or leave --cluster away to compute "
+            "check the address and that the scheduler runs, or leave out --cluster to compute "
             "on this machine",
         ) from error
     with client:
@@ -198,6 +198,6 @@ def running_client(address: str) -> Iterator["Client"]:
             raise UnavailableError(
                 f"workers that compute for the scheduler at {address}",
                 f"none answers within {FIRST_WORKER_SECONDS} s",
-                f"start some (dask worker {address}), or leave --cluster away",
+                f"start some (dask worker {address}), or leave out --cluster",
             ) from error
         yield client

@@ -1,7 +1,12 @@
-"""The errors for a request or an input at fault: needed, found, what to do."""
+"""The errors for a request or an input at fault: needed, found, what to do.
+
+Also what other programs report, in plain words.
+"""
 
 import errno
 import re
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 # Exit codes of the command line.
 FAILED, INPUT_AT_FAULT, INTERRUPTED = 1, 2, 130
@@ -12,6 +17,32 @@ OUT_OF_REACH = {
     *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH, errno.ENOTCONN),
     *(errno.ECONNRESET, errno.ECONNREFUSED, errno.ECONNABORTED, errno.EAGAIN, errno.EBUSY),
     *(errno.EMFILE, errno.ENFILE, errno.EINTR),
+}
+
+WHOLE_NUMBER, NUMBER = "a whole number is needed", "a number is needed"
+# By the types that pydantic gives its errors; in braces, the facts that come with them.
+WORDS = {
+    "int_parsing": WHOLE_NUMBER,
+    "int_parsing_size": "a smaller number is needed",
+    "int_type": WHOLE_NUMBER,
+    "int_from_float": WHOLE_NUMBER,
+    "float_parsing": NUMBER,
+    "float_type": NUMBER,
+    "finite_number": "a finite number is needed",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be one of {expected}",
+    "string_type": "text is needed",
+    "path_type": "a path is needed",
+    "tuple_type": "a list of values is needed",
+    "too_short": "{min_length} values are needed, not {actual_length}",
+    "too_long": "{max_length} values are needed, not {actual_length}",
+    "extra_forbidden": "there is no such option",
+    "missing": "it is not given",
 }
 
 
@@ -73,3 +104,41 @@ def is_out_of_reach(error: BaseException) -> bool:
     named = re.search(r"\berrno = (\d+)", str(error))
     number = error.errno or (int(named[1]) if named else None)
     return number in OUT_OF_REACH
+
+
+def words_of(error: BaseException) -> str:
+    """Return what an error says, in one line, without the numbers of the operating system."""
+    return " ".join(re.sub(r"\[Errno -?\d+\] ?", "", str(error)).split())
+
+
+def problem(error: Mapping[str, Any]) -> str:
+    """Return what is wrong with a value.
+
+    Parameters
+    ----------
+    error : mapping
+        One of ``pydantic.ValidationError.errors()``.
+
+    Returns
+    -------
+    str
+        Half a sentence, as "must be at least 1".
+    """
+    kind, facts = error["type"], error.get("ctx") or {}
+    if kind == "value_error":
+        return str(facts["error"])
+    # A list of two that holds one: the second is missing.
+    if kind == "missing" and len(error["loc"]) > 1:
+        return "more values are needed"
+    words = WORDS.get(kind)
+    if words is None:
+        return "this is not understood"
+    return words.format(**facts).replace("'", "")
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the name that was probably meant, None where none is near."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, list(known), n=1)
+    return near[0] if near else None

@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from orimap.cluster.batch.jobqueue import configured
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, problem, words_of
 
 # Names of accounts, queues, interfaces: nothing that a shell or a directive understands.
 Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:@/+=,-]{0,199}$")]
@@ -225,7 +225,7 @@ def read_profile(name_or_path: str | Path) -> Profile:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(
             f"a YAML file with a site profile ({path})",
-            " ".join(str(error).split()),
+            words_of(error),
             "correct the file",
         ) from error
     if not isinstance(content, dict):
@@ -241,7 +241,7 @@ def read_profile(name_or_path: str | Path) -> Profile:
         value = "" if first["type"] == "missing" or not key else f" {first.get('input')!r}"
         raise InputError(
             (field.description if field else None) or "a key that a site profile has",
-            f"{key}{value}: {first['msg'].removeprefix('Value error, ')}",
+            f"{key}{value}: {problem(first)}",
             f"correct {path}; a profile has the keys {', '.join(Profile.model_fields)}",
         ) from error
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from orimap.cluster.batch.jobqueue import job_class, set_command
 from orimap.cluster.batch.profiles import Profile, jobqueue_keywords
 from orimap.cluster.batch.settings import worker_settings
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, words_of
 
 if TYPE_CHECKING:
     from dask_jobqueue.core import Job
@@ -111,6 +111,6 @@ def _job(profile: Profile, name: str) -> "Job":
         raise InputError(
             "cores, memory (and disk for htcondor) of a job, in the profile or in Dask's "
             f"jobqueue.{profile.system} settings",
-            " ".join(str(error).split()),
+            words_of(error),
             "add them to the profile",
         ) from error

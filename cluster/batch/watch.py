@@ -283,7 +283,7 @@ class JobWatch:
         logs = [path for path in self._logs.glob("*") if path.is_file()]
         written = [path for path in logs if path.stat().st_size]
         if not written:
-            return "they ended before, without a word"
+            return "they ended before and reported nothing"
         last = max(written, key=lambda path: path.stat().st_mtime)
         lines = last.read_text(errors="replace").strip().splitlines()[-LOG_LINES:]
         return f"they ended before; {last}: {' / '.join(lines)}"

@@ -270,7 +270,7 @@ class Sge:
         )
 
     def cancel(self, ids: Sequence[str], ask: Ask) -> None:
-        """``qdel`` errs about a job that is there no more."""
+        """``qdel`` reports an error for a job that no longer exists."""
         ask(["qdel", *ids], unless="does not exist")
 
 

@@ -15,7 +15,7 @@ from orimap.cluster.queue.commands import (
     State,
     UnreadableAnswerError,
 )
-from orimap.tasks.errors import InputError, UnavailableError
+from orimap.tasks.errors import InputError, UnavailableError, words_of
 
 T = TypeVar("T")
 
@@ -135,7 +135,7 @@ def _standing(system: BatchSystem, job_id: str, seen: SeenJob | None) -> tuple[S
         except InputError as error:  # no accounts here: what is known is that it is not queued
             return "unknown", f"not in the queue; no accounts ({error.found})"
     if seen is None:
-        return "unknown", "the batch system knows nothing of it any more"
+        return "unknown", "the batch system no longer knows it"
     return seen.state, seen.reason
 
 
@@ -160,7 +160,7 @@ def _read(system: str, question: Callable[[], T]) -> T:
             raise
         raise UnavailableError(
             f"an answer of {system} that can be read",
-            f"{type(error).__name__}: {error}",
+            f"{type(error).__name__}: {words_of(error)}",
             "try the command by hand; a version of it that answers otherwise is a bug to report",
         ) from error
 

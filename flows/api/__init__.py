@@ -67,7 +67,7 @@ def run(
         it. A Dask array is computed chunk by chunk, never as a whole; it is written into
         ``output`` for as long as the run takes.
     output : path
-        Folder for the results. What an earlier run left there and still holds is used again; an
+        Folder for the results. What an earlier run left there and is still valid is reused; an
         array is known again by its values, axes and calibration.
     config : path, optional
         YAML file with options; those given here go before them.

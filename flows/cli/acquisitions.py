@@ -68,7 +68,8 @@ def status(
     print_table(head, rows if wide else _cut([head, *rows], head.index("reason"))[1:])
     hidden = len(entries) - len(shown)
     if hidden:
-        print(f"{hidden} more hold no scan of patterns: --all lists them")
+        hold = "file holds" if hidden == 1 else "files hold"
+        print(f"{hidden} more {hold} no scan of patterns: --all lists them")
 
 
 def _moment(stored: str) -> str:
@@ -134,8 +135,8 @@ def replay(
 ) -> None:
     """Analyse an acquisition again, with other options or just once more.
 
-    The watcher hands it over: the one that runs, or the next that is started. What was put aside
-    is looked at again. Options that are not given stay as they were.
+    The watcher hands it over: the one that runs, or the next that is started. What was quarantined
+    is checked again. Options that are not given stay unchanged.
     """
     from orimap.flows.watch.journal import JOURNAL, Journal
     from orimap.flows.watch.one_watcher import watcher_process

@@ -3,7 +3,6 @@
 Tested in tests/flows/cli/test_main.py.
 """
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -34,7 +33,7 @@ def info(
     debug: Debug = False,
     **options: Any,
 ) -> None:
-    """Tell what is in a file, and what a run would need."""
+    """Show what is in a file, and what a run would need."""
     from orimap.flows.pipeline.estimate import estimate
     from orimap.flows.pipeline.plan import Plan
     from orimap.tasks.acquire.acquisition import describe
@@ -46,7 +45,7 @@ def info(
     facts = describe(acquisition)
     print_lines([*_described(facts), *_seen(acquisition)])
     _print_guesses(facts["guesses"])
-    print("\na run with nothing else asked for:")
+    print("\na run with the default options:")
     print_lines(_needs(estimate(Plan.of(request, acquisition))))
 
 
@@ -66,7 +65,7 @@ def _described(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("file", facts["file"]),
         ("reader", facts["reader"]),
         ("data set", facts["signal"]),
-        ("also there", ", ".join(facts["other_signals"])),
+        ("also in it", ", ".join(facts["other_signals"])),
         ("scan", "{} × {} positions".format(*facts["scan_shape"])),
         ("patterns", "{} × {} pixels, {dtype}".format(*facts["detector_shape"], **facts)),
         ("scan step", step("scan")),
@@ -129,8 +128,8 @@ def run(
 ) -> None:
     """Analyse an acquisition: how many patterns, where each one is, where they overlap.
 
-    A second run into the same folder uses again what still holds: with another --k the patterns,
-    with the same request everything.
+    A second run into the same folder reuses what is still valid: the patterns with another --k,
+    everything with the same request.
     """
     from orimap.flows.pipeline.runtime.runner import choose_display
 
@@ -149,21 +148,25 @@ def _can_go_on() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        print("the same command goes on where this one stopped", file=sys.stderr)
+        print("the same command continues where this one stopped", file=sys.stderr)
         raise
 
 
 def _print_plan(request: Request) -> None:
     """Check all that a run checks before long work, and print what it would do."""
-    from orimap.flows.pipeline.check import check
+    from orimap.flows.pipeline.check import check, check_disk, check_writable
     from orimap.flows.pipeline.estimate import estimate
     from orimap.flows.pipeline.results import is_complete
     from orimap.tasks.acquire.acquisition import describe
     from orimap.tasks.store.run_folder import RunFolder
 
     plan = check(request)
-    _require_writable(request.output)
-    there = is_complete(RunFolder(request.output), plan.fingerprint, request.keep)
+    check_writable(request.output)
+    there = not request.restart and is_complete(
+        RunFolder(request.output), plan.fingerprint, request.keep
+    )
+    if not there:
+        check_disk(plan)
     asked = request.model_dump(mode="json", exclude_unset=True, exclude={"file", "output"})
     print_lines(
         [
@@ -176,22 +179,10 @@ def _print_plan(request: Request) -> None:
         ]
     )
     _print_guesses(plan.acquisition.guesses)
-    if there and not request.restart:
-        print("the results of this request are there already: nothing would be computed")
+    if there:
+        print("the results of this request exist already: nothing would be computed")
     else:
         print("everything is in order; without --dry-run this would be computed")
-
-
-def _require_writable(folder: Path) -> None:
-    """Check that a folder can be written or made, without making it."""
-    whole = folder.absolute()
-    existing = next(path for path in (whole, *whole.parents) if path.exists())
-    if not (existing.is_dir() and os.access(existing, os.W_OK)):
-        raise InputError(
-            f"a folder that can be written for the results ({folder})",
-            f"{existing} is {'not writable' if existing.is_dir() else 'a file'}",
-            "choose another folder with --output, or fix its permissions",
-        )
 
 
 @partial(with_request_options, without=OF_EACH_FILTER)
@@ -199,7 +190,10 @@ def _require_writable(folder: Path) -> None:
 def compare(
     *,
     seeds: Annotated[
-        int, typer.Option(metavar="INTEGER", help="Seeds to try each filter with: what is chance?")
+        int,
+        typer.Option(
+            metavar="INTEGER", help="Number of seeds to try each filter with, to see what is chance"
+        ),
     ] = 3,
     truth: Annotated[
         Path | None,
@@ -215,20 +209,22 @@ def compare(
     """Analyse an acquisition raw, averaged and with ePattern, and say which filter to take.
 
     Each filter has its results in a folder of its own, as orimap run writes them; one page shows
-    them side by side. A second call uses again what still holds.
+    them side by side. A second call reuses what is still valid.
     """
     import json
 
-    from orimap.flows.pipeline.compare import compare_filters
     from orimap.flows.pipeline.runtime.runner import choose_display
 
     request = read_request("compare-filters", config, options, without=OF_EACH_FILTER)
     if seeds < 1:
         raise InputError("one seed or more", f"--seeds {seeds}", "give for instance --seeds 3")
-    with _can_go_on():
+    display = choose_display(quiet=quiet)
+    with _can_go_on(), display.run(f"opening {request.file.name}"):
+        from orimap.flows.pipeline.compare import compare_filters
+
         page = compare_filters(
             request,
-            choose_display(quiet=quiet),
+            display,
             partial(analyse, debug=debug),
             seeds=seeds,
             truth_file=truth,

@@ -11,7 +11,7 @@ import typer
 
 from orimap.cluster.environment import keep_compiled_code
 from orimap.flows.cli.options import state_folder
-from orimap.tasks.errors import FAILED, INPUT_AT_FAULT, INTERRUPTED, InputError
+from orimap.tasks.errors import FAILED, INPUT_AT_FAULT, INTERRUPTED, InputError, words_of
 
 if TYPE_CHECKING:
     from orimap.flows.pipeline.runtime.runner import Display
@@ -50,11 +50,8 @@ def answers(command: Callable[..., None]) -> Callable[..., None]:
                 print(error, file=sys.stderr)
                 raise typer.Exit(INPUT_AT_FAULT) from error
             if not options.get("debug"):
-                first = (str(error).strip().splitlines() or [""])[0]
-                print(
-                    f"failed: {type(error).__name__}: {first} (--debug shows where)",
-                    file=sys.stderr,
-                )
+                first = words_of(error) if isinstance(error, OSError) else _first_line(error)
+                print(f"failed: {first} (--debug shows where)", file=sys.stderr)
             raise typer.Exit(FAILED) from error
 
     return wrapped
@@ -66,6 +63,12 @@ def _state(options: dict[str, Any]) -> Path | None:
     if state is None and ("state" not in options or results is None):
         return None
     return state_folder(results, state)
+
+
+def _first_line(error: Exception) -> str:
+    """Return what kind of error it is, and the first line of what it says."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first}"
 
 
 def _nobody_reads() -> bool:
@@ -89,6 +92,12 @@ def _nobody_reads() -> bool:
 
 def analyse(request: "Request", display: "Display", *, debug: bool) -> Path:
     """Run the pipeline, recorded with Prefect where that is asked for; return its folder."""
+    with display.run(f"opening {request.file.name}"):
+        return _analyse(request, display, debug=debug)
+
+
+def _analyse(request: "Request", display: "Display", *, debug: bool) -> Path:
+    """Load what runs a pipeline, which takes a second or more, and run it."""
     from orimap.flows.prefect import configured
 
     if configured.wanted(request.orchestrate):

@@ -13,7 +13,7 @@ from orimap.flows.cli.answers import Debug, analyse, answers, print_lines, print
 from orimap.flows.cli.options import Config, read_request, with_request_options
 from orimap.flows.jobs.job import Job, Standing
 from orimap.flows.request.request import DETECTOR_IMAGES, Request
-from orimap.tasks.errors import FAILED, INPUT_AT_FAULT, InputError, UnavailableError
+from orimap.tasks.errors import FAILED, INPUT_AT_FAULT, InputError, UnavailableError, words_of
 
 if TYPE_CHECKING:
     from orimap.cluster.batch.profiles import Profile
@@ -46,11 +46,11 @@ def submit(
     debug: Debug = False,
     **options: Any,
 ) -> None:
-    """Submit a run as one batch job; nothing stays behind on this machine.
+    """Submit a run as one batch job; nothing keeps running on this machine.
 
     The job computes on its own cores, those of --profile. With --cluster SYSTEM it only leads
-    workers, which it starts as further jobs. What is queued, runs or is done is not submitted
-    again.
+    workers, which it starts as further jobs. A job that is queued, running or done is not
+    submitted again.
     """
     from orimap.flows.jobs.batch import BatchSubmitter
 
@@ -151,7 +151,7 @@ def _wait(submitter: "BatchSubmitter", reference: str) -> Standing:
         except UnavailableError as error:
             if time.monotonic() - heard > SILENT_SECONDS:
                 raise
-            standing = Standing("waiting", f"asking again, for {error.found}")
+            standing = Standing("waiting", f"asking again: {error.found}")
         if standing.state not in ("waiting", "running"):
             return standing
         if standing != before:
@@ -211,7 +211,7 @@ def read_job(file: Path) -> Job:
     except (OSError, ValidationError) as error:
         raise InputError(
             f"a job as orimap writes it ({file})",
-            " ".join(str(error).split()),
+            words_of(error),
             "leave jobs to orimap watch and orimap submit",
         ) from error
 

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orimap.flows.cli.answers import Debug, answers
-from orimap.flows.cli.options import STATE, Results, state_folder
+from orimap.flows.cli.options import (
+    NAMED_VALUES,
+    SETTINGS,
+    STATE,
+    Command,
+    Results,
+    complete_profiles,
+    completing,
+    state_folder,
+)
 from orimap.tasks.errors import FAILED, InputError
 
 if TYPE_CHECKING:
@@ -27,7 +36,7 @@ cluster = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=SETTINGS,
 )
 
 PORT = 4200
@@ -54,7 +63,7 @@ def up(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Bring up everything on this machine: every acquisition is analysed as it appears.
+    """Start everything on this machine: every acquisition is analysed as it appears.
 
     Starts Prefect's server (on loopback), a worker and the watcher, and starts again what dies;
     Ctrl-C, SIGTERM or orimap down end all of it. A second call finds what is up.
@@ -74,13 +83,13 @@ def up(
 
 @answers
 def down(*, results: Results, state: State = None, debug: Debug = False) -> None:
-    """End what orimap up has brought up; runs that are under way go on at the next start."""
+    """Stop what orimap up has started; runs that are under way continue at the next start."""
     from orimap.flows.machine.up import running
 
     folder = state_folder(results, state)
     there = running(folder)
     if there is None:
-        print("nothing is up")
+        print("nothing is running")
         return
     os.kill(there["pid"], signal.SIGTERM)
     last = time.monotonic() + DOWN_SECONDS
@@ -89,7 +98,7 @@ def down(*, results: Results, state: State = None, debug: Debug = False) -> None
             raise InputError(
                 f"the end of process {there['pid']} within {DOWN_SECONDS} s",
                 "it is still there",
-                f"look into {folder / 'logs'}, or end it by hand",
+                f"look into {folder / 'logs'}, or end the process by hand",
             )
         time.sleep(0.2)
     print("down")
@@ -128,15 +137,25 @@ def _cluster() -> None:
     pass
 
 
-@cluster.command()
+@cluster.command(cls=Command)
 @answers
 def check(
     system: Annotated[
         str,
-        typer.Option("--cluster", metavar="local|ADDRESS|SYSTEM", help="As for orimap run"),
+        typer.Option(
+            "--cluster",
+            metavar="local|ADDRESS|SYSTEM",
+            help="As for orimap run",
+            autocompletion=completing(*NAMED_VALUES["cluster"]),
+        ),
     ] = "local",
     profile: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help="Site profile, as for orimap run")
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Site profile, as for orimap run",
+            autocompletion=complete_profiles,
+        ),
     ] = None,
     folder: Annotated[
         Path, typer.Option(metavar="DIR", help="Where results are to go, seen by all machines")

@@ -18,6 +18,7 @@ from orimap.flows.cli.edit import edit
 from orimap.flows.cli.export import FORMATS_EXPLAINED, export
 from orimap.flows.cli.jobs import perform, submit
 from orimap.flows.cli.machine import cluster, doctor, down, up
+from orimap.flows.cli.options import SETTINGS, Command
 from orimap.flows.cli.results import decide, report
 from orimap.flows.cli.simulate import demo, simulate
 from orimap.flows.cli.watch import watch
@@ -55,10 +56,9 @@ app = typer.Typer(
     "overlap.",
     epilog=EXAMPLES,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # loading rich for the help alone takes longer than all the rest
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=SETTINGS,
 )
 
 
@@ -164,21 +164,21 @@ def _orimap(
     pass
 
 
-app.command()(demo)
-app.command()(simulate)
-app.command()(info)
-app.command()(run)
-app.command("compare-filters")(compare)
-app.command()(decide)
-app.command()(edit)
-app.command()(report)
-app.command(epilog=FORMATS_EXPLAINED)(export)
-app.command()(watch)
-app.command()(status)
-app.command()(replay)
-app.command()(up)
-app.command()(down)
-app.command()(submit)
-app.command(hidden=True)(perform)
+app.command(cls=Command)(demo)
+app.command(cls=Command)(simulate)
+app.command(cls=Command)(info)
+app.command(cls=Command)(run)
+app.command("compare-filters", cls=Command)(compare)
+app.command(cls=Command)(decide)
+app.command(cls=Command)(edit)
+app.command(cls=Command)(report)
+app.command(cls=Command, epilog=FORMATS_EXPLAINED)(export)
+app.command(cls=Command)(watch)
+app.command(cls=Command)(status)
+app.command(cls=Command)(replay)
+app.command(cls=Command)(up)
+app.command(cls=Command)(down)
+app.command(cls=Command)(submit)
+app.command(cls=Command, hidden=True)(perform)
 app.add_typer(cluster, name="cluster")
-app.command()(doctor)
+app.command(cls=Command)(doctor)

@@ -42,8 +42,8 @@ def decide(
 ) -> None:
     """Decide again from the fits of a finished run, without fitting again.
 
-    What is not given stays as it was, but for this: a strategy without a number decides, even where
-    --distinct or --components chose one before. The file of the acquisition is not needed.
+    What is not given stays unchanged, with one exception: a strategy without a number decides, even
+    where --distinct or --components chose one before. The file of the acquisition is not needed.
     """
     from orimap.flows.pipeline.redecide import redecide
     from orimap.flows.pipeline.runtime.runner import PlainRunner, choose_display

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from orimap.flows.cli.answers import Debug, Quiet, analyse, answers, print_result
+from orimap.flows.cli.options import completing
 from orimap.flows.request.request import Request, Shape
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, problem
 
 
 @answers
@@ -58,7 +59,12 @@ def simulate(
     descan: Annotated[float, typer.Option(help="Pixels that patterns drift over the scan")] = 0,
     hot: Annotated[int, typer.Option(help="Hot detector pixels")] = 0,
     dead: Annotated[int, typer.Option(help="Dead detector pixels")] = 0,
-    material: Annotated[str, typer.Option(help="LiNi0.5Mn1.5O4, Si or Au")] = "LiNi0.5Mn1.5O4",
+    material: Annotated[
+        str,
+        typer.Option(
+            help="LiNi0.5Mn1.5O4, Si or Au", autocompletion=completing("LiNi0.5Mn1.5O4", "Si", "Au")
+        ),
+    ] = "LiNi0.5Mn1.5O4",
     precession: Annotated[float, typer.Option(help="Half-angle of the precession, degrees")] = 0,
     background: Annotated[
         float, typer.Option(help="Share of the electrons that are inelastic background")
@@ -110,7 +116,7 @@ def _rows_and_columns(text: str, option: str) -> tuple[int, int]:
     try:
         return TypeAdapter(Shape).validate_python(text)
     except ValidationError as error:
-        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        message = problem(error.errors()[0])
         raise InputError(
             f"{option} as ROWSxCOLUMNS", f"{text!r}: {message}", "write for instance 64x64"
         ) from error

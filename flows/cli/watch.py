@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orimap.flows.cli.answers import Debug, answers, print_table
-from orimap.flows.cli.options import STATE, Config, Results, State, state_folder
+from orimap.flows.cli.options import STATE, Config, Results, State, completing, state_folder
 from orimap.tasks.errors import FAILED, InputError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def watch(
         typer.Option(
             metavar="SECONDS",
             min=0,
-            help="Seconds without change before what is incomplete is put aside",
+            help="Seconds without change before an incomplete acquisition is quarantined",
         ),
     ] = 3600.0,
     include: Annotated[
@@ -52,7 +52,9 @@ def watch(
     ] = False,
     disk_floor: Annotated[
         str,
-        typer.Option(metavar="SIZE", help='Hand nothing over with less free for results, "20 GB"'),
+        typer.Option(
+            metavar="SIZE", help='Start nothing with less disk space free for results, "20 GB"'
+        ),
     ] = "1 GB",
     config: Config = None,
     submit_to: Annotated[
@@ -61,16 +63,20 @@ def watch(
             metavar="|".join(PLACES),
             help="Who analyses: this process, Prefect, a batch system [prefect where an API is "
             "configured, else embedded]",
+            autocompletion=completing(*PLACES),
         ),
     ] = None,
     embedded: Annotated[
         bool, typer.Option("--embedded", help="Analyse here, one after the other; no server")
     ] = False,
     once: Annotated[
-        bool, typer.Option("--once", help="End when nothing is left to do; 1 if anything failed")
+        bool,
+        typer.Option(
+            "--once", help="Stop when nothing is left to do; exit code 1 if anything failed"
+        ),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what is there and what would be done")
+        bool, typer.Option("--dry-run", help="Only list what is there and what would be done")
     ] = False,
     debug: Debug = False,
 ) -> None:
@@ -126,14 +132,18 @@ def _watching(
             f"{folder} lies in --results {results}",
             "give another folder with --results",
         )
-    options = read_config(config) if config else {}
-    for name in DECIDED:
-        if name in options:
-            raise InputError(
-                "options of every analysis",
-                f"{name} in {config}",
-                f"take it out: orimap watch decides {name}",
-            )
+    options: dict[str, Any] = {}
+    if config is not None:
+        written = read_config(config)
+        for name in DECIDED:
+            if name in written:
+                raise InputError(
+                    "options of every analysis",
+                    f"{name} in {config}, line {written.lines[name]}",
+                    f"remove it: orimap watch decides {name}",
+                )
+        written.check()
+        options |= written
     Request.read(**{**options, "file": folder, "output": results})
     place = state_folder(results, state)
     return Watching(folder=folder, results=results, state=place, options=options, **how)

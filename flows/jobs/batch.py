@@ -140,7 +140,7 @@ class BatchSubmitter:
         failed = outcome is not None and outcome.state == "failed"
         if failed and _digest(kept.job) != kept.outcome_before:
             return Standing("failed", f"{outcome.reason}; what to do: {outcome.remedy}")
-        return Standing("lost", reason or "it ended without a word")
+        return Standing("lost", reason or "it ended and reported nothing")
 
     def cancel(self, reference: str) -> None:
         """Cancel the batch job; what it has started it ends itself."""

@@ -75,13 +75,16 @@ class EmbeddedSubmitter:
         over = self._ended_file(reference)
         if over is not None:
             ended = _outcome(_job(over))
-            return ended or Standing("lost", "its outcome is gone")
+            return ended or Standing("lost", "the record of its outcome is missing")
         if not self._file(reference).exists():
-            return Standing("lost", "nothing is known of it here")
+            return Standing("lost", "this machine has no record of it")
         if self._key == reference:
             lost = Standing("lost", self._last_words())
         elif self._starts(reference) >= STARTS_AT_MOST and not self._held(reference):
-            lost = Standing("lost", f"{STARTS_AT_MOST} starts of it ended with the machine")
+            lost = Standing(
+                "lost",
+                f"{STARTS_AT_MOST} times it was started, and each time the machine went down",
+            )
         else:
             return Standing("waiting", "another analysis is running")
         self._file(reference).unlink()
@@ -194,5 +197,5 @@ def _outcome(job: Job) -> Standing | None:
     if outcome.state == "failed":
         return Standing("failed", f"{outcome.reason}; {outcome.remedy}")
     if not outcome.checked:
-        return Standing("failed", f"its results in {job.output} are not whole")
+        return Standing("failed", f"its results in {job.output} are not complete")
     return Standing("done")

@@ -5,7 +5,7 @@ import random
 from dataclasses import dataclass
 from typing import Literal
 
-from orimap.tasks.errors import InputError, UnavailableError
+from orimap.tasks.errors import InputError, UnavailableError, words_of
 
 Kind = Literal["transient", "bad data", "resources", "bug"]
 
@@ -57,7 +57,7 @@ def classify(error: BaseException) -> Failure:
         return Failure("bad data", error.reason, error.remedy)
     chain = _chain(error)
     names = {kind.__name__ for each in chain for kind in type(each).__mro__}
-    reason = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no words'}"
+    reason = f"{type(error).__name__}: {words_of(error) or 'no words'}"
     if names & OUT_OF_MEMORY:
         return Failure(
             "resources",
@@ -65,7 +65,7 @@ def classify(error: BaseException) -> Failure:
             "give each worker more memory: fewer --workers, or more memory in the site profile",
         )
     if any(isinstance(each, OSError) and each.errno in FULL for each in chain):
-        return Failure("transient", reason, "make room on the disk of the results")
+        return Failure("transient", reason, "free space on the disk of the results")
     if names & LOST_FOR_NOW or any(isinstance(each, OSError) for each in chain):
         return Failure(
             "transient", reason, "check the disk, the network and the scheduler, then replay it"

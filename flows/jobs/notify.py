@@ -18,7 +18,7 @@ from orimap.flows.jobs.job import Job
 from orimap.flows.jobs.outcome import Outcome, read_outcome
 from orimap.flows.jobs.perform import log_tail, perform
 from orimap.flows.request.request import Request
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, words_of
 
 # Notification blocks of Prefect, TYPE/NAME, and addresses as Apprise reads them (which is what
 # those blocks use), for instance mailtos://...; separated by blanks.
@@ -104,10 +104,10 @@ def _success(name: str, output: Path, outcome: Outcome) -> Message:
 def tell_put_aside(title: str, reason: str, note: Note) -> None:
     """Send a message about an acquisition that cannot be analysed; nobody waits for it."""
     lines = [
-        f"{title} cannot be analysed and was put aside: {reason}",
-        "What to do: put a corrected copy in its place; it is then looked at again.",
+        f"{title} cannot be analysed and was quarantined: {reason}",
+        "What to do: put a corrected copy in its place; it is then checked again.",
     ]
-    message = Message(f"orimap: {title} was put aside", "\n".join(lines), failed=True)
+    message = Message(f"orimap: {title} was quarantined", "\n".join(lines), failed=True)
     threading.Thread(target=send, args=(message, note), daemon=True).start()
 
 
@@ -135,7 +135,7 @@ def _try(address: str, message: Message, problem: list[str]) -> None:
     try:
         _send_to(address, message)
     except Exception as error:
-        words = SECRET.sub(r"\1…", " ".join(str(error).split()))
+        words = SECRET.sub(r"\1…", words_of(error))
         problem.append(f"{type(error).__name__}: {words}")
 
 

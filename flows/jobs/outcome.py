@@ -80,9 +80,11 @@ def checked_outcome(job: Job) -> Outcome:
     """
     outcome = read_outcome(job.output)
     if outcome is None or outcome.key != job.key:
-        raise LookupError(f"it is said to be done, but {job.output} holds no outcome of it")
+        raise LookupError(f"it was reported as done, but {job.output} holds no outcome of it")
     if not outcome.checked:
-        raise LookupError(f"it is said to be done, but the results in {job.output} are not whole")
+        raise LookupError(
+            f"it was reported as done, but the results in {job.output} are not complete"
+        )
     return outcome
 
 

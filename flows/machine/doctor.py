@@ -22,7 +22,7 @@ from orimap.flows.jobs.notify import NOTIFY_VARIABLE
 from orimap.flows.prefect import configured
 from orimap.flows.request.allowed import ROOTS_VARIABLE, allowed_roots
 from orimap.flows.watch.one_watcher import network_file_system
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, words_of
 
 # A scan of 100,000 patterns of 512 x 512 pixels takes some 10 GB compressed, twice while it waits.
 LITTLE_DISK_BYTES, HARDLY_ANY_DISK_BYTES = 50e9, 5e9
@@ -175,7 +175,7 @@ def _disk(folder: Path) -> Iterator[Finding]:
     with contextlib.suppress(OSError):
         free = shutil.disk_usage(_existing(folder)).free
         found = f"{bytes_text(free)} free for results"
-        remedy = "make room, or raise --disk-floor so that nothing starts and fails"
+        remedy = "free some space, or raise --disk-floor so that nothing starts and fails"
         bad = free < HARDLY_ANY_DISK_BYTES
         state = "wrong" if bad else "doubt" if free < LITTLE_DISK_BYTES else "ok"
         yield Finding("disk", state, found, "" if state == "ok" else remedy)
@@ -210,7 +210,9 @@ def _journal(state: Path) -> Iterator[Finding]:
                 (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
                 connection.execute("CREATE TABLE kept (id)")
     except (OSError, sqlite3.Error) as error:
-        yield Finding(what, "wrong", f"{state}: {error}", "name a folder on a local disk: --state")
+        yield Finding(
+            what, "wrong", f"{state}: {words_of(error)}", "name a folder on a local disk: --state"
+        )
         return
     network = _on(state)
     if mode != "wal" or network:

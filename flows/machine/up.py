@@ -26,7 +26,7 @@ from orimap.cluster.environment import SAFE_PATH
 from orimap.cluster.parent import end_with_parent
 from orimap.flows.machine.warm_run import SOCKET_VARIABLE
 from orimap.flows.request.allowed import ROOTS_VARIABLE
-from orimap.tasks.errors import INPUT_AT_FAULT, InputError, UnavailableError
+from orimap.tasks.errors import INPUT_AT_FAULT, InputError, UnavailableError, words_of
 from orimap.tasks.store.locks import HeldError, held, holder
 
 LOOPBACK = "127.0.0.1"
@@ -129,7 +129,7 @@ def check(site: Site) -> None:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(
-                f"a folder that can be written ({folder})", str(error), "choose another"
+                f"a folder that can be written ({folder})", words_of(error), "choose another"
             ) from error
     site.state.chmod(0o700)  # the journal, the database and the socket are for this user alone
     with socket.socket() as trial:
@@ -139,7 +139,7 @@ def check(site: Site) -> None:
         except OSError as error:
             raise InputError(
                 f"the port {site.port} for Prefect's server",
-                error.strerror or str(error),
+                words_of(error),
                 "end what uses it, or choose another with --port",
             ) from error
 

@@ -1,7 +1,13 @@
 """Check all that can be known of a run before any long work."""
 
+import math
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
 from orimap.cluster.local import ON_THIS_MACHINE
-from orimap.flows.pipeline.estimate import load_that_fits
+from orimap.flows.pipeline.estimate import estimate, load_that_fits
 from orimap.flows.pipeline.plan import Plan
 from orimap.flows.pipeline.runtime.workers import check_workers
 from orimap.flows.request.request import Request
@@ -9,7 +15,10 @@ from orimap.tasks.acquire.formats.signals import Signal
 from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.decide.choose_k import find_strategy
 from orimap.tasks.decide.evidence.published import check_size
+from orimap.tasks.errors import InputError, words_of
 from orimap.tasks.patterns.filters import check_filter
+from orimap.tasks.store.groups import complete_mark
+from orimap.tasks.store.run_folder import RunFolder
 
 
 def check(request: Request, opened: Signal | None = None) -> Plan:
@@ -36,3 +45,87 @@ def check(request: Request, opened: Signal | None = None) -> Plan:
     if request.strategy == "published":
         check_size(plan.load.scan_shape)
     return plan
+
+
+def check_writable(folder: Path) -> None:
+    """Check that a folder can be written, or made, without making it.
+
+    Raises
+    ------
+    InputError
+        If not, with what is in the way.
+    """
+    try:
+        existing = nearest_existing(folder)
+        if not existing.is_dir():
+            raise NotADirectoryError(f"{existing} is a file")
+        if not os.access(existing, os.W_OK):
+            raise PermissionError(f"{existing} is not writable")
+        # Rights are not everything: a quota, or a share that is mounted read-only.
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"a folder that can be written for the results ({folder})",
+            words_of(error),
+            "choose another folder with --output, or fix its permissions",
+        ) from error
+
+
+def check_disk(plan: Plan) -> None:
+    """Check that the results of a run fit on the disk, even if nothing compresses.
+
+    Raises
+    ------
+    InputError
+        If they may not, with the space that is needed and the space that is free.
+    """
+    needed, free = disk_needed_and_free(plan)
+    if needed > free:
+        from orimap.tasks.report.words import bytes_text
+
+        raise InputError(
+            f"up to {bytes_text(needed)} of disk space for the results in {plan.request.output}",
+            f"{bytes_text(free)} free on the disk of {nearest_existing(plan.request.output)}",
+            "free some space, or choose a folder on another disk with --output",
+        )
+
+
+def disk_needed_and_free(plan: Plan) -> tuple[int, int]:
+    """Return the bytes that the results may still take, at most, and those that are free."""
+    needed = estimate(plan).disk_bytes
+    mark = plan.ingest_fingerprint
+    reusable = not plan.request.restart
+    if reusable and complete_mark(RunFolder(plan.request.output).patterns(mark), "raw") == mark:
+        needed -= math.prod(plan.load.scan_shape) * plan.load.pattern_bytes
+    return needed, shutil.disk_usage(nearest_existing(plan.request.output)).free
+
+
+def disk_warning(plan: Plan) -> str | None:
+    """Return what to say where the results may not fit; a run is not refused for what may be."""
+    needed, free = disk_needed_and_free(plan)
+    if needed <= free:
+        return None
+    from orimap.tasks.report.words import bytes_text
+
+    return (
+        f"The results may take up to {bytes_text(needed)}, and {bytes_text(free)} are free on "
+        f"the disk of {plan.request.output}."
+    )
+
+
+def nearest_existing(path: Path) -> Path:
+    """Return a path, or the nearest of the folders around it that exists.
+
+    Raises
+    ------
+    OSError
+        If a name is too long, or a link leads nowhere.
+    """
+    whole = path.absolute()
+    for place in (whole, *whole.parents):
+        if os.path.exists(place):  # False as well where one may not look
+            return place
+        if place.is_symlink():
+            raise FileNotFoundError(f"{place} is a link that leads nowhere")
+    return Path(whole.anchor)

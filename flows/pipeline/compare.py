@@ -96,6 +96,14 @@ class Named:
         self.display = display
         self.name = name
 
+    def run(self, first: str) -> contextlib.AbstractContextManager[None]:
+        """Show the run."""
+        return self.display.run(f"{self.name}: {first}")
+
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        """Take what is known of its steps."""
+        self.display.expect({f"{self.name}: {name}": each for name, each in seconds.items()})
+
     def step(self, name: str) -> contextlib.AbstractContextManager[Progress]:
         """Show one step."""
         return self.display.step(f"{self.name}: {name}")

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from orimap.cluster.local import available_cores, is_on_this_machine
+from orimap.cluster.local import ON_THIS_MACHINE, available_cores, is_on_this_machine
 from orimap.flows.pipeline.plan import Plan
 from orimap.flows.request.request import Request
-from orimap.tasks.stream.duration import predict_seconds
+from orimap.tasks.stream.duration import START_SECONDS, predict_step_seconds
 from orimap.tasks.stream.memory import (
     Workload,
     largest_chunk_bytes,
@@ -51,13 +51,22 @@ def estimate(plan: Plan) -> Estimate:
         workers=workers,
         memory_bytes=max(predicted_steps(request, load, workers).values()),
         disk_bytes=predict_disk_bytes(load.scan_shape, load.pattern_bytes, plan.ks[-1]),
-        seconds=predict_seconds(
-            load.scan_shape,
-            load.detector_shape,
-            workers=min(workers, available_cores()),
-            registered=load.registered,
-            published=request.strategy == "published",
-        ),
+        seconds=START_SECONDS + sum(predicted_seconds(plan, workers).values()),
+    )
+
+
+def predicted_seconds(plan: Plan, workers: int) -> dict[str, float]:
+    """Return about how long each step takes, by its name and in their order."""
+    request, load = plan.request, plan.load
+    on_this_machine = request.cluster in ON_THIS_MACHINE and request.profile is None
+    return predict_step_seconds(
+        load.scan_shape,
+        load.detector_shape,
+        workers=min(workers, available_cores()) if on_this_machine else workers,
+        ks=range(plan.ks[0], plan.ks[-1] + 1),
+        filled=load.filled,
+        filtered=request.filter,
+        published=request.strategy == "published",
     )
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from orimap.flows.pipeline import results
-from orimap.flows.pipeline.check import check
-from orimap.flows.pipeline.estimate import load_that_fits, predicted_steps
+from orimap.flows.pipeline.check import check, disk_warning
+from orimap.flows.pipeline.estimate import load_that_fits, predicted_seconds, predicted_steps
 from orimap.flows.pipeline.plan import Plan
 from orimap.flows.pipeline.refusal import tidy_after_refusal
 from orimap.flows.pipeline.runtime.helpers import open_workers_and_helpers
@@ -60,6 +60,9 @@ def run_pipeline(request: Request, runner: StepRunner, opened: Any = None) -> Pa
             results.keep_only(folder, request.keep)
             runner.note(f"{request.output} already holds the results of this request.")
             return request.output
+        warning = disk_warning(plan)
+        if warning is not None:
+            runner.note(warning)
         folder.prepare()
         if request.restart:
             folder.discard()
@@ -71,7 +74,7 @@ def run_pipeline(request: Request, runner: StepRunner, opened: Any = None) -> Pa
 
 
 def _analyse(plan: Plan, folder: RunFolder, runner: StepRunner, opened: Any) -> None:
-    """Call every step in its order."""
+    """Call the steps one after the other."""
     measured = Measurement()
     workers = (
         nullcontext(opened)
@@ -80,6 +83,7 @@ def _analyse(plan: Plan, folder: RunFolder, runner: StepRunner, opened: Any) -> 
     )
     with measured_steps(plan.request, folder, runner, workers, measured) as (run, step):
         plan = replace(plan, load=load_that_fits(plan.request, plan.load, run.client))
+        runner.expect(predicted_seconds(plan, len(run.client.nthreads())))
         ingested = step("ingest", partial(prepare.ingest, plan=plan))
         centred = step("centre", partial(prepare.centre, ingested=ingested))
         prepared = step(

@@ -236,7 +236,7 @@ def stored_patterns(folder: RunFolder, request: Request) -> Prepared:
         raise InputError(
             f"the patterns that were analysed ({patterns}), for the mean pattern of each cluster",
             "others" if ingest else "none that are complete",
-            "run orimap run again with the acquisition's file and --keep fits; what still holds "
+            "run orimap run again with the acquisition's file and --keep fits; what is still valid "
             "is used again",
         )
     # Earlier versions did not say so, and kept the sketch of the training half.

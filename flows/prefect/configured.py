@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from orimap.tasks.errors import InputError, UnavailableError
+from orimap.tasks.errors import InputError, UnavailableError, words_of
 
 ANSWER_SECONDS = 10
 # Making its database takes half a minute on a slow machine; Prefect allows itself 20 s.
@@ -33,7 +33,7 @@ def _active_profile() -> dict[str, str]:
     except (OSError, ValueError) as error:
         raise InputError(
             "a file of Prefect profiles that can be read",
-            f"{path}: {error}",
+            f"{path}: {words_of(error)}",
             "fix it, or run with --orchestrate never",
         ) from error
     name = os.environ.get("PREFECT_PROFILE") or stored.get("active")
@@ -41,7 +41,7 @@ def _active_profile() -> dict[str, str]:
 
 
 def wanted(orchestrate: str) -> bool:
-    """Return whether a run is recorded with Prefect: auto does where an API is configured."""
+    """Return whether a run is recorded with Prefect: auto does so where an API is configured."""
     return orchestrate == "always" or (orchestrate == "auto" and configured_api() is not None)
 
 

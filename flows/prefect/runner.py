@@ -121,6 +121,10 @@ class PrefectRunner:
         self.display = display
         self.prefix = f"{prefix}: " if prefix else ""
 
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        """Have the time left shown where the run was started."""
+        self.display.expect(seconds)
+
     def step(self, name: str, work: Callable[[Progress], T]) -> T:
         """Run one step as a task, again where a disk or a network failed for a moment."""
         full = self.prefix + name

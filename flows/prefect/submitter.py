@@ -100,7 +100,7 @@ class PrefectSubmitter:
         if run is not None:
             return self._standing_of(run)
         if self._is_announced(reference):
-            return Standing("waiting", "announced; its run is to come")
+            return Standing("waiting", "announced; its run has not started yet")
         return Standing("lost", "Prefect knows of no run of it")
 
     def cancel(self, reference: str) -> None:
@@ -202,7 +202,7 @@ class PrefectSubmitter:
             return Standing("waiting", name)
         if kind in ("PENDING", "RUNNING", "CANCELLING"):
             if self._is_silent(run):
-                reason = f"it has not been heard of for {SILENT_SECONDS / 60:.0f} minutes"
+                reason = f"nothing was heard of it for {SILENT_SECONDS / 60:.0f} minutes"
                 self._set_state(run, "CRASHED", reason)
                 return Standing("lost", reason)
             return Standing("waiting" if kind == "PENDING" else "running", name)
@@ -217,7 +217,7 @@ class PrefectSubmitter:
             return Standing("failed", told)
         if ours and outcome.state == "done" and outcome.checked:
             return Standing("done", message)
-        return Standing("lost", f"the run has ended, and there are no whole results in {output}")
+        return Standing("lost", f"the run has ended, and there are no complete results in {output}")
 
     def _is_silent(self, run: dict[str, Any]) -> bool:
         """Return whether a run has given no sign of life for too long."""

@@ -3,14 +3,52 @@
 from pathlib import Path
 from typing import Any
 
-from orimap.tasks.errors import InputError
+from orimap.flows.request.request import RENAMED, Request, no_such_option
+from orimap.tasks.errors import InputError, words_of
 
 # The longest that names every option takes 2 kB; a value may be a list.
 LARGEST_BYTES = 64 * 1024
 DEEPEST = 3
 
 
-def read_config(path: Path) -> dict[str, Any]:
+class Options(dict[str, Any]):
+    """Fields of a request as a file gives them, and the line that each is in.
+
+    Parameters
+    ----------
+    path : Path
+    fields : dict
+    lines : dict
+        From the name of a field to the number of its line, from 1.
+    """
+
+    def __init__(self, path: Path, fields: dict[str, Any], lines: dict[str, int]) -> None:
+        super().__init__(fields)
+        self.path = path
+        self.lines = lines
+
+    def check(self, shown: str | None = None) -> None:
+        """Check every value by itself.
+
+        Parameters
+        ----------
+        shown : str, optional
+            What the message calls the file; by default its path.
+
+        Raises
+        ------
+        InputError
+            For the first that a request does not take, with the file and the line it is in.
+        """
+        for name, value in self.items():
+            try:
+                Request.read(**{"file": Path(), "output": Path(), name: value})
+            except InputError as error:
+                place = f"{shown or self.path}, line {self.lines[name]}"
+                raise InputError(error.needed, f"{place}: {error.found}", error.remedy) from error
+
+
+def read_config(path: Path) -> Options:
     """Return the fields that a file gives; ``scan-shape`` and ``scan_shape`` are the same.
 
     Values stay text, for the request to understand: YAML itself reads ``k: 1:20`` as 80 (base 60)
@@ -20,7 +58,8 @@ def read_config(path: Path) -> dict[str, Any]:
     ------
     InputError
         If the file is not there, is not YAML, or does not hold names with values; if it is larger
-        than options are, nested deeper, or has anchors, of which a few lines make gigabytes.
+        than options are, nested deeper, or has anchors, of which a few lines make gigabytes; if a
+        name is not that of an option, or is given twice.
     """
     import yaml
 
@@ -31,26 +70,58 @@ def read_config(path: Path) -> dict[str, Any]:
             raise InputError(
                 f"a YAML file with options ({path}), of at most {LARGEST_BYTES:,} bytes",
                 "a larger one",
-                "take out what are no options",
+                "remove what is not an option",
             )
         _require_plain(text.decode("utf-8"), path)
         content = yaml.load(text, yaml.BaseLoader)
+        lines = _lines(text.decode("utf-8"), path)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(
-            f"a YAML file with options ({path})",
-            " ".join(str(error).split()),
-            "correct --config",
+            f"a YAML file with options ({path})", _not_yaml(error), "correct --config"
         ) from error
     if content in (None, ""):
-        return {}
+        return Options(path, {}, {})
     if not isinstance(content, dict):
         raise InputError(
             f"names and values in {path}, one per line (k: 1:12)",
             f"a {'list' if isinstance(content, list) else 'text'}",
             "write one option per line, named as on the command line without --",
         )
-    fields = {name.replace("-", "_"): _value(value) for name, value in content.items()}
-    return {name: value for name, value in fields.items() if value is not None}
+    fields = {str(name).replace("-", "_"): _value(value) for name, value in content.items()}
+    for name in fields:
+        if name not in Request.model_fields and name not in RENAMED:
+            raise no_such_option(name, f"{path}, line {lines[name]}: {name}")
+    given = {name: value for name, value in fields.items() if value is not None}
+    return Options(path, given, lines)
+
+
+def _not_yaml(error: Exception) -> str:
+    """Return what is wrong with a file that cannot be read as YAML, and in which line."""
+    import yaml
+
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not text in UTF-8"
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"line {error.problem_mark.line + 1}: {error.problem}"
+    return words_of(error)
+
+
+def _lines(text: str, path: Path) -> dict[str, int]:
+    """Return the line of each name, from 1; refuse a name that is given twice."""
+    import yaml
+
+    root = yaml.compose(text, yaml.BaseLoader)
+    lines: dict[str, int] = {}
+    for key, _ in root.value if isinstance(root, yaml.MappingNode) else ():
+        name, line = str(key.value).replace("-", "_"), key.start_mark.line + 1
+        if name in lines:
+            raise InputError(
+                f"every option once in {path}",
+                f"{name} in lines {lines[name]} and {line}",
+                "remove one of them",
+            )
+        lines[name] = line
+    return lines
 
 
 def _require_plain(text: str, path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -21,10 +22,10 @@ from orimap.tasks.acquire.formats.meaning.given import (
     read_scan_step,
 )
 from orimap.tasks.acquire.formats.meaning.names import parse_axes
-from orimap.tasks.errors import InputError, Notice
+from orimap.tasks.errors import InputError, Notice, nearest, problem
 
 MOST_WORKERS = 256  # what one scheduler serves without being in the way
-# Who computes. It has no say in what is computed.
+# What computes. It does not change what is computed.
 WORKERS_FIELDS = (
     *("workers", "worker_memory", "cluster", "adapt", "profile"),
     "first_worker_minutes",
@@ -60,8 +61,12 @@ def _range(value: Any, written: str) -> Any:
 
 
 def _range_of_k(value: Any) -> Any:
-    """Read the numbers of components to try, and check their order."""
-    value = _range(value, "FIRST:LAST, for instance 1:20")
+    """Read the numbers of components to try, "5" as 5 alone, and check their order."""
+    if isinstance(value, str) and value.strip().isdecimal():
+        value = int(value)
+    if isinstance(value, int):
+        value = (value, value)
+    value = _range(value, "one number or FIRST:LAST, for instance 5 or 1:20")
     if isinstance(value, (tuple, list)) and len(value) == 2:
         low, high = value
         if low < 1:
@@ -126,10 +131,20 @@ def _region(value: Any) -> Any:
 def _penalties(value: Any) -> Any:
     """Read "0.1" as (0.1, 0.1) and "0.1,0" as (0.1, 0)."""
     if isinstance(value, str):
-        parts = [float(part) for part in value.split(",")]
+        try:
+            parts = [float(part) for part in value.split(",")]
+        except ValueError as error:
+            raise ValueError("must be one number, or two with a comma between them") from error
         value = parts * 2 if len(parts) == 1 else parts
     if isinstance(value, (int, float)):
         value = (value, value)
+    return value
+
+
+def _size(value: str) -> str:
+    """Check a size in bytes; it stays what was given."""
+    if not re.fullmatch(r"\d+(\.\d+)? ?([KMGT]i?)?B", value):
+        raise ValueError("must be a size with its unit, for instance 8 GB")
     return value
 
 
@@ -159,6 +174,7 @@ Axes = Annotated[str, _checked(parse_axes)]
 ScanStep = Annotated[str, _checked(read_scan_step)]
 DetectorStep = Annotated[str, _checked(read_detector_step)]
 BeamEnergy = Annotated[str, _checked(read_beam_energy)]
+Size = Annotated[str, AfterValidator(_size)]
 
 
 def with_new_names(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -246,8 +262,8 @@ class Request(BaseModel):
     )
     k: RangeOfK = Field(
         (1, 20),
-        description="Numbers of components to try, FIRST:LAST; clipped on a tiny scan, extended "
-        "when the best k touches the end (unless FIRST = LAST)",
+        description="Numbers of components to try, FIRST:LAST or one number; fewer on a tiny "
+        "scan, and more where the best k is the last (unless it is one number)",
     )
     strategy: str = Field(
         "evidence",
@@ -285,13 +301,13 @@ class Request(BaseModel):
     )
     centre: Literal["auto", "yes", "no"] = Field(
         "auto",
-        description="Move patterns so that the direct beam stands still; auto does where its "
-        "drift would blur reflections",
+        description="Move patterns so that the direct beam stands still; auto does so where "
+        "its drift would blur reflections",
     )
     epattern_lengths: Literal["measured", "paper"] = Field(
         "measured",
-        description="Lengths of ePattern: from the measured radius of the discs, or the paper's "
-        "share of the pattern's width",
+        description="What ePattern takes its lengths from: the measured radius of the discs, or "
+        "the width of the pattern as in the paper",
     )
     epattern_profile: Literal["disc", "gaussian"] = Field(
         "disc", description="What ePattern draws for a reflection"
@@ -303,34 +319,37 @@ class Request(BaseModel):
     )
     split_bent: bool = Field(
         False,
-        description="Take the parts of a bent grain, whose reflections fade from one to the next, "
-        "for patterns of their own",
+        description="Count the parts of a bent grain, whose reflections fade from one to the next, "
+        "as separate patterns",
     )
     regularity: float = Field(
         0.0,
         ge=0,
         le=10,
         allow_inf_nan=False,
-        description="Weight of neighbouring positions in a position's cluster: 0 none, "
-        "0.5 moves one among eight of another where its shares differ by less than 0.5",
+        description="How much neighbouring positions count for the cluster of a position: "
+        "0 not at all; 0.5 changes one among eight of another cluster where its shares differ by "
+        "less than 0.5",
     )
     split_unconnected: bool = Field(
         False,
-        description="Make parts of a cluster that are not connected in the scan clusters of their "
-        "own",
+        description="Turn parts of a cluster that are not connected in the scan into separate "
+        "clusters",
     )
     bin: int = Field(1, ge=1, le=64, description="Sum BIN x BIN detector pixels")
     crop: Region | None = Field(None, description="Detector region Y0:Y1,X0:X1 in pixels")
     roi: Region | None = Field(None, description="Scan region Y0:Y1,X0:X1 in positions")
-    mask: Path | None = Field(None, description="Image or .npy of the detector; not 0 = left out")
+    mask: Path | None = Field(
+        None, description="Image or .npy of the detector; pixels that are not 0 are left out"
+    )
     dark: Path | None = Field(
         None,
-        description="Image or .npy of the detector without electrons, taken off every pattern; of "
-        "a stack of images the mean",
+        description="Image or .npy of the detector without electrons, subtracted from every "
+        "pattern; of a stack of images, the mean",
     )
     gain_map: Path | None = Field(
         None,
-        description="Image or .npy of the detector evenly lit, dark image taken off: patterns are "
+        description="Image or .npy of the evenly lit detector, dark image subtracted: patterns are "
         "divided by it, relative to its median",
     )
     offset: float | None = Field(
@@ -390,11 +409,12 @@ class Request(BaseModel):
         "batch system: slurm, pbs, lsf, sge, oar, htcondor",
     )
     adapt: RangeOfWorkers | None = Field(
-        None, description="On a batch system: fewest and most workers, as there is work, MIN:MAX"
-    )
-    worker_memory: str | None = Field(
         None,
-        pattern=r"^\d+(\.\d+)? ?([KMGT]i?)?B$",
+        description="On a batch system: fewest and most workers, depending on the work there is, "
+        "MIN:MAX",
+    )
+    worker_memory: Size | None = Field(
+        None,
         description='Memory of each worker process, "8 GB"; default: equal parts of this machine, '
         "or what profile and settings of the batch system say",
     )
@@ -405,10 +425,10 @@ class Request(BaseModel):
         30.0,
         gt=0,
         le=60 * 24 * 30,
-        description="How long to wait where a batch system gives no worker at all",
+        description="How long to wait for the first worker of a batch system, in minutes",
     )
     orchestrate: Literal["auto", "always", "never"] = Field(
-        "auto", description="Record the run with Prefect: auto does where an API is configured"
+        "auto", description="Record the run with Prefect: auto does so where an API is configured"
     )
     keep: Literal["all", "fits", "results"] = Field(
         "fits",
@@ -460,11 +480,21 @@ class Request(BaseModel):
             name = str(first["loc"][0]) if first["loc"] else "request"
             option = f"--{_dashed(name)}"
             field = cls.model_fields.get(name)
-            described = field.description if field else None
-            message = first["msg"].removeprefix("Value error, ")
-            found = "nothing" if first["type"] == "missing" else repr(first.get("input"))
+            if field is None:
+                raise no_such_option(name, option) from error
+            found = "nothing" if first["type"] == "missing" else repr(values.get(name))
             raise InputError(
-                described or "an option that orimap run knows",
-                f"{option} {found}: {message}",
+                str(field.description),
+                f"{option} {found}: {problem(first)}",
                 f"correct {option}; orimap run --help explains it",
             ) from error
+
+
+def no_such_option(name: str, found: str) -> InputError:
+    """Return the error for the name of an option that does not exist, with the nearest one."""
+    meant = nearest(name, Request.model_fields)
+    return InputError(
+        "an option that orimap run knows",
+        f"{found}: there is no such option",
+        f"did you mean {meant.replace('_', '-')}?" if meant else "orimap run --help lists them all",
+    )

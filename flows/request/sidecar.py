@@ -52,17 +52,16 @@ def read_sidecar(path: Path, *, root: Path | None = None) -> dict[str, Any]:
     if beside is None:
         return {}
     roots = [root or path.parent]
-    fields = with_new_names(read_config(under_root(beside.absolute(), roots)))
-    for name in sorted(fields.keys() & NOT_HERE):
+    written = read_config(under_root(beside.absolute(), roots))
+    for name in sorted(written.keys() & NOT_HERE):
         raise InputError(
             "options of the analysis in a side-car",
-            f"{name} in {beside.name}",
-            f"take it out; the person who operates orimap decides {name}",
+            f"{name} in {beside.name}, line {written.lines[name]}",
+            f"remove it; the person who operates orimap decides {name}",
         )
+    written.check(beside.name)
+    fields = with_new_names(written)
     for name in fields.keys() & set(DETECTOR_IMAGES):
         fields[name] = under_root(path.absolute().parent / str(fields[name]), roots)
-    try:
-        asked = Request.read(file=path, output=Path(), **fields)
-    except InputError as error:
-        raise InputError(error.needed, f"{beside.name}: {error.found}", error.remedy) from error
+    asked = Request.read(file=path, output=Path(), **fields)
     return {name: getattr(asked, name) for name in fields}

@@ -15,7 +15,7 @@ from orimap.flows.request.allowed import under_root
 from orimap.flows.watch.context import WatcherContext
 from orimap.flows.watch.journal import UNDER_WAY, Entry
 from orimap.tasks.acquire.arrivals.find_arrivals import Arrival
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, words_of
 from orimap.tasks.report.words import bytes_text, headline
 
 T = TypeVar("T")
@@ -68,7 +68,7 @@ class Dispatch:
         try:
             return call(*arguments)
         except Exception as error:  # of any client: the submitter may answer in a minute
-            words = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            words = f"{type(error).__name__}: {words_of(error)}"
             if isinstance(error, InputError):
                 words = error.in_one_line
             self._again_at = time.monotonic() + self._again_seconds
@@ -83,7 +83,7 @@ class Dispatch:
         except (_NoAnswerError, sqlite3.Error):
             raise  # the trouble of all
         except Exception as error:
-            words = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            words = f"{type(error).__name__}: {words_of(error)}"
             now = self.journal.entry(entry.number)
             if now.state in UNDER_WAY:
                 self._fail(now, words)
@@ -97,8 +97,8 @@ class Dispatch:
         elif standing.state == "failed":
             self._fail(entry, standing.reason)
         elif standing.state == "lost" and entry.handed_over < HANDED_OVER_AT_MOST:
-            self.journal.move(entry, "settled", f"handed over again: {standing.reason}")
-            self.log.note(f"{entry.title}: lost ({standing.reason}); handed over again")
+            self.journal.move(entry, "settled", f"submitted again: {standing.reason}")
+            self.log.note(f"{entry.title}: lost ({standing.reason}); submitted again")
         elif standing.state == "lost":
             self._fail(entry, f"lost {entry.handed_over} times: {standing.reason}")
         elif standing.state == "running" and entry.state != "running":
@@ -144,7 +144,7 @@ class Dispatch:
             arrival = arrivals.get(entry.name)
             if arrival is None or arrival.signature != entry.signature:
                 continue  # moved away, or being written again
-            if self._ask("asking for room", self.context.submitter.room) < 1:
+            if self._ask("asking how many jobs it takes", self.context.submitter.room) < 1:
                 return
             self._guarded(entry, self._hand_one_over, entry)
 
@@ -168,7 +168,7 @@ class Dispatch:
             self._fail(entry, error.in_one_line)
             self.context.announce(self.journal.entry(entry.number))
             return
-        what = f"handing over {entry.title}"
+        what = f"submitting {entry.title}"
         self._submitted(entry, self._ask(what, self.context.submitter.submit, entry.job))
 
     def _submitted(self, entry: Entry, reference: str) -> None:
@@ -185,13 +185,13 @@ class Dispatch:
                 words = f"less than {bytes_text(floor)} free in {results}"
         except OSError as error:
             words = f"{results} cannot be looked at ({error.strerror or error})"
-        self._hold("disk", words and f"{words}: nothing is handed over")
+        self._hold("disk", words and f"{words}: nothing is submitted")
         return bool(words)
 
     def _hold(self, why: str, words: str) -> None:
-        """Log once that nothing is handed over and why, and once that it goes on."""
+        """Log once that nothing is submitted and why, and once that it goes on."""
         self._held[why] = words
         held = "; ".join(filter(None, self._held.values()))
         if self.journal.meta("held") != held:
             self.journal.set_meta("held", held)
-        self.log.say(why, words, after="jobs are handed over again")
+        self.log.say(why, words, after="jobs are submitted again")

@@ -10,7 +10,7 @@ from orimap.flows.watch.journal import ID_LETTERS, UNDER_WAY, Entry
 from orimap.flows.watch.watched_folder import Watching
 from orimap.tasks.acquire.arrivals.find_arrivals import Arrival
 from orimap.tasks.acquire.arrivals.finished import Finishing, Judgement, Opened
-from orimap.tasks.errors import InputError, printable
+from orimap.tasks.errors import InputError, printable, words_of
 
 
 class Intake:
@@ -44,7 +44,7 @@ class Intake:
             self.log.say("folder", f"{folder} cannot be listed ({error.strerror}): waiting for it")
             return None
         self.walk_seconds = time.monotonic() - began
-        self.log.say("folder", "", after=f"{folder} is there again")
+        self.log.say("folder", "", after=f"{folder} is available again")
         for path, why in complaints.items():
             self.log.say(path, f"{printable(path)} {why}")
         return {self.watching.name(arrival): arrival for arrival in found}
@@ -61,8 +61,8 @@ class Intake:
         except sqlite3.Error:
             raise  # the journal itself, on which all depends
         except Exception as error:
-            words = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            judged = Judgement("quarantined", f"it could not be looked at ({words})")
+            words = f"{type(error).__name__}: {words_of(error)}"
+            judged = Judgement("quarantined", f"it could not be examined ({words})")
             try:
                 entry = self.journal.latest().get(name)
                 if entry is None or entry.state != "seen":
@@ -163,7 +163,7 @@ class Intake:
             if before.reference:
                 self.context.submitter.cancel(before.reference)
         except Exception as error:  # of any client: the submitter may answer in a minute
-            why = " ".join(str(error).split())
+            why = words_of(error)
             self.log.say(f"end {before.number}", f"{before.title}: could not be ended ({why})")
             return False
         self.journal.move(before, "failed", words)
@@ -175,7 +175,7 @@ class Intake:
         facts = {"signature": arrival.signature, "size": arrival.size}
         entry = self.journal.move(entry, judged.state, judged.words, **facts)
         if judged.state == "quarantined":
-            self.log.note(f"{entry.title}: put aside because {judged.words}")
+            self.log.note(f"{entry.title}: quarantined because {judged.words}")
             self.context.announce(entry)
 
     def forget_gone(self, arrivals: Collection[str]) -> None:

@@ -196,8 +196,8 @@ class Journal:
                 raise InputError(
                     f"a journal of version {SCHEMA_VERSION}, which this orimap writes",
                     f"{self.path} is of version {version}",
-                    "use the orimap that wrote it, or give --state another folder to start anew: "
-                    "results that are there are used again",
+                    "use the version of orimap that wrote it, or give --state another folder to "
+                    "start afresh: existing results are reused",
                 )
 
     @contextmanager
@@ -356,5 +356,5 @@ def _unusable(path: Path, why: object) -> InputError:
     return InputError(
         f"a place for the journal ({path}) where SQLite can work",
         str(why),
-        "give a folder on a disk of this machine with --state DIR: network folders are doubtful",
+        "give a folder on a disk of this machine with --state DIR: network folders are unreliable",
     )

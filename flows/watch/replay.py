@@ -34,13 +34,13 @@ def replay_entry(
     if entry.state in ("quarantined", "not a scan"):
         if changes:
             raise InputError(
-                f"no options: {entry.title} was put aside before it was analysed",
+                f"no options: {entry.title} was quarantined before it was analysed",
                 f"--{next(iter(changes)).replace('_', '-')}",
-                f"write them into {entry.name}{SIDECAR} beside it; it is then looked at again",
+                f"write them into {entry.name}{SIDECAR} beside it; it is then checked again",
             )
         if not dry_run:
-            journal.move(entry, "seen", "looked at again because somebody asked")
-        return f"{entry.title}: looked at again"
+            journal.move(entry, "seen", "checked again on request")
+        return f"{entry.title}: checked again"
     if entry.state == "seen" or entry.state in UNDER_WAY:
         raise InputError(
             "an acquisition whose analysis has ended",

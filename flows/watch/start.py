@@ -18,7 +18,7 @@ from orimap.flows.watch.watched_folder import Watching
 from orimap.flows.watch.watcher import Watcher
 from orimap.tasks.acquire.arrivals.finished import Finishing
 from orimap.tasks.acquire.arrivals.opening_test import OpeningTest
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, words_of
 
 
 def watch_folder(
@@ -81,7 +81,7 @@ def watch_folder(
         with stopped_by_signals(watcher.wake) as stop:
             watcher.run(stop, once=once)
         if stop.is_set():
-            note("stopped; the next start goes on")
+            note("stopped; the next start continues")
         held = journal.meta("held")
         return bool(held) or len(journal.entries("failed", "quarantined")) > began
 
@@ -93,7 +93,7 @@ def _make(folder: Path) -> None:
     except OSError as error:
         raise InputError(
             f"a folder that can be written ({folder})",
-            error.strerror or str(error),
+            error.strerror or words_of(error),
             "choose another one with --results or --state, or fix its permissions",
         ) from error
 

@@ -28,7 +28,7 @@ class Watching:
     include : sequence of str
     newest_first : bool
     disk_floor_bytes : int
-        With less than this free for results, nothing is handed over.
+        With less than this free for results, nothing is submitted.
     """
 
     folder: Path

@@ -14,6 +14,7 @@ from orimap.flows.watch.context import WatcherContext
 from orimap.flows.watch.dispatch import Dispatch
 from orimap.flows.watch.intake import Intake
 from orimap.flows.watch.journal import UNDER_WAY
+from orimap.tasks.errors import words_of
 
 # Notifications come by the hundred while a file is written.
 BETWEEN_ROUNDS_SECONDS = 1.0
@@ -90,7 +91,7 @@ def _notifications(
             ):  # fmt: skip
                 wake.set()
         except Exception as error:  # polling finds everything all the same
-            note(f"no notifications from {folder} ({' '.join(str(error).split())}): only polling")
+            note(f"no notifications from {folder} ({words_of(error)}): only polling")
 
     listener = threading.Thread(target=listen, name="notifications", daemon=True)
     listener.start()

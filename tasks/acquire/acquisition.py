@@ -16,7 +16,7 @@ import numpy as np
 
 from orimap.tasks.acquire.formats.readers import open_signals
 from orimap.tasks.acquire.formats.stacks.scan_shape import NOTHING_ASKED, Asked
-from orimap.tasks.errors import InputError, is_out_of_reach
+from orimap.tasks.errors import InputError, is_out_of_reach, words_of
 
 # Most that is read at once where only some patterns of a stored chunk are asked for.
 LARGEST_ROW_BYTES = 64 * 2**20
@@ -146,7 +146,7 @@ class Acquisition:
             if is_out_of_reach(error):
                 raise
             first, _, _ = rows.indices(self.scan_shape[0])
-            words = " ".join(str(error).split())[:200] or type(error).__name__
+            words = words_of(error)[:200] or type(error).__name__
             raise InputError(
                 f"patterns of all {self.scan_shape[0]}×{self.scan_shape[1]} positions in "
                 f"{self.path.name}",

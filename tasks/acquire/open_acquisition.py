@@ -115,7 +115,7 @@ def open_acquisition(
     scan = frames.scan_shape
     notes = [*chosen.notes, *frames.notes]
     if any(axis.navigate is None for axis in described) and len(described) == 4:
-        notes.append("the first two axes are taken for the scan, the last two for the detector")
+        notes.append("the first two axes are taken as the scan, the last two as the detector")
     microscope = calibrate(
         *_split_axes(described, scan),
         chosen.beam_energy_kev,
@@ -126,7 +126,7 @@ def open_acquisition(
     steps, detector = microscope.scan, microscope.detector
     others = [s.title for n, s in enumerate(signals) if n != number]
     if others:
-        notes.append(f"data set {chosen.title!r} chosen; also there: {', '.join(others)}")
+        notes.append(f"data set {chosen.title!r} chosen; the file also holds: {', '.join(others)}")
     gaps, awaited = None, ()
     if chosen.no_data is not None:
         gaps, awaited = find_gaps(path, chosen.no_data, leading, frames), chosen.no_data.awaited
@@ -201,13 +201,13 @@ def _frames_of_four_axes(
             f"a scan of {asked.scan_shape[0]}×{asked.scan_shape[1]} positions, as --scan-shape "
             "says",
             held,
-            "leave --scan-shape away: the file knows its own",
+            "leave out --scan-shape: the file knows its own",
         )
     if asked.skip_frames is not None and any(asked.skip_frames):
         raise InputError(
             "patterns in one row, of which --skip-frames leaves out some",
             f"{held} positions in rows and columns",
-            "leave --skip-frames away; --keep-rows takes the first rows only, --roi any part",
+            "leave out --skip-frames; --keep-rows takes the first rows only, --roi any part",
         )
     kept = rows_kept(path, scan, asked.keep_rows)
     note = f"the first {kept[0]} of {scan[0]} rows are kept, as --keep-rows says"

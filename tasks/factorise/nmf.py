@@ -26,8 +26,8 @@ SWEEPS = 2
 # A fit is settled when over CHECK_EVERY iterations its squared error changes by less than this
 # share of the patterns' squares. Noise that no fit explains belongs to these squares, so the
 # criterion does not tighten where the sketch has dropped it. To stop at a fifth of what one
-# direction of noise holds saved a third of the iterations, and made 7 of the 5 patterns of one of
-# the eight scans that are decided right.
+# direction of noise holds saved a third of the iterations, and gave 7 patterns instead of 5
+# for one of the eight scans that are decided right.
 TOLERANCE = 1e-5
 CHECK_EVERY = 5
 # Norms of a component in both factors that differ by more than this are made equal.

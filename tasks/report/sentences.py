@@ -57,8 +57,8 @@ def map_sentences(
     regularity, moved = number(request.get("regularity")), whole(facts.get("positions_moved"))
     if regularity and moved is not None:
         said.append(
-            f"With a regularity of {regularity:g}, {count_text(moved, 'position')} went over to "
-            "the cluster of most of the neighbours; shares are as they were."
+            f"With a regularity of {regularity:g}, {count_text(moved, 'position')} changed to the "
+            "cluster of most of their neighbours; the shares are unchanged."
         )
     if request.get("split_unconnected") and parents is not None:
         whole_ones = len(np.unique(parents))
@@ -110,7 +110,7 @@ def decision_sentences(facts: Mapping[str, Any], background: int) -> list[str]:
     sentences += reasons
     failed = decoded(facts.get("failed_fits"))
     if failed is not None and len(failed):
-        sentences.append("Without a result: the fits of k = " + ", ".join(map(str, failed)) + ".")
+        sentences.append("These fits gave no result: k = " + ", ".join(map(str, failed)) + ".")
     return sentences
 
 
@@ -252,7 +252,7 @@ def intensity_sentence(facts: Mapping[str, Any]) -> str:
         elif fano is not None and abs(fano - 1) < LIKE_COUNTS:
             parts.append(
                 f"their noise is that of electron counts{measured}, but not all are whole numbers "
-                "from 0 on, so they are not analysed as counts"
+                "of 0 or more, so they are not analysed as counts"
             )
         else:
             parts.append(f"the values do not behave as electron counts{measured}")
@@ -318,10 +318,10 @@ def beam_shift_sentence(shift: np.ndarray | None) -> str:
         f"{figure_text(low)} to {figure_text(high)} px along {axis}"
         for (low, high), axis in zip(ends, "yx", strict=True)
     ]
-    text = f"Seen from its reference, the direct beam lies at {' and '.join(ranges)}"
+    text = f"Relative to its reference, the direct beam lies at {' and '.join(ranges)}"
     missing = np.count_nonzero(~known)
     if missing:
-        text += f"; in {count_text(int(missing), 'pattern')} (grey) its place was not measured"
+        text += f"; in {count_text(int(missing), 'pattern')} (grey) its position was not measured"
     return text + "."
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import xarray as xr
 import zarr
 
-from orimap.tasks.errors import InputError, UnavailableError
+from orimap.tasks.errors import InputError, UnavailableError, words_of
 from orimap.tasks.store.groups import (
     complete_mark,
     group_attributes,
@@ -173,7 +173,7 @@ def only_writer(root: Path) -> Iterator[None]:
         except OSError as error:
             raise InputError(
                 f"a folder that can be written for the results ({root})",
-                error.strerror or str(error),
+                error.strerror or words_of(error),
                 "choose another folder with --output, or fix its permissions",
             ) from error
         yield

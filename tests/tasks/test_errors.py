@@ -4,7 +4,14 @@ import pickle
 
 import pytest
 
-from orimap.tasks.errors import InputError, UnavailableError, is_out_of_reach, printable
+from orimap.tasks.errors import (
+    InputError,
+    UnavailableError,
+    is_out_of_reach,
+    nearest,
+    printable,
+    words_of,
+)
 
 
 def test_the_three_parts_stand_below_each_other_or_in_one_line():
@@ -40,3 +47,16 @@ def test_a_disk_that_does_not_answer_is_told_from_a_file_that_is_damaged(error, 
 def test_a_name_that_is_no_text_can_be_printed_and_others_stay():
     assert printable(os.fsdecode(b"\xe9.npy")) == r"\udce9.npy"
     assert printable("échantillon 试样.npy") == "échantillon 试样.npy"
+
+
+def test_what_the_system_says_comes_without_its_number(tmp_path):
+    with pytest.raises(FileNotFoundError) as absent:
+        (tmp_path / "none").read_text()
+    assert words_of(absent.value) == f"No such file or directory: '{tmp_path / 'none'}'"
+    assert words_of(OSError(errno.ENOSPC, "No space left on device")) == "No space left on device"
+    assert words_of(ValueError("two\n  lines")) == "two lines"
+
+
+def test_the_nearest_name_is_found_where_one_is_near():
+    assert nearest("filtr", ["filter", "file", "k"]) == "filter"
+    assert nearest("grains", ["filter", "file", "k"]) is None

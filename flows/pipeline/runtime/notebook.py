@@ -3,7 +3,7 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -53,6 +53,15 @@ class NotebookLines:
         self._busy = threading.RLock()
         self._notes: list[str] = []
         self._done: list[str] = []
+
+    @contextmanager
+    def run(self, first: str) -> Iterator[None]:
+        """Say what is done until the first step."""
+        self._draw(f"{first} …")
+        yield
+
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        """Take how long each step may be; only the one that runs is shown."""
 
     @contextmanager
     def step(self, name: str) -> Iterator[Progress]:

@@ -1,8 +1,8 @@
 """Run the steps of the pipeline plainly, and show how far they are.
 
 The pipeline names its steps; a *step runner* decides how each is called. The one here calls them
-at once. What people see of it is a *display*: bars on a terminal, lines in a log, or nothing.
-Both write to standard error: standard output is for results.
+at once. What people see of it is a *display*: one line that moves on a terminal, lines in a log,
+or nothing. Both write to standard error: standard output is for results.
 """
 
 import sys
@@ -10,20 +10,32 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeVar
 
 from orimap.flows.pipeline.runtime.notebook import NotebookLines, notebook
+from orimap.flows.pipeline.runtime.outlook import Outlook
 from orimap.tasks.stream.blocks import Progress, silent
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.live import Live
 
 T = TypeVar("T")
 
 LINE_SECONDS = 10  # between two lines about one step in a log
+FIRST_SECONDS = 2.0  # a log says what is done first if nothing else comes so soon
+SHORT_SECONDS = 3  # the end of a step of a run has no line of its own so soon after another
+FRAMES_PER_SECOND = 4  # of the line on a terminal
+NARROW, BAR = 70, 30  # columns of a terminal that has no room for a bar, and of the bar
 
 
 class StepRunner(Protocol):
     """What the pipeline asks of whoever runs its steps."""
+
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        """Tell which steps will come, in their order, and about how long each will take."""
 
     def step(self, name: str, work: Callable[[Progress], T]) -> T:
         """Run one step; ``work`` gets what to call with the parts done and the parts in all."""
@@ -44,6 +56,12 @@ class StepRunner(Protocol):
 class Display(Protocol):
     """How the progress of steps is shown to people."""
 
+    def run(self, first: str) -> AbstractContextManager[None]:
+        """Show one run while the context lasts; ``first`` says what is done until its steps."""
+
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        """Take what is known of the steps of the run: their order, and about how long each is."""
+
     def step(self, name: str) -> AbstractContextManager[Progress]:
         """Show one step while the context lasts; gives what to call with its progress."""
 
@@ -56,6 +74,10 @@ class PlainRunner:
 
     def __init__(self, display: Display) -> None:
         self.display = display
+
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        """Have the time left shown."""
+        self.display.expect(seconds)
 
     def step(self, name: str, work: Callable[[Progress], T]) -> T:
         """Run one step."""
@@ -91,7 +113,7 @@ class PlainRunner:
 
 
 def choose_display(*, quiet: bool = False, stream: TextIO | None = None) -> Display:
-    """Return bars where ``stream`` (standard error) is a terminal, lines elsewhere.
+    """Return one moving line where ``stream`` (standard error) is a terminal, else lines.
 
     In a notebook, lines that change in their place.
     """
@@ -101,15 +123,18 @@ def choose_display(*, quiet: bool = False, stream: TextIO | None = None) -> Disp
     if show is not None:
         return NotebookLines(show)
     stream = stream or sys.stderr
-    return Bars(stream) if stream.isatty() else Lines(stream)
-
-
-# So many parts of a step tell how long the rest will take.
-FEWEST_PARTS = 3
+    return MovingLine(stream) if stream.isatty() else Lines(stream)
 
 
 class NoDisplay:
     """Shows nothing."""
+
+    def run(self, first: str) -> AbstractContextManager[None]:
+        """Run without a word."""
+        return nullcontext()
+
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        """Take no notice."""
 
     @contextmanager
     def step(self, name: str) -> Iterator[Progress]:
@@ -117,11 +142,11 @@ class NoDisplay:
         yield silent
 
     def note(self, text: str) -> None:
-        """Keep it to oneself."""
+        """Show nothing."""
 
 
 class Lines:
-    """Writes a line when a step ends, and every few seconds while it lasts.
+    """Writes a few lines: what begins, what has ended, and how long the rest will take.
 
     Parameters
     ----------
@@ -133,67 +158,162 @@ class Lines:
     def __init__(self, stream: TextIO, every_seconds: float = LINE_SECONDS) -> None:
         self.stream = stream
         self.every_seconds = every_seconds
+        self._outlook = Outlook({})
+        self._last = -float(SHORT_SECONDS)
+        self._first: threading.Timer | None = None
+
+    @contextmanager
+    def run(self, first: str) -> Iterator[None]:
+        """Write what is done first, unless something else comes soon: what a refusal says is it."""
+        self._first = threading.Timer(FIRST_SECONDS, self.note, [first])
+        self._first.daemon = True
+        self._first.start()
+        try:
+            yield
+        finally:
+            self._first.cancel()
+            self._outlook = Outlook({})
+
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        """Take what is known of the steps of the run."""
+        self._outlook = Outlook(seconds)
 
     @contextmanager
     def step(self, name: str) -> Iterator[Progress]:
-        """Write how far the step is, how long it will take, and how long it took."""
+        """Write how far the step is, and that it has ended."""
+        outlook, part_of_run = self._outlook, name in self._outlook
+        if not part_of_run:
+            outlook = Outlook({name: 0.0})
+        outlook.begin(name)
         started = last = time.monotonic()
         busy = threading.Lock()
 
         def progress(done: int, total: int) -> None:
             nonlocal last
-            now = time.monotonic()
             with busy:
+                outlook.progress(done, total)
+                now = time.monotonic()
                 if now - last < self.every_seconds or done >= total:
                     return
                 last = now
-            # The first parts wait for what is loaded once: no time can be told from them.
-            telling = done >= min(FEWEST_PARTS, total // 2) and done > 0
-            left = (now - started) / done * (total - done) if telling else None
-            when = "" if left is None else f", about {_seconds(left)} left"
-            self.note(f"{name}: {done} of {total}{when}")
+            self.note(f"{name}: {done} of {total}{_left(outlook)}")
 
         yield progress
-        self.note(f"{name}: done in {_seconds(time.monotonic() - started)}")
+        outlook.end()
+        now = time.monotonic()
+        if not part_of_run or outlook.finished == 1 or now - self._last >= SHORT_SECONDS:
+            which = f" (step {outlook.number} of {outlook.count})" if part_of_run else ""
+            left = _left(outlook) if part_of_run and outlook.number < outlook.count else ""
+            self.note(f"{name}: done in {_seconds(now - started)}{which}{left}")
 
     def note(self, text: str) -> None:
         """Write a line."""
+        if self._first is not None:
+            self._first.cancel()
+        self._last = time.monotonic()
         print(text, file=self.stream, flush=True)
 
 
-class Bars:
-    """Shows a bar with the time left for the step that runs, and a line for each that is done."""
+class MovingLine:
+    """Shows one line for the whole run: what is done now, a bar, and the time left.
+
+    Parameters
+    ----------
+    stream : text file
+        A terminal.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
 
         self.console = Console(file=stream, highlight=False)
+        self._live: Live | None = None
+        self._outlook = Outlook({})
+        self._doing = ""
+        self._started = time.monotonic()
+
+    @contextmanager
+    def run(self, first: str) -> Iterator[None]:
+        """Show the line while the context lasts; one of several runs has it for a while."""
+        if self._live is not None:
+            self._doing, self._outlook = first, Outlook({})
+            yield
+            return
+        from rich.live import Live
+        from rich.spinner import Spinner
+
+        self._spinner = Spinner("dots")
+        self._doing, self._started = first, time.monotonic()
+        with Live(
+            get_renderable=self._line,
+            console=self.console,
+            refresh_per_second=FRAMES_PER_SECOND,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        ) as self._live:
+            try:
+                yield
+            finally:
+                self._live, self._outlook = None, Outlook({})
+
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        """Take what is known of the steps of the run."""
+        self._outlook = Outlook(seconds)
 
     @contextmanager
     def step(self, name: str) -> Iterator[Progress]:
-        """Show a bar; leave a line."""
-        from rich import progress as bars
-
-        started = time.monotonic()
-        columns = (
-            bars.TextColumn("{task.description}"),
-            bars.BarColumn(),
-            bars.MofNCompleteColumn(),
-            bars.TimeElapsedColumn(),
-            bars.TimeRemainingColumn(elapsed_when_finished=True),
-        )
-        with bars.Progress(*columns, console=self.console, transient=True) as shown:
-            bar = shown.add_task(name, total=None)
-
-            def progress(done: int, total: int) -> None:
-                shown.update(bar, completed=done, total=total)
-
-            yield progress
-        self.note(f"{name}: done in {_seconds(time.monotonic() - started)}")
+        """Show the step in the line of the run; by itself, with a line of its own."""
+        if self._live is None:
+            started = time.monotonic()
+            with self.run(name), self.step(name) as progress:
+                yield progress
+            self.note(f"{name}: done in {_seconds(time.monotonic() - started)}")
+            return
+        if name not in self._outlook:
+            self._outlook = Outlook({name: 0.0})
+        self._outlook.begin(name)
+        self._doing = name
+        yield self._outlook.progress
+        self._outlook.end()
 
     def note(self, text: str) -> None:
-        """Show a line above the bar."""
+        """Show a line above the one that moves."""
         self.console.print(text, markup=False, soft_wrap=True)
+
+    def _line(self) -> "RenderableType":
+        """Return the line as it is now."""
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        outlook, passed = self._outlook, time.monotonic() - self._started
+        cells: list[RenderableType] = [self._spinner]
+        if outlook.count > 1 and outlook.number:
+            cells.append(f"step {outlook.number} of {outlook.count}:")
+        cells.append(Text(self._doing, overflow="ellipsis"))
+        words = f"{_about(passed)} so far"
+        left = outlook.left() if outlook.number else None
+        if left is not None:
+            if self.console.width >= NARROW:
+                cells.append(ProgressBar(passed + left, passed, width=BAR))
+            words = f"about {_about(left)} left"
+        line = Table.grid(padding=(0, 1))
+        for _ in (*cells, words):
+            line.add_column(no_wrap=True)
+        line.add_row(*cells, words)
+        return line
+
+
+def _left(outlook: Outlook) -> str:
+    """Return how long the rest takes, after a comma; nothing where it cannot be told."""
+    left = outlook.left()
+    return "" if left is None else f", about {_about(left)} left"
+
+
+def _about(seconds: float) -> str:
+    """Return a time that is only about right: in whole seconds, and tens of them from a minute."""
+    return _seconds(round(seconds, -1)) if seconds >= 59.5 else f"{max(1, round(seconds))} s"
 
 
 def _seconds(seconds: float) -> str:

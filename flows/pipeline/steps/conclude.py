@@ -219,7 +219,7 @@ def remarks(run: Run, decided: Decided) -> list[str]:
         )
     if facts["loss_error"] > 0:
         said.append(
-            f"The loss was taken from a sample of {facts['loss_positions']} positions; its "
+            f"The loss was computed from a sample of {facts['loss_positions']} positions; its "
             "standard error is in the table of every k."
         )
     if facts["empty_components"]:
@@ -233,8 +233,8 @@ def remarks(run: Run, decided: Decided) -> list[str]:
     looked_at = np.atleast_1d(drawn.attrs.get("noise_positions", size))
     if (size > looked_at).any():
         said.append(
-            f"The noise of the patterns was taken from {looked_at.max()} positions of each "
-            "distinct pattern that has more."
+            f"The noise of the patterns was measured at {looked_at.max()} positions of each "
+            "distinct pattern that has more than that."
         )
     unplaced = drawn.attrs["clusters_without_position"]
     if unplaced:

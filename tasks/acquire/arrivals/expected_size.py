@@ -118,7 +118,7 @@ def _blockfile(path: Path) -> Told:
             file.seek(offset + number * record)
             marks.append(file.read(2))
     if marks[0] == b"\xaa\x55" and marks[1] == b"\0\0":
-        return Told(False, "the last pattern has no mark yet")
+        return Told(False, "the last pattern has no marker yet")
     return told
 
 

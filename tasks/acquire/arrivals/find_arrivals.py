@@ -173,7 +173,7 @@ class _Walk:
             except FileNotFoundError:
                 continue  # gone since it was listed
             except OSError as error:
-                self.complain(path, f"cannot be looked into: {error.strerror or error}")
+                self.complain(path, f"cannot be opened: {error.strerror or error}")
 
     def _list(self, folder: Path) -> tuple[list[File], list[Path]]:
         """Return the files and folders of a folder that are looked at."""

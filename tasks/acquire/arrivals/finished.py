@@ -145,7 +145,9 @@ class Finishing:
             watched.digest, watched.digested = arrival.identity(self.folder), now
         needed = self._needed_seconds(arrival, told)
         if quiet < needed:
-            words = told.words if told.whole is None else "its end is all zeros: being filled?"
+            words = (
+                told.words if told.whole is None else "it ends in zeros: is it still being written?"
+            )
             return Judgement("growing", words, needed - quiet)
         return self._open(watched, arrival, now, quiet)
 

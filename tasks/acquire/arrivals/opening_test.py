@@ -174,6 +174,8 @@ def _holds_no_patterns(path: Path, chosen: dict[str, Any]) -> bool:
 
 def _answer() -> None:
     """Answer questions, a line of JSON each, until the pipe closes."""
+    from orimap.tasks.errors import words_of
+
     # What readers print must not get between the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -185,7 +187,7 @@ def _answer() -> None:
         try:
             opened = try_to_open(path, **question)
         except Exception as error:  # whatever a strange file makes a reader do
-            opened = Opened("refused", f"{type(error).__name__}: {' '.join(str(error).split())}")
+            opened = Opened("refused", f"{type(error).__name__}: {words_of(error)}")
         answers.write(json.dumps(vars(opened)).encode() + b"\n")
         answers.flush()
 

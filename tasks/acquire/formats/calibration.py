@@ -21,7 +21,7 @@ PLAUSIBLE_DETECTOR_STEP_PER_ANGSTROM = (1e-6, 10.0)
 # Electron microscopes work from some 0.5 kV (scanning) to 3 MV (the largest ever built).
 PLAUSIBLE_BEAM_ENERGY_KEV = (0.5, 3000.0)
 
-# What is within these limits and beyond the following is kept, and said to be hardly right: steps
+# What is within these limits and beyond the following is kept, and said to be unlikely: steps
 # far below the distance of atoms, or larger than what is thin enough of a sample; electrons that
 # hardly pass one.
 USUAL_SCAN_STEP_NM = (1e-2, 1e4)
@@ -159,11 +159,11 @@ def beam_energy(value: float | None) -> tuple[float | None, tuple[str, ...]]:
 
 
 def unusual_energy(kev: float) -> tuple[str, ...]:
-    """Say that a beam energy is hardly right for diffraction in transmission."""
+    """Say that a beam energy is unlikely for diffraction in transmission."""
     if kev >= FEWEST_USUAL_KEV:
         return ()
     return (
-        f"a beam energy of {kev:g} keV is hardly right: electrons of 10 to 400 keV, or up to "
+        f"a beam energy of {kev:g} keV is unlikely: electrons of 10 to 400 keV, or up to "
         "3 MeV, pass a sample (--beam-energy gives another)",
     )
 
@@ -175,7 +175,7 @@ def unusual_scan_step(steps: tuple[float, float]) -> tuple[str, ...]:
         return ()
     step = min(steps) if min(steps) < low else max(steps)
     return (
-        f"scan calibration is hardly right: steps of {step:.3g} nm, where {low:g} to {high:g} nm "
+        f"scan calibration is unlikely: steps of {step:.3g} nm, where {low:g} to {high:g} nm "
         "are usual (--scan-step gives another)",
     )
 
@@ -189,7 +189,7 @@ def scan_calibration(y: Axis, x: Axis) -> Calibration:
         found = replace(found, notes=(*found.notes, *unusual_scan_step(found.step)))
     if axes == (y, x):
         return found
-    note = f"a scan step of {y.scale:g} {plain_unit(y.units)} cannot be right: taken for metres"
+    note = f"a scan step of {y.scale:g} {plain_unit(y.units)} cannot be right: taken as metres"
     return replace(found, notes=(note, *found.notes))
 
 
@@ -238,7 +238,7 @@ def _unusual_width(
     else:
         return ()
     return (
-        f"detector calibration is hardly right: the detector would see {seen} "
+        f"detector calibration is unlikely: the detector would see {seen} "
         "(--detector-step gives another)",
     )
 

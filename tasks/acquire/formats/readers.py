@@ -28,7 +28,7 @@ from orimap.tasks.acquire.formats.stacks.count_rotator import (
 )
 from orimap.tasks.acquire.formats.stacks.place_frames import Places, describe_numbers, spaced
 from orimap.tasks.acquire.formats.stacks.scan_shape import NOTHING_ASKED, Asked
-from orimap.tasks.errors import InputError, is_out_of_reach
+from orimap.tasks.errors import InputError, is_out_of_reach, words_of
 
 # Their patterns lie in files or parts of their own, and can only be cut one behind the other.
 FRAME_BY_FRAME = ("images", "Arina")
@@ -67,7 +67,7 @@ def open_signals(
         raise InputError(
             "an array whose axes have an order (--axes)",
             f"{path.name} holds one pattern after the other",
-            "leave --axes away; --scan-shape YxX gives the rows and columns of the scan",
+            "leave out --axes; --scan-shape YxX gives the rows and columns of the scan",
         )
     try:
         with warnings.catch_warnings():
@@ -80,7 +80,7 @@ def open_signals(
         if is_out_of_reach(error):
             raise
         # Readers raise whatever their parser stumbled upon: for the user the file is at fault.
-        text = " ".join(str(error).split())[:300] or type(error).__name__
+        text = words_of(error)[:300] or type(error).__name__
         raise InputError(
             f"a file that the reader {reader} understands",
             f"{path.name}: {text}",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from orimap.tasks.errors import InputError, is_out_of_reach
+from orimap.tasks.errors import InputError, is_out_of_reach, words_of
 from orimap.tasks.store.cleaning import clean, without_gaps
 
 Region = tuple[int, int, int, int]
@@ -219,7 +219,7 @@ def read_detector_image(
         if is_out_of_reach(error):
             raise
         # Who reads pictures raises whatever the parser stumbled upon.
-        words = " ".join(str(error).split())[:200] or type(error).__name__
+        words = words_of(error)[:200] or type(error).__name__
         raise InputError(
             f"{option} as .npy, .png, .tif or .bmp",
             f"{path.name} cannot be read ({words})",

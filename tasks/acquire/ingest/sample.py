@@ -229,13 +229,13 @@ class Sample:
         error = max(FAR_OFF * camera.offset_error, camera.read_noise, camera.gain)
         if self.correction.zero is not None and abs(camera.offset) > error:
             found.append(
-                f"{self.correction.zero_from} was taken off, although by the noise zero then lies "
-                f"at {camera.offset:.4g} ± {camera.offset_error:.2g}"
+                f"{self.correction.zero_from} was subtracted, although zero then lies, judging by "
+                f"the noise, at {camera.offset:.4g} ± {camera.offset_error:.2g}"
             )
         if self.correction.electrons and not 1 / OTHER_GAIN < camera.gain < OTHER_GAIN:
             found.append(
-                f"values were divided by the gain that was given, although by the noise an "
-                f"electron then adds {camera.gain:.4g} ± {camera.gain_error:.2g} in place of 1"
+                "values were divided by the gain that was given, although an electron then adds, "
+                f"judging by the noise, {camera.gain:.4g} ± {camera.gain_error:.2g} in place of 1"
             )
         return found
 
@@ -248,7 +248,7 @@ class Sample:
             f"over the scan; {100 * (1 - self.filled):.0f} % of them 0"
         ]
         if self.without_number:
-            said.append(f"{self.without_number} of these patterns hold no number at all")
+            said.append(f"{self.without_number} of these patterns hold no valid number at all")
         return [*said, *self.flags.notes, *self.scale_notes]
 
     @property

@@ -18,8 +18,8 @@ from orimap.tasks.factorise.kernels.products import PIXELS_ABREAST, batches, til
 from orimap.tasks.patterns.rows import Rows, SparseRows
 from orimap.tasks.stream.sizes import FITS_ABREAST, stack_columns, stack_depths
 
-# A model that predicts fewer electrons than this is taken to predict it: a logarithm of zero would
-# let a single stray electron decide.
+# A model that predicts fewer electrons than this counts as predicting this many: a logarithm of
+# zero would let a single stray electron decide.
 FEWEST_ELECTRONS = 1e-4
 # Predictions of so many single electrons are multiplied before a logarithm is taken of their
 # product: at 1e-4 to 1e9 electrons each that stays within double precision.
@@ -63,7 +63,7 @@ class Stack:
 
     @property
     def depths(self) -> np.ndarray:
-        """How many components are stepped through for each eight fits."""
+        """How many components each group of eight fits steps through."""
         return np.array(stack_depths(self.ks), np.uintp)
 
     @property

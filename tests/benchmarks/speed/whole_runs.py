@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from results import Ratio, add_section
 
-from orimap.tasks.stream.duration import predict_seconds
+from orimap.tasks.stream.duration import START_SECONDS, predict_step_seconds
 
 ORIMAP = Path(sys.executable).with_name("orimap")
 
@@ -66,7 +66,8 @@ def measure(case: Case, folder: Path) -> dict:
     return {
         "seconds": seconds,
         "processor_seconds": after.ru_utime - before.ru_utime,
-        "predicted_seconds": predict_seconds(case.scan, case.detector, workers=cores),
+        "predicted_seconds": START_SECONDS
+        + sum(predict_step_seconds(case.scan, case.detector, workers=cores).values()),
         "peak_bytes": record["peak_bytes"],
         "predicted_peak_bytes": record["predicted_peak_bytes"],
         "steps": {step["name"]: step for step in record["steps"]},

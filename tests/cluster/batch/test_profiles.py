@@ -181,7 +181,7 @@ def test_a_file_at_fault_says_which_key_and_what_is_needed(tmp_path):
     assert str(tmp_path / "site.yaml") in refused.value.remedy
     with pytest.raises(InputError, match="resource_spec is for pbs, sge, oar, not for slurm"):
         _read(tmp_path, "system: slurm\nresource_spec: select=1\n")
-    with pytest.raises(InputError, match="system: Field required"):
+    with pytest.raises(InputError, match="system: it is not given"):
         _read(tmp_path, "cores: 4\n")
     with pytest.raises(InputError, match="a YAML file with a site profile"):
         _read(tmp_path, "system: [")

@@ -165,9 +165,7 @@ def test_slurm_tells_of_jobs_in_its_queue_and_of_others_in_its_accounts(installe
 def test_slurm_without_accounts_tells_that_it_knows_nothing(installed):
     gone = ("", "slurm_load_jobs error: Invalid job id specified\n", 1)
     installed(squeue=gone, sacct=("", "Slurm accounting storage is disabled\n", 1))
-    assert states("slurm", ["43"]) == {
-        "43": ("unknown", "the batch system knows nothing of it any more")
-    }
+    assert states("slurm", ["43"]) == {"43": ("unknown", "the batch system no longer knows it")}
     installed(squeue=gone, sacct=("", "sacct: error: Connection refused\n", 1))
     state, reason = states("slurm", ["43"])["43"]
     assert state == "unknown"
@@ -222,7 +220,7 @@ def test_sge_tells_names_whole_and_what_cannot_start(installed):
             "ended",
             "exit status 137, failed 37  : qmaster enforced h_rt, h_cpu, or h_vmem limit",
         ),
-        "44": ("unknown", "the batch system knows nothing of it any more"),
+        "44": ("unknown", "the batch system no longer knows it"),
         "45": ("waiting", "Eqw: it cannot start; qstat -j 45 says why"),
     }
     assert find_by_name("sge", "orimap-b-with-a-long-name") == ["42"]
@@ -234,7 +232,7 @@ def test_oar_tells_its_own_words(installed):
         "41": ("waiting", "R=8,W=2:0:0,J=B (Karma=0.1)"),
         "42": ("running", ""),
         "43": ("ended", "Error, [bipbip] walltime reached"),
-        "44": ("unknown", "the batch system knows nothing of it any more"),
+        "44": ("unknown", "the batch system no longer knows it"),
     }
     assert [job.id for job in active("oar")] == ["41", "42"]
 
@@ -245,7 +243,7 @@ def test_htcondor_tells_what_is_held_and_what_is_history(installed):
         "41.0": ("waiting", "idle"),
         "42.0": ("running", ""),
         "43.0": ("ended", "exit code 1"),
-        "44.0": ("unknown", "the batch system knows nothing of it any more"),
+        "44.0": ("unknown", "the batch system no longer knows it"),
         "45.0": ("waiting", "held: Error from node7: failed to execute"),
     }
     assert find_by_name("htcondor", "orimap-b") == ["42.0"]

@@ -31,7 +31,7 @@ def test_status_tells_why_nothing_is_handed_over_and_hides_what_is_no_scan(site)
         journal.move(entry, "not a scan", "overview.npy holds no scan of patterns")
     answer = _call("status", "--results", site / "results")
     assert "held: less than 20 GB free" in answer.stdout
-    assert "1 more hold no scan of patterns" in answer.stdout
+    assert "1 more file holds no scan of patterns" in answer.stdout
     assert "overview.npy  1" not in answer.stdout
     assert "overview.npy" in _call("status", "--results", site / "results", "--all").stdout
     with only_watcher(state):

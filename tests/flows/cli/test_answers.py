@@ -22,6 +22,7 @@ def _exit_code(error, **options):
         (KeyboardInterrupt(), 130, "interrupted\n"),
         (ValueError("one\ntwo"), 1, "failed: ValueError: one (--debug shows where)\n"),
         (ValueError(), 1, "failed: ValueError:  (--debug shows where)\n"),
+        (OSError(28, "No space left"), 1, "failed: No space left (--debug shows where)\n"),
         (typer.Exit(7), 7, ""),
     ],
 )
@@ -38,7 +39,7 @@ def test_debug_shows_where_an_error_comes_from_and_not_twice_what_it_is(capsys):
 
 
 def test_names_without_words_are_left_out(capsys):
-    print_lines([("file", "a.blo"), ("also there", ""), ("k", "1 to 4")])
+    print_lines([("file", "a.blo"), ("also in it", ""), ("k", "1 to 4")])
     assert capsys.readouterr().out == "file        a.blo\nk           1 to 4\n"
 
 

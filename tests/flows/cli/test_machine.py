@@ -17,7 +17,7 @@ def _call(*asked):
 
 def test_what_is_not_up_cannot_be_ended(tmp_path):
     answer = _call("down", "--results", tmp_path)
-    assert (answer.exit_code, answer.stdout) == (0, "nothing is up\n")
+    assert (answer.exit_code, answer.stdout) == (0, "nothing is running\n")
 
 
 def test_a_second_up_says_where_the_first_is(tmp_path):

@@ -210,7 +210,7 @@ def test_a_dry_run_says_what_would_be_done_to_the_values(scan, tmp_path):
     assert answer.exit_code == 0, answer.stderr
     assert "96 of 2304 pixels masked" in answer.stdout
     assert "doubtful" in answer.stdout
-    assert "--offset 1.1 is taken off, although 85 %" in answer.stdout
+    assert "--offset 1.1 is subtracted, although 85 %" in answer.stdout
     answer = _call("run", scan, *asked, "--offset", 1000)
     assert answer.exit_code == 2
     assert "100 % of the values in 4 patterns lie below it" in answer.stderr
@@ -256,7 +256,7 @@ def bad_input(scan, tmp_path):
         "truncated": ((_truncated(tmp_path / "cut.blo", scan),), "cut.blo"),
         "k from 0": ((scan, "--k", "0:3"), "smallest number of components is 1"),
         "k above positions": ((scan, "--k", "1:109"), "--k 1:109"),
-        "k as a word": ((scan, "--k", "many"), "must be FIRST:LAST"),
+        "k as a word": ((scan, "--k", "many"), "must be one number or FIRST:LAST"),
         "decided k": ((scan, "--decided-k", "50"), "--decided-k 50"),
         "filter": ((scan, "--filter", "blur"), "--filter blur"),
         "lengths": ((scan, "--epattern-lengths", "long"), "'long'"),
@@ -266,7 +266,7 @@ def bad_input(scan, tmp_path):
         "mask": ((scan, "--mask", tmp_path / "absent.png"), "absent.png"),
         "dark": ((scan, "--dark", tmp_path / "absent.npy"), "absent.npy"),
         "gain map": ((scan, "--gain-map", text), "text.blo cannot be read"),
-        "gain": ((scan, "--gain", "0"), "greater than 0"),
+        "gain": ((scan, "--gain", "0"), "must be above 0"),
         "two zeros": ((scan, "--offset", "3", "--dark", dark), "--offset 3 and --dark dark.npy"),
         "counts of corrected": ((scan, "--gain", "3", "--counts", "yes"), "corrected"),
         "cluster": ((scan, "--cluster", "slurm"), "slurm"),
@@ -296,7 +296,8 @@ def test_bad_input_is_reported_and_leaves_nothing_behind(bad_input, tmp_path, ca
 def _is_told(stdout, stderr, code, found):
     assert code == 2
     assert stdout == ""
-    needed, met, remedy = stderr.strip().splitlines()
+    said = [line for line in stderr.strip().splitlines() if not line.startswith("opening ")]
+    needed, met, remedy = said
     assert needed.startswith("needed: ")
     assert met.startswith("found: ")
     assert remedy.startswith("what to do: ")
@@ -323,6 +324,14 @@ def test_debug_shows_where_an_error_comes_from(tmp_path):
     assert answer.exit_code == 2
     assert answer.stderr.startswith("Traceback")
     assert answer.stderr.splitlines()[-1].startswith("what to do: ")
+
+
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly(scan):
+    shown = subprocess.run(
+        f"{shlex.quote(str(ORIMAP))} info {shlex.quote(str(scan))} | true",
+        shell=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (shown.returncode, shown.stdout, shown.stderr) == (0, "", "")
 
 
 def test_what_is_not_the_users_fault_is_one_line_and_exit_1(scan, tmp_path, monkeypatch):
@@ -372,7 +381,10 @@ def test_an_interrupted_run_ends_in_order_and_can_go_on(scan, tmp_path, sent, co
         text=True,
     )
     try:
-        said = process.stderr.readline()  # the workers are there
+        said = process.stderr.readline()
+        if said == "opening two grains.blo\n":  # where that takes two seconds
+            said = process.stderr.readline()
+        # The workers are there.
         assert said.startswith("Dask dashboard"), said + process.stderr.read()
         # A terminal interrupts all processes; who ends a run from outside, its first one.
         (os.killpg if sent == signal.SIGINT else os.kill)(process.pid, sent)
@@ -384,7 +396,7 @@ def test_an_interrupted_run_ends_in_order_and_can_go_on(scan, tmp_path, sent, co
     assert "Traceback" not in words
     if sent == signal.SIGINT:
         assert words.splitlines()[-2:] == [
-            "the same command goes on where this one stopped",
+            "the same command continues where this one stopped",
             "interrupted",
         ]
     _no_process_left_of(process.pid)

@@ -1,11 +1,28 @@
 import inspect
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from orimap.flows.cli.options import read_request, state_folder, with_request_options
+from orimap.cluster.local import ON_THIS_MACHINE
+from orimap.cluster.queue.commands import BATCH_SYSTEMS
+from orimap.flows.cli import main
+from orimap.flows.cli.options import (
+    GROUP_OF,
+    GROUPS,
+    NAMED_VALUES,
+    complete_readers,
+    read_request,
+    state_folder,
+    with_request_options,
+)
 from orimap.flows.request.request import RENAMED, Request
+from orimap.tasks.decide.choose_k import STRATEGIES
 from orimap.tasks.errors import InputError, Notice
+from orimap.tasks.patterns.filters import FILTERS
 
 
 def _command(**how):
@@ -68,3 +85,79 @@ def test_the_journal_lies_in_the_results_unless_it_is_said(tmp_path):
     results = tmp_path.resolve() / "results"
     assert state_folder(results, None) == results / ".orimap"
     assert state_folder(results, Path("/var/lib/orimap")) == Path("/var/lib/orimap").resolve()
+
+
+def _help(*command, columns):
+    orimap = Path(sys.executable).with_name("orimap")
+    environment = {**os.environ, "COLUMNS": str(columns)}
+    return subprocess.check_output(
+        [orimap, *command, "--help"], env=environment, text=True
+    ).splitlines()
+
+
+def test_help_of_a_run_comes_in_groups_as_wide_as_the_terminal():
+    assert set(GROUP_OF) == set(Request.model_fields)
+    wide = _help("run", columns=150)
+    assert 130 < max(map(len, wide)) <= 150
+    shown = [line.removesuffix(":") for line in wide if line[:1].isalpha()]
+    assert shown[1:] == ["Arguments", *GROUPS]
+    group = wide[wide.index("Fitting:") : wide.index("Deciding:")]
+    assert [line.split()[0] for line in group if line.startswith("  --")] == [
+        "--k", "--weighting", "--direct-beam", "--l1", "--seed",
+    ]  # fmt: skip
+    plain = _help("simulate", columns=70)
+    assert max(map(len, plain)) <= 70
+    assert [line for line in plain if line[:1].isalpha()][1:] == ["Arguments:", "Options:"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("run --centre ", ["auto", "yes", "no"]),
+        ("run --strategy k", ["knee"]),
+        ("decide --strategy e", ["evidence", "elbow"]),
+        ("run --cluster s", ["slurm", "sge"]),
+        ("run --filt", ["--filter"]),
+        ("cluster check --cluster p", ["processes", "pbs"]),
+        ("watch --submit-to b", ["batch"]),
+        ("simulate --material A", ["Au"]),
+        ("ver", []),
+    ],
+)
+def test_a_shell_completes_names_and_values(typed, completed):
+    words = f"orimap {typed}"
+    asked = {
+        "_ORIMAP_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split(" ")) - 1),
+    }
+    answer = CliRunner().invoke(main.app, [], env=asked, prog_name="orimap")
+    assert answer.stdout.split() == completed
+
+
+def test_what_is_completed_is_what_can_be_given():
+    assert NAMED_VALUES["filter"] == FILTERS
+    assert NAMED_VALUES["strategy"] == tuple(STRATEGIES)
+    assert NAMED_VALUES["cluster"] == (*ON_THIS_MACHINE, *BATCH_SYSTEMS)
+    assert complete_readers("quantum") == ["QuantumDetector"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("simulate", "x.zarr", "--grains", "two"), "'--grains': a whole number is needed"),
+        (("demo", "--seed", "-1"), "'--seed': must be at least 0"),
+        (("watch", "x", "--results", "y", "--poll", "a"), "'--poll': a number is needed"),
+    ],
+)
+def test_a_wrong_value_is_refused_in_plain_words(given, said):
+    answer = CliRunner().invoke(main.app, given)
+    assert answer.exit_code == 2
+    assert answer.stderr.rstrip().endswith(said)
+
+
+def test_a_configuration_is_reported_with_its_line(tmp_path):
+    config = tmp_path / "run.yaml"
+    config.write_text("k: 1:12\nbin: two\n")
+    with pytest.raises(InputError, match=r"run\.yaml, line 2: --bin 'two': a whole number"):
+        read_request("run", config, {"bin": "2"})

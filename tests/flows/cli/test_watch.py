@@ -131,7 +131,7 @@ def test_ctrl_c_ends_the_analysis_and_the_watcher_cleanly(site, scan):
         watcher.send_signal(signal.SIGINT)
         log = watcher.communicate(timeout=60)[1]
     assert watcher.returncode == 0
-    assert log.splitlines()[-1] == "stopped; the next start goes on"
+    assert log.splitlines()[-1] == "stopped; the next start continues"
     lock = next((site / "results" / ".orimap" / "jobs").glob("*.lock"))
     assert subprocess.run(["flock", "-n", str(lock), "true"]).returncode == 0
 

@@ -243,7 +243,7 @@ def test_waiting_goes_on_while_the_queue_is_silent_and_ends_with_the_job(
     assert ended.exit_code == 1
     words = [line.split(" ")[0] for line in ended.stderr.splitlines()]
     assert words == ["waiting:", "waiting:", "running", "lost:"]
-    assert "asking again, for Unable to contact slurm controller" in ended.stderr
+    assert "asking again: Unable to contact slurm controller" in ended.stderr
     assert ended.stderr.endswith("lost: TIMEOUT, TimeLimit\n")
 
 

@@ -87,7 +87,10 @@ def test_a_job_that_takes_the_machine_down_is_not_started_for_ever(tmp_path, job
     with EmbeddedSubmitter(tmp_path / "state") as submitter:
         assert submitter.room() == 1
         lost = submitter.standing(reference)
-        assert (lost.state, lost.reason) == ("lost", "3 starts of it ended with the machine")
+        assert (lost.state, lost.reason) == (
+            "lost",
+            "3 times it was started, and each time the machine went down",
+        )
 
 
 def test_a_success_is_believed_only_with_its_results(tmp_path, job):
@@ -99,4 +102,4 @@ def test_a_success_is_believed_only_with_its_results(tmp_path, job):
         write_outcome(job.output, ended)
         standing = submitter.standing(reference)
         assert standing.state == "failed"
-        assert "are not whole" in standing.reason
+        assert "are not complete" in standing.reason

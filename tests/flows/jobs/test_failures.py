@@ -62,7 +62,7 @@ def test_what_came_before_an_error_is_not_its_cause():
 
 
 def test_a_full_disk_is_said_to_be_full():
-    assert "make room" in classify(OSError(errno.ENOSPC, "No space left on device")).remedy
+    assert "free space" in classify(OSError(errno.ENOSPC, "No space left on device")).remedy
 
 
 def test_waiting_grows_varies_and_ends():

@@ -61,7 +61,7 @@ def test_a_success_is_believed_after_a_look_at_its_results(job):
     with pytest.raises(LookupError, match="holds no outcome of it"):
         checked_outcome(job)
     write_outcome(job.output, _done(job))
-    with pytest.raises(LookupError, match="are not whole"):
+    with pytest.raises(LookupError, match="are not complete"):
         checked_outcome(job)
     _finish(job)
     assert checked_outcome(job) == _done(job)

@@ -1,8 +1,13 @@
 """What is checked before any long work."""
 
+import os
+from types import SimpleNamespace
+
 import pytest
 
-from orimap.flows.pipeline.check import check
+from orimap.flows.pipeline import check as checks
+from orimap.flows.pipeline.check import check, check_disk, check_writable, disk_warning
+from orimap.flows.pipeline.estimate import estimate
 from orimap.flows.request.request import Request
 from orimap.tasks.decide.evidence import published
 from orimap.tasks.errors import InputError
@@ -61,3 +66,38 @@ def test_the_paper_s_strategy_is_refused_where_it_would_take_too_long(checked, m
     with pytest.raises(InputError, match="4 x 5 = 20"):
         checked(strategy="published")
     assert checked(strategy="evidence").ks[-1] == 19
+
+
+def _free(monkeypatch, size):
+    monkeypatch.setattr(checks.shutil, "disk_usage", lambda _: SimpleNamespace(free=size))
+
+
+def test_results_that_may_not_fit_are_refused_with_what_is_needed_and_free(checked, monkeypatch):
+    plan = checked(k="1:3")
+    needed = estimate(plan).disk_bytes
+    _free(monkeypatch, needed)
+    check_disk(plan)
+    assert disk_warning(plan) is None
+    _free(monkeypatch, needed - 1)
+    with pytest.raises(InputError, match="kB of disk space") as refused:
+        check_disk(plan)
+    assert " kB free on the disk of " in refused.value.found
+    assert disk_warning(plan).startswith("The results may take up to ")
+
+
+def test_a_folder_is_checked_without_making_it(tmp_path, monkeypatch):
+    check_writable(tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    for folder, found in (
+        ("file/results", f"{tmp_path / 'file'} is a file"),
+        ("link/results", f"{tmp_path / 'link'} is a link that leads nowhere"),
+        ("n" * 300, "File name too long"),
+    ):
+        with pytest.raises(InputError) as refused:
+            check_writable(tmp_path / folder)
+        assert refused.value.found.startswith(found)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(InputError, match="is not writable"):
+        check_writable(tmp_path / "a")

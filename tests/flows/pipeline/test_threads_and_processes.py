@@ -98,6 +98,8 @@ def running(file, output, kind, *options):
     guard.start()
     try:
         said = process.stderr.readline()
+        if said.startswith("opening "):
+            said = process.stderr.readline()
         assert said.startswith("Dask dashboard: "), said + process.stderr.read()
         yield process, said.removeprefix("Dask dashboard: ").strip()
     finally:

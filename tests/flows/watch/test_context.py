@@ -15,12 +15,12 @@ def test_a_line_is_logged_once_until_more_than_its_numbers_changes():
 def test_that_all_is_well_again_is_logged_once_and_only_after_something_was_wrong():
     lines = []
     log = QuietLog(lines.append)
-    log.say("folder", "", after="it is there again")
+    log.say("folder", "", after="it is available again")
     log.say("folder", "it is gone")
-    log.say("folder", "", after="it is there again")
-    log.say("folder", "", after="it is there again")
+    log.say("folder", "", after="it is available again")
+    log.say("folder", "", after="it is available again")
     log.say("folder", "it is gone")
-    assert lines == ["it is gone", "it is there again", "it is gone"]
+    assert lines == ["it is gone", "it is available again", "it is gone"]
 
 
 def test_numbers_are_left_out_wherever_they_stand():

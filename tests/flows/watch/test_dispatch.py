@@ -33,8 +33,8 @@ def test_the_disk_floor_and_the_room_hold_jobs_back_and_are_told_once(make_site)
     site.save("a.npy")
     site.rounds(4)
     assert (site.taken, site.states()) == ([], {"a.npy": "settled"})
-    assert "nothing is handed over" in site.journal.meta("held")
-    assert sum("nothing is handed over" in line for line in site.lines) == 1
+    assert "nothing is submitted" in site.journal.meta("held")
+    assert sum("nothing is submitted" in line for line in site.lines) == 1
     site.watcher.dispatch.watching = Watching(
         **{**vars(site.watching), "disk_floor_bytes": 0, "newest_first": True}
     )
@@ -43,7 +43,7 @@ def test_the_disk_floor_and_the_room_hold_jobs_back_and_are_told_once(make_site)
     site.places = 0
     site.rounds(3)
     assert (site.taken, site.journal.meta("held")) == ([], "")
-    assert site.lines.count("jobs are handed over again") == 1
+    assert site.lines.count("jobs are submitted again") == 1
     site.places = 1
     site.rounds(1)
     assert [job.request.file.name for job in site.taken] == ["c.npy", "b.npy", "a.npy"]

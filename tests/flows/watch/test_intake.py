@@ -94,7 +94,7 @@ def test_a_folder_that_goes_away_and_comes_back_costs_nothing(site):
     assert sum("cannot be listed" in line for line in site.lines) == 1
     site.folder.with_name("elsewhere").rename(site.folder)
     site.rounds(3)
-    assert site.lines.count(f"{site.folder} is there again") == 1
+    assert site.lines.count(f"{site.folder} is available again") == 1
     assert site.states() == {"a.npy": "submitted"}
 
 
@@ -134,7 +134,7 @@ def test_the_opening_test_is_asked_as_the_request_says(site):
     sidecar.write_text("bin: 0\n")
     refused = open_as_asked(site.watching, opens, arrival)
     assert (refused.outcome, len(asked)) == ("refused", 2)
-    assert "found: stack.orimap.yaml: --bin" in refused.words
+    assert "found: stack.orimap.yaml, line 1: --bin" in refused.words
     assert refused.remedy == "correct --bin; orimap run --help explains it"
 
 
@@ -152,7 +152,7 @@ def test_the_trouble_of_one_acquisition_never_touches_another(site):
     site.rounds(4)
     assert site.states() == {"a.npy": "submitted", "b.npy": "quarantined", "c.npy": "submitted"}
     (entry,) = site.journal.entries("quarantined")
-    assert entry.reason == "it could not be looked at (RuntimeError: nobody foresaw this)"
+    assert entry.reason == "it could not be examined (RuntimeError: nobody foresaw this)"
     assert site.announced == ["b.npy"]
     lines = len(site.lines)
     site.rounds(3)

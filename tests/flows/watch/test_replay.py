@@ -49,7 +49,7 @@ def test_what_was_put_aside_is_looked_at_again(site, dry_run):
     (site.folder / "a.blo").write_text("only words, many of them, more than a header takes")
     site.rounds(3)
     assert site.states() == {"a.blo": "quarantined"}
-    assert _replay(site, dry_run=dry_run) == "a.blo: looked at again"
+    assert _replay(site, dry_run=dry_run) == "a.blo: checked again"
     assert site.states() == {"a.blo": "quarantined" if dry_run else "seen"}
     if dry_run:
         with pytest.raises(InputError, match=r"write them into a.blo.orimap.yaml beside it"):

@@ -52,7 +52,7 @@ def test_a_plain_file_needs_no_guess(tmp_path, small_scan):
     np.save(tmp_path / "scan.npy", small_scan)
     plain = open_acquisition(tmp_path / "scan.npy")
     assert plain.guesses == ()
-    assert any("first two axes are taken for the scan" in note for note in plain.notes)
+    assert any("first two axes are taken as the scan" in note for note in plain.notes)
 
 
 # name, options, reader, scan and detector shape, scan step, detector step and unit

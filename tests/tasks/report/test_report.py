@@ -155,7 +155,7 @@ def test_the_beam_s_places_are_shown_and_told(written):
     _, page = written
     assert (
         "the direct beam lies at −2 to 1.89 px along y and 0 to 0 px along x; in 1 pattern (grey) "
-        "its place was not measured." in page.text
+        "its position was not measured." in page.text
     )
     assert any("where the direct beam lies" in image["alt"] for image in page.images)
 

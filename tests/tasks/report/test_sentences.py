@@ -98,7 +98,7 @@ def test_failed_fits_are_named_and_a_stored_reason_is_not_said_twice():
     }
     assert sentences.decision_sentences(facts, 0) == [
         "The fit used has 3 components.",
-        "Without a result: the fits of k = 7, 8.",
+        "These fits gave no result: k = 7, 8.",
     ]
 
 
@@ -131,9 +131,9 @@ def test_the_beam_s_range_leaves_out_patterns_without_a_measurement():
     shift[..., 0] = np.linspace(-1, 1, 12).reshape(3, 4)
     shift[0, 0] = np.nan
     said = sentences.beam_shift_sentence(shift)
-    assert said.startswith("Seen from its reference, the direct beam lies at −0.81 to 0.99 px ")
+    assert said.startswith("Relative to its reference, the direct beam lies at −0.81 to 0.99 px ")
     assert said.endswith(
-        "along y and 0 to 0 px along x; in 1 pattern (grey) its place was not measured."
+        "along y and 0 to 0 px along x; in 1 pattern (grey) its position was not measured."
     )
     assert sentences.beam_shift_sentence(None) == ""
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from orimap.tasks.errors import InputError, is_out_of_reach
+from orimap.tasks.errors import InputError, is_out_of_reach, words_of
 
 if TYPE_CHECKING:
     import h5py
@@ -66,7 +66,7 @@ def opened(path: Path) -> Iterator["h5py.File"]:
 
 def _unreadable(path: Path, error: OSError) -> InputError:
     """Say why a file that is there cannot be opened."""
-    words = " ".join(str(error).split())
+    words = words_of(error)
     if "already open for write" in words:
         return InputError(
             f"an HDF5 file that has been closed ({path.name})",

@@ -50,6 +50,6 @@ def gaps_behind(
     if not said:
         return None, ""
     return None, (
-        f"zeros are taken for counts, although {' and '.join(said)} were never written: which "
+        f"zeros are taken as counts, although {' and '.join(said)} were never written: which "
         "patterns lack them is not known"
     )

@@ -124,7 +124,7 @@ def missing_in_zarr(
     if believed:
         note = (
             f"{believed} chunks of {array.path or 'the array'} are not stored, of parts of the "
-            "detector that no pattern has: taken for zeros, which is what lies beside them"
+            "detector that no pattern has: taken as zeros, which is what lies beside them"
         )
     if not lost.any():
         return replace(found, note=note) if note else None

@@ -22,7 +22,7 @@ from orimap.tasks.acquire.formats.meaning.coordinates import hdf5_axes, zarr_axe
 from orimap.tasks.acquire.formats.meaning.describe_swift import DESCRIPTION, described_by_swift
 from orimap.tasks.acquire.formats.meaning.packed import unpacked, zarr_attributes
 from orimap.tasks.acquire.formats.signals import CONTENT_DIGEST, Signal, holds_patterns, is_complex
-from orimap.tasks.errors import InputError, printable
+from orimap.tasks.errors import InputError, printable, words_of
 
 
 class Concatenated:
@@ -106,7 +106,9 @@ def open_dectris(path: Path) -> list[Signal]:
             except (KeyError, OSError) as error:
                 raise InputError(
                     f"{files[-1].name} beside {path.name}, which holds its patterns",
-                    "it is not there" if not files[-1].exists() else f"it cannot be read ({error})",
+                    "it is not there"
+                    if not files[-1].exists()
+                    else f"it cannot be read ({words_of(error)})",
                     f"copy it into the folder {path.parent.name or path.parent}",
                 ) from error
             parts.append(Hdf5Array(path, f"entry/data/{name}", part))

@@ -11,7 +11,7 @@ from orimap.tasks.acquire.formats.signals import MappedFile, Signal, unknown_axe
 from orimap.tasks.acquire.formats.stacks.place_frames import Spaced, spaced
 from orimap.tasks.acquire.formats.stacks.place_images import place_images
 from orimap.tasks.acquire.formats.stacks.scan_shape import NOTHING_ASKED, Asked
-from orimap.tasks.errors import InputError, is_out_of_reach
+from orimap.tasks.errors import InputError, is_out_of_reach, words_of
 
 # Opening the header of an image costs about a tenth of a millisecond: up to this many are
 # checked when the folder is opened, evenly spread, and each when it is read.
@@ -131,7 +131,7 @@ def _damaged(file: Path, error: Exception) -> InputError:
     """Return the error for an image that cannot be read."""
     return InputError(
         f"a whole image ({file.name})",
-        f"it is cut short or damaged ({' '.join(str(error).split())[:200]})",
+        f"it is cut short or damaged ({words_of(error)[:200]})",
         "copy it again from the microscope",
     )
 

@@ -180,7 +180,7 @@ def unpacked(signal: Signal, attributes: Mapping[str, Any]) -> Signal:
             *_numbers(attributes.get("missing_value")),
         ]
         if 0 in fills and is_count(attributes, dtype):
-            note = "a fill value of 0 is taken for a count of 0: whole numbers that are not packed"
+            note = "a fill value of 0 is taken as a count of 0: whole numbers that are not packed"
             return replace(signal, notes=(*signal.notes, note))
         return signal
     array = Unpacked(signal.array, packing)

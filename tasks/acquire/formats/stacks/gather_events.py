@@ -113,7 +113,7 @@ def open_events(path: Path) -> Signal:
     guesses = ()
     if detector[0] != detector[1]:
         guesses = (
-            f"Nx = {detector[1]} of {FRAMES} is taken for the columns of the detector; some "
+            f"Nx = {detector[1]} of {FRAMES} is taken as the columns of the detector; some "
             "versions write its rows there",
         )
     return Signal(

@@ -228,7 +228,7 @@ def _by_numbers(
         raise InputError(
             f"a scan of {whole[0]}×{whole[1]} positions, as --scan-shape says",
             f"the numbers in the names of the images say {shape[0]}×{shape[1]}",
-            f"leave --scan-shape away, or give --image-names {IN_ORDER} if they are no positions",
+            f"leave out --scan-shape, or give --image-names {IN_ORDER} if they are no positions",
         )
     return Placed(tuple(files[n] for n in order), whole, notes, guesses, gaps, TIMES)
 
@@ -288,8 +288,8 @@ def _by_evidence(
     first, second = (names.numbers[:, place] for place in grid)
     sizes = (np.unique(first).size, np.unique(second).size)
     example = files[0].name
-    as_columns = f"the first number in {example} is taken for the column, the second for the row"
-    as_rows = f"the first number in {example} is taken for the row, the second for the column"
+    as_columns = f"the first number in {example} is taken as the column, the second as the row"
+    as_rows = f"the first number in {example} is taken as the row, the second as the column"
     shape = asked.scan_shape
     if shape is not None and sizes[0] != sizes[1] and tuple(shape) in (sizes, sizes[::-1]):
         if tuple(shape) == sizes:

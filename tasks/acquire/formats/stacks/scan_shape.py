@@ -37,7 +37,7 @@ class Asked:
 
 NOTHING_ASKED = Asked()
 # What to do where --keep-rows is of no use.
-NO_ROW = "leave --keep-rows away: not one row is whole"
+NO_ROW = "leave out --keep-rows: not one row is whole"
 
 
 @dataclass(frozen=True)

@@ -279,28 +279,30 @@ class ScanTotals:
         notes = []
         if found["n_hot"]:
             notes.append(
-                f"{_pixels(found['n_hot'], 'hot')} masked: alone, bright and the same all over"
+                f"{_pixels(found['n_hot'], 'hot')} masked: bright and alike in all patterns, "
+                "unlike their neighbours"
             )
         if found["n_dead"]:
             notes.append(
-                f"{_pixels(found['n_dead'], 'dead')} masked: nothing where all around counts"
+                f"{_pixels(found['n_dead'], 'dead')} masked: nothing where all their "
+                "neighbours count"
             )
         if found["n_without_number"]:
             notes.append(
-                f"{found['n_without_number']} positions hold no number at all, as where a scan was "
-                "stopped: not measured, and left out"
+                f"{found['n_without_number']} positions hold no valid number at all, as where a "
+                "scan was stopped: not measured, and left out"
             )
         zero = np.count_nonzero(self.missing == ALL_ZERO)
         if found["n_all_zero"]:
             notes.append(
                 f"{'1 pattern holds' if zero == 1 else f'{zero} patterns hold'} nothing but "
                 f"zeros, where hardly any other has fewer than {FEWEST_ELECTRONS} electrons, as "
-                "where a scan was stopped: taken for not measured, and left out"
+                "where a scan was stopped: taken as not measured, and left out"
             )
         elif zero:
             notes.append(
                 f"{'1 pattern holds' if zero == 1 else f'{zero} patterns hold'} nothing but "
-                "zeros: believed, since others are dim as well"
+                "zeros: kept, since others are dim as well"
             )
         if found["n_dazzled"]:
             where = [f"({y}, {x})" for part in self.spikes for y, x in part.dazzled.tolist()]
@@ -325,19 +327,19 @@ class ScanTotals:
             kept = (
                 "noise of read-out, and analysed as they are"
                 if self.pedestal
-                else "stored as they are; the analysis takes them for 0"
+                else "stored as they are; the analysis takes them as 0"
             )
             notes.append(f"{found['n_negative']:,} values lie below 0: {kept}")
         if found["n_not_finite"]:
-            notes.append(f"{found['n_not_finite']:,} values are not finite, taken for 0")
+            notes.append(f"{found['n_not_finite']:,} values are not finite, taken as 0")
         if found["saturation_value"] is not None:
             most = found["saturation_value"]
             notes.append(f"{found['n_saturated']:,} values are saturated at {most}; kept")
         if dtype.kind in "iu" and fano.dim is None:
-            notes.append("too little to tell whether the values are counts: treated as not counts")
+            notes.append("too little to tell whether the values are counts: not treated as counts")
         elif dtype.kind in "iu" and not found["counts_like"]:
             notes.append(
-                f"the values are no counts of electrons (variance {fano.dim:.3g} times the mean "
+                f"the values are not electron counts (variance {fano.dim:.3g} times the mean "
                 f"in the dim part, at least {fano.lowest:.3g} elsewhere)"
             )
         return notes

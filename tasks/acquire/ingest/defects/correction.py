@@ -98,7 +98,7 @@ class Correction:
                 f"{found}, so that nothing is left of them: {level}",
                 "take it with the same camera, settings and exposure as the scan, or leave it out",
             )
-        said = f"{self.zero_from} is taken off, although {found}: {level}"
+        said = f"{self.zero_from} is subtracted, although {found}: {level}"
         return replace(self, guesses=(*self.guesses, said))
 
 
@@ -149,21 +149,21 @@ def read_correction(
     zero_from = f"--offset {offset:g}" if dark is None and offset is not None else ""
     if offset is not None:
         zero = np.full(shape, offset, np.float32)
-        notes.append(f"{offset:g} taken off every value (--offset)")
+        notes.append(f"{offset:g} subtracted from every value (--offset)")
     if dark is not None:
         image, made = read_detector_image(dark, detector_shape, crop, "--dark")
         zero, zero_from = image.astype(np.float32), f"--dark {dark.name}"
         if not np.isfinite(zero).all():
             raise _not_numbers("--dark", dark, zero)
         named = f"{dark.name} ({made})" if made else dark.name
-        notes.append(f"dark image {named} taken off (mean {float(zero.mean()):.4g})")
+        notes.append(f"dark image {named} subtracted (mean {float(zero.mean()):.4g})")
     if gain_map is not None:
         image, made = read_detector_image(gain_map, detector_shape, crop, "--gain-map")
         lit = image.astype(np.float64)
         seeing = np.isfinite(lit) & (lit > 0)
         if not seeing.any():
             raise InputError(
-                "an image of the detector evenly lit for --gain-map",
+                "an image of the evenly lit detector for --gain-map",
                 f"{gain_map.name}, in which no value is above 0",
                 "check that this is the image that was meant",
             )
@@ -178,7 +178,7 @@ def read_correction(
             notes.append(_blind_pixels(lit, seeing))
         if np.mean(~seeing) > BLIND_AT_MOST:
             guesses.append(
-                f"{gain_map.name} is taken for a gain map, although it is not above 0 "
+                f"{gain_map.name} is used as a gain map, although it is not above 0 "
                 f"in {100 * np.mean(~seeing):.0f} % of the pixels"
             )
     if gain is not None:

@@ -4,7 +4,14 @@ import time
 
 import pytest
 
-from orimap.flows.pipeline.runtime.runner import Bars, Lines, NoDisplay, PlainRunner, choose_display
+from orimap.flows.pipeline.runtime import runner as runner_module
+from orimap.flows.pipeline.runtime.runner import (
+    Lines,
+    MovingLine,
+    NoDisplay,
+    PlainRunner,
+    choose_display,
+)
 
 
 class Terminal(io.StringIO):
@@ -95,20 +102,104 @@ def test_a_step_that_fails_is_not_called_done():
     assert "done" not in said.getvalue()
 
 
-def test_a_terminal_gets_a_bar_and_then_a_line():
+STEPS = {"ingest": 10.0, "fit": 20.0, "report": 30.0}
+
+
+def test_a_log_of_a_run_has_few_lines_with_the_time_left_of_all_of_it(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    said = io.StringIO()
+    display = Lines(said)
+    runner = PlainRunner(display)
+    with display.run("opening scan.blo"):
+        runner.expect(STEPS)
+        for name, seconds in (("ingest", 10), ("fit", 1), ("report", 30)):
+
+            def work(_progress, seconds=seconds):
+                now[0] += seconds
+
+            runner.step(name, work)
+    # The fit ended too soon after the line before for one of its own.
+    assert said.getvalue().splitlines() == [
+        "ingest: done in 10 s (step 1 of 3), about 50 s left",
+        "report: done in 30 s (step 3 of 3)",
+    ]
+
+
+def test_a_log_says_what_is_done_first_where_that_takes_long(monkeypatch):
+    monkeypatch.setattr(runner_module, "FIRST_SECONDS", 0.05)
+    said = io.StringIO()
+    display = Lines(said)
+    with display.run("opening scan.blo"):
+        time.sleep(0.3)
+        display.note("Dask dashboard")
+    assert said.getvalue() == "opening scan.blo\nDask dashboard\n"
+    with display.run("opening scan.blo"):
+        display.note("needed: another file")
+        time.sleep(0.3)
+    assert said.getvalue().endswith("Dask dashboard\nneeded: another file\n")
+
+
+def test_a_log_tells_of_a_long_step_how_long_the_whole_run_will_take(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    said = io.StringIO()
+    display = Lines(said)
+    display.expect(STEPS)
+    with display.step("ingest") as progress:
+        now[0] += 11
+        progress(1, 1000)
+    first, _ = said.getvalue().splitlines()
+    assert first.startswith("ingest: 1 of 1000, about 1 min ")
+    assert first.endswith(" s left")
+
+
+def test_a_terminal_gets_one_line_for_the_whole_run():
     screen = Terminal()
     display = choose_display(stream=screen)
-    assert isinstance(display, Bars)
-    with display.step("sketch") as progress:
+    assert isinstance(display, MovingLine)
+    with display.run("opening [1].blo"):
+        time.sleep(0.3)
+        display.expect(STEPS)
+        with display.step("ingest") as progress:
+            progress(3, 8)
+            display.note("[Dask] dashboard: http://127.0.0.1:8787/status")
+            time.sleep(0.6)
+        with display.step("fit"):
+            time.sleep(0.3)
+    shown = screen.getvalue()
+    assert "opening [1].blo" in shown
+    assert "step 1 of 3: ingest" in shown
+    assert "step 2 of 3: fit" in shown
+    assert "s left" in shown
+    assert "[Dask] dashboard: http://127.0.0.1:8787/status" in shown
+    assert "done in" not in shown
+
+
+def test_a_step_by_itself_gets_a_line_that_stays_on_a_terminal():
+    screen = Terminal()
+    with choose_display(stream=screen).step("sketch") as progress:
         progress(3, 8)
-        display.note("[Dask] dashboard: http://127.0.0.1:8787/status")
         time.sleep(0.3)
     shown = screen.getvalue()
-    assert "3/8" in shown
-    assert "[Dask] dashboard: http://127.0.0.1:8787/status" in shown
+    assert "sketch" in shown
     assert "sketch: done in" in shown
+
+
+def test_a_run_within_a_run_has_the_line_for_a_while():
+    screen = Terminal()
+    display = choose_display(stream=screen)
+    with display.run("comparing"), display.run("mean: opening scan.blo"):
+        time.sleep(0.3)
+    assert "mean: opening scan.blo" in screen.getvalue()
 
 
 def test_a_log_gets_lines_and_quiet_gets_nothing():
     assert isinstance(choose_display(stream=io.StringIO()), Lines)
-    assert isinstance(choose_display(quiet=True, stream=Terminal()), NoDisplay)
+    silent = choose_display(quiet=True, stream=Terminal())
+    assert isinstance(silent, NoDisplay)
+    with silent.run("opening"), silent.step("ingest") as progress:
+        silent.expect(STEPS)
+        progress(1, 2)
+        silent.note("told")
+    assert silent.__dict__ == {}

@@ -133,15 +133,15 @@ def test_remarks_tell_what_was_asked_for_against_what_was_found(stages):
     [
         (
             {"loss_error": 0.1, "loss_positions": 40},
-            "The loss was taken from a sample of 40 positions; its standard error is in the "
+            "The loss was computed from a sample of 40 positions; its standard error is in the "
             "table of every k.",
         ),
         ({"empty_components": 1}, "1 component of the fit used is empty."),
         ({"empty_components": 2}, "2 components of the fit used are empty."),
         (
             {"noise_positions": [5, 30]},
-            "The noise of the patterns was taken from 30 positions of each distinct pattern that "
-            "has more.",
+            "The noise of the patterns was measured at 30 positions of each distinct pattern that "
+            "has more than that.",
         ),
     ],
 )

@@ -114,7 +114,7 @@ def test_a_folder_that_cannot_be_listed_is_told_and_the_rest_found(put, monkeypa
 
     monkeypatch.setattr(os, "scandir", refuse)  # root may read everything
     assert set(put()) == {"a.blo"}
-    assert put.complaints == [("closed", "cannot be looked into: Permission denied")]
+    assert put.complaints == [("closed", "cannot be opened: Permission denied")]
 
 
 def test_a_folder_that_is_not_there_is_an_error(tmp_path):

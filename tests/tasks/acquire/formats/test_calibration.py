@@ -96,7 +96,7 @@ def test_a_beam_energy_that_no_microscope_has_is_converted_or_left_out(stored, k
 def test_a_step_in_metres_under_another_unit_is_taken_for_metres():
     found = scan_calibration(*both(2e-9, "nm"))
     assert (found.step, found.units) == (pytest.approx((2.0, 2.0)), "nm")
-    assert found.notes == ("a scan step of 2e-09 nm cannot be right: taken for metres",)
+    assert found.notes == ("a scan step of 2e-09 nm cannot be right: taken as metres",)
     assert scan_calibration(*both(2, "m")).units == "px"
 
 
@@ -136,14 +136,14 @@ def test_a_detector_that_sees_no_reflections_or_far_beyond_them_is_named(step, p
 def test_steps_that_hardly_make_a_scan_are_kept_and_named(nm, said):
     found = scan_calibration(*both(nm, "nm"))
     assert (found.step, found.units) == ((nm, nm), "nm")
-    assert ("scan calibration is hardly right" in "".join(found.notes)) is said
+    assert ("scan calibration is unlikely" in "".join(found.notes)) is said
 
 
 @pytest.mark.parametrize(("kev", "said"), [(5, True), (10, False), (400, False), (3000, False)])
 def test_electrons_that_hardly_pass_a_sample_are_named(kev, said):
     found, notes = beam_energy(kev)
     assert found == kev
-    assert ("is hardly right" in "".join(notes)) is said
+    assert ("is unlikely" in "".join(notes)) is said
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,9 @@ def test_what_was_given_of_the_camera_holds_and_is_doubted_where_the_noise_disag
     off = sampled(seen, correction=wrong)
     assert (off.offset, off.pedestal) == (0, off.shift)
     (doubt,) = off.doubts
-    assert doubt.startswith("--dark far.npy was taken off, although by the noise zero then lies at")
+    assert doubt.startswith(
+        "--dark far.npy was subtracted, although zero then lies, judging by the noise, at"
+    )
     assert float(doubt.split(" at ")[1].split(" ±")[0]) == pytest.approx(-4600, abs=5)
 
 

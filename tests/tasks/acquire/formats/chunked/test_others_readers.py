@@ -61,7 +61,7 @@ def test_where_nothing_tells_which_patterns_lack_it_zeros_are_a_guess(tmp_path):
     found = gaps_behind(tmp_path / "scan.h5", SHAPE, np.dtype("u2"), (2, 3))
     assert found == (
         None,
-        "zeros are taken for counts, although 2 of 4 chunks of p were never written: which "
+        "zeros are taken as counts, although 2 of 4 chunks of p were never written: which "
         "patterns lack them is not known",
     )
 

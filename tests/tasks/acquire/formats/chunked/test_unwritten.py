@@ -218,7 +218,7 @@ def test_a_part_of_the_detector_that_is_zero_in_zarr_and_dark_around_is_believed
     assert (acquisition.no_data, acquisition.no_pixels) == (None, None)
     assert (
         "1 chunks of the array are not stored, of parts of the detector that no pattern has: taken "
-        "for zeros, which is what lies beside them"
+        "as zeros, which is what lies beside them"
     ) in acquisition.notes
 
 

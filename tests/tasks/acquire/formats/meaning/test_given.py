@@ -66,7 +66,7 @@ def test_what_no_microscope_has_is_refused(read, text, why):
         read(text)
 
 
-def test_what_is_hardly_right_is_said_of_what_is_given_too():
+def test_what_is_unlikely_is_said_of_what_is_given_too():
     found = calibrate(
         *(axes(1, ""), axes(1, ""), None),
         scan_step="50µm",
@@ -74,7 +74,7 @@ def test_what_is_hardly_right_is_said_of_what_is_given_too():
         given_energy="3keV",
     )
     assert found.scan.step == (5e4, 5e4)
-    assert sum("hardly right" in note for note in found.notes) == 3
+    assert sum("is unlikely" in note for note in found.notes) == 3
 
 
 def axes(scale, units):

@@ -100,7 +100,7 @@ def test_a_scan_that_was_stopped_early_says_how_many_rows_are_whole():
         frames_of(13, told=(4, 5), keep_rows=3)
     with pytest.raises(InputError, match="keep at most 4 rows"):
         frames_of(20, told=(4, 5), keep_rows=5)
-    with pytest.raises(InputError, match=r"leave --keep-rows away: not one row is whole$"):
+    with pytest.raises(InputError, match=r"leave out --keep-rows: not one row is whole$"):
         frames_of(4, told=(4, 5), keep_rows=1)
 
 
@@ -167,5 +167,5 @@ def test_rows_can_be_kept_of_a_file_with_four_axes(tmp_path, small_scan):
     assert acquisition.scan_shape == (3, 5)
     assert "the first 3 of 4 rows are kept, as --keep-rows says" in acquisition.notes
     np.testing.assert_array_equal(acquisition.read(ALL, ALL), small_scan[:3])
-    with pytest.raises(InputError, match="leave --skip-frames away"):
+    with pytest.raises(InputError, match="leave out --skip-frames"):
         open_acquisition(tmp_path / "scan.npy", skip_frames=(1, 0))

@@ -85,7 +85,7 @@ def test_blocks_of_one_pattern_have_no_neighbours_to_tell_counts_by(counts):
     assert np.isnan(ds["detector_fano"]).all()
     assert not ds.attrs["counts_like"]
     assert ds.attrs["notes"] == [
-        "too little to tell whether the values are counts: treated as not counts"
+        "too little to tell whether the values are counts: not treated as counts"
     ]
 
 
@@ -112,7 +112,7 @@ def test_the_mask_tells_why_each_pixel_is_left_out(counts):
     notes = " / ".join(ds.attrs["notes"])
     assert "1 hot pixel masked" in notes
     assert "1 dead pixel masked" in notes
-    assert "11 values are not finite, taken for 0" in notes
+    assert "11 values are not finite, taken as 0" in notes
     assert not ds.attrs["counts_like"]
 
 
@@ -129,7 +129,7 @@ def test_values_that_are_no_counts_are_told_by_their_variance(counts):
     ds = gathered(3 * counts)
     assert ds.attrs["fano"] == pytest.approx(3, rel=0.1)
     (note,) = ds.attrs["notes"]
-    assert note.startswith("the values are no counts of electrons (variance 3")
+    assert note.startswith("the values are not electron counts (variance 3")
 
 
 def test_lines_that_are_unlike_those_beside_them_are_named_and_kept():

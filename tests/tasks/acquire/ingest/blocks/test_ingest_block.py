@@ -109,7 +109,7 @@ def test_positions_without_a_number_are_not_measured_and_change_nothing_else(
         np.testing.assert_array_equal(ds[name], plain[name])
     for name in ("mean_intensity", "n_not_finite", "n_masked"):
         assert ds.attrs[name] == plain.attrs[name]
-    assert any(note.startswith("5 positions hold no number") for note in ds.attrs["notes"])
+    assert any(note.startswith("5 positions hold no valid number") for note in ds.attrs["notes"])
 
 
 def bright_scan():
@@ -216,7 +216,7 @@ def test_patterns_of_zeros_at_the_end_of_a_stopped_scan_are_not_measured(
     )
     (note,) = [note for note in ds.attrs["notes"] if "nothing but zeros" in note]
     assert note.startswith("11 patterns hold nothing but zeros")
-    assert "taken for not measured" in note
+    assert "taken as not measured" in note
 
 
 def test_patterns_of_zeros_are_believed_where_others_hold_few_electrons(client, opened, tmp_path):
@@ -226,7 +226,7 @@ def test_patterns_of_zeros_are_believed_where_others_hold_few_electrons(client, 
     ds = ingest_acquisition(client, opened(scan), tmp_path / "p.zarr", "m")
     assert ds["scan_measured"].values.all()
     assert (
-        f"{empty.sum()} patterns hold nothing but zeros: believed, since others are dim as well"
+        f"{empty.sum()} patterns hold nothing but zeros: kept, since others are dim as well"
         in (ds.attrs["notes"])
     )
 

@@ -78,7 +78,7 @@ def test_a_gain_map_that_is_mostly_blind_is_doubtful(image):
         in (found.notes[-1])
     )
     assert found.guesses == (
-        "lit.npy is taken for a gain map, although it is not above 0 in 58 % of the pixels",
+        "lit.npy is used as a gain map, although it is not above 0 in 58 % of the pixels",
     )
 
 
@@ -101,7 +101,7 @@ def test_a_dark_image_above_most_values_is_doubtful(image, seen):
     dark = image("dark.npy", np.full((48, 64), 385))
     found = read_correction((48, 64), (0, 48, 0, 64), dark=dark).fitted(seen)
     assert len(found.guesses) == 1
-    assert found.guesses[0].startswith("--dark dark.npy is taken off, although 8")
+    assert found.guesses[0].startswith("--dark dark.npy is subtracted, although 8")
     assert found.guesses[0].endswith("its median is 385, theirs 373")
     np.testing.assert_array_equal(found.zero, 385)
 
@@ -125,13 +125,13 @@ def test_patterns_that_hold_nothing_say_nothing_of_a_dark_image(image, seen):
 def test_how_an_image_was_made_is_told(image, tmp_path):
     stack = np.stack([np.full(SHAPE, value) for value in (10, 20)])
     assert read_correction(SHAPE, CROP, dark=image("dark.npy", stack)).notes == (
-        "dark image dark.npy (the mean of its 2 images) taken off (mean 15)",
+        "dark image dark.npy (the mean of its 2 images) subtracted (mean 15)",
     )
     grey = np.repeat(np.arange(48, dtype=np.uint8).reshape(*SHAPE, 1), 3, axis=2)
     imsave(tmp_path / "grey.png", grey)
     found = read_correction(SHAPE, CROP, dark=tmp_path / "grey.png", gain_map=tmp_path / "grey.png")
     np.testing.assert_array_equal(found.zero, grey[1:5, 2:8, 0])
-    assert "grey.png (a colour picture, whose colours are equal) taken off" in found.notes[0]
+    assert "grey.png (a colour picture, whose colours are equal) subtracted" in found.notes[0]
     assert "grey.png (a colour picture, whose colours are equal), relative" in found.notes[1]
 
 
