@@ -7,7 +7,7 @@ import numpy as np
 
 from orimap.tasks.acquire.acquisition import Acquisition
 from orimap.tasks.acquire.formats.calibration import NM_PER_UNIT, Axis, plain_unit
-from orimap.tasks.acquire.formats.choose_signal import choose_signal
+from orimap.tasks.acquire.formats.choose_signal import choose_signal, doubt_choice
 from orimap.tasks.acquire.formats.meaning.axes import Reordered
 from orimap.tasks.acquire.formats.meaning.given import calibrate
 from orimap.tasks.acquire.formats.meaning.names import EXAMPLE
@@ -81,7 +81,9 @@ def open_acquisition(
         found = "Zarr" if path.is_dir() else "HDF5"
     asked = Asked(scan_shape, skip_frames, keep_rows, image_names)
     signals = open_signals(path, found, dataset=dataset, asked=asked, axes=axes)
-    number, leading = choose_signal(path, signals, signal)
+    left_out = sum(skip_frames or (0, 0))
+    number, leading = choose_signal(path, signals, signal, scan_shape, left_out)
+    doubt = "" if signal is not None else doubt_choice(signals, number, scan_shape, left_out)
     chosen = signals[number]
     if chosen.contradiction:
         raise InputError(
@@ -147,7 +149,7 @@ def open_acquisition(
         detector_units=detector.units,
         beam_energy_kev=microscope.beam_energy_kev,
         notes=(*notes, *microscope.notes),
-        guesses=frames.guesses,
+        guesses=(*filter(None, [doubt]), *frames.guesses),
         read_memory_bytes=chosen.read_memory_bytes,
         source_bytes=sum(file.stat().st_size for file in chosen.files),
         identity=_identity(chosen, " ".join([choice, *given])),
