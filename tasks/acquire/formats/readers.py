@@ -18,7 +18,7 @@ from orimap.tasks.acquire.formats.calibration import Axis
 from orimap.tasks.acquire.formats.chunked.hdf5_files import load_h5py
 from orimap.tasks.acquire.formats.chunked.others_readers import gaps_behind
 from orimap.tasks.acquire.formats.meaning.axes import detector_axes, in_order
-from orimap.tasks.acquire.formats.meaning.names import parse_axes
+from orimap.tasks.acquire.formats.meaning.names import counts_rows_by_x, parse_axes
 from orimap.tasks.acquire.formats.recognise import rosettasciio_readers
 from orimap.tasks.acquire.formats.signals import Signal, unknown_axes
 from orimap.tasks.acquire.formats.stacks.count_rotator import (
@@ -200,6 +200,13 @@ def _open_rosettasciio(
             # The stream holds no scan step: what is given there is a placeholder.
             axes = tuple(Axis(a.name, a.size, navigate=True) if a.navigate else a for a in axes)
         axes = axes if len(axes) == array.ndim else unknown_axes(array.shape)
+        if (
+            reader == "EMD"
+            and counts_rows_by_x([a.name for a in axes])
+            and axes[-1].name[:1] in "rR"
+        ):
+            # Its form before version 1 comes with the last axis first: as py4DSTEM stores it.
+            array, axes = array.transpose(), axes[::-1]
         gaps, guess = gaps_behind(path, array.shape, array.dtype, detector_axes(axes, stored))
         if rotator.at is not None and array.ndim == 3:
             positions = array.shape[0] + 1

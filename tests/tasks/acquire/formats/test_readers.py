@@ -3,6 +3,7 @@
 import shutil
 import warnings
 
+import h5py
 import numpy as np
 import pytest
 
@@ -123,3 +124,23 @@ def test_errors_of_a_reader_blame_the_file_unless_memory_runs_out(
     monkeypatch.setattr("rsciio.mrc.file_reader", stumble)
     with pytest.raises(expected, match=message):
         open_signals(tmp_path / "scan.mrc", "MRC")
+
+
+@pytest.mark.parametrize("name", ["scan.h5", "scan.emd"])
+def test_emd_files_of_py4dstem_before_version_1_are_read_as_it_reads_them(
+    tmp_path, small_scan, name
+):
+    with h5py.File(tmp_path / name, "w") as file:
+        file.attrs.update(version_major=0, version_minor=8)
+        group = file.create_group("4DSTEM_experiment/data/datacubes/datacube_0")
+        group.attrs["emd_group_type"] = 1
+        data = group.create_dataset("data", small_scan.shape, "u2", chunks=(1, 5, 6, 7))
+        data[:3] = small_scan[:3]
+        for number, axis in enumerate(("R_x", "R_y", "Q_x", "Q_y")):
+            size = small_scan.shape[number]
+            described = group.create_dataset(f"dim{number + 1}", data=np.arange(size) * 0.5)
+            described.attrs.update(name=np.bytes_(axis), units=np.bytes_("pix"))
+    acquisition = open_acquisition(tmp_path / name)
+    assert (acquisition.reader, acquisition.guesses) == ("EMD", ())
+    np.testing.assert_array_equal(acquisition.read(slice(0, 3), slice(None)), small_scan[:3])
+    np.testing.assert_array_equal(acquisition.no_data.all(axis=1), [False, False, False, True])
