@@ -12,7 +12,7 @@ from orimap.tasks.acquire.formats.meaning.axes import Reordered
 from orimap.tasks.acquire.formats.meaning.given import calibrate
 from orimap.tasks.acquire.formats.meaning.names import EXAMPLE
 from orimap.tasks.acquire.formats.meaning.packed import Unpacked
-from orimap.tasks.acquire.formats.readers import open_signals
+from orimap.tasks.acquire.formats.readers import open_recognised, open_signals
 from orimap.tasks.acquire.formats.recognise import reader_by_name, recognise, require_text
 from orimap.tasks.acquire.formats.signals import Signal
 from orimap.tasks.acquire.formats.stacks.place_frames import Spaced
@@ -80,7 +80,10 @@ def open_acquisition(
     if dataset is not None and found not in ("HDF5", "Zarr"):
         found = "Zarr" if path.is_dir() else "HDF5"
     asked = Asked(scan_shape, skip_frames, keep_rows, image_names)
-    signals = open_signals(path, found, dataset=dataset, asked=asked, axes=axes)
+    if reader is None:
+        found, signals = open_recognised(path, found, dataset=dataset, asked=asked, axes=axes)
+    else:
+        signals = open_signals(path, found, dataset=dataset, asked=asked, axes=axes)
     left_out = sum(skip_frames or (0, 0))
     number, leading = choose_signal(path, signals, signal, scan_shape, left_out)
     doubt = "" if signal is not None else doubt_choice(signals, number, scan_shape, left_out)

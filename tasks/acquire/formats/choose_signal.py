@@ -95,6 +95,12 @@ def choose_signal(
     if scans:
         raise _choose_in_stack(path, signals, scans)
     _require_real(path, signals, range(len(signals)))
+    if any(s.array.dtype.names for s in signals):
+        raise InputError(
+            "patterns of one number for each pixel",
+            f"{path.name} holds records of several: {_list(signals)}",
+            "save the field with the intensities alone",
+        )
     tiny = any(s.may_be_scan and min(s.array.shape[-2:]) < FEWEST_PIXELS for s in signals)
     raise InputError(
         "a scan of patterns: two scan axes and two detector axes"

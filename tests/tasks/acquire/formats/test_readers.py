@@ -144,3 +144,51 @@ def test_emd_files_of_py4dstem_before_version_1_are_read_as_it_reads_them(
     assert (acquisition.reader, acquisition.guesses) == ("EMD", ())
     np.testing.assert_array_equal(acquisition.read(slice(0, 3), slice(None)), small_scan[:3])
     np.testing.assert_array_equal(acquisition.no_data.all(axis=1), [False, False, False, True])
+
+
+@pytest.mark.parametrize(
+    ("name", "inside", "attributes"),
+    [
+        ("scan.emd", "scan", {}),
+        ("scan.h5", "Measurement_1/frames", {}),
+        ("scan.h5", "Acquisition/frames", {}),
+        ("scan.h5", "a/frames", {"version_major": 1}),
+        ("scan.h5", "Experiments", {"file_format": "mine"}),
+        ("scan.hspy", "scan", {}),
+    ],
+)
+def test_arrays_in_hdf5_files_that_only_look_like_those_of_a_program_are_read(
+    tmp_path, small_scan, name, inside, attributes
+):
+    with h5py.File(tmp_path / name, "w") as file:
+        file.attrs.update(attributes)
+        file[inside] = small_scan
+    acquisition = open_acquisition(tmp_path / name)
+    assert (acquisition.reader, acquisition.guesses) == ("HDF5", ())
+    np.testing.assert_array_equal(acquisition.read(ALL, ALL), small_scan)
+    assert acquisition.notes[0].startswith("read as plain HDF5: the reader")
+
+
+def test_a_library_that_is_not_there_is_named(tmp_path):
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["Measurement_000/Channel_000/Raw_Data"] = np.zeros((20, 42), "u2")
+    with pytest.raises(InputError, match="the library pyUSID, which the reader USID needs"):
+        open_acquisition(tmp_path / "scan.h5")
+
+
+def test_records_are_no_patterns(tmp_path):
+    np.save(tmp_path / "scan.npy", np.zeros((3, 4, 5, 6), [("a", "u2"), ("b", "u2")]))
+    with pytest.raises(InputError, match="records of several: 0: 'scan' 3×4×5×6"):
+        open_acquisition(tmp_path / "scan.npy")
+
+
+def test_slices_and_times_of_imagej_are_positions_and_which_are_rows_is_a_guess(
+    tmp_path, small_scan
+):
+    tifffile = pytest.importorskip("tifffile")
+    stored = small_scan[:, :, None]
+    tifffile.imwrite(tmp_path / "scan.tif", stored, imagej=True, metadata={"axes": "TZCYX"})
+    acquisition = open_acquisition(tmp_path / "scan.tif")
+    np.testing.assert_array_equal(acquisition.read(ALL, ALL), small_scan)
+    (guess,) = acquisition.guesses
+    assert "counts its rows: time (4), the first one" in guess
