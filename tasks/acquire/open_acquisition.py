@@ -7,12 +7,12 @@ import numpy as np
 
 from orimap.tasks.acquire.acquisition import Acquisition
 from orimap.tasks.acquire.formats.calibration import NM_PER_UNIT, Axis, plain_unit
-from orimap.tasks.acquire.formats.choose_signal import choose_signal
+from orimap.tasks.acquire.formats.choose_signal import choose_signal, doubt_choice
 from orimap.tasks.acquire.formats.meaning.axes import Reordered, in_order
 from orimap.tasks.acquire.formats.meaning.given import calibrate
 from orimap.tasks.acquire.formats.meaning.names import EXAMPLE, parse_axes
 from orimap.tasks.acquire.formats.meaning.packed import Unpacked
-from orimap.tasks.acquire.formats.readers import open_signals
+from orimap.tasks.acquire.formats.readers import open_recognised, open_signals
 from orimap.tasks.acquire.formats.recognise import reader_by_name, recognise, require_text
 from orimap.tasks.acquire.formats.signals import Signal
 from orimap.tasks.acquire.formats.stacks.place_frames import Spaced
@@ -88,8 +88,13 @@ def open_acquisition(
         found = recognise(path) if reader is None else _asked_reader(path, reader)
         if dataset is not None and found not in ("HDF5", "Zarr"):
             found = "Zarr" if path.is_dir() else "HDF5"
-        signals = open_signals(path, found, dataset=dataset, asked=asked, axes=axes)
-    number, leading = choose_signal(path, signals, signal)
+        if reader is None:
+            found, signals = open_recognised(path, found, dataset=dataset, asked=asked, axes=axes)
+        else:
+            signals = open_signals(path, found, dataset=dataset, asked=asked, axes=axes)
+    left_out = sum(skip_frames or (0, 0))
+    number, leading = choose_signal(path, signals, signal, scan_shape, left_out)
+    doubt = "" if signal is not None else doubt_choice(signals, number, scan_shape, left_out)
     chosen = signals[number]
     if chosen.contradiction:
         raise InputError(
@@ -155,7 +160,7 @@ def open_acquisition(
         detector_units=detector.units,
         beam_energy_kev=microscope.beam_energy_kev,
         notes=(*notes, *microscope.notes),
-        guesses=frames.guesses,
+        guesses=(*filter(None, [doubt]), *frames.guesses),
         read_memory_bytes=chosen.read_memory_bytes,
         source_bytes=sum(file.stat().st_size for file in chosen.files),
         identity=_identity(chosen, " ".join([choice, *given])),

@@ -159,14 +159,17 @@ def _missing_link(path: Path) -> str | None:
 
 def _holds_no_patterns(path: Path, chosen: dict[str, Any]) -> bool:
     """Return whether a file can be read and holds nothing that could be a scan of patterns."""
-    from orimap.tasks.acquire.formats.readers import open_signals
+    from orimap.tasks.acquire.formats.readers import open_recognised, open_signals
     from orimap.tasks.acquire.formats.recognise import recognise
     from orimap.tasks.errors import InputError
 
     try:
-        reader = chosen.get("reader") or recognise(path)
+        reader = chosen.get("reader")
         wanted = {name: chosen.get(name) for name in ("dataset", "axes")}
-        signals = open_signals(path, reader, **wanted)
+        if reader:
+            signals = open_signals(path, reader, **wanted)
+        else:
+            _, signals = open_recognised(path, recognise(path), **wanted)
     except InputError:
         return False
     return not any(signal.may_be_scan for signal in signals)

@@ -113,11 +113,17 @@ def plain_unit(text: object) -> str:
         text = text.decode("utf-8", "replace")
     if not isinstance(text, str) or text.strip().lower() in ("", "<undefined>", "none", "1"):
         return ""
+    text = re.sub(r"^\s*(1\s*)?(inverse|reciprocal|per)[\s_-]+", "1/", text, flags=re.I)
+    text = re.sub(r"\s+per\s+", "/", text, flags=re.I)
     unit = re.sub(r"[\s${}\\()\[\]]", "", text).replace("AA", "Å").replace("\u212b", "Å")
     unit = unit.replace("⁻¹", "^-1").replace("**", "^").replace("^−1", "^-1")
     quantity = re.match(r"(k|q|2th|2theta|2θ)_", unit)
     unit = unit[quantity.end() :] if quantity else unit
     unit = re.sub(r"^([pnumµμ])_(?=m|rad)", r"\1", unit)  # as EMD files write nm: n_m
+    # Cycles are counted once for each turn, and k in units of 2π/nm is k in 1/nm.
+    unit = re.sub(r"^(cycles?|2\*?(pi|π))/", "1/", unit, flags=re.I)
+    unit = re.sub(r"^radians?(?=[/*·])", "rad", unit, flags=re.I)
+    unit = re.sub(r"^rad[*·]?(?=[^/*·].*-1$)(.+?)\^?-1$", r"rad/\1", unit)
     over = ""
     for prefix in ("1/", "rad/", "/"):
         if unit.startswith(prefix):
@@ -128,13 +134,16 @@ def plain_unit(text: object) -> str:
     if over and quantity and quantity[1] == "q":
         over = "rad/"
     names = {
-        "a": "Å", "å": "Å", "ang": "Å", "angstrom": "Å", "angstroms": "Å", "nanometer": "nm",
-        "nanometre": "nm", "um": "µm", "μm": "µm", "micron": "µm", "microns": "µm",
-        "micrometer": "µm", "meter": "m", "millirad": "mrad", "milliradian": "mrad",
-        "urad": "µrad", "μrad": "µrad", "radian": "rad", "degree": "deg", "degrees": "deg",
-        "°": "deg", "px": "px", "pixel": "px", "pixels": "px",
+        "a": "Å", "å": "Å", "ang": "Å", "angstrom": "Å", "ångström": "Å", "ångstrom": "Å",
+        "angström": "Å", "nanometer": "nm", "nm": "nm", "um": "µm", "μm": "µm", "micron": "µm",
+        "micrometer": "µm", "picometer": "pm", "millimeter": "mm", "centimeter": "cm",
+        "meter": "m", "millirad": "mrad", "milliradian": "mrad", "mrad": "mrad", "urad": "µrad",
+        "μrad": "µrad", "microradian": "µrad", "radian": "rad", "rad": "rad", "degree": "deg",
+        "°": "deg", "px": "px", "pix": "px", "pixel": "px",
     }  # fmt: skip
-    unit = names.get(unit.lower(), unit)
+    spelled = unit.lower().replace("metre", "meter")
+    one = spelled.removesuffix("s") if len(spelled) > 3 else spelled
+    unit = names.get(spelled) or names.get(one, unit)
     if unit == "px":
         return ""
     return over + unit

@@ -2,11 +2,21 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from orimap.tasks.acquire.formats.signals import Signal, is_complex
 from orimap.tasks.errors import InputError
+
+# Fewer pixels than this on a side hold tensors, vectors and quadrants, no patterns.
+FEWEST_PIXELS = 4
+# What has fewer positions, or fewer pixels on a side, is no rival of what has more: an overview,
+# virtual images, thumbnails.
+FEWEST_POSITIONS_OF_RIVAL = 12
+FEWEST_PIXELS_OF_RIVAL = 16
+# A row of patterns beside a scan is a reference, unless it has so many times more of them.
+FAR_MORE = 2
+LISTED_AT_MOST = 3
 
 
 def _list(signals: list[Signal], numbers: list[int] | None = None) -> str:
@@ -19,7 +29,13 @@ def _list(signals: list[Signal], numbers: list[int] | None = None) -> str:
     )
 
 
-def choose_signal(path: Path, signals: list[Signal], asked: str | None) -> tuple[int, int | None]:
+def choose_signal(
+    path: Path,
+    signals: list[Signal],
+    asked: str | None,
+    scan_shape: tuple[int, int] | None = None,
+    left_out: int = 0,
+) -> tuple[int, int | None]:
     """Choose the data set that is a scan of patterns.
 
     Parameters
@@ -32,12 +48,16 @@ def choose_signal(path: Path, signals: list[Signal], asked: str | None) -> tuple
         Title or number of the one to take, with the number of a scan in brackets where several are
         stacked, ``frames[2]``; that number alone where nothing else is in the file. Of a stack of
         one scan, that one is taken.
+    scan_shape : (int, int) or None
+        Rows and columns, where somebody says them: what has as many patterns goes first.
+    left_out : int
+        Patterns in one row before and after the scan.
 
     Returns
     -------
     (int, int or None)
         Its number, and which scan of it where several are stacked. Four axes go before three, and
-        the largest before smaller ones.
+        the largest before smaller ones; see ``doubt_choice``.
 
     Raises
     ------
@@ -50,11 +70,6 @@ def choose_signal(path: Path, signals: list[Signal], asked: str | None) -> tuple
             f"{path.name} holds no array of numbers with three to five axes",
             "name another file, or the data set inside this one with --dataset",
         )
-    scans = [
-        number
-        for number, s in enumerate(signals)
-        if s.may_be_scan and not _images_of_another(s, signals)
-    ]
     if asked is not None:
         number, leading = _asked(path, signals, asked)
         shape = tuple(signals[number].array.shape)
@@ -63,29 +78,150 @@ def choose_signal(path: Path, signals: list[Signal], asked: str | None) -> tuple
         if leading is None and len(shape) == 5:
             raise _choose_in_stack(path, signals, [number])
         return number, leading
+    scans = _scans(signals)
     shapes = [_shape_of_one(tuple(s.array.shape)) for s in signals]
-    for axes in (4, 3):
-        fitting = [n for n in scans if len(shapes[n]) == axes]
+    for fitting in _in_turn(shapes, scans, scan_shape, left_out):
         largest = sorted(fitting, key=lambda n: -math.prod(shapes[n]))
         same = [n for n in largest if shapes[n] == shapes[largest[0]]]
         if len(same) > 1:
             raise InputError(
                 "one scan of patterns",
                 f"{path.name} holds {len(same)} of one size: {_list(signals, same)}",
-                f"choose one with {'--dataset' if '/' in signals[same[0]].title else '--signal'}",
+                f"choose one with {_option(signals[same[0]])}",
             )
         if largest:
             chosen = largest[0]
-            return chosen, 0 if signals[chosen].array.ndim > axes else None
+            return chosen, 0 if signals[chosen].array.ndim > len(shapes[chosen]) else None
     if scans:
         raise _choose_in_stack(path, signals, scans)
     _require_real(path, signals, range(len(signals)))
+    if any(s.array.dtype.names for s in signals):
+        raise InputError(
+            "patterns of one number for each pixel",
+            f"{path.name} holds records of several: {_list(signals)}",
+            "save the field with the intensities alone",
+        )
+    tiny = any(s.may_be_scan and min(s.array.shape[-2:]) < FEWEST_PIXELS for s in signals)
     raise InputError(
-        "a scan of patterns: two scan axes and two detector axes",
+        "a scan of patterns: two scan axes and two detector axes"
+        + (f" of {FEWEST_PIXELS} pixels or more" if tiny else ""),
         f"{path.name} holds {_list(signals)}",
         "name the file with the patterns (.emi files name all that belong to them), or what its "
         "axes are with --axes where it is wrong about them",
     )
+
+
+def doubt_choice(
+    signals: list[Signal],
+    chosen: int,
+    scan_shape: tuple[int, int] | None = None,
+    left_out: int = 0,
+) -> str:
+    """Return the guess that a data set is the scan where others may be it as well; or nothing.
+
+    Parameters
+    ----------
+    signals, scan_shape, left_out
+        As for ``choose_signal``.
+    chosen : int
+        What it chose by itself.
+    """
+    shapes = [_shape_of_one(tuple(s.array.shape)) for s in signals]
+    fits = scan_shape is not None and _fits(shapes[chosen], scan_shape, left_out)
+    rivals = [
+        n
+        for n in _scans(signals)
+        if n != chosen
+        and _is_rival(shapes[n], shapes[chosen])
+        and not (scan_shape is not None and fits and not _fits(shapes[n], scan_shape, left_out))
+    ]
+    if not rivals:
+        return ""
+    more = len(rivals) - LISTED_AT_MOST
+    also = _list(signals, rivals[:LISTED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
+    alike = [n for n in rivals if len(shapes[n]) == len(shapes[chosen])]
+    if fits:
+        why = "which has the shape of --scan-shape"
+    elif alike and math.prod(shapes[chosen]) >= max(math.prod(shapes[n]) for n in alike):
+        why = "the largest"
+    else:
+        why = f"which has {len(shapes[chosen])} axes"
+    shape = "×".join(map(str, shapes[chosen]))
+    return (
+        f"which data set is the scan: {signals[chosen].title!r} {shape}, {why}; it may be another "
+        f"as well, {also} ({_option(signals[chosen])} settles it)"
+    )
+
+
+def _scans(signals: list[Signal]) -> list[int]:
+    """Return the numbers of the data sets that could hold patterns."""
+    return [
+        number
+        for number, s in enumerate(signals)
+        if s.may_be_scan
+        and min(s.array.shape[-2:]) >= FEWEST_PIXELS
+        and not _images_of_another(s, signals)
+    ]
+
+
+def _in_turn(
+    shapes: list[tuple[int, ...]],
+    scans: list[int],
+    scan_shape: tuple[int, int] | None,
+    left_out: int,
+) -> Iterator[list[int]]:
+    """Yield the data sets among which one is sought, the likeliest first."""
+
+    def with_axes(axes: int, numbers: list[int]) -> list[int]:
+        return [n for n in numbers if len(shapes[n]) == axes]
+
+    plausible = [n for n in scans if _is_plausible(shapes[n])]
+    if scan_shape is not None:
+        for numbers in (plausible, scans):
+            fit = [n for n in numbers if _fits(shapes[n], scan_shape, left_out)]
+            yield with_axes(4, fit)
+            yield with_axes(3, fit)
+    yield with_axes(4, plausible)
+    # Of as many patterns in a row, four axes with fewer pixels hold what was made of them.
+    positions = {math.prod(shapes[n][:2]) for n in with_axes(4, scans)}
+    yield [n for n in with_axes(3, plausible) if shapes[n][0] in positions]
+    yield with_axes(4, scans)
+    yield with_axes(3, plausible)
+    yield with_axes(3, scans)
+
+
+def _is_plausible(shape: tuple[int, ...]) -> bool:
+    """Return whether a data set has the size of a scan of patterns, not of what is made of one."""
+    positions = math.prod(shape[:-2])
+    return positions >= FEWEST_POSITIONS_OF_RIVAL and min(shape[-2:]) >= FEWEST_PIXELS_OF_RIVAL
+
+
+def _fits(shape: tuple[int, ...], scan: tuple[int, int], left_out: int) -> bool:
+    """Return whether a data set has as many patterns as somebody says."""
+    if len(shape) == 3:
+        return shape[0] == math.prod(scan) + left_out
+    return shape[-4:-2] == tuple(scan)
+
+
+def _is_rival(shape: tuple[int, ...], chosen: tuple[int, ...]) -> bool:
+    """Return whether a data set may be the scan as well as the one that was chosen."""
+    positions, of_chosen = math.prod(shape[:-2]), math.prod(chosen[:-2])
+    if positions < FEWEST_POSITIONS_OF_RIVAL:
+        return False
+    if not _is_plausible(chosen):
+        return len(shape) >= len(chosen) or _is_plausible(shape)
+    if not _is_plausible(shape):
+        return False
+    if len(shape) < len(chosen):
+        return shape[-2:] == chosen[-2:] and positions > FAR_MORE * of_chosen
+    # Of the same scan, fewer pixels of each pattern give the same map.
+    smaller = all(a < b for a, b in zip(shape[-2:], chosen[-2:], strict=True))
+    return not (smaller and shape[:-2] == chosen[:-2])
+
+
+def _option(signal: Signal) -> str:
+    """Return the option that names a data set."""
+    return "--dataset" if "/" in signal.title else "--signal"
 
 
 def _asked(path: Path, signals: list[Signal], asked: str) -> tuple[int, int | None]:

@@ -18,7 +18,7 @@ from orimap.tasks.acquire.formats.calibration import Axis
 from orimap.tasks.acquire.formats.chunked.hdf5_files import load_h5py
 from orimap.tasks.acquire.formats.chunked.others_readers import gaps_behind
 from orimap.tasks.acquire.formats.meaning.axes import detector_axes, in_order
-from orimap.tasks.acquire.formats.meaning.names import parse_axes
+from orimap.tasks.acquire.formats.meaning.names import counts_rows_by_x, parse_axes
 from orimap.tasks.acquire.formats.recognise import rosettasciio_readers
 from orimap.tasks.acquire.formats.signals import Signal, unknown_axes
 from orimap.tasks.acquire.formats.stacks.count_rotator import (
@@ -32,6 +32,43 @@ from orimap.tasks.errors import InputError, is_out_of_reach, words_of
 
 # Their patterns lie in files or parts of their own, and can only be cut one behind the other.
 FRAME_BY_FRAME = ("images", "Arina")
+
+
+class NotUnderstoodError(InputError):
+    """A reader stumbled over a file: it is damaged, or of another kind."""
+
+
+def open_recognised(
+    path: Path,
+    reader: str,
+    *,
+    dataset: str | None = None,
+    asked: Asked = NOTHING_ASKED,
+    axes: str | None = None,
+) -> tuple[str, list[Signal]]:
+    """Open a file with the reader that it looks like, or as plain HDF5 where that stumbles.
+
+    Names alone make a file look like that of a program: a group ``Acquisition``, the ending
+    ``.emd``.
+
+    Returns
+    -------
+    (str, list of Signal)
+        The reader that opened it, and what ``open_signals`` gives.
+    """
+    stumbled: NotUnderstoodError | None = None
+    try:
+        signals = open_signals(path, reader, dataset=dataset, asked=asked, axes=axes)
+    except NotUnderstoodError as error:
+        signals, stumbled = [], error
+    if not signals and path.is_file() and load_h5py().is_hdf5(path):
+        plain = open_signals(path, "HDF5", dataset=dataset, asked=asked, axes=axes)
+        if any(signal.may_be_scan for signal in plain):
+            note = f"read as plain HDF5: the reader {reader} finds nothing in it that it knows"
+            return "HDF5", [replace(each, notes=(note, *each.notes)) for each in plain]
+    if stumbled is not None:
+        raise stumbled
+    return reader, signals
 
 
 def open_signals(
@@ -79,9 +116,15 @@ def open_signals(
     except Exception as error:
         if is_out_of_reach(error):
             raise
+        if isinstance(error, ModuleNotFoundError):
+            raise NotUnderstoodError(
+                f"the library {error.name}, which the reader {reader} needs",
+                f"it is not installed ({path.name})",
+                "save the scan as an array of four axes, in HDF5, Zarr or .npy",
+            ) from error
         # Readers raise whatever their parser stumbled upon: for the user the file is at fault.
         text = words_of(error)[:300] or type(error).__name__
-        raise InputError(
+        raise NotUnderstoodError(
             f"a file that the reader {reader} understands",
             f"{path.name}: {text}",
             "check that it is whole and that its companion files lie beside it; "
@@ -199,7 +242,17 @@ def _open_rosettasciio(
         if reader == "TVIPS":
             # The stream holds no scan step: what is given there is a placeholder.
             axes = tuple(Axis(a.name, a.size, navigate=True) if a.navigate else a for a in axes)
+        if reader == "TIFF":
+            # Whoever stacks patterns in ImageJ has slices for positions, not depths of a sample.
+            axes = tuple(replace(a, name="slice") if a.name == "depth" else a for a in axes)
         axes = axes if len(axes) == array.ndim else unknown_axes(array.shape)
+        if (
+            reader == "EMD"
+            and counts_rows_by_x([a.name for a in axes])
+            and axes[-1].name[:1] in "rR"
+        ):
+            # Its form before version 1 comes with the last axis first: as py4DSTEM stores it.
+            array, axes = array.transpose(), axes[::-1]
         gaps, guess = gaps_behind(path, array.shape, array.dtype, detector_axes(axes, stored))
         if rotator.at is not None and array.ndim == 3:
             positions = array.shape[0] + 1

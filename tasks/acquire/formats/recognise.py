@@ -5,8 +5,10 @@ begins with, or what an HDF5 or Zarr file holds, decides; the ending only where 
 """
 
 import os
+import re
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from orimap.tasks.errors import InputError, printable
 
@@ -168,9 +170,7 @@ def _recognise_hdf5(path: Path) -> str:
     with opened(path) as file:
         if "Experiments" in file and "file_format" in file.attrs:
             return "HSPY"
-        if "entry/data" in file and any(
-            os.fsdecode(name).startswith("data_") for name in file["entry/data"]
-        ):
+        if _is_dectris(file):
             return "Arina"
         if "electron_events/frames" in file:
             return "stempy"
@@ -184,6 +184,25 @@ def _recognise_hdf5(path: Path) -> str:
         if any(name.startswith("Acquisition") for name in names):
             return "Delmic"
     return "HDF5"
+
+
+def _is_dectris(file: Any) -> bool:
+    """Return whether an HDF5 file holds numbered stacks of patterns, or links to such."""
+    try:
+        group = file.get("entry/data")
+    except (OSError, RuntimeError):  # a link to a file that cannot be read
+        return False
+    if not hasattr(group, "keys"):
+        return False
+    parts = [name for name in group if re.fullmatch(r"data_\d+", os.fsdecode(name))]
+    for name in parts:
+        try:
+            shape = getattr(group.get(name), "shape", None)
+        except (OSError, RuntimeError):
+            continue
+        if shape is not None and len(shape) != 3:
+            return False
+    return bool(parts)
 
 
 def _reader_of_ending(path: Path, ending: str) -> str:

@@ -122,7 +122,7 @@ class MappedFile:
     def _view(self) -> np.ndarray:
         """Map the file, patterns upright and without what stands between them."""
         mapped = np.memmap(*self._mapping)
-        view = mapped["pattern"] if mapped.dtype.names else mapped
+        view = mapped["pattern"] if "pattern" in (mapped.dtype.names or ()) else mapped
         return view[..., ::-1, :] if self._upside_down else view
 
     def __getitem__(self, cut: Any) -> np.ndarray:

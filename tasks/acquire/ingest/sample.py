@@ -100,10 +100,13 @@ class Sample:
         neighbours, patterns, without_number = None, 0, 0
         for row in sorted({*rows, *noisy_rows}):
             there = roi[2] + np.flatnonzero(held[row - roi[0]])
-            there = np.array([at for at in there.tolist() if (row, at) not in without], int)
+            if not len(there):
+                continue
             here = set(there[evenly(0, len(there), side)].tolist()) if row in rows else set()
             others = beside if row in noisy_rows else set()
-            wanted = sorted(here | others.intersection(there.tolist()))
+            left = {at for at in there.tolist() if (row, at) not in without}
+            here &= left
+            wanted = sorted(here | others & left)
             last: dict[int, np.ndarray] = {}
             for column, pattern in zip(wanted, acquisition.read_row(row, wanted), strict=True):
                 cut = correction.of(pattern[crop[0] : crop[1], crop[2] : crop[3]])
@@ -127,6 +130,12 @@ class Sample:
                 reduced = reduce_patterns(finite, bin, np.dtype("f8"), -HEADROOM, True)[0, 0]
                 total = total + reduced
                 filled += np.count_nonzero(reduced) / reduced.size
+        if neighbours is None or not patterns:
+            raise InputError(
+                "patterns of numbers in the scan, or in the region of it (--roi)",
+                f"none in those looked at of {acquisition.path.name}",
+                "copy the file again from the microscope, or choose another region",
+            )
         beyond = beyond_any_detector(brightness)
         if beyond:
             return cls.of(acquisition, roi, crop, bin, correction, without | beyond)

@@ -18,12 +18,12 @@ from orimap.tasks.acquire.formats.calibration import (
     Axis,
     plain_unit,
 )
+from orimap.tasks.acquire.formats.meaning.directions import in_rows
 from orimap.tasks.acquire.formats.meaning.names import (
     DETECTOR,
     SCAN,
     SERIES,
     Mark,
-    counts_rows_by_x,
     read_name,
     tells_nothing,
 )
@@ -35,6 +35,10 @@ KINDS = {
     4: (SCAN, SCAN, DETECTOR, DETECTOR),
     5: (SERIES, SCAN, SCAN, DETECTOR, DETECTOR),
 }
+
+# Detectors of fewer pixels on a side than the second are unlikely, and than the first where their
+# sides are neither equal nor powers of two, if the other axes have the size of one.
+CAMERA_PIXELS, SMALL_CAMERA_PIXELS = 32, 16
 
 
 class Reordered:
@@ -99,19 +103,20 @@ def in_order(signal: Signal, asked: Sequence[str] | None = None) -> Signal:
             return replace(signal, unfit=f"{len(axes)} axes, and --axes names {len(asked)}")
         axes = tuple(replace(a, name=name) for a, name in zip(axes, asked, strict=True))
         kinds = tuple(name.partition("_")[0] for name in asked)
-        reading = Reading(kinds, "as --axes says")
+        reading = Reading(kinds, "as --axes says", _against_names(signal.axes, axes, kinds))
     else:
         reading = weigh(axes)
-        if signal.either_order and reading.kinds is None and len(axes) == 4:
+        against = signal.either_order or _against_sizes(axes)
+        if against and reading.kinds is None and not reading.contradiction and len(axes) == 4:
             reading = Reading(
                 KINDS[4],
                 guess="which axes are the scan: the first two, the usual order, although "
-                f"{signal.either_order} (--axes settles it)",
+                f"{against} (--axes settles it)",
             )
     if reading.unfit or reading.contradiction:
         return replace(signal, unfit=reading.unfit, contradiction=reading.contradiction)
     kinds = reading.kinds or KINDS[len(axes)]
-    order, by_x = _order(axes, kinds)
+    order, by_x, unsure = in_rows(axes, kinds)
     if reading.kinds is not None:
         axes = tuple(
             replace(a, navigate=kind != DETECTOR) for a, kind in zip(axes, kinds, strict=True)
@@ -128,6 +133,8 @@ def in_order(signal: Signal, asked: Sequence[str] | None = None) -> Signal:
     elif by_x:
         notes.append("R_x and Q_x count rows, as py4DSTEM and Prismatic write them: kept so")
     guesses = (*signal.guesses, *filter(None, [reading.guess]))
+    if not reading.guess or order != tuple(range(len(axes))):
+        guesses += unsure
     no_data = signal.no_data
     if no_data is not None and order != tuple(range(len(axes))):
         detector = tuple(n for n, kind in enumerate(kinds) if kind == DETECTOR)
@@ -208,10 +215,44 @@ def weigh(axes: Sequence[Axis]) -> Reading:
         )
     usual = KINDS[len(axes)]
     if len(agreed) == 1:
-        return Reading(agreed[0], "so say their flags")
+        return _by_flags(axes, marks, agreed[0], inherent)
     if usual in agreed:
         return _usual(axes, marks, settled=len(agreed) < len(every))
     return Reading(contradiction=f"names and units of its axes leave {_said(axes, agreed)}")
+
+
+def _by_flags(
+    axes: Sequence[Axis],
+    marks: dict[str, list[Mark | None]],
+    flagged: tuple[str, ...],
+    possible: list[tuple[str, ...]],
+) -> Reading:
+    """Return what the flags say, unless names and units are both rather those of the opposite.
+
+    Data that somebody transposed keep the flags of how they are shown.
+    """
+    opposite = {SCAN: DETECTOR, DETECTOR: SCAN}
+    other = tuple(opposite.get(kind, kind) for kind in flagged)
+    if _speaking(marks, flagged) != (0, 2) or other not in possible:
+        return Reading(flagged, "so say their flags")
+    evidence = "names and units, against the flags of the file"
+    said = _said(axes, [other])
+    guess = f"which axes are the scan: {evidence} ({said}; --axes settles it)"
+    return Reading(other, f"so say their {evidence}", guess)
+
+
+def _speaking(marks: dict[str, list[Mark | None]], kinds: tuple[str, ...]) -> tuple[int, int]:
+    """Return in how many of names and units what mostly belongs to a scan is for and against."""
+    speaks = {True: 0, False: 0}
+    for source in ("names", "units"):
+        of_scan = {
+            kind != DETECTOR
+            for kind, mark in zip(kinds, marks[source], strict=True)
+            if mark is not None and mark.kind == SCAN
+        }
+        if len(of_scan) == 1:
+            speaks[of_scan.pop()] += 1
+    return speaks[True], speaks[False]
 
 
 def _usual(axes: Sequence[Axis], marks: dict[str, list[Mark | None]], *, settled: bool) -> Reading:
@@ -227,22 +268,14 @@ def _usual(axes: Sequence[Axis], marks: dict[str, list[Mark | None]], *, settled
     if len(axes) == 3 or not (any(named) or spoken):
         return nothing
     # What mostly belongs to a scan speaks for the usual order among its axes, else against it.
-    speaks = {True: 0, False: 0}
-    for source in spoken:
-        of_scan = {
-            kind != DETECTOR
-            for kind, mark in zip(usual, marks[source], strict=True)
-            if mark is not None and mark.kind == SCAN
-        }
-        if len(of_scan) == 1:
-            speaks[of_scan.pop()] += 1
-    if speaks[True] and not speaks[False]:
+    speaks, against = _speaking(marks, usual)
+    if speaks and not against:
         return nothing
     said = ", ".join(
         " ".join(filter(None, (axis.name or "(no name)", f"({axis.size})", axis.units)))
         for axis in axes
     )
-    if speaks[False] and (speaks[True] or all(named)):
+    if against and (speaks or all(named)):
         return Reading(
             contradiction=f"its axes are {said}: mostly the first two are the scan, and what these "
             "are called makes it rather the last two"
@@ -291,21 +324,35 @@ def _mark_of_flag(navigate: bool | None) -> Mark | None:
     return Mark(SCAN, sure=False) if navigate else Mark(DETECTOR)
 
 
-def _order(axes: Sequence[Axis], kinds: tuple[str, ...]) -> tuple[tuple[int, ...], bool]:
-    """Return the stored numbers of the axes as they are read, and whether x was left before y."""
-    names = [axis.name for axis in axes]
-    by_x = counts_rows_by_x([n for n, kind in zip(names, kinds, strict=True) if kind != SERIES])
-    order: list[int] = []
-    left = False
-    for kind in (SERIES, SCAN, DETECTOR):
-        numbers = [number for number, each in enumerate(kinds) if each == kind]
-        x_first = [read_name(names[number], len(axes)).direction for number in numbers] == [
-            "x",
-            "y",
-        ]
-        order += numbers[::-1] if x_first and not by_x else numbers
-        left = left or (x_first and by_x)
-    return tuple(order), left
+def _against_names(stored: Sequence[Axis], asked: Sequence[Axis], kinds: tuple[str, ...]) -> str:
+    """Return the guess that --axes is right where names and units clearly say something else."""
+    said = weigh([replace(axis, navigate=None) for axis in stored])
+    if said.kinds is None or said.guess:
+        return ""
+    order = in_rows(stored, said.kinds)
+    if order.guesses or order.axes[:-2] == in_rows(asked, kinds).axes[:-2]:
+        return ""
+    return (
+        f"which axes are the scan, and in which order: as --axes says, although the file calls "
+        f"them {_list(stored)}, which would be read as {_list([stored[n] for n in order.axes])}"
+    )
+
+
+def _against_sizes(axes: Sequence[Axis]) -> str:
+    """Say that the first two of four axes have rather the sizes of a detector, if nothing else."""
+    if len(axes) != 4 or not all(tells_nothing(a.name) and not plain_unit(a.units) for a in axes):
+        return ""
+    first, last = [a.size for a in axes[:2]], [a.size for a in axes[2:]]
+    camera = min(first) >= CAMERA_PIXELS and (
+        first[0] == first[1] or not any(n % 16 for n in first)
+    )
+    odd = last[0] != last[1] and any(n & (n - 1) for n in last)
+    if not camera or max(last) >= (CAMERA_PIXELS if odd else SMALL_CAMERA_PIXELS):
+        return ""
+    return (
+        f"patterns of {last[0]}×{last[1]} pixels are small, and {first[0]}×{first[1]} would be the "
+        "size of a detector"
+    )
 
 
 def _unfit(axes: Sequence[Axis], marks: list[Mark | None]) -> str:

@@ -27,6 +27,12 @@ DIRECTIONS = {
     **dict.fromkeys(("y", "row", "rows", "vertical", "height", "slow"), "y"),
     **dict.fromkeys(("x", "col", "cols", "column", "columns", "horizontal", "width", "fast"), "x"),
 }
+DIRECTIONS |= {"zeile": "y", "spalte": "x", "ligne": "y", "colonne": "x", "ud": "y", "lr": "x"}
+# Where no other word tells the direction: what makes up a row. Patterns have pixels too.
+WEAK_DIRECTIONS = {
+    **dict.fromkeys(("line", "lines"), "y"),
+    **dict.fromkeys(("point", "points", "pixel", "pixels", "step", "steps", "spot", "spots"), "x"),
+}
 # Without a stem these are mostly of the scan; patterns have them too.
 MOSTLY_SCAN = ("y", "x", "row", "rows", "col", "cols", "column", "columns", "slow", "fast")
 # What programs write where nobody has named an axis.
@@ -62,16 +68,18 @@ def read_name(name: str, axes: int = 4) -> Name:
     """
     words = _words(name)
     direction = next((DIRECTIONS[word] for word in words if word in DIRECTIONS), "")
+    weak = next((WEAK_DIRECTIONS[word] for word in words if word in WEAK_DIRECTIONS), "")
     others = OTHERS + (OTHERS_OF_FIVE if axes > 4 else ())
     if any(word in others for word in words):
-        return Name(Mark(SERIES), direction)
+        return Name(Mark(SERIES), direction or weak)
     one_of_two = bool(direction) or any(word.isdigit() for word in words)
     for kind, stems in STEMS.items():
         told = [word for word in words if word in stems]
-        if told and (one_of_two or (kind == SCAN and len(told[0]) > 1)):
-            return Name(Mark(kind), direction)
-    weak = len(words) == 1 and words[0] in MOSTLY_SCAN
-    return Name(Mark(SCAN, sure=False) if weak else None, direction)
+        word = bool(told) and len(told[0]) > 1
+        if told and (one_of_two or (word and (kind == SCAN or weak))):
+            return Name(Mark(kind), direction or weak)
+    mostly = len(words) == 1 and words[0] in MOSTLY_SCAN
+    return Name(Mark(SCAN, sure=False) if mostly else None, direction or weak)
 
 
 def tells_nothing(name: str) -> bool:
@@ -116,7 +124,7 @@ def parse_axes(text: str) -> tuple[str, ...]:
 def counts_rows_by_x(names: list[str]) -> bool:
     """Return whether names are those of py4DSTEM and Prismatic, whose x goes down the rows."""
     letters = [["q", "x"], ["q", "y"], ["r", "x"], ["r", "y"]]
-    return sorted(_words(name) for name in names) == letters
+    return sorted([w for w in _words(name) if w != "n"] for name in names) == letters
 
 
 def _words(name: str) -> list[str]:

@@ -184,3 +184,20 @@ def test_pixels_of_unequal_sides_are_kept_and_named():
 def test_no_units_at_all_mean_pixels():
     found = detector_calibration(*both(1.0, ""))
     assert (found.step, found.units) == ((1.0, 1.0), "px")
+
+
+@pytest.mark.parametrize(
+    ("texts", "unit"),
+    [
+        (("nanometers", "nanometres", "NM", "Nm"), "nm"),
+        (("inverse angstrom", "Inverse Angstroms", "per angstrom", "reciprocal Å"), "1/Å"),
+        (("inverse nanometers", "1 per nm", "cycles/nm", "cycle/nm", "2pi/nm", "2π/nm"), "1/nm"),
+        (("rad nm-1", "rad nm^-1", "rad*nm^-1", "rad·nm⁻¹", "radians per nanometre"), "rad/nm"),
+        (("mRad", "mrads", "milliradians"), "mrad"),
+        (("micrometres", "microns"), "µm"),
+        (("pix", "pixels"), ""),
+        (("as",), "as"),
+    ],
+)
+def test_units_in_words_are_those_in_letters(texts, unit):
+    assert {text: plain_unit(text) for text in texts} == dict.fromkeys(texts, unit)

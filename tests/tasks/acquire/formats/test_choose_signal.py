@@ -6,7 +6,7 @@ import pytest
 import zarr
 
 from orimap.tasks.acquire.formats.calibration import Axis
-from orimap.tasks.acquire.formats.choose_signal import choose_signal
+from orimap.tasks.acquire.formats.choose_signal import choose_signal, doubt_choice
 from orimap.tasks.acquire.formats.meaning.axes import in_order
 from orimap.tasks.acquire.formats.signals import Signal, unknown_axes
 from orimap.tasks.acquire.open_acquisition import open_acquisition
@@ -212,3 +212,79 @@ def test_a_number_in_brackets_needs_a_stack():
     assert choose_signal(FILE, sets, "frames[1]") == (1, None)
     with pytest.raises(InputError, match="several scans stacked in 'frames'"):
         choose_signal(FILE, sets, "frames[0]")
+
+
+SCAN = data_set("scan", 14, 20, 16, 18)
+FRAMES = data_set("frames", 280, 16, 18)
+
+
+@pytest.mark.parametrize(
+    ("sets", "chosen"),
+    [
+        ([SCAN], 0),
+        ([SCAN, data_set("haadf", 14, 20)], 0),
+        ([SCAN, data_set("strain", 500, 700, 3, 3)], 0),
+        ([SCAN, data_set("thumbnails", 140, 200, 8, 8)], 0),
+        ([SCAN, data_set("binned", 14, 20, 8, 9)], 0),
+        ([SCAN, data_set("dark", 300, 16, 18)], 0),
+        ([SCAN, data_set("overview", 2, 3, 160, 180)], 0),
+        ([SCAN, data_set("virtual", 6000, 14, 20)], 0),
+        ([data_set("virtual", 14, 20, 8, 8), FRAMES], 1),
+        ([data_set("strain", 200, 300, 2, 2), FRAMES], 1),
+    ],
+)
+def test_what_is_made_of_a_scan_is_neither_taken_for_it_nor_makes_it_a_guess(sets, chosen):
+    assert choose_signal(FILE, sets, None) == (chosen, None)
+    assert doubt_choice(sets, chosen) == ""
+
+
+@pytest.mark.parametrize(
+    ("other", "chosen", "why"),
+    [
+        (data_set("upsampled", 28, 40, 16, 18), 1, "the largest"),
+        (data_set("small", 7, 10, 16, 18), 0, "the largest"),
+        (data_set("whole", 900, 16, 18), 0, "which has 4 axes"),
+        (data_set("series", 3, 14, 20, 16, 18), 0, "which has 4 axes"),
+    ],
+)
+def test_one_of_several_that_may_be_the_scan_is_a_guess(other, chosen, why):
+    sets = [SCAN, other]
+    assert choose_signal(FILE, sets, None) == (chosen, None)
+    guess = doubt_choice(sets, chosen)
+    assert f"{sets[chosen].title!r} {'×'.join(map(str, sets[chosen].array.shape))}, {why}" in guess
+    assert f"{1 - chosen}: {sets[1 - chosen].title!r}" in guess
+    assert "--signal settles it" in guess
+
+
+@pytest.mark.parametrize(
+    ("sets", "left_out", "chosen"),
+    [
+        ([data_set("dark", 400, 16, 18), FRAMES], 0, 1),
+        ([data_set("virtual", 14, 20, 8, 8), FRAMES], 0, 1),
+        ([data_set("other", 28, 40, 16, 18), FRAMES], 0, 1),
+        ([data_set("other", 28, 40, 16, 18), SCAN], 0, 1),
+        ([FRAMES, data_set("frames and more", 283, 16, 18)], 3, 1),
+    ],
+)
+def test_what_has_the_shape_that_was_asked_for_is_the_scan(sets, left_out, chosen):
+    assert choose_signal(FILE, sets, None, (14, 20), left_out) == (chosen, None)
+    assert doubt_choice(sets, chosen, (14, 20), left_out) == ""
+
+
+def test_tensors_and_vectors_alone_are_no_scan():
+    sets = [data_set("centres", 14, 20, 2), data_set("dpc", 14, 20, 2, 2)]
+    with pytest.raises(InputError, match="detector axes of 4 pixels or more"):
+        choose_signal(FILE, sets, None)
+
+
+def test_a_choice_is_a_guess_of_the_acquisition_until_somebody_makes_it(tmp_path):
+    rng = np.random.default_rng(0)
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["raw/data"] = rng.poisson(3, (4, 5, 16, 17)).astype("u2")
+        file["more/data"] = rng.poisson(3, (5, 6, 16, 17)).astype("u2")
+    acquisition = open_acquisition(tmp_path / "scan.h5")
+    assert (acquisition.signal, len(acquisition.guesses)) == ("more/data", 1)
+    assert "'raw/data' 4×5×16×17 uint16 (--dataset settles it)" in acquisition.guesses[0]
+    for asked in ({"dataset": "raw/data"}, {"signal": "raw/data"}, {"scan_shape": (4, 5)}):
+        chosen = open_acquisition(tmp_path / "scan.h5", **asked)
+        assert (chosen.signal, chosen.guesses) == ("raw/data", ())

@@ -3,6 +3,7 @@
 import shutil
 import warnings
 
+import h5py
 import numpy as np
 import pytest
 
@@ -123,3 +124,71 @@ def test_errors_of_a_reader_blame_the_file_unless_memory_runs_out(
     monkeypatch.setattr("rsciio.mrc.file_reader", stumble)
     with pytest.raises(expected, match=message):
         open_signals(tmp_path / "scan.mrc", "MRC")
+
+
+@pytest.mark.parametrize("name", ["scan.h5", "scan.emd"])
+def test_emd_files_of_py4dstem_before_version_1_are_read_as_it_reads_them(
+    tmp_path, small_scan, name
+):
+    with h5py.File(tmp_path / name, "w") as file:
+        file.attrs.update(version_major=0, version_minor=8)
+        group = file.create_group("4DSTEM_experiment/data/datacubes/datacube_0")
+        group.attrs["emd_group_type"] = 1
+        data = group.create_dataset("data", small_scan.shape, "u2", chunks=(1, 5, 6, 7))
+        data[:3] = small_scan[:3]
+        for number, axis in enumerate(("R_x", "R_y", "Q_x", "Q_y")):
+            size = small_scan.shape[number]
+            described = group.create_dataset(f"dim{number + 1}", data=np.arange(size) * 0.5)
+            described.attrs.update(name=np.bytes_(axis), units=np.bytes_("pix"))
+    acquisition = open_acquisition(tmp_path / name)
+    assert (acquisition.reader, acquisition.guesses) == ("EMD", ())
+    np.testing.assert_array_equal(acquisition.read(slice(0, 3), slice(None)), small_scan[:3])
+    np.testing.assert_array_equal(acquisition.no_data.all(axis=1), [False, False, False, True])
+
+
+@pytest.mark.parametrize(
+    ("name", "inside", "attributes"),
+    [
+        ("scan.emd", "scan", {}),
+        ("scan.h5", "Measurement_1/frames", {}),
+        ("scan.h5", "Acquisition/frames", {}),
+        ("scan.h5", "a/frames", {"version_major": 1}),
+        ("scan.h5", "Experiments", {"file_format": "mine"}),
+        ("scan.hspy", "scan", {}),
+    ],
+)
+def test_arrays_in_hdf5_files_that_only_look_like_those_of_a_program_are_read(
+    tmp_path, small_scan, name, inside, attributes
+):
+    with h5py.File(tmp_path / name, "w") as file:
+        file.attrs.update(attributes)
+        file[inside] = small_scan
+    acquisition = open_acquisition(tmp_path / name)
+    assert (acquisition.reader, acquisition.guesses) == ("HDF5", ())
+    np.testing.assert_array_equal(acquisition.read(ALL, ALL), small_scan)
+    assert acquisition.notes[0].startswith("read as plain HDF5: the reader")
+
+
+def test_a_library_that_is_not_there_is_named(tmp_path):
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["Measurement_000/Channel_000/Raw_Data"] = np.zeros((20, 42), "u2")
+    with pytest.raises(InputError, match="the library pyUSID, which the reader USID needs"):
+        open_acquisition(tmp_path / "scan.h5")
+
+
+def test_records_are_no_patterns(tmp_path):
+    np.save(tmp_path / "scan.npy", np.zeros((3, 4, 5, 6), [("a", "u2"), ("b", "u2")]))
+    with pytest.raises(InputError, match="records of several: 0: 'scan' 3×4×5×6"):
+        open_acquisition(tmp_path / "scan.npy")
+
+
+def test_slices_and_times_of_imagej_are_positions_and_which_are_rows_is_a_guess(
+    tmp_path, small_scan
+):
+    tifffile = pytest.importorskip("tifffile")
+    stored = small_scan[:, :, None]
+    tifffile.imwrite(tmp_path / "scan.tif", stored, imagej=True, metadata={"axes": "TZCYX"})
+    acquisition = open_acquisition(tmp_path / "scan.tif")
+    np.testing.assert_array_equal(acquisition.read(ALL, ALL), small_scan)
+    (guess,) = acquisition.guesses
+    assert "counts its rows: time (4), the first one" in guess

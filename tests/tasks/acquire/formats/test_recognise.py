@@ -161,3 +161,30 @@ def test_a_link_that_leads_in_circles_is_not_there(tmp_path):
     (tmp_path / "b.npy").symlink_to("a.npy")
     with pytest.raises(InputError, match="there is no"):
         open_acquisition(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_a_data_set_where_others_have_a_group_is_read(tmp_path, small_scan, stacked):
+    data = small_scan.reshape(20, 6, 7) if stacked else small_scan
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["entry/data"] = data
+    assert recognise(tmp_path / "scan.h5") == "HDF5"
+    acquisition = open_acquisition(tmp_path / "scan.h5", scan_shape=(4, 5))
+    np.testing.assert_array_equal(acquisition.read(slice(None), slice(None)), small_scan)
+    with h5py.File(tmp_path / "link.h5", "w") as file:
+        file["entry/data"] = h5py.ExternalLink("scan.h5", "entry/data")
+        file["entry/more"] = h5py.ExternalLink("lost.h5", "data")
+    assert recognise(tmp_path / "link.h5") == "HDF5"
+    with h5py.File(tmp_path / "lost.h5", "w") as file:
+        file["entry/data"] = h5py.ExternalLink("nowhere.h5", "data")
+    assert recognise(tmp_path / "lost.h5") == "HDF5"
+
+
+@pytest.mark.parametrize("name", ["data_raw", "data", "data_000001"])
+def test_scans_that_are_called_like_parts_of_dectris_are_no_parts(tmp_path, small_scan, name):
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file[f"entry/data/{name}"] = small_scan
+        file["entry/data/data_sum"] = small_scan.sum(axis=(2, 3))
+    acquisition = open_acquisition(tmp_path / "scan.h5")
+    assert (acquisition.reader, acquisition.signal) == ("HDF5", f"entry/data/{name}")
+    np.testing.assert_array_equal(acquisition.read(slice(None), slice(None)), small_scan)

@@ -158,3 +158,19 @@ def test_a_unit_is_an_electron_where_the_noise_says_so(
     # Where it does not tell, whole numbers are taken for counts.
     narrow = sampled(np.rint(seen[:, :1]).astype(kind))
     assert narrow.in_electrons is (kind != "f4")
+
+
+def test_rows_that_were_never_written_and_hold_a_huge_number_are_left_out(sampled, counts):
+    written = sampled(counts.astype(np.float32)[:7])
+    stopped = counts.astype(np.float32)
+    stopped[7:] = 9.96921e36
+    found = sampled(stopped)
+    assert found.patterns == 6 * 8  # of 8 rows with 8 patterns each, 6 were written
+    assert found.mean.max() == pytest.approx(written.mean.max(), rel=0.1)
+    assert found.camera.gain == pytest.approx(1, rel=0.1)
+
+
+def test_a_scan_without_any_number_says_so(sampled, counts):
+    empty = np.full_like(counts, np.nan, dtype=np.float32)
+    found = sampled(empty)
+    assert found.without_number == found.patterns == SAMPLE_PATTERNS

@@ -37,7 +37,8 @@ def test_rows_of_an_emd_file_that_were_never_written(tmp_path, counts):
     acquisition = open_acquisition(tmp_path / "scan.emd")
     expected = np.zeros((5, 4), bool)
     expected[:, 2:] = True
-    assert (acquisition.reader, acquisition.guesses) == ("EMD", ())
+    assert acquisition.reader == "EMD"
+    assert ["counts its rows: B (5)" in guess for guess in acquisition.guesses] == [True]
     np.testing.assert_array_equal(acquisition.no_data, expected)
     patterns = acquisition.read(ALL, slice(0, 2))
     np.testing.assert_array_equal(patterns, counts[:2].transpose(1, 0, 3, 2))

@@ -217,6 +217,69 @@ def test_a_guess_says_what_axes_are_called():
     )
 
 
+def test_names_and_units_together_overrule_flags_and_one_of_them_does_not():
+    both = weigh(axes_of("height width y x", "px px nm nm", "TTFF"))
+    assert both.kinds == ("detector", "detector", "scan", "scan")
+    assert both.guess.startswith("which axes are the scan: names and units, against the flags")
+    assert weigh(axes_of("height width y x", "px px nm nm", "FFTT")).guess == ""
+    assert weigh(axes_of("height width y x", "px px px px", "TTFF")).kinds[0] == "scan"
+
+
+@pytest.mark.parametrize(
+    ("names", "asked"),
+    [
+        ("x y kx ky", "scan_y,scan_x,detector_y,detector_x"),
+        ("ky kx scan_y scan_x", "scan_y,scan_x,detector_y,detector_x"),
+        ("R_x R_y Q_x Q_y", "scan_x,scan_y,detector_x,detector_y"),
+    ],
+)
+def test_axes_that_are_asked_for_against_clear_names_are_a_guess(names, asked):
+    array = np.zeros((6, 7, 4, 5))
+    read = in_order(Signal("", array, axes_of(names), ()), asked.split(","))
+    (guess,) = read.guesses
+    assert "as --axes says, although the file calls them" in guess
+
+
+@pytest.mark.parametrize(
+    ("names", "flags", "asked"),
+    [
+        ("x y kx ky", "....", "scan_x,scan_y,detector_x,detector_y"),
+        ("x y kx ky", "....", "scan_x,scan_y,detector_y,detector_x"),  # the map is the same
+        ("....", "TTFF", "detector_y,detector_x,scan_y,scan_x"),
+        ("a b c d", "....", "scan_x,scan_y,detector_y,detector_x"),
+        ("a b ky kx", "....", "scan_x,scan_y,detector_y,detector_x"),
+    ],
+)
+def test_axes_that_are_asked_for_are_else_no_guess(names, flags, asked):
+    array = np.zeros((6, 7, 4, 5))
+    read = in_order(Signal("", array, axes_of(names, flags=flags), ()), asked.split(","))
+    assert read.guesses == ()
+
+
+@pytest.mark.parametrize(
+    ("shape", "guess"),
+    [
+        ((48, 64, 14, 20), True),
+        ((256, 256, 10, 10), True),
+        ((128, 128, 9, 12), True),
+        ((14, 20, 48, 64), False),
+        ((64, 64, 16, 16), False),
+        ((40, 50, 12, 12), False),
+        ((8, 8, 6, 7), False),
+    ],
+)
+def test_sizes_that_speak_against_the_usual_order_make_it_a_guess(shape, guess):
+    array = np.zeros(shape, "u1")
+    for names in ("....", "dim_0 dim_1 dim_2 dim_3"):
+        read = in_order(Signal("", array, axes_of(names, sizes=shape), ()))
+        assert read.array is array
+        assert ["would be the size of a detector" in each for each in read.guesses] == [
+            True
+        ] * guess
+    named = in_order(Signal("", array, axes_of("y x ky kx", sizes=shape), ()))
+    assert named.guesses == ()
+
+
 # In files.
 
 
