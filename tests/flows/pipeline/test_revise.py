@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 import orimap
 from orimap.flows.cli import main
+from orimap.flows.cli.edit import edit as command
 from orimap.flows.pipeline.redecide import redecide
 from orimap.flows.pipeline.runtime.runner import NoDisplay, PlainRunner
 from orimap.tasks.errors import InputError, Notice
@@ -165,6 +166,21 @@ def test_the_command_says_what_was_made_and_refuses_what_cannot_be(finished):
     assert revision_names(finished) == ["edit-1"]
     assert call("edit", finished, "--delete", "edit-1").exit_code == 0
     assert call("edit", finished, "--list").stdout.startswith("no revisions are there")
+
+
+def test_the_command_is_explained():
+    said = call("edit", "--help").stdout
+    assert command.__doc__.splitlines()[0] in " ".join(said.split())
+    for option in (
+        "--merge",
+        "--rename",
+        "--background",
+        "--split",
+        "--from",
+        "--list",
+        "--delete",
+    ):
+        assert option in said
 
 
 def test_nothing_is_left_of_a_revision_that_broke(finished, monkeypatch):
