@@ -58,7 +58,7 @@ def map_sentences(
     if regularity and moved is not None:
         said.append(
             f"With a regularity of {regularity:g}, {count_text(moved, 'position')} changed to the "
-            "cluster of most of their neighbours; the shares are unchanged."
+            "cluster of most neighbours; the shares are unchanged."
         )
     if request.get("split_unconnected") and parents is not None:
         whole_ones = len(np.unique(parents))

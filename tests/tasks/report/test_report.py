@@ -72,7 +72,7 @@ def test_page_tells_evidence_repairs_and_steps(written):
     assert "The detector scale was given in cm and was dropped." in page.text
     assert "36 × 48 positions, 2.5 nm apart (90 × 120 nm)" in page.text
     assert "9.6 s" in page.text
-    assert "900 MB foreseen" in page.text
+    assert "900 MB predicted" in page.text
     assert '"filter": "raw"' in page.text
     assert "memory 8.0 GB" in page.text
     assert "k component loss relative loss held out drop held out drop error in range" in page.text

@@ -36,7 +36,7 @@ def test_regularity_and_splitting_are_put_into_words():
     facts = {"positions_moved": 1}
     assert sentences.map_sentences(facts, {"regularity": 0.0}, np.arange(3)) == []
     (moved,) = sentences.map_sentences(facts, {"regularity": 0.5}, np.arange(3))
-    assert moved.startswith("With a regularity of 0.5, 1 position went over")
+    assert moved.startswith("With a regularity of 0.5, 1 position changed")
     asked = {"split_unconnected": True}
     (split,) = sentences.map_sentences(facts, asked, np.array([0, 1, 2, 1, 0, 1]))
     assert split == (
