@@ -54,12 +54,12 @@ GROUPS = {
         *("centre", "filter", "epattern_lengths", "epattern_profile", "dark_field"),
     ),
     "Fitting": ("k", "weighting", "direct_beam", "l1", "seed"),
-    "Deciding": ("strategy", "decided_k", "split_bent"),
+    "Deciding": ("strategy", "distinct", "components", "no_merge", "split_bent"),
     "Maps": ("regularity", "split_unconnected"),
     "Machine": (
         *("workers", "worker_memory", "cluster", "profile", "adapt", "first_worker_minutes"),
     ),
-    "This run": ("orchestrate", "restart"),
+    "This run": ("keep", "orchestrate", "restart"),
 }
 GROUP_OF = {name: group for group, names in GROUPS.items() for name in names}
 # Where a command has groups, its own options are shown with the last one.

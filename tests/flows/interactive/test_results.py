@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from matplotlib.figure import Figure
 
 import orimap
+from orimap.flows.interactive.pictures import MOST_IN_LEGEND, draw_map
 from orimap.tasks.errors import InputError
 from orimap.tasks.store.open_results import revision_store
 
@@ -129,6 +131,16 @@ def test_the_tree_is_all_that_is_stored(results, stored):
     assert "clusters" in results
     assert "cluster" not in results
     assert {"clusters", "overlap", "decision"} <= set(results)
+
+
+def test_a_legend_has_room_for_so_many_clusters_and_counts_the_rest():
+    labels = xr.DataArray(np.arange(36).reshape(4, 9), dims=("scan_y", "scan_x"))
+    axes = Figure().subplots()
+    draw_map(axes, labels, None, "35", {2: "matrix"})
+    legend = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert legend[:2] == ["1   2.8 %", "matrix   2.8 %"]
+    assert legend[MOST_IN_LEGEND:] == ["none", f"and {35 - MOST_IN_LEGEND} more"]
+    assert axes.get_xlabel() == "scan_x"
 
 
 def test_a_map_is_drawn_with_its_legend(results):

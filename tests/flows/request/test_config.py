@@ -34,7 +34,7 @@ def test_a_wrong_value_is_reported_with_file_and_line(tmp_path):
 @pytest.mark.parametrize(
     ("name", "remedy"),
     [("filtr", "did you mean filter?"), ("scan-shap", "did you mean scan-shape?"),
-     ("decidedk", "did you mean decided-k?"), ("zzz", "orimap run --help lists them all")],
+     ("componets", "did you mean components?"), ("zzz", "orimap run --help lists them all")],
 )  # fmt: skip
 def test_an_unknown_name_is_reported_with_its_line_and_the_nearest_option(tmp_path, name, remedy):
     with pytest.raises(InputError) as refused:
