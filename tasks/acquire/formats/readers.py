@@ -122,7 +122,7 @@ def _open(
     if reader == "stempy":
         return [open_events(path)]
     if reader == "EMPAD":
-        return [open_empad(path)]
+        return [open_empad(path, asked)]
     if reader == "HSPY":
         signals = containers.open_hspy(path, stored)
         if signals:

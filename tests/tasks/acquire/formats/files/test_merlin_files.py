@@ -304,7 +304,7 @@ def test_frames_are_missing_of_a_scan_that_was_stopped(tmp_path):
 def test_a_header_that_contradicts_the_pauses_is_refused(tmp_path, per_trigger, frames):
     path = tmp_path / "scan.mib"
     patterns = write_merlin(path, LINES, per_trigger=per_trigger, frames=frames)
-    with pytest.raises(InputError, match="frames in scan.mib pause after lines of 5") as error:
+    with pytest.raises(InputError, match=r"frames in scan\.mib pause after lines of 5") as error:
         open_acquisition(path, keep_rows=2)
     assert "--scan-shape YxX" in error.value.remedy
     asked = open_acquisition(path, scan_shape=(4, 5))
