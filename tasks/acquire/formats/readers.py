@@ -17,6 +17,7 @@ from typing import Any
 from orimap.tasks.acquire.formats.calibration import Axis
 from orimap.tasks.acquire.formats.chunked.hdf5_files import load_h5py
 from orimap.tasks.acquire.formats.chunked.others_readers import gaps_behind
+from orimap.tasks.acquire.formats.files.ser_elements import count_elements, missing_elements
 from orimap.tasks.acquire.formats.meaning.axes import detector_axes, in_order
 from orimap.tasks.acquire.formats.meaning.names import parse_axes
 from orimap.tasks.acquire.formats.recognise import rosettasciio_readers
@@ -164,6 +165,10 @@ def _open_rosettasciio(
 ) -> list[Signal]:
     """Open through rosettasciio, lazily where the reader can."""
     load_h5py()
+    files = _companions(path, reader)
+    elements = {}
+    if reader == "TIA":
+        elements = {f.name: count_elements(f) for f in files if f.suffix.lower() == ".ser"}
     module = importlib.import_module(rosettasciio_readers()[reader][0])
     # An MRC file may lie beside one that gives the shape, which is asked for otherwise.
     shaped = reader == "MRC" and asked.scan_shape is not None
@@ -173,7 +178,6 @@ def _open_rosettasciio(
         entries = module.file_reader(str(path), lazy=True, **options)
     except NotImplementedError:
         entries, lazy = module.file_reader(str(path), **options), False
-    files = _companions(path, reader)
     rotator = frames_of_scan(rotator_index(files)) if reader == "TVIPS" else Rotator()
     signals = []
     for number, entry in enumerate(entries):
@@ -212,6 +216,12 @@ def _open_rosettasciio(
             else:
                 guess = "frames are taken in the order they come, although the rotator index skips"
         guesses = tuple(filter(None, (rotator.guess, guess)))
+        counted = elements.get(
+            _dig(entry.get("metadata") or {}, "General.original_filename") or path.name
+        )
+        if counted is not None and array.ndim > 2:
+            gaps, more = missing_elements(counted, array.shape)
+            guesses += more
         signals.append(
             Signal(
                 _dig(entry.get("metadata") or {}, "General.title") or f"signal {number}",
