@@ -17,11 +17,14 @@ from typing import Any
 from orimap.tasks.acquire.formats.calibration import Axis
 from orimap.tasks.acquire.formats.chunked.hdf5_files import load_h5py
 from orimap.tasks.acquire.formats.chunked.others_readers import gaps_behind
+from orimap.tasks.acquire.formats.files.dectris_triggers import against_triggers
+from orimap.tasks.acquire.formats.files.mrc_length import Length, as_long_as_it_is
 from orimap.tasks.acquire.formats.files.ser_elements import count_elements, missing_elements
+from orimap.tasks.acquire.formats.files.tvips_parts import cut_stream, parts_of
 from orimap.tasks.acquire.formats.meaning.axes import detector_axes, in_order
 from orimap.tasks.acquire.formats.meaning.names import parse_axes
 from orimap.tasks.acquire.formats.recognise import rosettasciio_readers
-from orimap.tasks.acquire.formats.signals import Signal, unknown_axes
+from orimap.tasks.acquire.formats.signals import TIMES, MappedFile, Signal, unknown_axes
 from orimap.tasks.acquire.formats.stacks.count_rotator import (
     Rotator,
     frames_of_scan,
@@ -110,7 +113,9 @@ def _open(
     if reader == "ZSPY":
         return containers.open_zspy(path, stored)
     if reader == "Arina":
-        return containers.open_dectris(path)
+        against = against_triggers(path, asked.scan_shape)
+        signals = containers.open_dectris(path)
+        return [replace(each, guesses=(*each.guesses, *against)) for each in signals]
     if reader == "images":
         return [open_images(path, asked)]
     if reader == "npy":
@@ -166,6 +171,11 @@ def _open_rosettasciio(
     """Open through rosettasciio, lazily where the reader can."""
     load_h5py()
     files = _companions(path, reader)
+    if reader == "TVIPS":
+        files = parts_of(path, up_to_a_gap=asked.keep_rows is not None)
+        whole, cut = cut_stream(files)
+        if whole:
+            return [_cut_tvips(path, files, whole, cut)]
     elements = {}
     if reader == "TIA":
         elements = {f.name: count_elements(f) for f in files if f.suffix.lower() == ".ser"}
@@ -204,6 +214,11 @@ def _open_rosettasciio(
             # The stream holds no scan step: what is given there is a placeholder.
             axes = tuple(Axis(a.name, a.size, navigate=True) if a.navigate else a for a in axes)
         axes = axes if len(axes) == array.ndim else unknown_axes(array.shape)
+        length = Length(array)
+        if reader == "MRC" and array.ndim == 3:
+            length = as_long_as_it_is(path, array)
+            array = length.array
+            axes = (replace(axes[0], size=int(array.shape[0])), *axes[1:])
         gaps, guess = gaps_behind(path, array.shape, array.dtype, detector_axes(axes, stored))
         if rotator.at is not None and array.ndim == 3:
             positions = array.shape[0] + 1
@@ -229,15 +244,40 @@ def _open_rosettasciio(
                 axes,
                 files,
                 energy,
-                notes=(rotator.note,) if rotator.note else (),
+                notes=(*((rotator.note,) if rotator.note else ()), *length.notes),
                 read_memory_bytes=memory,
                 frames_around=rotator.around,
                 guesses=guesses,
                 either_order=either_order,
+                unbroken_by=TIMES if length.cut else "",
                 no_data=gaps,
             )
         )
     return signals
+
+
+def _cut_tvips(path: Path, files: tuple[Path, ...], whole: list[MappedFile], cut: int) -> Signal:
+    """Describe a stream whose last frame is cut, of which the others are read here."""
+    from orimap.tasks.acquire.formats.files.containers import Concatenated
+
+    array: Any = Concatenated(list(whole))
+    rotator = frames_of_scan(rotator_index(files))
+    gaps = None
+    if rotator.at is not None:
+        why = describe_numbers(rotator.at, 0, "position")
+        array, gaps = spaced(array, Places(rotator.at, f"{why}, the rotator index"))
+    notes = (f"{cut:,} bytes of a frame that is cut are left out, and the calibration",)
+    return Signal(
+        path.stem,
+        array,
+        unknown_axes(array.shape),
+        files,
+        notes=(*notes, *((rotator.note,) if rotator.note else ())),
+        frames_around=rotator.around,
+        guesses=(rotator.guess,) if rotator.guess else (),
+        unbroken_by=TIMES if rotator.at is None else "",
+        no_data=gaps,
+    )
 
 
 def _order_swapped(original: Any) -> bool | None:
@@ -278,11 +318,8 @@ def _companions(path: Path, reader: str) -> tuple[Path, ...]:
     """Return the files of an acquisition that consists of several."""
 
     def beside(pattern: str) -> list[Path]:
-        stem = path.stem[:-3] if reader == "TVIPS" else path.stem
-        return sorted(path.parent.glob(re.sub(r"([*?\[])", r"[\1]", stem) + pattern))
+        return sorted(path.parent.glob(re.sub(r"([*?\[])", r"[\1]", path.stem) + pattern))
 
     if reader == "TIA" and path.suffix.lower() == ".emi":
         return (path, *beside("_*.ser"))
-    if reader == "TVIPS":
-        return tuple(beside("[0-9][0-9][0-9].tvips"))
     return (path,)
