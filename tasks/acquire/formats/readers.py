@@ -17,10 +17,14 @@ from typing import Any
 from orimap.tasks.acquire.formats.calibration import Axis
 from orimap.tasks.acquire.formats.chunked.hdf5_files import load_h5py
 from orimap.tasks.acquire.formats.chunked.others_readers import gaps_behind
+from orimap.tasks.acquire.formats.files.dectris_triggers import against_triggers
+from orimap.tasks.acquire.formats.files.mrc_length import Length, as_long_as_it_is
+from orimap.tasks.acquire.formats.files.ser_elements import count_elements, missing_elements
+from orimap.tasks.acquire.formats.files.tvips_parts import cut_stream, parts_of
 from orimap.tasks.acquire.formats.meaning.axes import detector_axes, in_order
 from orimap.tasks.acquire.formats.meaning.names import counts_rows_by_x, parse_axes
 from orimap.tasks.acquire.formats.recognise import rosettasciio_readers
-from orimap.tasks.acquire.formats.signals import Signal, unknown_axes
+from orimap.tasks.acquire.formats.signals import TIMES, MappedFile, Signal, unknown_axes
 from orimap.tasks.acquire.formats.stacks.count_rotator import (
     Rotator,
     frames_of_scan,
@@ -152,7 +156,9 @@ def _open(
     if reader == "ZSPY":
         return containers.open_zspy(path, stored)
     if reader == "Arina":
-        return containers.open_dectris(path)
+        against = against_triggers(path, asked.scan_shape)
+        signals = containers.open_dectris(path)
+        return [replace(each, guesses=(*each.guesses, *against)) for each in signals]
     if reader == "images":
         return [open_images(path, asked)]
     if reader == "npy":
@@ -165,7 +171,7 @@ def _open(
     if reader == "stempy":
         return [open_events(path)]
     if reader == "EMPAD":
-        return [open_empad(path)]
+        return [open_empad(path, asked)]
     if reader == "HSPY":
         signals = containers.open_hspy(path, stored)
         if signals:
@@ -207,6 +213,15 @@ def _open_rosettasciio(
 ) -> list[Signal]:
     """Open through rosettasciio, lazily where the reader can."""
     load_h5py()
+    files = _companions(path, reader)
+    if reader == "TVIPS":
+        files = parts_of(path, up_to_a_gap=asked.keep_rows is not None)
+        whole, cut = cut_stream(files)
+        if whole:
+            return [_cut_tvips(path, files, whole, cut)]
+    elements = {}
+    if reader == "TIA":
+        elements = {f.name: count_elements(f) for f in files if f.suffix.lower() == ".ser"}
     module = importlib.import_module(rosettasciio_readers()[reader][0])
     # An MRC file may lie beside one that gives the shape, which is asked for otherwise.
     shaped = reader == "MRC" and asked.scan_shape is not None
@@ -216,7 +231,6 @@ def _open_rosettasciio(
         entries = module.file_reader(str(path), lazy=True, **options)
     except NotImplementedError:
         entries, lazy = module.file_reader(str(path), **options), False
-    files = _companions(path, reader)
     rotator = frames_of_scan(rotator_index(files)) if reader == "TVIPS" else Rotator()
     signals = []
     for number, entry in enumerate(entries):
@@ -253,6 +267,11 @@ def _open_rosettasciio(
         ):
             # Its form before version 1 comes with the last axis first: as py4DSTEM stores it.
             array, axes = array.transpose(), axes[::-1]
+        length = Length(array)
+        if reader == "MRC" and array.ndim == 3:
+            length = as_long_as_it_is(path, array)
+            array = length.array
+            axes = (replace(axes[0], size=int(array.shape[0])), *axes[1:])
         gaps, guess = gaps_behind(path, array.shape, array.dtype, detector_axes(axes, stored))
         if rotator.at is not None and array.ndim == 3:
             positions = array.shape[0] + 1
@@ -265,6 +284,12 @@ def _open_rosettasciio(
             else:
                 guess = "frames are taken in the order they come, although the rotator index skips"
         guesses = tuple(filter(None, (rotator.guess, guess)))
+        counted = elements.get(
+            _dig(entry.get("metadata") or {}, "General.original_filename") or path.name
+        )
+        if counted is not None and array.ndim > 2:
+            gaps, more = missing_elements(counted, array.shape)
+            guesses += more
         signals.append(
             Signal(
                 _dig(entry.get("metadata") or {}, "General.title") or f"signal {number}",
@@ -272,15 +297,40 @@ def _open_rosettasciio(
                 axes,
                 files,
                 energy,
-                notes=(rotator.note,) if rotator.note else (),
+                notes=(*((rotator.note,) if rotator.note else ()), *length.notes),
                 read_memory_bytes=memory,
                 frames_around=rotator.around,
                 guesses=guesses,
                 either_order=either_order,
+                unbroken_by=TIMES if length.cut else "",
                 no_data=gaps,
             )
         )
     return signals
+
+
+def _cut_tvips(path: Path, files: tuple[Path, ...], whole: list[MappedFile], cut: int) -> Signal:
+    """Describe a stream whose last frame is cut, of which the others are read here."""
+    from orimap.tasks.acquire.formats.files.containers import Concatenated
+
+    array: Any = Concatenated(list(whole))
+    rotator = frames_of_scan(rotator_index(files))
+    gaps = None
+    if rotator.at is not None:
+        why = describe_numbers(rotator.at, 0, "position")
+        array, gaps = spaced(array, Places(rotator.at, f"{why}, the rotator index"))
+    notes = (f"{cut:,} bytes of a frame that is cut are left out, and the calibration",)
+    return Signal(
+        path.stem,
+        array,
+        unknown_axes(array.shape),
+        files,
+        notes=(*notes, *((rotator.note,) if rotator.note else ())),
+        frames_around=rotator.around,
+        guesses=(rotator.guess,) if rotator.guess else (),
+        unbroken_by=TIMES if rotator.at is None else "",
+        no_data=gaps,
+    )
 
 
 def _order_swapped(original: Any) -> bool | None:
@@ -321,11 +371,8 @@ def _companions(path: Path, reader: str) -> tuple[Path, ...]:
     """Return the files of an acquisition that consists of several."""
 
     def beside(pattern: str) -> list[Path]:
-        stem = path.stem[:-3] if reader == "TVIPS" else path.stem
-        return sorted(path.parent.glob(re.sub(r"([*?\[])", r"[\1]", stem) + pattern))
+        return sorted(path.parent.glob(re.sub(r"([*?\[])", r"[\1]", path.stem) + pattern))
 
     if reader == "TIA" and path.suffix.lower() == ".emi":
         return (path, *beside("_*.ser"))
-    if reader == "TVIPS":
-        return tuple(beside("[0-9][0-9][0-9].tvips"))
     return (path,)

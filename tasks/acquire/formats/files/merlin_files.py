@@ -13,7 +13,12 @@ import numpy as np
 
 from orimap.tasks.acquire.formats.calibration import Axis
 from orimap.tasks.acquire.formats.signals import NUMBERS, TIMES, MappedFile, Signal
-from orimap.tasks.acquire.formats.stacks.find_lines import Lines, find_lines
+from orimap.tasks.acquire.formats.stacks.find_lines import (
+    Lines,
+    find_lines,
+    pause_beside,
+    usual_pauses,
+)
 from orimap.tasks.acquire.formats.stacks.place_frames import (
     Places,
     describe_numbers,
@@ -101,6 +106,8 @@ def open_merlin(path: Path, asked: Asked = NOTHING_ASKED) -> Signal:
     before, after = asked.skip_frames or (0, 0)
     numbers = range(before, min(frames - after, before + TIMES_AT_MOST))
     counted, times = _frame_heads(path, frame, numbers)
+    if asked.scan_shape is None:
+        _require_agreement(path, header.name, per_trigger, times)
     columns = per_trigger if asked.scan_shape is None else asked.scan_shape[1]
     positions = promised or None
     if asked.scan_shape is not None:
@@ -111,9 +118,11 @@ def open_merlin(path: Path, asked: Asked = NOTHING_ASKED) -> Signal:
     lines = find_lines(times, to_the_end=to_the_end) if places is None else None
     if places is not None:
         at = places.at[before : before + len(times)]
-        lines = _lines_among(times, at, to_the_end)
+        lines = _lines_among(times, at, before, to_the_end)
         array, gaps = spaced(array, places)
         frames, guesses = array.shape[0], places.guesses
+    elif columns > 1:
+        guesses += _beside(times, columns)
     left = frames - before - after
     if asked.scan_shape is not None:
         guesses += _against(asked.scan_shape, header.name, per_trigger, lines)
@@ -179,6 +188,10 @@ def _places(
         file.seek(frames * frame.record.itemsize)
         begun = file.read(4) == b"MQ1,"  # a copy was cut within a frame
     counted = NUMBERS if at is not None and at[-1] + 1 == frames else ""
+    if at is not None and counted and 1 < first == (positions or 0) - frames + 1 and not around:
+        # The last frame has the number of positions: the first ones are missing.
+        at = at + first - 1
+        return "", Places(at, f"{describe_numbers(at, 1, 'frame')}, in {path.name}")
     if counted and begun:
         return TIMES, None
     if at is not None and not counted and (positions is None or at[-1] < positions):
@@ -196,8 +209,12 @@ def _places(
     return (TIMES, None) if not places.evidence else ("", places)
 
 
-def _lines_among(times_ns: np.ndarray, at: np.ndarray, to_the_end: bool) -> Lines | None:
+def _lines_among(
+    times_ns: np.ndarray, at: np.ndarray, start: int, to_the_end: bool
+) -> Lines | None:
     """Return the lines that times tell of frames with gaps between them; None if there are none.
+
+    The scan begins at place ``start``.
 
     A frame that is missing was taken the usual time after the one before it, or before the next.
     """
@@ -208,8 +225,8 @@ def _lines_among(times_ns: np.ndarray, at: np.ndarray, to_the_end: bool) -> Line
     columns = usual_line(times_ns)
     known = at >= 0
     times_ns, at = times_ns[known], at[known]
-    places = np.arange(at[0], at[-1] + 1)
-    last = np.searchsorted(at, places, side="right") - 1
+    places = np.arange(min(start, at[0]), at[-1] + 1)
+    last = np.maximum(np.searchsorted(at, places, side="right") - 1, 0)
     after = times_ns[last] + (places - at[last]) * usual
     following = np.searchsorted(at, places)
     before = times_ns[following] - (at[following] - places) * usual
@@ -217,6 +234,9 @@ def _lines_among(times_ns: np.ndarray, at: np.ndarray, to_the_end: bool) -> Line
         lines = find_lines(times, to_the_end=to_the_end)
         if lines is not None:
             return lines
+    lines = find_lines(after[at[0] - places[0] :], to_the_end=to_the_end)
+    if lines is not None and not lines.first and not (at[0] - places[0]) % lines.columns:
+        return lines  # whole lines are missing before it
     ends = len(places) // columns - 1
     return Lines(0, columns, ends, 0) if columns > 1 and ends > 0 and not known.all() else None
 
@@ -244,6 +264,30 @@ def _against(
     elif per_trigger <= 1 and lines is not None and lines.columns != asked[1]:
         told = f"frames pause after lines of {lines.columns}"
     return (f"{asked[0]}×{asked[1]}, as --scan-shape says, although {told}",) if told else ()
+
+
+def _require_agreement(path: Path, header: str, per_trigger: int, times_ns: np.ndarray) -> None:
+    """Raise where the beam flies back after another number of frames than a trigger takes."""
+    usual = usual_pauses(times_ns)
+    if per_trigger > 1 and usual is not None and usual % per_trigger:
+        raise InputError(
+            "lines of one length",
+            f"{header} has {per_trigger} frames per trigger, and frames in {path.name} pause after "
+            f"lines of {usual}",
+            f"give the rows and columns of the scan, --scan-shape YxX; if {header} belongs to "
+            "another acquisition, put the right one beside it",
+        )
+
+
+def _beside(times_ns: np.ndarray, columns: int) -> tuple[str, ...]:
+    """Say that the beam flies back where no line ends: nothing where it does not."""
+    after = pause_beside(times_ns, columns)
+    if after is None:
+        return ()
+    return (
+        f"the beam flies back after {after} frames, where no line of {columns} ends: one may be "
+        "missing or twice there before, and what follows lies beside its place",
+    )
 
 
 def _require_no_series(path: Path) -> None:

@@ -108,6 +108,35 @@ def find_lines(times_ns: np.ndarray, *, to_the_end: bool = True) -> Lines | None
     return lines if whole > (2 if lines.first else 1) else None
 
 
+def usual_pauses(times_ns: np.ndarray) -> int | None:
+    """Return how many frames lie between most pauses; None where nothing tells.
+
+    A frame that is missing or doubled changes one of them.
+    """
+    between = np.diff(find_pauses(times_ns))
+    if between.size < 2:
+        return None
+    counts = np.bincount(between)
+    usual = int(counts.argmax())
+    return usual if usual > 1 and 2 <= counts[usual] > between.size / 2 else None
+
+
+def pause_beside(times_ns: np.ndarray, columns: int) -> int | None:
+    """Return after how many frames the beam first flies back where no line ends.
+
+    Parameters
+    ----------
+    times_ns : (frames,) array of integers, nanoseconds
+        From the first frame of the scan.
+    columns : int
+        Of a line. A pause counts where another one comes a line later.
+    """
+    pauses = find_pauses(times_ns)
+    backs = pauses[:-1][np.diff(pauses) == columns]
+    beside = backs[backs % columns != 0]
+    return int(beside[0]) if beside.size else None
+
+
 def _common_remainders(pauses: np.ndarray, columns: int, frames: int) -> list[int]:
     """Return where a first line could end that has as many after it as fit."""
     often = np.bincount(pauses % columns) >= max(1, frames // columns - 1)

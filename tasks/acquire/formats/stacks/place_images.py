@@ -15,16 +15,21 @@ from pathlib import Path
 import numpy as np
 
 from orimap.tasks.acquire.formats.signals import NUMBERS, TIMES
+from orimap.tasks.acquire.formats.stacks.image_names import (
+    LEAST_FILLED,
+    NAMED_AT_MOST,
+    Names,
+    families,
+    natural_order,
+    numbers_by_template,
+    some_of,
+    template_of,
+)
 from orimap.tasks.acquire.formats.stacks.place_frames import Places, describe_numbers
 from orimap.tasks.acquire.formats.stacks.scan_shape import Asked
 from orimap.tasks.errors import InputError
 
 IN_ORDER = "order"  # of --image-names, where the numbers are no positions
-COLUMN_LABELS = {"x", "ix", "nx", "posx", "scanx", "col", "cols", "column", "columns", "c"}
-ROW_LABELS = {"y", "iy", "ny", "posy", "scany", "row", "rows", "line", "lines", "r"}
-NAMED_AT_MOST = 3
-# Of a grid, or of numbers that count, this part must be there: else they are something else.
-LEAST_FILLED = 0.75
 
 
 @dataclass(frozen=True)
@@ -51,12 +56,6 @@ class Placed:
     unbroken_by: str = ""
 
 
-def natural_order(name: str) -> list[tuple[int, int | str]]:
-    """Return a sort key that puts ``image_9`` before ``image_10``."""
-    parts = re.split(r"(\d+)", name.lower())
-    return [(0, int(part)) if part.isdigit() else (1, part) for part in parts if part]
-
-
 def place_images(files: Sequence[Path], asked: Asked) -> Placed:
     """Return images in the order of the scan.
 
@@ -75,13 +74,32 @@ def place_images(files: Sequence[Path], asked: Asked) -> Placed:
     """
     files = sorted(files, key=lambda file: natural_order(file.name))
     if asked.image_names == IN_ORDER:
-        return Placed(tuple(files))
+        return _in_order(files)
     if asked.image_names is not None:
-        x, y = _numbers_by_template(files, asked.image_names)
-        return _by_numbers(files, x, y, asked, (f"images are placed as {asked.image_names} says",))
-    names = _Names.of(files)
-    if names is None:
-        return Placed(tuple(files))
+        x, y = numbers_by_template(files, asked.image_names)
+        return _by_numbers(
+            files, x, y, asked, (f"images are placed as {asked.image_names} says",),
+            _against_words(files, x, y),
+        )  # fmt: skip
+    alike = families(files)
+    most = max(alike, key=len)
+    names = Names.of(most)
+    if len(alike) == 1 and names is not None:
+        return _by_names(files, names, asked)
+    counted = Names.hexadecimal(files)
+    if counted is not None:
+        order = np.argsort(counted.numbers[:, 0])
+        counted = replace(counted, numbers=counted.numbers[order])
+        placed = _by_counter([files[n] for n in order], counted, asked)
+        note = f"the numbers in the names of the images are hexadecimal, as in {files[0].name}"
+        return replace(placed, notes=(*placed.notes, note))
+    if names is None or len(most) < LEAST_FILLED * len(files):
+        return _mixed(files, alike, asked)
+    return _without_others(files, most, names, asked)
+
+
+def _by_names(files: Sequence[Path], names: Names, asked: Asked) -> Placed:
+    """Place images whose names differ in numbers only."""
     labelled = names.labelled()
     if labelled is not None:
         x, y = (names.numbers[:, place] for place in labelled)
@@ -97,95 +115,90 @@ def place_images(files: Sequence[Path], asked: Asked) -> Placed:
     return _by_evidence(files, names, grid, asked)
 
 
-@dataclass(frozen=True)
-class _Names:
-    """Names that differ in numbers only.
+def _in_order(files: Sequence[Path]) -> Placed:
+    """Take images in the order of their names: a guess where these say another one."""
+    names = Names.of(files)
+    labelled = None if names is None else names.labelled()
+    if names is None or labelled is None:
+        return Placed(tuple(files))
+    x, y = (names.numbers[:, place] for place in labelled)
+    if np.array_equal(np.lexsort((x, y)), np.arange(len(files))):
+        return Placed(tuple(files))
+    guess = (
+        f"images are taken in the order of their names, as --image-names {IN_ORDER} says, although "
+        f"these give another one by words for column and row, as in {files[0].name}"
+    )
+    return Placed(tuple(files), guesses=(guess,))
 
-    ``numbers`` are (files, numbers in a name); ``literals`` is what stands before each.
+
+def _against_words(files: Sequence[Path], x: np.ndarray, y: np.ndarray) -> tuple[str, ...]:
+    """Say that --image-names contradicts words before the numbers: nothing where it does not."""
+    names = Names.of(files)
+    labelled = None if names is None else names.labelled()
+    if names is None or labelled is None:
+        return ()
+    said = [names.numbers[:, place] for place in labelled]
+    if all(np.array_equal(_ranks(a), _ranks(b)) for a, b in zip((x, y), said, strict=True)):
+        return ()
+    return (
+        "column and row are taken as --image-names says, although words before the numbers say "
+        f"otherwise, as in {files[0].name}",
+    )
+
+
+def _mixed(files: Sequence[Path], alike: Sequence[Sequence[Path]], asked: Asked) -> Placed:
+    """Keep images in the order of names that differ in more than numbers, which is a guess.
+
+    It is none where each row has a letter, and as many images as a row is asked to have.
     """
-
-    numbers: np.ndarray
-    literals: tuple[str, ...]
-
-    @staticmethod
-    def of(files: Sequence[Path]) -> "_Names | None":
-        """Take names apart; None where they differ in more than numbers, or have none."""
-        split = [re.split(r"(\d+(?:\.\d+)?)", file.stem.lower()) for file in files]
-        literals = tuple(split[0][::2])
-        if len(literals) < 2 or any(tuple(parts[::2]) != literals for parts in split):
-            return None
-        return _Names(np.array([parts[1::2] for parts in split], float), literals[:-1])
-
-    def labelled(self) -> tuple[int, int] | None:
-        """Return the places of column and row, where words before the numbers say so."""
-        found: dict[str, list[int]] = {"x": [], "y": []}
-        for place, literal in enumerate(self.literals):
-            axis = _axis_of(literal)
-            if axis:
-                found[axis].append(place)
-        if len(found["x"]) != 1 or len(found["y"]) != 1:
-            return None
-        x, y = found["x"][0], found["y"][0]
-        varying = {*np.flatnonzero(np.ptp(self.numbers, axis=0) > 0).tolist()}
-        return (x, y) if varying & {x, y} else None
-
-    def grid(self) -> tuple[int, int] | None:
-        """Return the places of the two numbers that form a grid, None where none do.
-
-        A few of its images may be missing.
-        """
-        count = len(self.numbers)
-        sizes = [np.unique(column).size for column in self.numbers.T]
-        pairs = {
-            (first, second): sizes[first] * sizes[second]
-            for first in range(len(sizes))
-            for second in range(first + 1, len(sizes))
-            if min(sizes[first], sizes[second]) > 1
-            and np.unique(self.numbers[:, [first, second]], axis=0).shape[0] == count
-        }
-        for least in (1.0, LEAST_FILLED):
-            full = [pair for pair, size in pairs.items() if least * size <= count <= size]
-            if full:
-                return full[0] if len(full) == 1 else None
-        return None
-
-    def counter(self) -> np.ndarray | None:
-        """Return whole numbers that rise with the names where nothing else in them differs."""
-        varying = np.flatnonzero(np.ptp(self.numbers, axis=0) > 0)
-        if varying.size != 1:
-            return None
-        numbers = self.numbers[:, varying[0]]
-        rising = (numbers == np.rint(numbers)).all() and (np.diff(numbers) > 0).all()
-        return numbers.astype(np.int64) if rising else None
+    words = [re.sub(r"\d", "", names[0].stem.lower()) for names in alike]
+    differing = [letters for letters in zip(*words, strict=False) if len({*letters}) > 1]
+    rows_and_columns = (len(alike), len(files) // len(alike))
+    if (
+        asked.scan_shape is not None
+        and tuple(asked.scan_shape) == rows_and_columns
+        and all(len(names) == rows_and_columns[1] for names in alike)
+        and (len(differing), len({len(word) for word in words})) == (1, 1)
+        and [file for names in alike for file in names] == list(files)
+    ):
+        return Placed(tuple(files))
+    guess = (
+        "images are taken in the order of their names, which differ in more than numbers: "
+        f"{some_of([names[0].name for names in alike])}"
+    )
+    return Placed(tuple(files), guesses=(guess,))
 
 
-def _axis_of(literal: str) -> str:
-    """Return "x" or "y" where the last word before a number names an axis, else nothing."""
-    found = re.search(r"([a-z]+)[^a-z]*$", literal)
-    word = found[1] if found else ""
-    if word in COLUMN_LABELS or re.fullmatch(r"(image|img|pattern|frame|scan|pos)x", word):
-        return "x"
-    if word in ROW_LABELS or re.fullmatch(r"(image|img|pattern|frame|scan|pos)y", word):
-        return "y"
-    return ""
+def _without_others(
+    files: Sequence[Path], most: Sequence[Path], names: Names, asked: Asked
+) -> Placed:
+    """Place the images that are named alike, and leave out the few that are not.
 
-
-def _numbers_by_template(files: Sequence[Path], template: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return column and row of each image as a template says, with ``{x}`` and ``{y}``."""
-    number = r"\d+(?:\.\d+)?"
-    escaped = re.escape(template).replace(r"\*", ".*?")
-    for axis in "xy":
-        escaped = escaped.replace(rf"\{{{axis}\}}", f"(?P<{axis}>{number})")
-    pattern = re.compile(escaped, re.IGNORECASE)
-    found = [pattern.fullmatch(file.name) or pattern.fullmatch(file.stem) for file in files]
-    unlike = [file.name for file, match in zip(files, found, strict=True) if match is None]
-    if unlike:
+    Nothing is guessed where there is one for each position without them.
+    """
+    others = [file.name for file in files if file not in set(most)]
+    many = "1 is" if len(others) == 1 else f"{len(others)} are"
+    found = f"{len(most)} named as {most[0].name}, and {many} not: {some_of(others)}"
+    if asked.skip_frames is not None and any(asked.skip_frames) and names.labelled() is None:
+        guess = f"images are taken in the order of their names, of which {found}"
+        return Placed(tuple(files), guesses=(guess,))
+    try:
+        placed = _by_names(most, names, asked)
+    except InputError as error:
+        raise InputError(error.needed, f"{error.found} ({found})", error.remedy) from error
+    shape = placed.scan_shape or asked.scan_shape
+    whole = shape is not None and math.prod(shape) == len(most) and placed.places is None
+    if not whole and placed.scan_shape is None:
         raise InputError(
-            f"images named as {template}, as --image-names says",
-            f"{len(unlike)} of {len(files)} are not: {_some(unlike)}",
-            "correct --image-names; * stands for anything, {x} and {y} for column and row",
+            "images named alike, one for each position",
+            found,
+            f"move out of the folder what is no pattern of the scan, and give --scan-shape YxX; "
+            f"--image-names {IN_ORDER} takes all in the order of their names",
         )
-    return tuple(np.array([float(match[axis]) for match in found]) for axis in "xy")
+    left = f"{many} left out, named otherwise than {most[0].name}: {some_of(others)}"
+    if whole:
+        return replace(placed, notes=(*placed.notes, left))
+    return replace(placed, guesses=(*placed.guesses, f"{left} (--image-names overrides)"))
 
 
 def _by_numbers(
@@ -193,6 +206,12 @@ def _by_numbers(
     guesses: tuple[str, ...] = (),
 ) -> Placed:  # fmt: skip
     """Place images by column and row; of a scan that was stopped early, the last may be missing."""
+    if asked.skip_frames is not None and any(asked.skip_frames):
+        raise InputError(
+            "images in the order of their names, of which --skip-frames leaves out some",
+            f"names that say column and row, as {files[0].name}",
+            f"leave --skip-frames away, or give --image-names {IN_ORDER} if they are no positions",
+        )
     columns, rows = _ranks(x), _ranks(y)
     shape = (int(rows.max()) + 1, int(columns.max()) + 1)
     places = rows * shape[1] + columns
@@ -233,13 +252,19 @@ def _by_numbers(
     return Placed(tuple(files[n] for n in order), whole, notes, guesses, gaps, TIMES)
 
 
-def _by_counter(files: Sequence[Path], names: _Names, asked: Asked) -> Placed:
+def _by_counter(files: Sequence[Path], names: Names, asked: Asked) -> Placed:
     """Keep images in the order of a number that counts them, with room for those that are missing.
 
     That the first ones are missing is believed where the last one has the number of positions.
     """
     placed = Placed(tuple(files))
     numbers = names.counter()
+    if numbers is None and not names.rising():
+        guess = (
+            "images are taken in the order of their names, in which several numbers differ and "
+            f"none counts, as in {files[0].name}"
+        )
+        return replace(placed, guesses=(guess,))
     if numbers is None or len(files) < 3:
         return placed
     step = int(np.diff(numbers).min())
@@ -282,7 +307,7 @@ def _ranks(numbers: np.ndarray) -> np.ndarray:
 
 
 def _by_evidence(
-    files: Sequence[Path], names: _Names, grid: tuple[int, int], asked: Asked
+    files: Sequence[Path], names: Names, grid: tuple[int, int], asked: Asked
 ) -> Placed:
     """Place images by two numbers of which nothing says which is the row, by what else tells."""
     first, second = (names.numbers[:, place] for place in grid)
@@ -291,18 +316,22 @@ def _by_evidence(
     as_columns = f"the first number in {example} is taken as the column, the second as the row"
     as_rows = f"the first number in {example} is taken as the row, the second as the column"
     shape = asked.scan_shape
-    if shape is not None and sizes[0] != sizes[1] and tuple(shape) in (sizes, sizes[::-1]):
-        if tuple(shape) == sizes:
-            return _by_numbers(files, second, first, asked, (f"{as_rows}, as --scan-shape says",))
-        return _by_numbers(files, first, second, asked, (f"{as_columns}, as --scan-shape says",))
     evidence = _first_is_faster(files, names, grid)
+    if shape is not None and sizes[0] != sizes[1] and tuple(shape) in (sizes, sizes[::-1]):
+        columns = tuple(shape) != sizes
+        said = f"{as_columns if columns else as_rows}, as --scan-shape says"
+        against = ()
+        if evidence is not None and evidence[0] != columns:
+            against = (f"{said}, although it is the other way round: {evidence[1]}",)
+        x, y = (first, second) if columns else (second, first)
+        return _by_numbers(files, x, y, asked, () if against else (said,), against)
     if evidence is None:
         raise InputError(
             "which number in the names of the images is the column, and which the row",
             f"{len(files)} images named as {example}: two of their numbers form a full grid of "
             f"{sizes[0]} by {sizes[1]}, and nothing says which is which",
-            f"--image-names '{_template(files[0], grid, 'xy')}' if the first is the column, "
-            f"--image-names '{_template(files[0], grid, 'yx')}' if it is the row, "
+            f"--image-names '{template_of(files[0], grid, 'xy')}' if the first is the column, "
+            f"--image-names '{template_of(files[0], grid, 'yx')}' if it is the row, "
             f"--image-names {IN_ORDER} with --scan-shape YxX if they are no positions",
         )
     faster, why = evidence
@@ -313,7 +342,7 @@ def _by_evidence(
 
 
 def _first_is_faster(
-    files: Sequence[Path], names: _Names, grid: tuple[int, int]
+    files: Sequence[Path], names: Names, grid: tuple[int, int]
 ) -> tuple[bool, str] | None:
     """Return whether the first number changes from image to image, and what tells; None if nothing.
 
@@ -336,16 +365,3 @@ def _first_is_faster(
             continue
         return rising[0], why
     return None
-
-
-def _template(file: Path, grid: tuple[int, int], axes: str) -> str:
-    """Return a name with ``{x}`` and ``{y}`` for the numbers of a grid, * for other numbers."""
-    parts = re.split(r"(\d+(?:\.\d+)?)", file.stem)
-    for place in range(len(parts) // 2):
-        parts[2 * place + 1] = f"{{{axes[grid.index(place)]}}}" if place in grid else "*"
-    return "".join(parts)
-
-
-def _some(names: Sequence[str]) -> str:
-    """Name a few."""
-    return ", ".join(names[:NAMED_AT_MOST]) + (", ..." if len(names) > NAMED_AT_MOST else "")

@@ -9,19 +9,22 @@ import numpy as np
 from orimap.tasks.acquire.formats.calibration import Axis
 from orimap.tasks.acquire.formats.signals import MappedFile, Signal
 from orimap.tasks.acquire.formats.stacks.describe_empad import Described, Shape, describe_empad
+from orimap.tasks.acquire.formats.stacks.image_names import some_of
+from orimap.tasks.acquire.formats.stacks.scan_shape import NOTHING_ASKED, Asked
 from orimap.tasks.errors import InputError
 
 # 128×128 pixels of four bytes, and two rows that are no image.
 RECORD = np.dtype([("pattern", "<f4", (128, 128)), ("footer", "<f4", (2, 128))])
 
 
-def open_empad(path: Path) -> Signal:
+def open_empad(path: Path, asked: Asked = NOTHING_ASKED) -> Signal:
     """Map the .raw file that an .xml file describes.
 
     Raises
     ------
     InputError
-        If it names no .raw file, or that is not there.
+        If it names no .raw file, that is not there, or its shape is given in several ways that all
+        fit and none is asked for.
     """
     text = path.read_text(encoding="utf-8", errors="replace")
     described = describe_empad(text)
@@ -33,14 +36,16 @@ def open_empad(path: Path) -> Signal:
         )
     raw = path.with_name(described.raw)
     if not raw.exists():
+        others = sorted(p.name for p in path.absolute().parent.glob("*.raw"))
+        remedy = f"copy it into the folder {path.absolute().parent.name}"
+        if others:
+            remedy += f", or give back its name to that which was renamed: {some_of(others)}"
         raise InputError(
-            f"{raw.name} beside {path.name}, which holds its patterns",
-            "it is not there",
-            f"copy it into the folder {path.absolute().parent.name}",
+            f"{raw.name} beside {path.name}, which holds its patterns", "it is not there", remedy
         )
     patterns, rest = divmod(raw.stat().st_size, RECORD.itemsize)
     notes = [f"{rest:,} bytes after the last whole pattern of {raw.name} are left out"]
-    scan, guesses = _scan_shape(raw, described, patterns)
+    scan, guesses = _scan_shape(raw, described, patterns, asked)
     array = MappedFile(raw, RECORD, 0, (patterns,))
     axes = _axes(text, patterns, scan)
     return Signal(
@@ -55,17 +60,24 @@ def open_empad(path: Path) -> Signal:
 
 
 def _scan_shape(
-    raw: Path, described: Described, patterns: int
+    raw: Path, described: Described, patterns: int, asked: Asked
 ) -> tuple[Shape | None, tuple[str, ...]]:
     """Return the shape that fits the number of patterns, and what speaks for it."""
     if described.patterns is not None or not described.shapes:
         return None, ()
     first, shape = next(iter(described.shapes.items()))
     fitting = described.fitting(patterns)
+    if len(set(fitting.values())) > 1:
+        if asked.scan_shape is not None:
+            return None, ()
+        told = "; ".join(f"{y}×{x} by {where}" for where, (y, x) in fitting.items())
+        raise InputError(
+            "one shape of the scan",
+            f"several that fit the {patterns} patterns of {raw.name}: {told}",
+            "say which of them it is, --scan-shape YxX",
+        )
     if first in fitting or not fitting:
         return shape, ()
-    if len(set(fitting.values())) > 1:
-        return None, ()
     where, fits = next(iter(fitting.items()))
     return fits, (
         f"the .xml says {shape[0]}×{shape[1]} positions ({first}), and {raw.name} holds "

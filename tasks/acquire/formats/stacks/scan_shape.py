@@ -109,6 +109,7 @@ def shape_of_stack(path: Path, reader: str, signal: Signal, asked: Asked) -> Fra
             f"the file does not give the scan's shape; {used} patterns are taken as "
             f"{shape[0]}×{shape[1]} (--scan-shape overrides)",
         )
+    guesses += _against_the_file(signal, shape, used)
     if asked.keep_rows is not None:
         guesses += _ends_early(shape, used, signal)
         shape, over = _kept(held, shape, used, asked.keep_rows)
@@ -177,6 +178,17 @@ def _ends_early(shape: tuple[int, int], used: int, signal: Signal) -> tuple[str,
     return (
         f"{many} missing of {shape[0]}×{shape[1]} {'was' if missing == 1 else 'were'} taken to be "
         "at the end: if one is missing before, what follows lies too early in the scan",
+    )
+
+
+def _against_the_file(signal: Signal, shape: tuple[int, int], used: int) -> tuple[str, ...]:
+    """Say that a shape was asked for although the file gives another that fits as well."""
+    promised = signal.scan_shape
+    if promised is None or promised[1] == shape[1] or math.prod(promised) != used:
+        return ()
+    return (
+        f"{shape[0]}×{shape[1]}, as --scan-shape says, although the file says "
+        f"{promised[0]}×{promised[1]}, which fits as well",
     )
 
 

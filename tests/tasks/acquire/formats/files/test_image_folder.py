@@ -2,6 +2,7 @@ import os
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from skimage.io import imread, imsave
 
@@ -151,3 +152,42 @@ def test_images_named_by_column_and_row_are_a_scan(tmp_path, small_scan):
     assert by_name.identity != acquisition.identity
     with pytest.raises(InputError, match="say 4×5"):
         open_acquisition(tmp_path, scan_shape=(5, 4))
+
+
+def test_hidden_files_are_passed_over_and_named(tmp_path):
+    folder = images(tmp_path / "scan")
+    (folder / "._p_00.png").write_bytes(b"\0\5\26\7")
+    acquisition = open_acquisition(folder, scan_shape=(3, 4))
+    assert "1 hidden file is left out: ._p_00.png" in acquisition.notes
+    for file in list(folder.iterdir()):
+        if not file.name.startswith("."):
+            file.unlink()
+    with pytest.raises(InputError, match="hidden files only"):
+        open_acquisition(folder, scan_shape=(3, 4))
+
+
+@pytest.mark.parametrize(
+    ("odd", "found", "needed"),
+    [
+        (np.zeros((8, 9), np.uint8), "p_00.png is 8×9", "20×24, as p_01.png"),
+        (np.zeros((20, 24), np.uint16), "p_00.png is 20×24 of uint16", "20×24 of uint8"),
+    ],
+)
+def test_the_odd_image_is_named_and_not_the_standard(tmp_path, odd, found, needed):
+    folder = images(tmp_path / "scan")
+    Image.fromarray(odd).save(folder / "p_00.png")
+    with pytest.raises(InputError) as error:
+        open_acquisition(folder, scan_shape=(3, 4))
+    assert found in error.value.found
+    assert needed in error.value.needed
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_where_zero_is_white_values_are_read_the_other_way_round(tmp_path, dtype):
+    patterns = np.random.default_rng(0).integers(0, 200, (12, 6, 7)).astype(dtype)
+    for number, pattern in enumerate(patterns):
+        stored = np.iinfo(dtype).max - pattern
+        tifffile.imwrite(tmp_path / f"p_{number:02d}.tif", stored, photometric="miniswhite")
+    acquisition = open_acquisition(tmp_path, scan_shape=(3, 4))
+    np.testing.assert_array_equal(acquisition.read(ALL, ALL).reshape(12, 6, 7), patterns)
+    assert any("0 is white" in note for note in acquisition.notes)

@@ -176,3 +176,96 @@ def test_whole_rows_of_a_block_file_are_a_guess_where_less_than_one_is_missing(
     (tmp_path / "scan.blo").write_bytes(whole[: len(whole) - (20 - patterns) * 42])
     found = open_acquisition(tmp_path / "scan.blo", keep_rows=2)
     assert bool(found.guesses) is guessed
+
+
+def with_numbers(path, numbers):
+    """A block file of 2×3 patterns with these numbers; as many patterns as there are of them."""
+    patterns = write_blockfile(path).reshape(-1, 16)
+    whole = path.read_bytes()
+    start = len(whole) - 6 * 22
+    records = [
+        b"\xaa\x55" + number.to_bytes(4, "little") + patterns[place % 6].tobytes()
+        for place, number in enumerate(numbers)
+    ]
+    path.write_bytes(whole[:start] + b"".join(records))
+    return path
+
+
+@pytest.mark.parametrize("numbers", [[0, 1, 1, 2, 3, 4], [5, 4, 3, 2, 1, 0], [0, 1, 2, 3, 4, 6]])
+def test_patterns_whose_numbers_do_not_follow_each_other_are_a_guess(tmp_path, numbers):
+    acquisition = open_acquisition(with_numbers(tmp_path / "scan.blo", numbers))
+    assert acquisition.scan_shape == (2, 3)
+    assert "numbers do not follow each other" in acquisition.guesses[0]
+
+
+@pytest.mark.parametrize("numbers", [[0, 1, 2, 3, 4, 5], [1, 2, 3, 4, 5, 6], [0] * 6])
+def test_numbers_that_follow_each_other_or_tell_nothing_are_no_guess(tmp_path, numbers):
+    acquisition = open_acquisition(with_numbers(tmp_path / "scan.blo", numbers))
+    assert (acquisition.scan_shape, acquisition.guesses) == ((2, 3), ())
+
+
+def test_more_patterns_than_the_header_says_are_asked_about(tmp_path):
+    path = with_numbers(tmp_path / "scan.blo", [0, 1, 2, 3, 4, 4, 5])
+    with pytest.raises(InputError, match="holds 7 patterns"):
+        open_acquisition(path)
+    assert "4 stands in the place of 5" in open_acquisition(path, skip_frames=(0, 1)).guesses[0]
+
+
+def test_what_fills_a_block_file_up_is_no_pattern(tmp_path):
+    path = tmp_path / "scan.blo"
+    patterns = write_blockfile(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole + bytes(100))
+    acquisition = open_acquisition(path)
+    assert acquisition.guesses == ()
+    assert "100 bytes after the last pattern are left out" in acquisition.notes
+    path.write_bytes(whole[: -2 * 22] + bytes(2 * 22))
+    with pytest.raises(StoppedEarlyError, match="1 whole rows and 1 more"):
+        open_acquisition(path)
+    kept = open_acquisition(path, keep_rows=1)
+    np.testing.assert_array_equal(kept.read(ALL, ALL), patterns[:1])
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 6, 7), (20, 6, 7)])
+def test_a_numpy_file_that_is_cut_keeps_its_whole_rows(tmp_path, small_scan, shape):
+    path = tmp_path / "scan.npy"
+    np.save(path, small_scan.reshape(shape))
+    path.write_bytes(path.read_bytes()[:-300])
+    asked = {} if len(shape) == 4 else {"scan_shape": (4, 5)}
+    with pytest.raises(InputError, match="3 whole rows and 1 more"):
+        open_acquisition(path, **asked)
+    acquisition = open_acquisition(path, keep_rows=3, **asked)
+    np.testing.assert_array_equal(acquisition.read(ALL, ALL), small_scan[:3])
+    assert acquisition.guesses == ()
+    assert "the file is cut short: 16 of 20 patterns are whole" in acquisition.notes
+
+
+def test_a_numpy_file_that_goes_on_says_so(tmp_path, small_scan):
+    np.save(tmp_path / "scan.npy", small_scan)
+    with (tmp_path / "scan.npy").open("ab") as file:
+        file.write(bytes(99))
+    assert (
+        "99 bytes after the last pattern are left out"
+        in open_acquisition(tmp_path / "scan.npy").notes
+    )
+
+
+@pytest.mark.parametrize(
+    ("array", "found"),
+    [
+        (np.zeros((2, 2, 2, 2), "u2,u2"), "records of f0, f1"),
+        (np.array([1, "a"], object), "Python"),
+    ],
+)
+def test_a_numpy_file_of_other_things_is_refused(tmp_path, array, found):
+    np.save(tmp_path / "scan.npy", array)
+    with pytest.raises(InputError, match=found):
+        open_acquisition(tmp_path / "scan.npy")
+
+
+def test_a_numpy_file_that_is_cut_in_its_first_pattern_is_refused(tmp_path, small_scan):
+    np.save(tmp_path / "scan.npy", np.asfortranarray(small_scan))
+    path = tmp_path / "scan.npy"
+    path.write_bytes(path.read_bytes()[:-300])
+    with pytest.raises(InputError, match="the file is cut short"):
+        open_acquisition(path)

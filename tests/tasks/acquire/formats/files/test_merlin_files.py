@@ -298,3 +298,42 @@ def test_frames_are_missing_of_a_scan_that_was_stopped(tmp_path):
         tmp_path / "scan.mib", np.concatenate([patterns, patterns[:2]]), keep_rows=3
     )
     assert (missing, acquisition.guesses) == ([7], ())
+
+
+@pytest.mark.parametrize(("per_trigger", "frames"), [(4, 20), (8, 40), (3, 0)])
+def test_a_header_that_contradicts_the_pauses_is_refused(tmp_path, per_trigger, frames):
+    path = tmp_path / "scan.mib"
+    patterns = write_merlin(path, LINES, per_trigger=per_trigger, frames=frames)
+    with pytest.raises(InputError, match=r"frames in scan\.mib pause after lines of 5") as error:
+        open_acquisition(path, keep_rows=2)
+    assert "--scan-shape YxX" in error.value.remedy
+    asked = open_acquisition(path, scan_shape=(4, 5))
+    np.testing.assert_array_equal(asked.read(ALL, ALL), patterns.reshape(4, 5, 4, 4))
+
+
+def test_a_trigger_for_several_lines_or_a_part_of_one_need_not_contradict_pauses(tmp_path):
+    write_merlin(tmp_path / "scan.mib", ([False] * 10 + [True] + [False] * 9) * 3, per_trigger=5)
+    assert open_acquisition(tmp_path / "scan.mib").scan_shape == (12, 5)
+
+
+def test_a_frame_that_is_there_twice_makes_frames_to_skip_a_guess(tmp_path):
+    write_merlin(tmp_path / "scan.mib", [*LINES[:8], False, *LINES[8:]])
+    asked = open_acquisition(tmp_path / "scan.mib", scan_shape=(4, 5), skip_frames=(0, 1))
+    assert "flies back after 11 frames, where no line of 5 ends" in asked.guesses[0]
+
+
+@pytest.mark.parametrize("per_trigger", [1, 5])
+@pytest.mark.parametrize("late", [3, 5])
+def test_the_first_frames_are_missing_where_the_last_has_the_number_of_all(
+    tmp_path, late, per_trigger
+):
+    path = tmp_path / "scan.mib"
+    patterns = write_merlin(path, LINES, per_trigger=per_trigger)
+    size = path.stat().st_size // 20
+    path.write_bytes(path.read_bytes()[late * size :])
+    acquisition = open_acquisition(path)
+    assert acquisition.guesses == ()
+    np.testing.assert_array_equal(acquisition.no_data.ravel(), np.arange(20) < late)
+    np.testing.assert_array_equal(
+        acquisition.read(ALL, ALL).reshape(20, 4, 4)[late:], patterns[late:]
+    )

@@ -3,7 +3,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orimap.tasks.acquire.formats.stacks.find_lines import Lines, find_lines, find_pauses
+from orimap.tasks.acquire.formats.stacks.find_lines import (
+    Lines,
+    find_lines,
+    find_pauses,
+    pause_beside,
+    usual_pauses,
+)
 
 MS = 1_000_000
 
@@ -85,3 +91,15 @@ def test_of_a_longer_scan_the_last_line_may_go_on():
 def test_too_few_times_tell_nothing():
     for count in (0, 1, 2):
         assert find_lines(np.arange(count, dtype=np.int64) * MS) is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "usual", "beside"),
+    [
+        ([5, 5, 5, 5], 5, None), ([5, 6, 5, 5], None, 11), ([5, 5, 5, 4, 5, 5], 5, 19),
+        ([5, 5], None, None), ([7, 4, 9, 3], None, None), ([20], None, None),
+    ],
+)  # fmt: skip
+def test_the_usual_pause_and_those_beside_the_ends_of_lines(lines, usual, beside):
+    assert usual_pauses(times_of(lines)) == usual
+    assert pause_beside(times_of(lines), 5) == beside

@@ -4,7 +4,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from orimap.tasks.acquire.formats.stacks.place_images import natural_order, place_images
+from orimap.tasks.acquire.formats.stacks.image_names import natural_order
+from orimap.tasks.acquire.formats.stacks.place_images import place_images
 from orimap.tasks.acquire.formats.stacks.scan_shape import Asked
 from orimap.tasks.errors import InputError
 
@@ -187,13 +188,103 @@ def test_two_images_of_one_position_are_refused(tmp_path):
         placed(list(tmp_path.iterdir()))
 
 
-def test_names_of_several_kinds_are_taken_in_order(tmp_path):
-    for name in ("a_1.tif", "b_1.tif", "b_12.tif", "b_2.tif"):
+def test_names_of_several_kinds_are_taken_in_order_as_a_guess(tmp_path):
+    for name in ("a_1.tif", "b_1.tif", "c_12.tif", "b_2.tif"):
         (tmp_path / name).touch()
-    names, shape, _ = placed(list(tmp_path.iterdir()))
-    assert (names, shape) == (["a_1.tif", "b_1.tif", "b_2.tif", "b_12.tif"], None)
+    names, shape, found = placed(list(tmp_path.iterdir()))
+    assert (names, shape) == (["a_1.tif", "b_1.tif", "b_2.tif", "c_12.tif"], None)
+    assert "differ in more than numbers: a_1.tif, b_1.tif, c_12.tif" in found.guesses[0]
 
 
-def test_numbers_in_names_are_compared_as_numbers():
-    names = ["p_10.png", "p_9.png", "p_1_2.png"]
-    assert sorted(names, key=natural_order) == ["p_1_2.png", "p_9.png", "p_10.png"]
+def test_a_letter_for_each_row_is_no_guess(images):
+    files = [f for row in "abc" for f in images(row + "{x}.tif", rows=1)]
+    files = sorted({*files}, key=lambda file: natural_order(file.name))
+    names, _, found = placed(files[::-1], scan_shape=(ROWS, COLUMNS))
+    assert names == [f"{row}{x}.tif" for row in "abc" for x in range(COLUMNS)]
+    assert found.guesses == ()
+    assert placed(files, scan_shape=(COLUMNS, ROWS))[2].guesses
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x{:d}_y{:d}.tif", "x{:+d}_y{:+d}.tif", "x={:d}nm_y={:d}nm.tif", "x{:.1e}_y{:.1e}.tif",
+     "x{:.1f}_y{:.1f}.tif", "p-x{:d}-y{:d}.tif"],
+)  # fmt: skip
+@pytest.mark.parametrize("first", [0, -5, -12])
+def test_positions_have_signs_fractions_and_exponents(tmp_path, name, first):
+    kind = float if "f}" in name or "e}" in name else int
+    expected = [name.format(kind(x + first), kind(y - 1)) for y in range(3) for x in range(12)]
+    for each in expected:
+        (tmp_path / each).touch()
+    names, shape, found = placed(list(tmp_path.iterdir()))
+    assert (names, shape, found.guesses) == (expected, (3, 12), ())
+    assert placed(list(tmp_path.iterdir()), image_names="order")[2].guesses
+
+
+def test_frames_to_skip_and_positions_in_names_exclude_each_other(images):
+    with pytest.raises(InputError, match="--skip-frames leaves out some"):
+        placed(images("x{x}_y{y}.tif"), skip_frames=(1, 0), keep_rows=2)
+
+
+def test_a_comma_may_stand_for_the_point(tmp_path):
+    expected = [f"x{x / 2}_y{y / 2}.tif".replace(".", ",", 2) for y in range(3) for x in range(4)]
+    for each in expected:
+        (tmp_path / each).touch()
+    files = list(tmp_path.iterdir())
+    assert placed(files)[:2] == (expected, (3, 4))
+    assert placed(files, image_names="x{x}_y{y}")[:2] == (expected, (3, 4))
+
+
+def test_a_template_reads_signs_and_says_what_it_contradicts(images):
+    files = images("x-{x}_y{y}.tif")
+    assert placed(files, image_names="x{x}_y{y}")[0][0] == "x-11_y0.tif"
+    assert placed(files, image_names="*{x}_y{y}")[0][0] == "x-0_y0.tif"
+    assert "words before the numbers" in placed(files, image_names="x-{y}_y{x}")[2].guesses[0]
+
+
+def test_a_shape_against_the_order_of_writing_is_a_guess(images):
+    files = images("{x}_{y}.tiff", in_order=True)
+    assert placed(files, scan_shape=(ROWS, COLUMNS))[2].guesses == ()
+    _, shape, found = placed(files, scan_shape=(COLUMNS, ROWS))
+    assert shape == (COLUMNS, ROWS)
+    assert "the other way round: in that order the files were written" in found.guesses[0]
+
+
+@pytest.mark.parametrize("other", ["average.tif", "x3_y1 (1).tif", "dark_0001.tif"])
+def test_an_image_that_is_named_otherwise_is_left_out_and_named(images, tmp_path, other):
+    (tmp_path / other).touch()
+    names, shape, found = placed(images("x{x}_y{y}.tif"))
+    assert (names, shape) == (names_of("x{x}_y{y}.tif"), (ROWS, COLUMNS))
+    assert f"1 is left out, named otherwise than x0_y0.tif: {other}" in found.notes[-1]
+    assert found.guesses == ()
+    (tmp_path / "x3_y1.tif").unlink()
+    found = placed(list(tmp_path.iterdir()))[2]
+    assert other in found.guesses[0]
+    assert found.places is not None
+
+
+def test_an_image_that_is_named_otherwise_is_no_pattern_of_those_that_are_counted(images, tmp_path):
+    (tmp_path / "img_0003 - Copy.tif").touch()
+    files = images("img_{n:04d}.tif")
+    names, _, found = placed(files, scan_shape=(ROWS, COLUMNS))
+    assert (names, found.guesses) == (names_of("img_{n:04d}.tif"), ())
+    assert "Copy" in found.notes[0]
+    assert "Copy" in placed(files, scan_shape=(ROWS, COLUMNS), skip_frames=(0, 1))[2].guesses[0]
+    (tmp_path / "img_0035.tif").unlink()
+    with pytest.raises(
+        InputError, match=r"35 named as img_0000.tif, and 1 is not: img_0003 - Copy"
+    ):
+        placed(list(tmp_path.iterdir()), scan_shape=(ROWS, COLUMNS))
+
+
+def test_hexadecimal_numbers_count(images):
+    files = images("img_{n:04x}.tif")
+    names, _, found = placed(files, scan_shape=(ROWS, COLUMNS))
+    assert (names, found.guesses) == (names_of("img_{n:04x}.tif"), ())
+    assert "hexadecimal" in found.notes[0]
+
+
+def test_an_order_that_no_number_tells_is_a_guess(tmp_path):
+    for name in ("3_5_1.tif", "3_9_0.tif", "4_2_7.tif", "4_5_2.tif", "5_1_6.tif"):
+        (tmp_path / name).touch()
+    assert "none counts" in placed(list(tmp_path.iterdir()))[2].guesses[0]

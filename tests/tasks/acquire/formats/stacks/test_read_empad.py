@@ -54,12 +54,33 @@ def test_of_several_shapes_that_with_as_many_positions_is_meant(write, raw, more
     assert "read as 2×3" in guess
 
 
-def test_two_shapes_that_fit_ask_for_one(write):
-    path, _ = write(6, pixels=(2, 2), more=modes(search=(2, 3), acquire=(3, 2)))
-    with pytest.raises(InputError, match="6 patterns of 128×128") as error:
+@pytest.mark.parametrize(
+    ("pixels", "raw", "more"),
+    [
+        ((2, 2), "scan.raw", modes(search=(2, 3), acquire=(3, 2))),
+        ((3, 2), "scan_x3_y2.raw", modes(acquire=(3, 2))),
+    ],
+)
+def test_two_shapes_that_fit_ask_for_one(write, pixels, raw, more):
+    path, _ = write(6, pixels=pixels, raw=raw, more=more)
+    with pytest.raises(InputError, match="several that fit the 6 patterns") as error:
         open_acquisition(path)
     assert "--scan-shape" in error.value.remedy
     assert open_acquisition(path, scan_shape=(3, 2)).scan_shape == (3, 2)
+
+
+def test_a_shape_against_the_file_is_a_guess(write):
+    path, _ = write(6, pixels=(2, 3))
+    assert open_acquisition(path, scan_shape=(2, 3)).guesses == ()
+    (guess,) = open_acquisition(path, scan_shape=(3, 2)).guesses
+    assert guess == "3×2, as --scan-shape says, although the file says 2×3, which fits as well"
+
+
+def test_a_raw_file_that_was_renamed_is_named(write, tmp_path):
+    path, _ = write(6, pixels=(2, 3))
+    (tmp_path / "scan.raw").rename(tmp_path / "mine.raw")
+    with pytest.raises(InputError, match=r"renamed: mine\.raw"):
+        open_acquisition(path)
 
 
 def test_more_or_fewer_patterns_than_any_shape_has_are_not_dropped(write):
