@@ -37,6 +37,12 @@ from orimap.tasks.errors import InputError, is_out_of_reach, words_of
 # Their patterns lie in files or parts of their own, and can only be cut one behind the other.
 FRAME_BY_FRAME = ("images", "Arina")
 
+# Where axes that say nothing of themselves may come in either order, and why.
+EITHER_ORDER = {
+    "DigitalMicrograph": "versions of DigitalMicrograph differ, and this file does not tell",
+    "EMD": "programs number the axes of EMD files from either end",
+}
+
 
 class NotUnderstoodError(InputError):
     """A reader stumbled over a file: it is damaged, or of another kind."""
@@ -243,14 +249,12 @@ def _open_rosettasciio(
             entry.get("original_metadata") or {},
             entry.get("mapping") or {},
         )
-        either_order = ""
+        either_order = EITHER_ORDER.get(reader, "")
         if reader == "DigitalMicrograph":
             # It names axes and takes the last two for the detector by their place alone.
             axes = tuple(replace(axis, name="", navigate=None) for axis in axes)
             swapped = _order_swapped(entry.get("original_metadata") or {})
-            if swapped is None:
-                either_order = "versions of DigitalMicrograph differ, and this file does not tell"
-            elif len(axes) == 4:
+            if swapped is not None and len(axes) == 4:
                 first = (swapped, swapped, not swapped, not swapped)
                 axes = tuple(replace(a, navigate=n) for a, n in zip(axes, first, strict=True))
         if reader == "TVIPS":

@@ -194,8 +194,10 @@ def _is_dectris(file: Any) -> bool:
         return False
     if not hasattr(group, "keys"):
         return False
-    parts = [name for name in group if re.fullmatch(r"data_\d+", os.fsdecode(name))]
+    parts = [name for name in group if os.fsdecode(name).startswith("data_")]
     for name in parts:
+        if not re.fullmatch(r"data_\d+", os.fsdecode(name)):
+            return False
         try:
             shape = getattr(group.get(name), "shape", None)
         except (OSError, RuntimeError):

@@ -107,7 +107,11 @@ def in_order(signal: Signal, asked: Sequence[str] | None = None) -> Signal:
     else:
         reading = weigh(axes)
         against = signal.either_order or _against_sizes(axes)
-        if against and reading.kinds is None and not reading.contradiction and len(axes) == 4:
+        if (
+            against
+            and len(axes) == 4
+            and not any((reading.kinds, reading.unfit, reading.contradiction))
+        ):
             reading = Reading(
                 KINDS[4],
                 guess="which axes are the scan: the first two, the usual order, although "

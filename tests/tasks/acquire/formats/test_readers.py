@@ -192,3 +192,17 @@ def test_slices_and_times_of_imagej_are_positions_and_which_are_rows_is_a_guess(
     np.testing.assert_array_equal(acquisition.read(ALL, ALL), small_scan)
     (guess,) = acquisition.guesses
     assert "counts its rows: time (4), the first one" in guess
+
+
+def test_axes_of_an_emd_file_that_have_no_names_are_a_guess(tmp_path, small_scan):
+    with h5py.File(tmp_path / "scan.emd", "w") as file:
+        file.attrs.update(version_major=0, version_minor=2)
+        group = file.create_group("data/scan")
+        group.attrs["emd_group_type"] = 1
+        group["data"] = small_scan
+        for number, size in enumerate(small_scan.shape, 1):
+            axis = group.create_dataset(f"dim{number}", data=np.arange(size) * 1.0)
+            axis.attrs.update(name=np.bytes_(""), units=np.bytes_(""))
+    acquisition = open_acquisition(tmp_path / "scan.emd")
+    (guess,) = acquisition.guesses
+    assert "programs number the axes of EMD files from either end (--axes settles it)" in guess

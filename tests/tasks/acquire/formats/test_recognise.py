@@ -180,7 +180,7 @@ def test_a_data_set_where_others_have_a_group_is_read(tmp_path, small_scan, stac
     assert recognise(tmp_path / "lost.h5") == "HDF5"
 
 
-@pytest.mark.parametrize("name", ["data_raw", "data", "data_000001"])
+@pytest.mark.parametrize("name", ["data_raw", "data", "data_0001"])
 def test_scans_that_are_called_like_parts_of_dectris_are_no_parts(tmp_path, small_scan, name):
     with h5py.File(tmp_path / "scan.h5", "w") as file:
         file[f"entry/data/{name}"] = small_scan

@@ -103,7 +103,7 @@ def test_a_square_detector_leaves_no_doubt(tmp_path, patterns):
     ("change", "message"),
     [
         ({"scan": (3, 5)}, "5 frames of a.h5 lie elsewhere"),
-        ({"detector": (2, 2)}, "events on 2×2 pixels"),
+        ({"detector": (4, 4)}, "events on 4×4 pixels"),
         ({"positions": range(13)}, "20 frames and 13 positions"),
     ],
 )
