@@ -10,7 +10,7 @@ INSTALLED = .venv/installed
 # Twice quiet: errors only.
 PIP = $(PYTHON) -m pip --python $(BIN)/python install --quiet --quiet --disable-pip-version-check
 
-.PHONY: install demo test lint bench exports lock clean
+.PHONY: install demo test faults lint bench exports lock clean
 .DELETE_ON_ERROR:
 
 install: $(INSTALLED)
@@ -63,6 +63,10 @@ pictures: $(INSTALLED)
 	$(BIN)/orimap simulate demo/bent.zarr --scan 36x48 --detector 96x96 --grains 4 --bend 2.5 --seed 3
 	$(BIN)/orimap run demo/bent.zarr --output demo/bent --k 1:12
 	$(BIN)/python docs/pictures.py demo/results demo/bent
+
+# What takes too long for every day: runs that are killed, installations, guides word for word.
+faults: $(INSTALLED)
+	$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder -m slow
 
 bench: $(INSTALLED)
 	for script in tests/benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
