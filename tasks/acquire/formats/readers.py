@@ -17,7 +17,7 @@ from typing import Any
 from orimap.tasks.acquire.formats.calibration import Axis
 from orimap.tasks.acquire.formats.chunked.hdf5_files import load_h5py
 from orimap.tasks.acquire.formats.chunked.others_readers import gaps_behind
-from orimap.tasks.acquire.formats.meaning.axes import detector_axes, in_order
+from orimap.tasks.acquire.formats.meaning.axes import Reordered, detector_axes, in_order
 from orimap.tasks.acquire.formats.meaning.names import counts_rows_by_x, parse_axes
 from orimap.tasks.acquire.formats.recognise import rosettasciio_readers
 from orimap.tasks.acquire.formats.signals import Signal, unknown_axes
@@ -256,7 +256,7 @@ def _open_rosettasciio(
             and axes[-1].name[:1] in "rR"
         ):
             # Its form before version 1 comes with the last axis first: as py4DSTEM stores it.
-            array, axes = array.transpose(), axes[::-1]
+            array, axes = Reordered(array, (3, 2, 1, 0)), axes[::-1]
         gaps, guess = gaps_behind(path, array.shape, array.dtype, detector_axes(axes, stored))
         if rotator.at is not None and array.ndim == 3:
             positions = array.shape[0] + 1
