@@ -21,7 +21,7 @@ from orimap.tasks.acquire.formats.files.dectris_triggers import against_triggers
 from orimap.tasks.acquire.formats.files.mrc_length import Length, as_long_as_it_is
 from orimap.tasks.acquire.formats.files.ser_elements import count_elements, missing_elements
 from orimap.tasks.acquire.formats.files.tvips_parts import cut_stream, parts_of
-from orimap.tasks.acquire.formats.meaning.axes import detector_axes, in_order
+from orimap.tasks.acquire.formats.meaning.axes import Reordered, detector_axes, in_order
 from orimap.tasks.acquire.formats.meaning.names import counts_rows_by_x, parse_axes
 from orimap.tasks.acquire.formats.recognise import rosettasciio_readers
 from orimap.tasks.acquire.formats.signals import TIMES, MappedFile, Signal, unknown_axes
@@ -270,7 +270,7 @@ def _open_rosettasciio(
             and axes[-1].name[:1] in "rR"
         ):
             # Its form before version 1 comes with the last axis first: as py4DSTEM stores it.
-            array, axes = array.transpose(), axes[::-1]
+            array, axes = Reordered(array, (3, 2, 1, 0)), axes[::-1]
         length = Length(array)
         if reader == "MRC" and array.ndim == 3:
             length = as_long_as_it_is(path, array)
