@@ -8,6 +8,7 @@ from orimap.tasks.errors import InputError
 # The longest that names every option takes 2 kB; a value may be a list.
 LARGEST_BYTES = 64 * 1024
 DEEPEST = 3
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # what such a file begins with, as some editors write it
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -33,13 +34,19 @@ def read_config(path: Path) -> dict[str, Any]:
                 "a larger one",
                 "take out what are no options",
             )
-        _require_plain(text.decode("utf-8"), path)
-        content = yaml.load(text, yaml.BaseLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        written = text.decode("utf-16" if text[:2] in UTF_16 else "utf-8-sig")
+        _require_plain(written, path)
+        content = yaml.load(written, yaml.BaseLoader)
+    except OSError as error:
+        raise InputError(
+            f"a YAML file with options ({path})", " ".join(str(error).split()), "correct --config"
+        ) from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(
             f"a YAML file with options ({path})",
             " ".join(str(error).split()),
-            "correct --config",
+            f"correct {path.name}: one option per line as in k: 1:12, in UTF-8, with spaces rather "
+            "than tabs",
         ) from error
     if content in (None, ""):
         return {}
