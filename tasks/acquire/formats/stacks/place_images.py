@@ -205,7 +205,8 @@ def _without_others(
             f"move out of the folder what is no pattern of the scan, and give --scan-shape YxX; "
             f"--image-names {IN_ORDER} takes all in the order of their names",
         )
-    left = f"{many} left out, named otherwise than {most[0].name}: {some_of(others)}"
+    images = "1 image is" if len(others) == 1 else f"{len(others)} images are"
+    left = f"{images} left out, named otherwise than {most[0].name}: {some_of(others)}"
     if whole:
         return replace(placed, notes=(*placed.notes, left))
     return replace(placed, guesses=(*placed.guesses, f"{left} (--image-names overrides)"))

@@ -255,7 +255,7 @@ def test_an_image_that_is_named_otherwise_is_left_out_and_named(images, tmp_path
     (tmp_path / other).touch()
     names, shape, found = placed(images("x{x}_y{y}.tif"))
     assert (names, shape) == (names_of("x{x}_y{y}.tif"), (ROWS, COLUMNS))
-    assert f"1 is left out, named otherwise than x0_y0.tif: {other}" in found.notes[-1]
+    assert f"1 image is left out, named otherwise than x0_y0.tif: {other}" in found.notes[-1]
     assert found.guesses == ()
     (tmp_path / "x3_y1.tif").unlink()
     found = placed(list(tmp_path.iterdir()))[2]
