@@ -9,6 +9,7 @@ from orimap.tasks.errors import InputError, words_of
 # The longest that names every option takes 2 kB; a value may be a list.
 LARGEST_BYTES = 64 * 1024
 DEEPEST = 3
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # what such a file begins with, as some editors write it
 
 
 class Options(dict[str, Any]):
@@ -72,12 +73,20 @@ def read_config(path: Path) -> Options:
                 "a larger one",
                 "remove what is not an option",
             )
-        _require_plain(text.decode("utf-8"), path)
-        content = yaml.load(text, yaml.BaseLoader)
-        lines = _lines(text.decode("utf-8"), path)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        written = text.decode("utf-16" if text[:2] in UTF_16 else "utf-8-sig")
+        _require_plain(written, path)
+        content = yaml.load(written, yaml.BaseLoader)
+        lines = _lines(written, path)
+    except OSError as error:
         raise InputError(
             f"a YAML file with options ({path})", _not_yaml(error), "correct --config"
+        ) from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(
+            f"a YAML file with options ({path})",
+            _not_yaml(error),
+            f"correct {path.name}: one option per line as in k: 1:12, in UTF-8, with spaces rather "
+            "than tabs",
         ) from error
     if content in (None, ""):
         return Options(path, {}, {})

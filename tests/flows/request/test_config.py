@@ -101,3 +101,17 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "image.yaml").write_bytes(b"\xff\xfe\xfa")
     with pytest.raises(InputError, match="it is not text in UTF-8"):
         read_config(tmp_path / "image.yaml")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_file_may_be_in_the_encodings_of_common_editors(tmp_path, encoding):
+    (tmp_path / "run.yaml").write_text("k: 1:12\nbin: 2\n", encoding=encoding)
+    assert read_config(tmp_path / "run.yaml") == {"k": "1:12", "bin": "2"}
+
+
+def test_a_tab_is_named_with_the_file_it_is_in(tmp_path):
+    (tmp_path / "scan.orimap.yaml").write_text("k: 1:12\n\tbin: 2\n")
+    with pytest.raises(InputError) as error:
+        read_config(tmp_path / "scan.orimap.yaml")
+    assert "correct scan.orimap.yaml" in error.value.remedy
+    assert "spaces rather than tabs" in error.value.remedy

@@ -217,10 +217,11 @@ def _number(text: str) -> float:
     return float(text.replace(",", ".").replace("\u2212", "-"))
 
 
-def template_of(file: Path, grid: tuple[int, int], axes: str) -> str:
+def template_of(file: Path, names: Names, grid: tuple[int, int], axes: str) -> str:
     """Return a name with ``{x}`` and ``{y}`` for the numbers of a grid, * for other numbers."""
     parts = re.split(f"({NUMBER})", file.stem, flags=re.IGNORECASE)
-    for place in range(len(parts) // 2):
+    for place, before in enumerate(names.literals):
+        parts[2 * place] = parts[2 * place][: len(before)]  # without the sign of this number
         parts[2 * place + 1] = f"{{{axes[grid.index(place)]}}}" if place in grid else "*"
     return "".join(parts)
 

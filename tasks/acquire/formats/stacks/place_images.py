@@ -74,7 +74,7 @@ def place_images(files: Sequence[Path], asked: Asked) -> Placed:
     """
     files = sorted(files, key=lambda file: natural_order(file.name))
     if asked.image_names == IN_ORDER:
-        return _in_order(files)
+        return _in_order(files, asked)
     if asked.image_names is not None:
         x, y = numbers_by_template(files, asked.image_names)
         return _by_numbers(
@@ -115,18 +115,28 @@ def _by_names(files: Sequence[Path], names: Names, asked: Asked) -> Placed:
     return _by_evidence(files, names, grid, asked)
 
 
-def _in_order(files: Sequence[Path]) -> Placed:
-    """Take images in the order of their names: a guess where these say another one."""
+def _in_order(files: Sequence[Path], asked: Asked) -> Placed:
+    """Take images in the order of their names: a guess where these tell another one."""
     names = Names.of(files)
-    labelled = None if names is None else names.labelled()
-    if names is None or labelled is None:
-        return Placed(tuple(files))
-    x, y = (names.numbers[:, place] for place in labelled)
-    if np.array_equal(np.lexsort((x, y)), np.arange(len(files))):
+    if names is None:
+        return _mixed(files, families(files), asked)
+    labelled, grid, against = names.labelled(), names.grid(), ""
+    if labelled is not None:
+        x, y = (names.numbers[:, place] for place in labelled)
+        if not np.array_equal(np.lexsort((x, y)), np.arange(len(files))):
+            against = "these give another one by words for column and row"
+    elif grid is not None:
+        sizes = tuple(np.unique(names.numbers[:, place]).size for place in grid)
+        evidence = _first_is_faster(files, names, grid)
+        if asked.scan_shape is not None and tuple(asked.scan_shape) == sizes[::-1] != sizes:
+            against = f"two of their numbers form {sizes[0]} rows of {sizes[1]} in that order"
+        elif evidence is not None and evidence[0]:
+            against = f"the first number changes from image to image: {evidence[1]}"
+    if not against:
         return Placed(tuple(files))
     guess = (
         f"images are taken in the order of their names, as --image-names {IN_ORDER} says, although "
-        f"these give another one by words for column and row, as in {files[0].name}"
+        f"{against}, as in {files[0].name}"
     )
     return Placed(tuple(files), guesses=(guess,))
 
@@ -178,7 +188,7 @@ def _without_others(
     """
     others = [file.name for file in files if file not in set(most)]
     many = "1 is" if len(others) == 1 else f"{len(others)} are"
-    found = f"{len(most)} named as {most[0].name}, and {many} not: {some_of(others)}"
+    found = f"{len(most)} are named as {most[0].name}, and {many} not: {some_of(others)}"
     if asked.skip_frames is not None and any(asked.skip_frames) and names.labelled() is None:
         guess = f"images are taken in the order of their names, of which {found}"
         return Placed(tuple(files), guesses=(guess,))
@@ -195,7 +205,8 @@ def _without_others(
             f"move out of the folder what is no pattern of the scan, and give --scan-shape YxX; "
             f"--image-names {IN_ORDER} takes all in the order of their names",
         )
-    left = f"{many} left out, named otherwise than {most[0].name}: {some_of(others)}"
+    images = "1 image is" if len(others) == 1 else f"{len(others)} images are"
+    left = f"{images} left out, named otherwise than {most[0].name}: {some_of(others)}"
     if whole:
         return replace(placed, notes=(*placed.notes, left))
     return replace(placed, guesses=(*placed.guesses, f"{left} (--image-names overrides)"))
@@ -326,12 +337,13 @@ def _by_evidence(
         x, y = (first, second) if columns else (second, first)
         return _by_numbers(files, x, y, asked, () if against else (said,), against)
     if evidence is None:
+        as_xy, as_yx = (template_of(files[0], names, grid, axes) for axes in ("xy", "yx"))
         raise InputError(
             "which number in the names of the images is the column, and which the row",
             f"{len(files)} images named as {example}: two of their numbers form a full grid of "
             f"{sizes[0]} by {sizes[1]}, and nothing says which is which",
-            f"--image-names '{template_of(files[0], grid, 'xy')}' if the first is the column, "
-            f"--image-names '{template_of(files[0], grid, 'yx')}' if it is the row, "
+            f"--image-names '{as_xy}' if the first is the column, --image-names '{as_yx}' if it is "
+            "the row, "
             f"--image-names {IN_ORDER} with --scan-shape YxX if they are no positions",
         )
     faster, why = evidence

@@ -57,7 +57,8 @@ def test_hexadecimal_numbers_are_known_by_their_last_digits(form):
 def test_a_template_says_which_number_is_the_column():
     files = paths("p-3_4", "p5_-6")
     assert [n.tolist() for n in numbers_by_template(files, "p{x}_{y}")] == [[-3, 5], [4, -6]]
-    assert template_of(files[0], (0, 1), "yx") == "p-{y}_{x}"
+    assert template_of(files[0], Names.of(files), (0, 1), "yx") == "p{y}_{x}"
+    assert template_of(files[0], Names.of(files[:1]), (1, 0), "yx") == "p-{x}_{y}"
     with pytest.raises(InputError, match=r"1 of 2 are not: p5_-6.tif"):
         numbers_by_template(files, "p-{x}_{y}.tif")
 

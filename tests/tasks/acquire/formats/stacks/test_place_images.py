@@ -255,7 +255,7 @@ def test_an_image_that_is_named_otherwise_is_left_out_and_named(images, tmp_path
     (tmp_path / other).touch()
     names, shape, found = placed(images("x{x}_y{y}.tif"))
     assert (names, shape) == (names_of("x{x}_y{y}.tif"), (ROWS, COLUMNS))
-    assert f"1 is left out, named otherwise than x0_y0.tif: {other}" in found.notes[-1]
+    assert f"1 image is left out, named otherwise than x0_y0.tif: {other}" in found.notes[-1]
     assert found.guesses == ()
     (tmp_path / "x3_y1.tif").unlink()
     found = placed(list(tmp_path.iterdir()))[2]
@@ -272,7 +272,7 @@ def test_an_image_that_is_named_otherwise_is_no_pattern_of_those_that_are_counte
     assert "Copy" in placed(files, scan_shape=(ROWS, COLUMNS), skip_frames=(0, 1))[2].guesses[0]
     (tmp_path / "img_0035.tif").unlink()
     with pytest.raises(
-        InputError, match=r"35 named as img_0000.tif, and 1 is not: img_0003 - Copy"
+        InputError, match=r"35 are named as img_0000.tif, and 1 is not: img_0003 - Copy"
     ):
         placed(list(tmp_path.iterdir()), scan_shape=(ROWS, COLUMNS))
 
@@ -288,3 +288,22 @@ def test_an_order_that_no_number_tells_is_a_guess(tmp_path):
     for name in ("3_5_1.tif", "3_9_0.tif", "4_2_7.tif", "4_5_2.tif", "5_1_6.tif"):
         (tmp_path / name).touch()
     assert "none counts" in placed(list(tmp_path.iterdir()))[2].guesses[0]
+
+
+@pytest.mark.parametrize(
+    ("template", "in_order", "scan_shape", "guess"),
+    [
+        ("{x}_{y}.tif", False, (ROWS, COLUMNS), "form 12 rows of 3"),
+        ("{x}_{y}.tif", True, None, "changes from image to image"),
+        ("{x}_{y}.tif", False, (COLUMNS, ROWS), ""),
+        ("{y}_{x}.tif", True, (ROWS, COLUMNS), ""),
+        ("x{x}_y{y}.tif", False, (ROWS, COLUMNS), "words for column and row"),
+        ("y{y}_x{x}.tif", False, (ROWS, COLUMNS), ""),
+        ("{n:03d}.tif", False, (ROWS, COLUMNS), ""),
+    ],
+)
+def test_an_order_against_what_names_tell_is_a_guess(images, template, in_order, scan_shape, guess):
+    files = images(template, in_order=in_order)
+    found = placed(files, image_names="order", scan_shape=scan_shape)[2]
+    assert bool(found.guesses) is bool(guess)
+    assert guess in "".join(found.guesses)
