@@ -43,8 +43,10 @@ def finish(run: Run, decided: Decided, mark: str, acquisition: str, remarks: Seq
     """Write the root of the results, last: only then are they complete."""
     analysis = run.folder.analysis
     raw = xr.open_zarr(decided.fitted.prepared.store, group="raw", consolidated=False, chunks=None)
-    root = xr.Dataset(coords={name: raw[name].load() for name in COORDINATES})
     _drop_stale(run, decided)
+    # The published rule has images of its own size, which pixels of the detector do not fit.
+    placed = SCAN if (analysis / "published").exists() else COORDINATES
+    root = xr.Dataset(coords={name: raw[name].load() for name in placed})
     root.to_zarr(analysis, mode="a", consolidated=False, zarr_format=3)
     clusters = run.folder.read("clusters")
     attrs = zarr.open_group(analysis, mode="r+").attrs

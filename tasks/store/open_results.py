@@ -178,9 +178,17 @@ def _place_detector(tree: xr.DataTree, patterns: Path) -> None:
         raw = open_group(patterns, "raw")
     except FileNotFoundError:  # somebody has removed the patterns: pixels are only numbered
         return
-    for name in DETECTOR:
-        if name in raw.coords:
-            tree.coords[name] = raw[name].load()
+    coordinates = {name: raw[name].load() for name in DETECTOR if name in raw.coords}
+    fit = [
+        group
+        for group in tree.children.values()
+        if all(
+            group.sizes.get(name, place.size) == place.size for name, place in coordinates.items()
+        )
+    ]
+    # Where a group has images of another size, as those of the published rule, each has its own.
+    for node in [tree] if len(fit) == len(tree.children) else fit:
+        node.coords.update(coordinates)
 
 
 def _opened(store: Path) -> xr.DataTree:

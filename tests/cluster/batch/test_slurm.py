@@ -122,7 +122,7 @@ def test_a_run_over_slurm_gives_the_local_result_though_a_job_is_lost(
     output = tmp_path / "results"
     flow = Flow(scan, "--output", output, *OPTIONS, *ON_SLURM, folder=tmp_path)
     flow.wait_for("2 of 2 workers")
-    flow.wait_for("sketch: done")  # the fits have begun
+    flow.wait_for("ingest: done")  # the fits have begun
     workers = output / ".workers"
     assert workers.stat().st_mode & 0o777 == 0o700
     assert (workers / "key.pem").stat().st_mode & 0o777 == 0o600
@@ -146,7 +146,7 @@ def test_a_run_that_was_killed_goes_on_and_leaves_no_job(own_jobs, scan, local, 
     output = tmp_path / "results"
     arguments = (scan, "--output", output, *OPTIONS, *ON_SLURM)
     killed = Flow(*arguments, folder=tmp_path)
-    killed.wait_for("sketch: done")
+    killed.wait_for("ingest: done")
     left = sorted(job.id for job in own_jobs())
     assert len(left) == 2
     killed.process.send_signal(signal.SIGKILL)

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from orimap.flows.cli import main
 from orimap.flows.cli.analyse import run
 from orimap.flows.cli.simulate import simulate
-from orimap.flows.request.request import Request
+from orimap.flows.request.request import RENAMED, Request
 from orimap.tasks.simulate.recipe import ScanRecipe
 from orimap.tasks.simulate.write_scan import write_scan
 
@@ -106,7 +106,7 @@ def test_version():
 def test_run_takes_every_field_of_a_request():
     parameters = inspect.signature(run).parameters
     own = {"config", "dry_run", "quiet", "debug"}
-    assert set(parameters) == set(Request.model_fields) | own
+    assert set(parameters) == set(Request.model_fields) | own | set(RENAMED)
     answer = _call("run", "--help").stdout
     for name, field in Request.model_fields.items():
         assert name == "file" or "--" + name.replace("_", "-") in answer
@@ -257,7 +257,7 @@ def bad_input(scan, tmp_path):
         "k from 0": ((scan, "--k", "0:3"), "smallest number of components is 1"),
         "k above positions": ((scan, "--k", "1:109"), "--k 1:109"),
         "k as a word": ((scan, "--k", "many"), "must be one number or FIRST:LAST"),
-        "decided k": ((scan, "--decided-k", "50"), "--decided-k 50"),
+        "decided k": ((scan, "--decided-k", "50"), "--components 50"),
         "filter": ((scan, "--filter", "blur"), "--filter blur"),
         "lengths": ((scan, "--epattern-lengths", "long"), "'long'"),
         "strategy": ((scan, "--strategy", "guess"), "guess"),

@@ -107,7 +107,7 @@ def test_a_killed_watcher_goes_on_and_each_acquisition_is_analysed_once(site, sc
 
     told = ("replay", found["id"][:6], "--results", site / "results", "--decided-k", "3")
     plan = _call(*told, "--dry-run").stdout
-    assert "decided_k 3" in plan
+    assert "components 3" in plan
     assert "nothing was changed" in plan
     assert _status(site)["acquisitions"] == [found]
     assert "start orimap watch" in _call(*told).stdout
@@ -116,7 +116,7 @@ def test_a_killed_watcher_goes_on_and_each_acquisition_is_analysed_once(site, sc
         log = watcher.communicate(timeout=300)[1]
     assert f"report {results}" in log
     again = json.loads((results / "run.json").read_text())
-    assert again["request"]["decided_k"] == 3
+    assert again["request"]["components"] == 3
     assert all(step["reused"] for step in again["steps"] if step["name"] in ("ingest", "fit"))
     assert json.loads((results / "outcome.json").read_text())["acquisition"] == f"{found['id']}-2"
     table = _call("status", "--results", site / "results").stdout

@@ -53,7 +53,7 @@ def test_a_dry_run_writes_nothing(array, tmp_path):
     [
         (np.ones((4, 5)), {}, "NumPy array: 4×5"),
         (da.ones((4, 5, 6, 7)), {"k": "1:900"}, "--k 1:900"),
-        (da.ones((4, 5, 6, 7)), {"fliter": "mean"}, "--fliter 'mean'"),
+        (da.ones((4, 5, 6, 7)), {"fliter": "mean"}, "did you mean filter"),
         (da.ones((4, 5, 6, 7)), {"crop": "0:9,0:9"}, "--crop"),
         (["scan.npy"], {}, "found: list"),
     ],

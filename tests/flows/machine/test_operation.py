@@ -213,7 +213,7 @@ def test_a_killed_run_goes_on_from_its_last_step_and_a_cancelled_one_leaves_noth
     log, mark = job.output / "run.log", job.output / ".unfinished/patterns.zarr/raw/zarr.json"
 
     def at_work(times):
-        until(lambda: log.exists() and log.read_text().count("sketch: done") == times)
+        until(lambda: log.exists() and log.read_text().count("ingest: done") == times)
         run = psutil.Process(int((job.output / ".lock").read_text()))
         assert submitter.standing(job.key).state == "running"
         return [run, *run.children(recursive=True)]

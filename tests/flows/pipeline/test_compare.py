@@ -16,7 +16,7 @@ from orimap.flows.pipeline import compare
 from orimap.flows.pipeline.compare import Named, compare_filters
 from orimap.flows.pipeline.pipeline import run_pipeline
 from orimap.flows.pipeline.runtime.runner import Lines, NoDisplay, PlainRunner
-from orimap.flows.request.request import Request
+from orimap.flows.request.request import RENAMED, Request
 from orimap.tasks.acquire.ingest import ingest
 from orimap.tasks.errors import InputError
 from orimap.tasks.patterns.filters import FILTERS
@@ -193,7 +193,7 @@ def _call(*arguments):
 
 def test_the_command_takes_what_run_takes_but_for_what_it_decides_itself():
     parameters = set(inspect.signature(commands.compare).parameters)
-    own = {"seeds", "truth", "config", "quiet", "debug"}
+    own = {"seeds", "truth", "config", "quiet", "debug", *RENAMED}
     assert parameters == set(Request.model_fields) - {"filter", "keep", "restart"} | own
     answer = _call("--help").stdout
     assert "--seeds" in answer

@@ -1,3 +1,4 @@
+import dask
 import dask.array as da
 import numpy as np
 import pytest
@@ -115,7 +116,8 @@ def test_a_dask_array_is_computed_once_and_never_as_a_whole(tmp_path, small_scan
     given = ArrayInput(lazy)
     sizes = []
     read = given.array.__class__.__getitem__
-    with pytest.MonkeyPatch.context() as patch:
+    # Not on the workers that another test may have opened: what they load is not seen here.
+    with pytest.MonkeyPatch.context() as patch, dask.config.set(scheduler="threads"):
         patch.setattr(
             stage_array.Cut, "__getitem__", lambda own, cut: sizes.append(cut) or read(own, cut)
         )

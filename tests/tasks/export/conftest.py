@@ -101,7 +101,7 @@ def finished(tmp_path_factory):
     folder = write_results(tmp_path_factory.mktemp("finished"))
     revised = {"clusters": groups(np.where(LABEL < 0, -1, 1))["clusters"]}
     revised["clusters"].attrs["cluster_names"] = ["", "β phase"]
-    write_tree(folder / "revisions" / "mine.zarr", revised, revision_outdated=True)
+    write_tree(folder / "revisions" / "mine.zarr", revised, of="an earlier decision")
     beam = zarr.open_group(folder / "patterns.zarr", mode="w").create_group("beam")
     beam.attrs.update(found=True, reference_y=2.0, reference_x=3.0)
     return folder

@@ -70,7 +70,7 @@ def test_no_range_grows_beyond_what_can_be_fitted():
 
 
 def test_nothing_grows_where_the_number_was_asked_for_or_follows_an_older_rule():
-    assert widen(1, 8, 8, decided_k=8) is None
+    assert widen(1, 8, 8, components=8) is None
     assert widen(1, 8, 8, strategy="knee") is None
     assert widen(1, 8, None) is None
 
@@ -112,7 +112,7 @@ def test_a_decision_depends_on_scores_strategy_number_and_bent_grains(stages, ow
         forced=None,
         split_bent=False,
     )
-    for changes in ({"strategy": "knee"}, {"decided_k": 3}, {"split_bent": True}):
+    for changes in ({"strategy": "knee"}, {"components": 3}, {"split_bent": True}):
         decided = decide(asking(run, **changes), silent, stages.fitted)
         assert written["decision"][1] == decided.fingerprint
         marks.append(decided.fingerprint)
@@ -121,7 +121,7 @@ def test_a_decision_depends_on_scores_strategy_number_and_bent_grains(stages, ow
 
 def test_a_forced_number_is_used_and_the_evidence_told(stages, own):
     run, written = own
-    decided = decide(asking(run, decided_k=3), silent, stages.fitted)
+    decided = decide(asking(run, components=3), silent, stages.fitted)
     assert decided.fitted_k == 3
     facts = written["decision"][0].attrs
     assert facts["strategy"] == "forced"

@@ -178,7 +178,7 @@ def test_a_library_that_is_not_there_is_named(tmp_path):
 
 def test_records_are_no_patterns(tmp_path):
     np.save(tmp_path / "scan.npy", np.zeros((3, 4, 5, 6), [("a", "u2"), ("b", "u2")]))
-    with pytest.raises(InputError, match="records of several: 0: 'scan' 3×4×5×6"):
+    with pytest.raises(InputError, match="holds records of a, b"):
         open_acquisition(tmp_path / "scan.npy")
 
 
