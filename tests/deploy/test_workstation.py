@@ -81,6 +81,7 @@ def with_compiled_kernels(cache, account):
     subprocess.run(["chown", "-R", f"{account}:", cache.parents[1]], check=True)
 
 
+@pytest.mark.slow
 def test_the_guide_can_be_followed_up_to_the_first_results(site):
     for line in commands(1):
         done = site.follow(line)

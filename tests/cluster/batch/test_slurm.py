@@ -142,6 +142,7 @@ def test_a_run_over_slurm_gives_the_local_result_though_a_job_is_lost(
     assert not workers.exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_and_leaves_no_job(own_jobs, scan, local, tmp_path):
     output = tmp_path / "results"
     arguments = (scan, "--output", output, *OPTIONS, *ON_SLURM)

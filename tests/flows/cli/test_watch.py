@@ -80,6 +80,7 @@ def _status(site):
     return json.loads(answer.stdout)
 
 
+@pytest.mark.slow
 def test_a_killed_watcher_goes_on_and_each_acquisition_is_analysed_once(site, scan):
     results = site / "results" / "two grains.blo"
     shutil.copy(scan, site / "watched")

@@ -178,6 +178,7 @@ def test_an_acquisition_that_is_announced_twice_is_analysed_once(up, submitter):
         aside.rename(given["results"])
 
 
+@pytest.mark.slow
 def test_an_event_that_comes_too_late_leads_to_no_second_analysis(up, submitter):
     file = up.results / "late.hspy"
     shutil.copy(up.scan, file)
@@ -203,6 +204,7 @@ def _ended_runs(up, key, *, number):
     return ended if len(runs) == len(ended) == number else []
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_from_its_last_step_and_a_cancelled_one_leaves_nothing(up, submitter):
     file = up.results / "by hand.hspy"
     shutil.copy(up.scan, file)
@@ -210,10 +212,12 @@ def test_a_killed_run_goes_on_from_its_last_step_and_a_cancelled_one_leaves_noth
     job = Job(acquisition="by hand", request=request)
     assert submitter.find(job) is None
     assert submitter.submit(job) == job.key
-    log, mark = job.output / "run.log", job.output / ".unfinished/patterns.zarr/raw/zarr.json"
+    log, unfinished = job.output / "run.log", job.output / ".unfinished"
+    mark, sketch = unfinished / "patterns.zarr/raw/zarr.json", unfinished / "analysis.zarr/sketch"
 
     def at_work(times):
-        until(lambda: log.exists() and log.read_text().count("ingest: done") == times)
+        until(lambda: log.exists() and log.read_text().count("Dask dashboard") == times)
+        until((sketch / "zarr.json").exists)
         run = psutil.Process(int((job.output / ".lock").read_text()))
         assert submitter.standing(job.key).state == "running"
         return [run, *run.children(recursive=True)]

@@ -26,6 +26,7 @@ RUN = """
 """
 
 
+@pytest.mark.slow
 def test_a_scan_of_eight_chunks_takes_the_memory_that_was_predicted(tmp_path):
     file = tmp_path / "large.npy"
     write_scan(ScanRecipe(scan=SCAN, detector=DETECTOR, grains=2, dose=3000, seed=3), file)
