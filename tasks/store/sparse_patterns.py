@@ -194,5 +194,5 @@ def opened(store: Path, group: str, name: str) -> zarr.Array:
 @lru_cache(maxsize=16)
 def _opened(path: Path, _written: int) -> zarr.Array:
     mode = "r+" if os.access(path, os.W_OK) else "r"
-    with zarr.config.set({"array.write_empty_chunks": True}):  # holds for the array from here on
-        return zarr.open_array(path, mode=mode)
+    # Of this array alone: settings of the whole process would be mixed up by several threads.
+    return zarr.open_array(path, mode=mode).with_config({"write_empty_chunks": True})

@@ -116,6 +116,7 @@ def test_the_guide_can_be_followed_up_to_the_first_results(site):
     assert doctor.split("doctor ")[1] == up.split("up ")[1]
 
 
+@pytest.mark.slow
 def test_without_a_home_compiled_code_is_kept_in_the_state(site):
     (doctor,) = commands(3)
     state = site.root / "elsewhere"
