@@ -125,7 +125,7 @@ def _held_out(results: Results) -> Drawn:
         return None
     error = results.values("decision", "k_held_out_drop_error")
     return (
-        "Drop in held-out deviance with each further component, on a logarithmic scale.",
+        "Drop in the held-out error with each further component, on a logarithmic scale.",
         lambda: curves.held_out_figure(
             results.values("decision", "k"),
             drop,
@@ -154,7 +154,7 @@ def _loss(results: Results) -> Drawn:
             error=np.array(errors),
             knee=knee,
             interest=None if low is None or high is None else (low, high),
-            units=results.groups["decision"]["k_component_loss"].attrs.get("units", "electron"),
+            units=results.intensity_units,
             **_marks(results),
         ),
     )

@@ -178,10 +178,9 @@ def noise_rows(results: Results) -> NoiseTable | None:
     table = noise_table(results)
     if not table:
         return None
-    first = results.groups["clusters"][f"cluster_nsd_{next(iter(table))}"]
     return NoiseTable(
         list(table),
-        first.attrs.get("units", "1"),
+        results.intensity_units,
         [
             [figure_text(value, 2) for value in values]
             for values in zip(*table.values(), strict=True)

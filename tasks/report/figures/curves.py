@@ -130,7 +130,7 @@ def held_out_figure(
     threshold : float, optional
         Below this a drop counts as none.
     """
-    figure, axes = curve_axes("drop in held-out deviance per pattern")
+    figure, axes = curve_axes("drop in held-out error per pattern")
     k, drop, error = (np.asarray(values, float) for values in (k, drop, error))
     gains = np.isfinite(drop) & (drop > 0)
     lows = [drop[gains].min()] if gains.any() else [1.0]
