@@ -16,7 +16,7 @@ from orimap.tasks.factorise.stored_fits import fit_group
 from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.store import variables
 from orimap.tasks.store.groups import open_group
-from orimap.tasks.store.open_results import revision_store
+from orimap.tasks.store.open_results import open_revised, revision_store
 from orimap.tasks.stream.blocks import Block
 
 # Half-lengths of a line through an overlap, steps: the shortest that shows both patterns alone.
@@ -149,8 +149,8 @@ def decomposition(
             "count rows and columns from 0",
         )
     v = variables
-    clusters, overlap = (_group(analysis, revision, name) for name in ("clusters", "overlap"))
-    fit = _group(analysis, revision, _decided_fit(analysis))
+    clusters, overlap = (open_revised(analysis, revision, name) for name in ("clusters", "overlap"))
+    fit = open_revised(analysis, revision, _decided_fit(analysis))
     valid = v.detector_valid.read(open_group(analysis, "sketch")).values
     images = v.component_pattern.read(fit).values.astype(float)
     weights = v.scan_weight.read(fit)[y, x].values.astype(float)
@@ -190,13 +190,6 @@ def _revised(results: Path, revision: str | None) -> Path | None:
     return None if revision is None else revision_store(results, revision)
 
 
-def _group(analysis: Path, revision: Path | None, name: str) -> xr.Dataset:
-    """Open a group of a revision where it has it, else of the results."""
-    if revision is not None and (revision / name / "zarr.json").exists():
-        return open_group(revision, name)
-    return open_group(analysis, name)
-
-
 def _decided_fit(analysis: Path) -> str:
     """Return the group of the decided components; earlier versions drew maps of a fit itself."""
     if (analysis / GRAINS / "zarr.json").exists():
@@ -227,7 +220,7 @@ def line(
     points = np.linspace(*ends, count)
     places = np.round(points).astype(int)
     v = variables
-    clusters = _group(analysis, revision, "clusters")
+    clusters = open_revised(analysis, revision, "clusters")
     valid = v.detector_valid.read(open_group(analysis, "sketch")).values
     share, error = v.cluster_share.read(clusters), v.cluster_share_error.read(clusters)
     at = {name: xr.DataArray(places[:, i], dims="point") for i, name in enumerate(v.SCAN)}

@@ -11,7 +11,8 @@ import xarray as xr
 from orimap.tasks.errors import InputError
 from orimap.tasks.report import words
 from orimap.tasks.report.figures.images import NO_PATTERN, ScanGrid
-from orimap.tasks.store.groups import group_attributes, open_group
+from orimap.tasks.store.groups import group_attributes
+from orimap.tasks.store.open_results import open_revised
 from orimap.tasks.store.variables import METRICS
 
 GROUPS = (
@@ -73,13 +74,9 @@ def read_results(store: Path, revision: Path | None = None) -> Results:
 
     def group(name: str) -> xr.Dataset:
         try:
-            return open_group(_store_of(name), name)
+            return open_revised(store, revision, name)
         except (FileNotFoundError, KeyError):
             return xr.Dataset()
-
-    def _store_of(name: str) -> Path:
-        revised = revision is not None and (revision / name / "zarr.json").exists()
-        return revision if revision is not None and revised else store
 
     def attributes(name: str) -> Mapping[str, Any]:
         try:

@@ -170,6 +170,12 @@ def open_results(folder: Path, revision: str | None = None) -> xr.DataTree:
     return tree
 
 
+def open_revised(analysis: Path, revision: Path | None, group: str) -> xr.Dataset:
+    """Open a group of the store of a revision where it has it, else of the results."""
+    revised = revision is not None and (revision / group / "zarr.json").exists()
+    return open_group(revision if revision is not None and revised else analysis, group)
+
+
 def _place_detector(tree: xr.DataTree, patterns: Path) -> None:
     """Add the detector's coordinates to results of versions that left them with the patterns."""
     if all(name in tree.coords for name in DETECTOR):

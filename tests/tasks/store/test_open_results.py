@@ -8,6 +8,7 @@ from orimap.tasks.store.open_results import (
     delete_revision,
     find_revision,
     open_results,
+    open_revised,
     revision_names,
     revision_page,
     revision_store,
@@ -95,3 +96,16 @@ def test_a_revision_of_another_scan_is_refused(tmp_path):
     written(revision_store(tmp_path, "mine"), clusters=labels(0, 0))
     with pytest.raises(InputError, match="another scan"):
         open_results(tmp_path, "mine")
+
+
+def test_a_single_group_is_that_of_the_revision_where_it_has_it(tmp_path):
+    analysis, mine = tmp_path / "analysis.zarr", revision_store(tmp_path, "mine")
+    written(analysis, clusters=labels(0, 1, 2), overlap=labels(7, 7, 7))
+    written(mine, clusters=labels(0, 0, 1))
+    for store, group, expected in (
+        (None, "clusters", [0, 1, 2]),
+        (mine, "clusters", [0, 0, 1]),
+        (mine, "overlap", [7, 7, 7]),
+    ):
+        found = open_revised(analysis, store, group)
+        assert found["cluster_label"].values.tolist() == expected
