@@ -131,12 +131,17 @@ def test_rules_of_nmfk_take_stable_numbers_only(script):
 @pytest.fixture(scope="module")
 def tiny_scan(tmp_path_factory):
     """Give a scan of 8 x 9 positions with two halves, as the simulator stores one."""
+    return two_halves(tmp_path_factory.mktemp("scan"), (8, 9, 8, 8))
+
+
+def two_halves(folder, shape):
+    """Write a scan (scan_y, scan_x, detector_y, detector_x) whose right side differs from its left."""
     from orimap.tasks.store.variables import pattern_intensity
 
-    mean = np.full((8, 9, 8, 8), 0.2)
+    mean = np.full(shape, 0.2)
     mean[:, :4, 2, 2] = mean[:, 4:, 5, 6] = 200
     counts = np.random.default_rng(0).poisson(mean).astype(np.uint16)
-    file = tmp_path_factory.mktemp("scan") / "scan000.zarr"
+    file = folder / "scan000.zarr"
     pattern_intensity.array(counts).to_dataset().to_zarr(file, consolidated=False, zarr_format=3)
     return file
 
@@ -158,8 +163,10 @@ def test_a_peer_that_fails_says_why(script, tiny_scan):
     assert "no_such_peer" in reply.failure
 
 
-def test_a_peer_that_takes_too_long_is_ended(script, tiny_scan):
+def test_a_peer_that_takes_too_long_is_ended(script, tmp_path):
+    # 1,000 positions of 1,024 pixels: tens of seconds of processor time on any machine.
+    scan = two_halves(tmp_path, (25, 40, 64, 64))
     ask = script("ask_peers").ask
-    ((_, reply),) = ask(Path(sys.executable), "nmfk", ["nmfk-silhouette"], tiny_scan, 1)
+    ((_, reply),) = ask(Path(sys.executable), "nmfk", ["nmfk-silhouette"], scan, 1)
     assert reply.k is None
     assert reply.failure == "no answer within 1 s of processor time"
