@@ -135,7 +135,7 @@ def tiny_scan(tmp_path_factory):
 
 
 def two_halves(folder, shape):
-    """Write a scan (scan_y, scan_x, detector_y, detector_x) whose right side differs from its left."""
+    """Write a scan (scan_y, scan_x, detector_y, detector_x) of two halves, left and right."""
     from orimap.tasks.store.variables import pattern_intensity
 
     mean = np.full(shape, 0.2)

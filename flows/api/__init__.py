@@ -6,19 +6,41 @@ library at the top, everything else where it is used.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, overload
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
-    from typing import Any, Literal
+    from typing import Any, Literal, ParamSpec, TypeVar
 
     from orimap.flows.interactive.results import Results
     from orimap.flows.pipeline.estimate import Estimate
     from orimap.flows.pipeline.redecide import Answer
 
+    P = ParamSpec("P")
+    T = TypeVar("T")
+
 __all__ = ["Results", "__version__", "decide", "edit", "export", "open", "run", "simulate"]
+
+
+def _in_python(call: Callable[P, T]) -> Callable[P, T]:
+    """Have errors name the arguments of a function where a command names its options."""
+
+    @functools.wraps(call)
+    def called(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return call(*args, **kwargs)
+        except ValueError as error:
+            from orimap.flows.interactive.words import speak_python
+            from orimap.tasks.errors import InputError
+
+            if isinstance(error, InputError):
+                speak_python(error)
+            raise
+
+    return called
 
 
 @overload
@@ -45,6 +67,7 @@ def run(
 ) -> Estimate: ...
 
 
+@_in_python
 def run(
     file: Any,
     output: str | os.PathLike[str],
@@ -144,6 +167,7 @@ def decide(
 ) -> Answer: ...
 
 
+@_in_python
 def decide(
     folder: str | os.PathLike[str],
     *,
@@ -178,6 +202,7 @@ def decide(
         If the folder holds no complete results with their fits and patterns, or the changes are at
         fault. The results stay as they are.
     """
+    import os
     from pathlib import Path
 
     from orimap.flows.cli.results import AS_STORED
@@ -193,11 +218,13 @@ def decide(
             f"{', '.join(fixed)}: the fits were made with what the run was asked for",
             "leave it out, or run the analysis anew with it (orimap.run)",
         )
-    runner = PlainRunner(choose_display(quiet=quiet))
-    _, after = redecide(Path(folder), changes, runner, dry_run=dry_run)
+    display = choose_display(quiet=quiet)
+    with display.run(f"opening {os.fspath(folder)}"):
+        _, after = redecide(Path(folder), changes, PlainRunner(display), dry_run=dry_run)
     return after if dry_run else Results(folder)
 
 
+@_in_python
 def edit(
     folder: str | os.PathLike[str],
     *,
@@ -255,6 +282,7 @@ def edit(
     return revise(Path(folder), edits, runner, revision=revision, source=source).name
 
 
+@_in_python
 def open(folder: str | os.PathLike[str], revision: str | None = None) -> Results:
     """Open the results of a run, lazily.
 
@@ -282,6 +310,7 @@ def open(folder: str | os.PathLike[str], revision: str | None = None) -> Results
     return Results(folder, revision)
 
 
+@_in_python
 def export(
     folder: str | os.PathLike[str],
     to: str,
@@ -332,6 +361,7 @@ def export(
     )
 
 
+@_in_python
 def simulate(out: str | os.PathLike[str], *, quiet: bool = False, **recipe: Any) -> Path:
     """Write a simulated scan, and its truth beside it (.npz).
 

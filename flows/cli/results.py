@@ -45,14 +45,15 @@ def decide(
     What is not given stays unchanged, with one exception: a strategy without a number decides, even
     where --distinct or --components chose one before. The file of the acquisition is not needed.
     """
-    from orimap.flows.pipeline.redecide import redecide
     from orimap.flows.pipeline.runtime.runner import PlainRunner, choose_display
     from orimap.tasks.report.words import headline
 
     changes = {name: value for name, value in options.items() if value is not None}
-    before, after = redecide(
-        directory, changes, PlainRunner(choose_display(quiet=quiet)), dry_run=dry_run
-    )
+    display = choose_display(quiet=quiet)
+    with display.run(f"opening {directory}"):
+        from orimap.flows.pipeline.redecide import redecide
+
+        before, after = redecide(directory, changes, PlainRunner(display), dry_run=dry_run)
     print(
         headline(after.patterns, after.confidence, crystal=after.crystal, countable=after.countable)
     )

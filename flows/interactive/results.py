@@ -70,7 +70,7 @@ class Results:
 
     @property
     def confidence(self) -> str:
-        """How sure the number is: ``high``, ``medium`` or ``low``."""
+        """How sure the number is: ``high``, ``moderate`` or ``low``."""
         return str(self.tree["decision"].attrs["confidence"])
 
     @property

@@ -9,7 +9,9 @@ from typing import Any
 
 import zarr
 
+from orimap.cluster.local import available_cores
 from orimap.flows.pipeline.check import check
+from orimap.flows.pipeline.estimate import predicted_seconds
 from orimap.flows.pipeline.pipeline import run_pipeline
 from orimap.flows.pipeline.plan import Plan, ingest_fingerprint, request_fingerprint
 from orimap.flows.pipeline.refusal import tidy_after_refusal
@@ -32,6 +34,10 @@ FOR_EVERY_SEED = (*FOR_EVERY_FILTER, "mean")
 # Where further seeds are analysed; only numbers stay.
 SEEDS_FOLDER = ".seeds"
 SEEDS_END = 2**63
+# The steps that follow when every filter has been analysed.
+FURTHER_SEEDS, COMPARE = "further seeds", "compare"
+# The steps whose results all runs of a filter share.
+SHARED_STEPS = ("ingest", "centre")
 
 
 def compare_filters(
@@ -71,42 +77,63 @@ def compare_filters(
         for name in FILTERS
     }
     # What one filter refuses is refused before another has worked for an hour.
-    plan, *_ = [check(asked) for asked in requests.values()]
+    plans = {name: check(asked) for name, asked in requests.items()}
+    plan = next(iter(plans.values()))
     acquisition = plan.acquisition
     place = acquisition.scan_shape, request.roi
     truth = read_truth(truth_file, *place) if truth_file else find_truth(request.file, *place)
     parts = [request.output / name for name in FILTERS]
     with only_writer(request.output), tidy_after_refusal(request.output, *parts):
+        display.expect(_expected(plans, seeds))
         first = next(iter(requests.values()))
         for name, asked in requests.items():
             if asked is not first:
                 _share(first, asked, acquisition, FOR_EVERY_FILTER)
             analyse(asked, Named(display, name))
         further = _further_seeds(requests, plan, display, truth, seeds)
-        with display.step("compare"):
+        with display.step(COMPARE):
             page = _write(request, requests, acquisition, truth, truth_file is None, further)
         shutil.rmtree(request.output / SEEDS_FOLDER, ignore_errors=True)
     return page
 
 
+def _expected(plans: Mapping[str, Plan], seeds: int) -> dict[str, float]:
+    """Return about how long each step of the whole comparison takes."""
+    steps: dict[str, float] = {}
+    again = 0.0
+    for number, (name, plan) in enumerate(plans.items()):
+        of_run = predicted_seconds(plan, plan.request.workers or available_cores())
+        alone = {step: 0.0 if step in SHARED_STEPS else s for step, s in of_run.items()}
+        steps |= {Named.of(name, step): s for step, s in (alone if number else of_run).items()}
+        again += (seeds - 1) * sum(alone.values())
+    return steps | ({FURTHER_SEEDS: again} if seeds > 1 else {}) | {COMPARE: 1.0}
+
+
 class Named:
-    """Shows the steps of one of several runs under the name of that run."""
+    """Shows the steps of one of several runs under the name of that run.
+
+    The display knows the steps of all of them already.
+    """
 
     def __init__(self, display: Display, name: str) -> None:
         self.display = display
         self.name = name
 
+    @staticmethod
+    def of(run: str, step: str) -> str:
+        """Return what a step of a run is called."""
+        return f"{run}: {step}"
+
     def run(self, first: str) -> contextlib.AbstractContextManager[None]:
-        """Show the run."""
-        return self.display.run(f"{self.name}: {first}")
+        """Leave the line to all runs together."""
+        return contextlib.nullcontext()
 
     def expect(self, seconds: Mapping[str, float]) -> None:
-        """Take what is known of its steps."""
-        self.display.expect({f"{self.name}: {name}": each for name, each in seconds.items()})
+        """Leave the outlook to that of all runs together."""
 
     def step(self, name: str) -> contextlib.AbstractContextManager[Progress]:
         """Show one step."""
-        return self.display.step(f"{self.name}: {name}")
+        return self.display.step(self.of(self.name, name))
 
     def note(self, text: str) -> None:
         """Show a line."""
@@ -161,7 +188,7 @@ def _further_seeds(
         return found
     first = next(iter(requests.values()))
     with (
-        display.step("further seeds") as progress,
+        display.step(FURTHER_SEEDS) as progress,
         # One set of workers for all of them: starting them takes as long as a small scan.
         open_workers_and_helpers(first, display.note, threads=plan.load.threads) as opened,
     ):

@@ -4,6 +4,7 @@ The file of the acquisition is not needed: the patterns and everything that the 
 are in the folder, and so are the fingerprints of its groups.
 """
 
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -149,6 +150,7 @@ def _decide_anew(
     threads = are_threads(request, raw.nbytes)
     workers = open_workers_and_helpers(request, runner.note, threads=threads)
     with measured_steps(request, folder, runner, workers, measured) as (run, step):
+        runner.expect(_expected(request, folder, dry_run=dry_run))
         step("stored fits", partial(_take_fits, fitted=fitted))
         run.note(
             f"Decided anew from stored fits of {fitted.ks[0]} to {fitted.ks[-1]} components; "
@@ -164,6 +166,19 @@ def _decide_anew(
         mark = fingerprint(asked=asked, ks=fitted.ks, by="decide")
         complete(run, decided, mark, measured, step, acquisition)
         report(run, measured)
+
+
+def _expected(request: Request, folder: RunFolder, *, dry_run: bool) -> dict[str, float]:
+    """Return about how long each step takes: as long as when the results were made."""
+    earlier: dict[str, float] = {}
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        steps = json.loads((folder.root / "run.json").read_text())["steps"]
+        earlier = {step["name"]: float(step["seconds"]) for step in steps}
+    published = ["published"] if request.strategy == "published" else []
+    reflections = ["reflections"] if request.filter == "epattern" else []
+    drawn = [] if dry_run else ["clusters", *reflections, "baseline", "report"]
+    names = ["stored fits", *published, "decide", *drawn]
+    return {name: earlier.get(name, 0.0) for name in names}
 
 
 def root_of(folder: RunFolder) -> dict[str, Any]:

@@ -481,7 +481,7 @@ class Request(BaseModel):
             option = f"--{_dashed(name)}"
             field = cls.model_fields.get(name)
             if field is None:
-                raise no_such_option(name, option) from error
+                raise no_such_option(name, option, dashes="--") from error
             found = "nothing" if first["type"] == "missing" else repr(values.get(name))
             raise InputError(
                 str(field.description),
@@ -490,11 +490,11 @@ class Request(BaseModel):
             ) from error
 
 
-def no_such_option(name: str, found: str) -> InputError:
+def no_such_option(name: str, found: str, dashes: str = "") -> InputError:
     """Return the error for the name of an option that does not exist, with the nearest one."""
     meant = nearest(name, Request.model_fields)
     return InputError(
         "an option that orimap run knows",
         f"{found}: there is no such option",
-        f"did you mean {meant.replace('_', '-')}?" if meant else "orimap run --help lists them all",
+        f"did you mean {dashes}{_dashed(meant)}?" if meant else "orimap run --help lists them all",
     )

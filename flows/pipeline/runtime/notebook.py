@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from orimap.flows.pipeline.runtime.outlook import Outlook, left_text, seconds_text
 from orimap.tasks.stream.blocks import Progress
 
 # Between two changes of the line: often enough to see it move, and no load for the browser.
@@ -36,7 +37,7 @@ def notebook() -> Show | None:
 
 
 class NotebookLines:
-    """Shows notes, the steps that are done, and a bar for the one that runs.
+    """Shows notes, the steps that are done, and a bar for the one that runs, with the time left.
 
     Parameters
     ----------
@@ -51,6 +52,7 @@ class NotebookLines:
         self._every_seconds = every_seconds
         self._replace: Callable[[str], None] | None = None
         self._busy = threading.RLock()
+        self._outlook = Outlook({})
         self._notes: list[str] = []
         self._done: list[str] = []
 
@@ -58,18 +60,22 @@ class NotebookLines:
     def run(self, first: str) -> Iterator[None]:
         """Say what is done until the first step."""
         self._draw(f"{first} …")
-        yield
+        try:
+            yield
+        finally:
+            self._outlook = Outlook({})
 
     def expect(self, seconds: Mapping[str, float]) -> None:
-        """Take how long each step may be; only the one that runs is shown."""
+        """Take what is known of the steps of the run."""
+        self._outlook = Outlook(seconds)
 
     @contextmanager
     def step(self, name: str) -> Iterator[Progress]:
         """Show a bar, and in its place how long the step took."""
-        from orimap.tasks.report.words import seconds_text
-
+        outlook = self._outlook if name in self._outlook else Outlook({name: 0.0})
+        outlook.begin(name)
         started = last = time.monotonic()
-        self._draw(f"{name} …")
+        self._draw(f"{name} …{left_text(outlook)}")
 
         def progress(done: int, total: int) -> None:
             nonlocal last
@@ -78,15 +84,18 @@ class NotebookLines:
                 if now - last < self._every_seconds or not total:
                     return
                 last = now
+                outlook.progress(done, total)
                 filled = BAR_LETTERS * done // total
                 bar = "█" * filled + "░" * (BAR_LETTERS - filled)
-                self._draw(f"{name} {bar} {done} of {total}, {seconds_text(now - started)}")
+                passed = seconds_text(now - started)
+                self._draw(f"{name} {bar} {done} of {total}, {passed}{left_text(outlook)}")
 
         try:
             yield progress
         except BaseException:
             self._draw(f"{name}: stopped")
             raise
+        outlook.end()
         self._done.append(f"{name} {seconds_text(time.monotonic() - started)}")
         self._draw("")
 

@@ -105,3 +105,24 @@ class Outlook:
         # The further it is, the more its own parts tell: the first ones may wait for much else.
         trusted = min(1.0, 3 * share) if foreseen > 0 else 1.0
         return (1 - share) * (trusted * by_parts + (1 - trusted) * max(foreseen, elapsed))
+
+
+def left_text(outlook: Outlook) -> str:
+    """Return how long the rest takes, after a comma; nothing where it cannot be told."""
+    left = outlook.left()
+    return "" if left is None else f", about {about_text(left)} left"
+
+
+def about_text(seconds: float) -> str:
+    """Return a time that is only about right: in whole seconds, and tens of them from a minute."""
+    if seconds >= 59.5:
+        return seconds_text(round(seconds, -1))
+    return f"{max(1, round(seconds))} s"
+
+
+def seconds_text(seconds: float) -> str:
+    """Return a time in words."""
+    # Loaded when the first is said, not when the command starts.
+    from orimap.tasks.report import words
+
+    return words.seconds_text(seconds)

@@ -15,7 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeVar
 
 from orimap.flows.pipeline.runtime.notebook import NotebookLines, notebook
-from orimap.flows.pipeline.runtime.outlook import Outlook
+from orimap.flows.pipeline.runtime.outlook import (
+    Outlook,
+    about_text,
+    left_text,
+    seconds_text,
+)
 from orimap.tasks.stream.blocks import Progress, silent
 
 if TYPE_CHECKING:
@@ -196,15 +201,15 @@ class Lines:
                 if now - last < self.every_seconds or done >= total:
                     return
                 last = now
-            self.note(f"{name}: {done} of {total}{_left(outlook)}")
+            self.note(f"{name}: {done} of {total}{left_text(outlook)}")
 
         yield progress
         outlook.end()
         now = time.monotonic()
         if not part_of_run or outlook.finished == 1 or now - self._last >= SHORT_SECONDS:
             which = f" (step {outlook.number} of {outlook.count})" if part_of_run else ""
-            left = _left(outlook) if part_of_run and outlook.number < outlook.count else ""
-            self.note(f"{name}: done in {_seconds(now - started)}{which}{left}")
+            left = left_text(outlook) if part_of_run and outlook.number < outlook.count else ""
+            self.note(f"{name}: done in {seconds_text(now - started)}{which}{left}")
 
     def note(self, text: str) -> None:
         """Write a line."""
@@ -234,11 +239,7 @@ class MovingLine:
 
     @contextmanager
     def run(self, first: str) -> Iterator[None]:
-        """Show the line while the context lasts; one of several runs has it for a while."""
-        if self._live is not None:
-            self._doing, self._outlook = first, Outlook({})
-            yield
-            return
+        """Show the line while the context lasts."""
         from rich.live import Live
         from rich.spinner import Spinner
 
@@ -268,7 +269,7 @@ class MovingLine:
             started = time.monotonic()
             with self.run(name), self.step(name) as progress:
                 yield progress
-            self.note(f"{name}: done in {_seconds(time.monotonic() - started)}")
+            self.note(f"{name}: done in {seconds_text(time.monotonic() - started)}")
             return
         if name not in self._outlook:
             self._outlook = Outlook({name: 0.0})
@@ -292,32 +293,14 @@ class MovingLine:
         if outlook.count > 1 and outlook.number:
             cells.append(f"step {outlook.number} of {outlook.count}:")
         cells.append(Text(self._doing, overflow="ellipsis"))
-        words = f"{_about(passed)} so far"
+        words = f"{about_text(passed)} so far"
         left = outlook.left() if outlook.number else None
         if left is not None:
             if self.console.width >= NARROW:
                 cells.append(ProgressBar(passed + left, passed, width=BAR))
-            words = f"about {_about(left)} left"
+            words = f"about {about_text(left)} left"
         line = Table.grid(padding=(0, 1))
         for _ in (*cells, words):
             line.add_column(no_wrap=True)
         line.add_row(*cells, words)
         return line
-
-
-def _left(outlook: Outlook) -> str:
-    """Return how long the rest takes, after a comma; nothing where it cannot be told."""
-    left = outlook.left()
-    return "" if left is None else f", about {_about(left)} left"
-
-
-def _about(seconds: float) -> str:
-    """Return a time that is only about right: in whole seconds, and tens of them from a minute."""
-    return _seconds(round(seconds, -1)) if seconds >= 59.5 else f"{max(1, round(seconds))} s"
-
-
-def _seconds(seconds: float) -> str:
-    """Return a time in words."""
-    from orimap.tasks.report.words import seconds_text
-
-    return seconds_text(seconds)

@@ -100,7 +100,7 @@ def test_a_folder_without_complete_results_is_refused(tmp_path):
 
 
 def test_options_at_fault_are_named(tmp_path):
-    with pytest.raises(InputError, match="did you mean filter"):
+    with pytest.raises(InputError, match=r"did you mean filter\?"):
         orimap.run(tmp_path / "scan.npy", tmp_path / "results", fliter="mean")
     with pytest.raises(InputError, match="number of grains between 1 and"):
         orimap.simulate(tmp_path / "scan.npy", grains=0)

@@ -52,9 +52,9 @@ def test_a_dry_run_writes_nothing(array, tmp_path):
     ("given", "asked", "said"),
     [
         (np.ones((4, 5)), {}, "NumPy array: 4×5"),
-        (da.ones((4, 5, 6, 7)), {"k": "1:900"}, "--k 1:900"),
+        (da.ones((4, 5, 6, 7)), {"k": "1:900"}, 'k="1:900"'),
         (da.ones((4, 5, 6, 7)), {"fliter": "mean"}, "did you mean filter"),
-        (da.ones((4, 5, 6, 7)), {"crop": "0:9,0:9"}, "--crop"),
+        (da.ones((4, 5, 6, 7)), {"crop": "0:9,0:9"}, "crop"),
         (["scan.npy"], {}, "found: list"),
     ],
     ids=["shape", "k", "name", "crop", "list"],

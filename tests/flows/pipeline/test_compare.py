@@ -60,7 +60,7 @@ def times_read():
 
 
 @pytest.fixture(scope="module")
-def compared(scan, tmp_path_factory, times_read):
+def compared(scan, tmp_path_factory, times_read, display):
     """All filters with two seeds; not to be written to."""
     output = tmp_path_factory.mktemp("compared") / "filters"
     whole = ingest.ingest_acquisition
@@ -71,8 +71,28 @@ def compared(scan, tmp_path_factory, times_read):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ingest, "ingest_acquisition", count)
-        compare_filters(request(scan, output), NoDisplay(), analyse, seeds=2)
+        compare_filters(request(scan, output), display, analyse, seeds=2)
     return output
+
+
+class Told(NoDisplay):
+    """Keeps what it is told of the steps, and which there were."""
+
+    def __init__(self):
+        self.expected = []
+        self.steps = []
+
+    def expect(self, seconds):
+        self.expected.append(dict(seconds))
+
+    def step(self, name):
+        self.steps.append(name)
+        return super().step(name)
+
+
+@pytest.fixture(scope="module")
+def display():
+    return Told()
 
 
 def content(output):
@@ -105,6 +125,21 @@ def test_the_file_is_read_once_and_its_patterns_are_stored_once(compared, times_
     for name in others:
         assert steps(compared, name)["ingest"]
         assert os.path.samefile(chunk, compared / name / chunk.relative_to(compared / first))
+
+
+def test_the_time_of_the_whole_comparison_is_known_from_its_first_step_on(compared, display):
+    (seconds,) = display.expected
+    assert list(seconds)[-2:] == ["further seeds", "compare"]
+    assert [name for name in seconds if name.endswith(": ingest")] == [
+        f"{name}: ingest" for name in FILTERS
+    ]
+    assert set(display.steps) <= set(seconds)
+    first, *others = (seconds[f"{name}: ingest"] for name in FILTERS)
+    assert first > 0
+    assert others == [0.0] * len(others)  # the patterns are read once
+    # One more seed does again all but taking in the patterns.
+    again = sum(s for name, s in seconds.items() if name.endswith((": sketch", ": fit", ": score")))
+    assert seconds["further seeds"] > again
 
 
 def test_a_truth_beside_the_file_is_taken_and_named(compared, scan):

@@ -59,6 +59,33 @@ def facts(folder, group=""):
     return dict(zarr.open_group(folder / "analysis.zarr", path=group, mode="r").attrs)
 
 
+class Told(PlainRunner):
+    """Keeps what it is told of the steps."""
+
+    def expect(self, seconds):
+        self.expected = dict(seconds)
+
+
+def test_steps_are_expected_to_take_as_long_as_when_the_results_were_made(finished):
+    runner = Told(NoDisplay())
+    record = finished / "run.json"
+    run = json.loads(record.read_text())
+    for step in run["steps"]:
+        if step["name"] in ("clusters", "report"):
+            step["seconds"] = 7.5
+    record.write_text(json.dumps(run))
+    redecide.redecide(finished, {}, runner, dry_run=True)
+    assert list(runner.expected) == ["stored fits", "decide"]
+    record.unlink()
+    redecide.redecide(finished, {}, runner, dry_run=True)
+    assert runner.expected == {"stored fits": 0.0, "decide": 0.0}
+    record.write_text(json.dumps(run))
+    redecide.redecide(finished, {"strategy": "knee"}, runner)
+    names = ["stored fits", "decide", "clusters", "baseline", "report"]
+    assert list(runner.expected) == names
+    assert runner.expected["clusters"] == runner.expected["report"] == 7.5
+
+
 def made_before(folder):
     """The bytes of everything that was made before the decision, and when they were written."""
     store = folder / "analysis.zarr"

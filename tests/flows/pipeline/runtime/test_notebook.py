@@ -33,6 +33,21 @@ def test_a_step_shows_a_bar_and_then_how_long_it_took(page):
     assert ended.startswith("done: fit ")
 
 
+def test_the_time_left_is_that_of_the_whole_run(page):
+    lines = NotebookLines(page.show, every_seconds=0)
+    with lines.run("opening scan.hspy"):
+        lines.expect({"ingest": 10.0, "fit": 100.0})
+        with lines.step("ingest"):
+            pass
+        with lines.step("fit"):
+            pass
+    opening, ingest, _, fit, _ = page.texts
+    assert opening == "opening scan.hspy …"
+    assert ingest == "ingest …, about 1 min 50 s left"
+    # A step that took no time had its results already: it tells nothing of how fast this goes.
+    assert fit.endswith("fit …, about 1 min 40 s left")
+
+
 def test_notes_stay_above_the_steps_that_are_done(page):
     lines = NotebookLines(page.show)
     with lines.step("ingest"):

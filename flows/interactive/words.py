@@ -1,0 +1,57 @@
+"""Say to those who call from Python what is at fault in the words of Python."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orimap.tasks.errors import InputError
+
+# A whole command, up to the end of what is said of it, is for a terminal.
+COMMAND = re.compile(r"(\borimap [a-z][^;,:()\n]*)")
+# An option, and its value where there is one rather than a word of the sentence.
+OPTION = re.compile(
+    r"(?<![\w-])--(?P<name>[a-z](?:[a-z0-9-]*[a-z0-9])?)"
+    r"(?:[ =](?P<value>'[^'\n]*'|\"[^\"\n]*\"|(?=[^\s;,()]*[0-9A-Z{}])[^\s;,()]+))?"
+)
+NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
+# What options are called in Python where it is not their own name.
+NAMES = {"from": "source"}
+
+
+def speak_python(error: InputError) -> None:
+    """Put arguments of Python in place of the options of commands in what an error says."""
+    error.needed, error.found, error.remedy = (
+        in_python(text) for text in (error.needed, error.found, error.remedy)
+    )
+    error.args = type(error)(error.needed, error.found, error.remedy).args
+
+
+def in_python(text: str) -> str:
+    """Return a sentence with arguments of Python in place of options.
+
+    Commands to type stay as they are. ``give --scan-shape 40x48`` becomes
+    ``give scan_shape="40x48"``, ``leave out --no-merge`` becomes ``leave out merge=False``.
+    """
+    parts = COMMAND.split(text)
+    # Every second part is a command.
+    parts[::2] = [OPTION.sub(_argument, part) for part in parts[::2]]
+    return "".join(parts)
+
+
+def _argument(option: re.Match[str]) -> str:
+    name, value = option["name"], option["value"]
+    if name.startswith("no-"):
+        return f"{_name(name.removeprefix('no-'))}=False" + (f" {value}" if value else "")
+    if value is None:
+        return _name(name)
+    stop = "." if value.endswith(".") else ""
+    value = value.removesuffix(".")
+    if not NUMBER.fullmatch(value) and value[0] not in "'\"":
+        value = f'"{value}"'
+    return f"{_name(name)}={value}{stop}"
+
+
+def _name(option: str) -> str:
+    return NAMES.get(option, option.replace("-", "_"))

@@ -1,0 +1,36 @@
+import pytest
+
+from orimap.flows.interactive.words import in_python, speak_python
+from orimap.tasks.errors import InputError, UnavailableError
+
+
+@pytest.mark.parametrize(
+    ("option", "argument"),
+    [
+        ("give --scan-shape 40x48", 'give scan_shape="40x48"'),
+        ("--bin 2, --crop, a smaller --k", "bin=2, crop, a smaller k"),
+        ("as --scan-shape says", "as scan_shape says"),
+        ("--image-names '{x}_{y}' if", "image_names='{x}_{y}' if"),
+        ("(--gain, --offset)", "(gain, offset)"),
+        ("leave out --no-merge", "leave out merge=False"),
+        ("without --from", "without source"),
+        ("--rename 2=matrix", 'rename="2=matrix"'),
+        ("ask for --distinct 5.", "ask for distinct=5."),
+        ("a dash -- like this, and a-b--c", "a dash -- like this, and a-b--c"),
+    ],
+)
+def test_an_option_is_called_as_in_python(option, argument):
+    assert in_python(option) == argument
+
+
+def test_a_command_to_type_stays_as_it_is():
+    text = "run orimap edit results --delete edit-1, or leave out --revision"
+    assert in_python(text) == "run orimap edit results --delete edit-1, or leave out revision"
+
+
+def test_an_error_keeps_its_kind_and_says_all_three_parts_anew():
+    error = UnavailableError("room for --output", "none", "give another --output")
+    speak_python(error)
+    assert isinstance(error, InputError)
+    assert (error.needed, error.remedy) == ("room for output", "give another output")
+    assert str(error) == "needed: room for output\nfound: none\nwhat to do: give another output"
