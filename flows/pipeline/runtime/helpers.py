@@ -7,6 +7,7 @@ help; anywhere else, everything is done here.
 """
 
 import importlib
+import multiprocessing
 import multiprocessing.resource_tracker
 import threading
 from collections import deque
@@ -169,7 +170,7 @@ def _process(names: Sequence[str]) -> Iterator[tuple[Executor, Future]]:
     from loky.backend import resource_tracker
 
     executor = ProcessPoolExecutor(
-        1, env={**ONE_THREAD, **SAFE_PATH}, timeout=None, initializer=end_with_parent
+        1, env={**ONE_THREAD, **SAFE_PATH}, timeout=None, initializer=_as_helper
     )
     try:
         # Ctrl-C goes to all processes of a terminal: one that is starting would print where it was.
@@ -183,6 +184,14 @@ def _process(names: Sequence[str]) -> Iterator[tuple[Executor, Future]]:
         yield executor, first
     finally:
         executor.shutdown(kill_workers=True)
+
+
+def _as_helper() -> None:
+    """Prepare a process that ends with this one, and is killed when it is not needed any more."""
+    end_with_parent()
+    # Locks that a library makes for several processes (numcodecs, for Blosc) are then nameless:
+    # those with a name would be reported as leaked. A helper starts no processes.
+    multiprocessing.set_start_method("fork", force=True)
 
 
 def _load(names: Sequence[str]) -> None:

@@ -115,6 +115,8 @@ def test_beside_threads_processes_help_and_are_gone_afterwards(threads):
         work = [helpers.submit(time.sleep, 0.5), helpers.submit(_loaded(DRAWING))]
         assert [future.result(timeout=60) for future in work] == [None, True]
         assert helpers.submit(os.getenv, "OMP_NUM_THREADS").result(timeout=60) == "1"
+        # A lock that has a name is reported as leaked when its process is killed.
+        assert helpers.submit(_files_of_a_lock()).result(timeout=60) == []
         with pytest.raises(ZeroDivisionError):
             helpers.submit(divmod, 1, 0).result(timeout=60)
         started = _children() - before
@@ -131,6 +133,21 @@ def _children():
 
 def _pid_of_one_who_takes_a_while():
     return lambda: __import__("time").sleep(0.5) or __import__("os").getpid()
+
+
+def _files_of_a_lock():
+    def made():
+        import multiprocessing
+        from pathlib import Path
+
+        before = set(Path("/dev/shm").iterdir())
+        lock = multiprocessing.Lock()
+        mine = f"-{__import__('os').getpid()}-"
+        found = {file.name for file in set(Path("/dev/shm").iterdir()) - before}
+        del lock
+        return [name for name in found if mine in name or name.startswith("sem.mp-")]
+
+    return made
 
 
 def _loaded(name):
