@@ -87,7 +87,7 @@ def keep_compiled_code(state: Path | None = None) -> Path:
             return home
     kept = state.absolute() / "compiled" if state else None
     if kept is None or not can_be_made(kept):
-        kept = _own_temporary_folder()
+        kept = own_temporary_folder()
     os.environ[COMPILED] = str(kept / "numba")
     os.environ.setdefault(FONTS, str(kept / "matplotlib"))
     return kept / "numba"
@@ -99,7 +99,7 @@ def can_be_made(folder: Path) -> bool:
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
-def _own_temporary_folder() -> Path:
+def own_temporary_folder() -> Path:
     """Return a folder among temporary files that nobody else can write: what it holds is run."""
     folder = Path(tempfile.gettempdir()) / f"orimap-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)

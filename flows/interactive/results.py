@@ -70,20 +70,31 @@ class Results:
 
     @property
     def confidence(self) -> str:
-        """How sure the number is: ``high``, ``moderate`` or ``low``."""
+        """How sure the number is: ``high``, ``moderate`` or ``low``; of a revision ``by hand``."""
+        if self.revision:
+            return "by hand"
         return str(self.tree["decision"].attrs["confidence"])
 
     @property
     def reasons(self) -> list[str]:
-        """What speaks for the number, what is doubtful, and what would settle it."""
+        """What speaks for the number, what is doubtful, and what would settle it.
+
+        Of a revision: what was changed, and what the automatic result was.
+        """
+        if self.revision:
+            edits = map(str, self.tree.attrs["edits"])
+            return [*edits, f"The automatic result: {Results(self.folder).headline}."]
         return list(map(str, self.tree["decision"].attrs["reasons"]))
 
     @property
     def headline(self) -> str:
         """The answer in one sentence, as on the page."""
-        from orimap.tasks.report.words import headline
+        from orimap.tasks.report.words import count_text, headline
 
         attrs = self.tree.attrs
+        if self.revision:
+            clusters = count_text(self.tree["clusters"].sizes["cluster"], "cluster")
+            return f"{clusters}, edited by hand (revision {self.revision})"
         return headline(
             self.number,
             self.confidence,
@@ -326,11 +337,8 @@ class Results:
     @property
     def _names(self) -> dict[int, str]:
         """What clusters were called in a revision, by their numbers."""
-        named = self.tree["clusters"].to_dataset().get("cluster_name")
-        if named is None:
-            return {}
-        texts = map(str, named.values.tolist())
-        return {n: f"{n} {text}" for n, text in enumerate(texts, start=1) if text}
+        given = self.tree["clusters"].attrs.get("cluster_names", ())
+        return {n: f"{n} {text}" for n, text in enumerate(map(str, given), start=1) if text}
 
     def _of(self, group: str, name: str) -> xr.DataArray:
         return self.tree[group].to_dataset()[name]
@@ -346,8 +354,14 @@ class Results:
         return xr.DataArray(np.arange(1, count + 1), dims="cluster", attrs=attrs)
 
     def _numbered(self, array: Any) -> Any:
-        """Return an array or a data set with the numbers of its clusters."""
-        return array.assign_coords(cluster=self._numbers) if "cluster" in array.dims else array
+        """Return an array or a data set with the numbers of its clusters, and their names."""
+        if "cluster" not in array.dims:
+            return array
+        array = array.assign_coords(cluster=self._numbers)
+        if not self._names:
+            return array
+        given = list(map(str, self.tree["clusters"].attrs["cluster_names"]))
+        return array.assign_coords(cluster_name=("cluster", given))
 
     def _counted(self, labels: xr.DataArray) -> xr.DataArray:
         """Return labels that count from 1."""

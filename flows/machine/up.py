@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from orimap.cluster.environment import SAFE_PATH
+from orimap.cluster.environment import SAFE_PATH, own_temporary_folder
 from orimap.cluster.parent import end_with_parent
 from orimap.flows.machine.warm_run import SOCKET_VARIABLE
 from orimap.flows.request.allowed import ROOTS_VARIABLE
@@ -87,6 +87,10 @@ class Site:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
             "PREFECT_HOME": str(self.state / "prefect"),
             "PREFECT_API_URL": f"{self.address}/api",
+            # The page is put together where Prefect is installed, by default; and all accounts of
+            # a machine share one folder for runs, which belongs to the first that had one.
+            "PREFECT_UI_STATIC_DIRECTORY": str(self.state / "prefect" / "page"),
+            "TMPDIR": str(own_temporary_folder()),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
             # A proxy of the institute knows nothing of this machine's loopback.
@@ -260,7 +264,7 @@ class Service:
                 self.pause = 1.0
             note(
                 f"{self.name} has ended ({self.process.returncode}); starting it again in "
-                f"{self.pause:.0f} s; its log is {self.log}"
+                f"{self.pause:.0f} s; its log is {self.log} and ends with: {self.tail(1)}"
             )
             _kill_group(self.process.pid)
             self.start_again = now + self.pause
@@ -268,9 +272,9 @@ class Service:
         elif self.start_again is not None and now >= self.start_again:
             self.start()
 
-    def tail(self) -> str:
+    def tail(self, lines: int = TAIL_LINES) -> str:
         """Return the last lines of its log."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-TAIL_LINES:])
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
 
 class _Up:

@@ -1,4 +1,5 @@
 import pickle
+import shutil
 
 import dask
 import numpy as np
@@ -10,7 +11,6 @@ from matplotlib.figure import Figure
 import orimap
 from orimap.flows.interactive.pictures import MOST_IN_LEGEND, draw_map
 from orimap.tasks.errors import InputError
-from orimap.tasks.store.open_results import revision_store
 
 NONE_COMPUTED = {"scheduler": lambda *_, **__: pytest.fail("something was computed")}
 
@@ -164,20 +164,26 @@ def test_a_notebook_shows_map_answer_and_reasons(results):
 
 
 def test_a_revision_stands_in_place_of_the_automatic_result(results, tmp_path):
-    for store in ("analysis.zarr", "patterns.zarr"):
-        (tmp_path / store).symlink_to(results.folder / store)
-    clusters = results["clusters"].to_dataset(inherit=False).load()
-    clusters["cluster_label"][:] = 1
-    clusters["cluster_name"] = ("cluster", np.array(["", "matrix"], dtype=object))
-    tree = xr.DataTree.from_dict({"/clusters": clusters})
-    tree.to_zarr(revision_store(tmp_path, "mine"), zarr_format=3, consolidated=False)
-    mine = orimap.open(tmp_path, "mine")
-    assert (mine.labels == 2).all()
-    assert mine.cluster(2).sizes["position"] == 42
-    assert mine.decompose(0, 0).attrs["label"] == 2
-    assert mine.plot().get_legend().get_texts()[1].get_text() == "2 matrix   100.0 %"
-    assert "revision 'mine'" in repr(mine)
-    assert not (orimap.open(tmp_path).labels == 2).all()
+    copy = tmp_path / "copy"
+    shutil.copytree(results.folder, copy)
+    orimap.edit(copy, merge=[(1, 2)], rename={1: "matrix"}, revision="mine", quiet=True)
+    mine = orimap.open(copy, "mine")
+    inside = mine.labels.values == 1
+    assert (results.labels.values > 0)[~inside].sum() == 0
+    assert mine.number == 1
+    assert mine.cluster(1).sizes["position"] == inside.sum()
+    assert mine.decompose(0, 0).attrs["label"] == mine.labels[0, 0]
+    share = 100 * inside.mean()
+    assert mine.plot().get_legend().get_texts()[0].get_text() == f"1 matrix   {share:.1f} %"
+    assert mine.mean_patterns["cluster_name"].values.tolist() == ["matrix"]
+    assert "cluster_name" not in results.mean_patterns.coords
+    # Nobody has measured how sure a number is that somebody chose.
+    assert mine.headline == "1 cluster, edited by hand (revision mine)"
+    assert mine.confidence == "by hand"
+    merged, *_, automatic = mine.reasons
+    assert merged == "Clusters 1 and 2 were merged."
+    assert automatic == f"The automatic result: {results.headline}."
+    assert orimap.open(copy).number == 2
 
 
 def test_results_can_be_sent_to_another_process(results):

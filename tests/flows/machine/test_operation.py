@@ -118,6 +118,12 @@ def _age(moment, since):
     return (datetime.fromisoformat(moment) - since).total_seconds()
 
 
+def test_prefects_page_is_there_though_nothing_is_written_beside_prefect(up):
+    with urllib.request.urlopen(f"http://127.0.0.1:{up.port}/") as answer:
+        assert b"<title>Prefect" in answer.read()
+    assert list((up.results / ".orimap").rglob("page/**/index.html"))
+
+
 def test_a_file_that_is_copied_slowly_is_decided_with_nobody_there(up, record_property):
     target = up.watched / "day 1" / "scan.hspy"
     target.parent.mkdir()

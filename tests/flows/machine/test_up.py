@@ -55,6 +55,10 @@ def test_nothing_of_another_prefect_goes_with_what_is_brought_up(site, monkeypat
     assert not {"PREFECT_API_KEY", "PREFECT_PROFILE"} & set(found)
     assert found["PREFECT_API_URL"] == f"http://127.0.0.1:{site.port}/api"
     assert found["PREFECT_HOME"] == str(site.state / "prefect")
+    # Nothing is written where orimap is installed, or where another account was first.
+    assert found["PREFECT_UI_STATIC_DIRECTORY"] == str(site.state / "prefect" / "page")
+    mine = Path(found["TMPDIR"])
+    assert (mine.stat().st_uid, mine.stat().st_mode & 0o777) == (os.getuid(), 0o700)
     roots = ["/data/more", str(site.watched), str(site.results)]
     assert found["ORIMAP_ROOTS"] == os.pathsep.join(roots)
 
@@ -130,11 +134,12 @@ def test_a_service_that_finds_its_options_at_fault_ends_everything(tmp_path):
 
 def test_a_service_that_dies_is_started_again_after_a_pause_that_grows(tmp_path, monkeypatch):
     lines = []
-    service = Service("worker", ["sh", "-c", "exit 3"], os.environ, tmp_path)
+    service = Service("worker", ["sh", "-c", "echo no room >&2; exit 3"], os.environ, tmp_path)
     for pause in (1, 2, 4):
         service.process.wait(10)
         service.look(lines.append)
         assert f"starting it again in {pause} s" in lines[-1]
+        assert lines[-1].endswith("worker.log and ends with: no room")
         service.start_again = 0.0
         service.look(lines.append)
     assert service.starts == 4
