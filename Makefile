@@ -10,6 +10,18 @@ INSTALLED = .venv/installed
 # Twice quiet: errors only.
 PIP = $(PYTHON) -m pip --python $(BIN)/python install --quiet --quiet --disable-pip-version-check
 
+# What root installs is often for an account that cannot enter root's home.
+define SEEN_BY_OTHERS
+import os, pathlib, sys
+python = pathlib.Path(os.path.realpath(sys.executable))
+closed = [each for each in python.parents if not each.stat().st_mode & 1]
+if os.getuid() == 0 and closed:
+    print(f"note: only root can run the Python that was taken, {python}: {closed[-1]} is closed to"
+          " other accounts.\n      If another account is to run orimap: make clean, and then make"
+          " PYTHON=/usr/bin/python3 install")
+endef
+export SEEN_BY_OTHERS
+
 .PHONY: install demo test faults lint bench exports lock clean
 .DELETE_ON_ERROR:
 
@@ -24,10 +36,17 @@ $(DEPENDENCIES): requirements.lock
 		"into .venv (about 1.7 GB, a minute or two)"
 	@$(PYTHON) -m venv --clear --without-pip .venv
 	@$(PIP) --no-deps --require-hashes --requirement $<
+	@$(BIN)/python -c "$$SEEN_BY_OTHERS"
 	@touch $@
+
+# The folder of this repository is often called orimap as well: from the folder above it, Python
+# would take that for the package, unless it asks first what is installed.
+FIRST = import sys; sys.meta_path.sort(key=lambda each: "__editable___orimap" \
+	not in getattr(each, "__module__", ""))
 
 $(INSTALLED): $(DEPENDENCIES) pyproject.toml
 	@$(PIP) --no-deps --no-build-isolation --editable .
+	@echo '$(FIRST)' > $$($(BIN)/python -c "import site; print(site.getsitepackages()[0])")/orimap_first.pth
 	@touch $@
 
 demo: $(INSTALLED)

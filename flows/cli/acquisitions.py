@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orimap.flows.cli.answers import Debug, answers, print_lines, print_table
-from orimap.flows.cli.options import Results, State, state_folder, with_request_options
+from orimap.flows.cli.options import KnownResults, State, state_folder, with_request_options
 
 if TYPE_CHECKING:
     from orimap.flows.watch.journal import Entry
@@ -28,7 +28,7 @@ def status(
             metavar="[ID]", help="Tell all of one: its id, as the table has it, or name"
         ),
     ] = None,
-    results: Results,
+    results: KnownResults = None,
     state: State = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Also files that hold no scan of patterns")
@@ -127,7 +127,7 @@ def replay(
     acquisition: Annotated[
         str, typer.Argument(metavar="ID", help="As orimap status lists it; or a name")
     ],
-    results: Results,
+    results: KnownResults = None,
     state: State = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done")] = False,
     debug: Debug = False,

@@ -156,15 +156,15 @@ def _print_plan(request: Request) -> None:
     """Check all that a run checks before long work, and print what it would do."""
     from orimap.flows.pipeline.check import check, check_disk, check_writable
     from orimap.flows.pipeline.estimate import estimate
-    from orimap.flows.pipeline.results import is_complete
+    from orimap.flows.pipeline.results import is_complete, lost_fits
     from orimap.tasks.acquire.acquisition import describe
     from orimap.tasks.store.run_folder import RunFolder
 
     plan = check(request)
     check_writable(request.output)
-    there = not request.restart and is_complete(
-        RunFolder(request.output), plan.fingerprint, request.keep
-    )
+    folder = RunFolder(request.output)
+    there = not request.restart and is_complete(folder, plan.fingerprint, request.keep)
+    lost = None if there else lost_fits(folder, plan.ks)
     if not there:
         check_disk(plan)
     asked = request.model_dump(mode="json", exclude_unset=True, exclude={"file", "output"})
@@ -175,6 +175,7 @@ def _print_plan(request: Request) -> None:
             *(("doubtful", guess) for guess in plan.correction.guesses),
             ("asked for", ", ".join(f"{name} {value}" for name, value in asked.items())),
             ("results in", str(request.output)),
+            ("note", lost or ""),
             *_needs(estimate(plan)),
         ]
     )

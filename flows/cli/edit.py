@@ -55,8 +55,9 @@ def edit(
 ) -> None:
     """Correct clusters by hand: write a revision beside the automatic result, never over it.
 
-    Clusters are counted from 1, as on the page. All numbers are those before the edit. The map,
-    shares, overlap and patterns follow anew; orimap report DIR --revision NAME shows them.
+    Clusters are counted from 1, as on the page. All numbers are those before the edit. Map,
+    shares, overlap and patterns are computed again: a few positions of other clusters may move,
+    too. orimap report DIR --revision NAME shows them.
     """
     edits = {"merge": merge, "rename": rename, "background": background, "split": split}
     if listed or delete is not None:

@@ -17,6 +17,7 @@ from orimap.flows.cli.options import (
     SETTINGS,
     STATE,
     Command,
+    KnownResults,
     Results,
     complete_profiles,
     completing,
@@ -82,7 +83,7 @@ def up(
 
 
 @answers
-def down(*, results: Results, state: State = None, debug: Debug = False) -> None:
+def down(*, results: KnownResults = None, state: State = None, debug: Debug = False) -> None:
     """Stop what orimap up has started; runs that are under way continue at the next start."""
     from orimap.flows.machine.up import running
 

@@ -93,8 +93,27 @@ State = Annotated[
 ]
 
 
+# Of commands that look into the journal alone.
+KnownResults = Annotated[
+    Path | None,
+    typer.Option(help="Folder for the results of all acquisitions; not needed with --state"),
+]
+
+
 def state_folder(results: Path | None, state: Path | None) -> Path:
-    """Return the folder of the journal, absolute and without links."""
+    """Return the folder of the journal, absolute and without links.
+
+    Raises
+    ------
+    InputError
+        If neither folder is given.
+    """
+    if results is None and state is None:
+        raise InputError(
+            "the folder of the journal",
+            "neither --results nor --state",
+            "give --results ROOT as to orimap watch or orimap up, or its --state",
+        )
     return (state or (results or Path()) / STATE).resolve()
 
 

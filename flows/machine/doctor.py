@@ -148,7 +148,9 @@ def _readable(folder: Path) -> Finding:
             count = sum(1 for _ in entries)
     except OSError as error:
         words = f"{folder}: {error.strerror}"
-        return Finding(what, "wrong", words, "mount it, or fix its permissions")
+        missing = isinstance(error, FileNotFoundError)
+        remedy = "create it, or mount its disk" if missing else "fix its permissions, or mount it"
+        return Finding(what, "wrong", words, remedy)
     return Finding(what, "ok", f"{folder}, {count} entries{_on(folder)}")
 
 

@@ -60,9 +60,9 @@ def run_pipeline(request: Request, runner: StepRunner, opened: Any = None) -> Pa
             results.keep_only(folder, request.keep)
             runner.note(f"{request.output} already holds the results of this request.")
             return request.output
-        warning = disk_warning(plan)
-        if warning is not None:
-            runner.note(warning)
+        for warning in (disk_warning(plan), results.lost_fits(folder, plan.ks)):
+            if warning is not None:
+                runner.note(warning)
         folder.prepare()
         if request.restart:
             folder.discard()

@@ -12,7 +12,12 @@ from orimap.flows.pipeline.runtime.measure import Measurement, versions
 from orimap.flows.pipeline.runtime.run import Decided, Run
 from orimap.flows.pipeline.steps.older_rules import published_fingerprint
 from orimap.tasks.store.fingerprint import SCHEMA_VERSION
-from orimap.tasks.store.groups import group_attributes, mark_complete, remove_group
+from orimap.tasks.store.groups import (
+    group_attributes,
+    mark_complete,
+    open_group,
+    remove_group,
+)
 from orimap.tasks.store.run_folder import RunFolder
 from orimap.tasks.store.variables import DETECTOR, SCAN, SPARSE, SPIKES
 
@@ -37,6 +42,26 @@ def is_complete(folder: RunFolder, mark: str, keep: str) -> bool:
         and KEPT.index(attrs.get("kept", KEPT[-1])) >= KEPT.index(keep)
         and (folder.root / "report.html").exists()
     )
+
+
+def lost_fits(folder: RunFolder, ks: Sequence[int]) -> str | None:
+    """Say which fits of complete results a run of other numbers will not keep; None if it does."""
+    try:
+        stored = open_group(folder.published_analysis, "decision")["k"].values.tolist()
+    except FileNotFoundError:
+        return None
+    if set(stored) <= set(ks):
+        return None
+    return (
+        f"The results in {folder.root}, with fits of {_range(stored)} components, are replaced by "
+        f"those of {_range(ks)}. For a number of patterns from the fits that are there: orimap "
+        f"decide {folder.root} --distinct N"
+    )
+
+
+def _range(ks: Sequence[int]) -> str:
+    """Return consecutive numbers in words."""
+    return str(ks[0]) if len(ks) == 1 else f"{ks[0]} to {ks[-1]}"
 
 
 def finish(run: Run, decided: Decided, mark: str, acquisition: str, remarks: Sequence[str]) -> None:

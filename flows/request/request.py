@@ -263,7 +263,8 @@ class Request(BaseModel):
     k: RangeOfK = Field(
         (1, 20),
         description="Numbers of components to try, FIRST:LAST or one number; fewer on a tiny "
-        "scan, and more where the best k is the last (unless it is one number)",
+        "scan, and more where the best k is the last (unless it is one number). For exactly 5 "
+        "patterns give --distinct 5 instead",
     )
     strategy: str = Field(
         "evidence",

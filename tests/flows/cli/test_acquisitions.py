@@ -37,6 +37,11 @@ def test_status_tells_why_nothing_is_handed_over_and_hides_what_is_no_scan(site)
     with only_watcher(state):
         assert f"process {os.getpid()}" in _call("status", "--results", site / "results").stdout
     assert _call("status", "--results", site / "nowhere").exit_code == 2
+    # The journal is in the folder of the state, wherever the results are.
+    assert "overview.npy" in _call("status", "--state", state, "--all").stdout
+    neither = _call("status")
+    assert neither.exit_code == 2
+    assert "neither --results nor --state" in neither.output
 
 
 @pytest.fixture

@@ -103,4 +103,5 @@ def test_the_command_ends_with_1_when_something_is_wrong(tmp_path):
     bad = CliRunner().invoke(app, ["doctor", "--watch", str(tmp_path / "absent"), "--port", "1"])
     assert (good.exit_code, bad.exit_code) == (0, 1)
     assert f"wrong  watched folder   {tmp_path / 'absent'}: No such file" in bad.output
+    assert "create it, or mount its disk" in bad.output
     assert os.listdir(tmp_path) == []

@@ -12,7 +12,7 @@ import zarr
 from orimap.flows.pipeline import results
 from orimap.flows.pipeline.runtime.measure import Measurement
 from orimap.flows.pipeline.steps.older_rules import published_fingerprint
-from orimap.tasks.store.groups import complete_mark, mark_complete
+from orimap.tasks.store.groups import complete_mark, mark_complete, open_group
 from orimap.tasks.store.run_folder import RunFolder
 
 
@@ -121,6 +121,18 @@ def whole(own):
     folder.publish()
     (folder.root / "report.html").touch()
     return folder
+
+
+def test_which_fits_a_run_of_other_numbers_does_not_keep_is_said(whole):
+    stored = open_group(whole.published_analysis, "decision")["k"].values
+    first, last = int(stored[0]), int(stored[-1])
+    assert results.lost_fits(whole, range(first, last + 1)) is None
+    assert results.lost_fits(whole, range(first, last + 5)) is None
+    said = results.lost_fits(whole, [2])
+    assert f"with fits of {first} to {last} components, are replaced by those of 2." in said
+    assert said.endswith(f"orimap decide {whole.root} --distinct N")
+    shutil.rmtree(whole.published_analysis)
+    assert results.lost_fits(whole, [2]) is None
 
 
 def test_what_only_fits_start_from_goes_by_default(whole):
