@@ -4,9 +4,13 @@ import hashlib
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -53,7 +57,8 @@ def site():
         "/opt/orimap/.venv/bin": Path(sys.executable).parent,
     }
 
-    def follow(line):
+    def as_typed(line):
+        """What is called, and its environment."""
         for theirs, ours in instead.items():
             line = line.replace(theirs, str(ours))
         words = [account if word == "orimap" else word for word in line.split()]
@@ -62,11 +67,15 @@ def site():
             words = [*AS_ACCOUNT, f"--reuid={account}", f"--regid={account}", *words[3:]]
             # sudo gives the account its home.
             environment["HOME"] = str(root / "state")
+        return words, environment
+
+    def follow(line):
+        words, environment = as_typed(line)
         return subprocess.run(
             words, capture_output=True, text=True, env=environment, cwd="/", timeout=300
         )
 
-    yield SimpleNamespace(root=root, account=account, follow=follow)
+    yield SimpleNamespace(root=root, account=account, follow=follow, as_typed=as_typed)
     subprocess.run(["userdel", "--remove", account], capture_output=True)
     shutil.rmtree(root)
 
@@ -89,7 +98,7 @@ def test_the_guide_can_be_followed_up_to_the_first_results(site):
     assert (site.root / "state").owner() == site.account
     (program, install) = commands(2)
     assert program.startswith("git clone")
-    assert install == "make -C /opt/orimap install"
+    assert install == "make -C /opt/orimap PYTHON=/usr/bin/python3 install"
     recipe = ScanRecipe(scan=(8, 9), detector=(48, 48), grains=2, dose=3000, seed=3)
     write_scan(recipe, site.root / "acquisitions" / "two.npy")
     (site.root / "acquisitions" / "two.npy.orimap.yaml").write_text("k: 1:3\n")
@@ -114,6 +123,41 @@ def test_the_guide_can_be_followed_up_to_the_first_results(site):
     assert report.owner() == site.account
     # What runs for ever takes what doctor was given.
     assert doctor.split("doctor ")[1] == up.split("up ")[1]
+    with brought_up(site, up) as port:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
+            assert b"<title>Prefect" in answer.read()
+        copy = site.root / "acquisitions" / "again.npy"
+        (site.root / "acquisitions" / "again.npy.orimap.yaml").write_text("k: 1:3\n")
+        shutil.copy(site.root / "acquisitions" / "two.npy", copy)
+        until(lambda: re.search(r"again\.npy +1 +done", site.follow(status).stdout))
+
+
+@contextmanager
+def brought_up(site, line):
+    """Bring everything up as the guide says, on a port that is free."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    words, environment = site.as_typed(f"{line} --port {port}")
+    with subprocess.Popen(
+        words, env=environment, cwd="/", text=True, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            said = []
+            while not said or not said[-1].startswith("up: "):
+                said.append(process.stderr.readline())
+                assert said[-1], said
+            yield port
+        finally:
+            process.terminate()
+            process.communicate(timeout=60)
+
+
+def until(true, seconds=240):
+    """Wait for something; fail when it does not come."""
+    last = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < last, f"not within {seconds} s"
+        time.sleep(2)
 
 
 @pytest.mark.slow
