@@ -2,7 +2,7 @@
 
 import { address, getArray, latest } from "./parts/api.js";
 import { unitText, written } from "./parts/colours.js";
-import { find, make, notice } from "./parts/dom.js";
+import { find, make } from "./parts/dom.js";
 
 const LAYER = "drawn-detector";
 const GRIP_PX = 9;
@@ -28,7 +28,7 @@ export function startDetector(state) {
     const far = error > 0 ? `, within about ${written(100 * error)} %` : "";
     const said = exact ? "Exact" : `Approximate${far}`;
     find("detector-said").textContent = exact ? "The image is exact: all patterns were summed." : `The image is approximate${far}; the exact one is being summed.`;
-    state.set({ drawn: { values: data, shape: rows, said, exact }, layer: LAYER });
+    state.set({ drawn: { values: data, shape: rows, said, exact }, layer: LAYER, boundary: null });
     return exact;
   }
   const trouble = (error) => {
@@ -183,7 +183,6 @@ export function startDetector(state) {
         grab,
         hover: (place) => (picture.canvas.style.cursor = shape ? (cursors[grip(place)] ?? "crosshair") : ""),
       });
-      notice("detector", "");
     },
   };
 }

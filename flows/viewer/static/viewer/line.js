@@ -40,7 +40,7 @@ export function startLine(state, showTab) {
     const chosen = Array.from({ length: count }, (_, n) => points[Math.round((n * (points.length - 1)) / Math.max(count - 1, 1))]);
     const kind = state.run.pattern_kinds[0].id;
     const arrays = await Promise.all(chosen.map(({ y, x }) => getKept(address(`./api/pattern/${kind}`, { y: Math.round(y), x: Math.round(x) }), signal)));
-    const high = Math.max(...arrays.map(({ data }) => rangeOf(data, 0, 0.9995)[1]));
+    const high = Math.max(...arrays.map(({ data }) => rangeOf(data, 0, 0.998)[1]));
     const { place } = scaleOf("root", 0, high);
     const buttons = arrays.map(({ data, shape }, n) => {
       const canvas = make("canvas", { width: shape[1], height: shape[0] });

@@ -124,7 +124,7 @@ async function follow() {
     if (!state.run) return await open();
     tellState(run);
     if (run.version !== state.run.version)
-      notice("changed", "The results have changed since this page was opened.", { action: "Show them", onaction: open });
+      notice("changed", "The results have changed since this page was opened.", { kind: "calm", action: "Show them", onaction: open });
   } catch (error) {
     // Nobody answers: said already. Else there are no results yet, or no longer.
     if (error.status) notice("trouble", error.message);

@@ -14,6 +14,7 @@ export function startMap(state, drags) {
   const picture = new Picture(canvas, [
     (context) => drawBoundaries(context, picture, state),
     (context) => drags.draw(context, picture),
+    (context) => drawPinned(context, picture, state.pinned),
     (context) => drawPosition(context, picture, state),
     scaleBar(() => calibration(state.run), state.run?.scan.shape[1] === 1 ? "position" : "positions"),
   ]);
@@ -27,7 +28,7 @@ export function startMap(state, drags) {
   }, (error) => notice("trouble", error.message));
 
   function layerNow() {
-    if (state.layer === DRAWN) return { id: DRAWN, title: "Detector that you drew", kind: "number", unit: state.run.intensity_unit };
+    if (state.layer === DRAWN) return { id: DRAWN, title: "Drawn detector", kind: "number", unit: state.run.intensity_unit };
     return state.run.layers.find((layer) => layer.id === state.layer) ?? state.run.layers[0];
   }
 
@@ -101,7 +102,7 @@ export function startMap(state, drags) {
   function layers() {
     const select = find("layer");
     const groups = new Map();
-    const drawn = state.drawn ? [{ id: DRAWN, title: "Detector that you drew", group: "Drawn" }] : [];
+    const drawn = state.drawn ? [{ id: DRAWN, title: "Drawn detector", group: "Drawn" }] : [];
     const shares = state.base?.clusters.length ?? 0;
     for (const layer of [...drawn, ...state.run.layers]) {
       const share = /^share-(\d+)$/.exec(layer.id);
@@ -121,7 +122,8 @@ export function startMap(state, drags) {
   state.on("run layer labels clusters lit drawn revision number steps", () => state.run && refresh());
   state.on("position fixed", () => (readout(), picture.draw()));
   state.on("position", () => state.fixed && state.position && picture.reveal(state.position));
-  state.on("boundary labels line region", () => picture.draw());
+  state.on("boundary labels line region pinned", () => picture.draw());
+  state.on("boundary", () => state.boundary || notice("doubt", ""));
   state.on("tool", () => canvas.classList.toggle("drawing", state.tool !== "point"));
   find("layer").addEventListener("change", (event) => state.set({ layer: event.target.value, boundary: null }));
   find("boundaries").addEventListener("change", () => picture.draw());
@@ -221,7 +223,7 @@ function doubtfulBoundaries(state) {
     notice("doubt", `${which} is between clusters ${names}: ${positions.length} positions, ${layer.title.toLowerCase()} ${written(mean)} on average. The position held is the most doubtful of them.`, {
       kind: "calm",
       action: "Close",
-      onaction: () => (notice("doubt", ""), state.set({ boundary: null })),
+      onaction: () => state.set({ boundary: null }),
     });
   };
 }
@@ -258,6 +260,17 @@ function drawBoundaries(context, picture, state) {
     stroke("rgba(0, 0, 0, 0.75)", 4);
     stroke("#ff5da2", 2);
   }
+}
+
+/** Mark where the pinned pattern is from. */
+function drawPinned(context, picture, pinned) {
+  if (!pinned) return;
+  const [x, y] = picture.toScreen(pinned.y, pinned.x);
+  Object.assign(context, { fillStyle: "#ffffff", strokeStyle: "rgba(0, 0, 0, 0.8)", lineWidth: 2 });
+  context.beginPath();
+  context.arc(x, y, 5, 0, 2 * Math.PI);
+  context.fill();
+  context.stroke();
 }
 
 /** Draw a frame around the position, with hairlines to the sides where it is held. */

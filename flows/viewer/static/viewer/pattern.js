@@ -2,12 +2,14 @@
 
 import { address, getJson, getKept, isKept, latest } from "./parts/api.js";
 import { colourBar, scaleBar } from "./parts/bars.js";
-import { paintNumbers, rangeOf, scaleOf, table, written } from "./parts/colours.js";
-import { download, find, make, notice, segments } from "./parts/dom.js";
+import { paintNumbers, rangeOf, scaleOf, table, unitText, written } from "./parts/colours.js";
+import { download, find, make, notice, say, segments } from "./parts/dom.js";
 import { Picture } from "./parts/picture.js";
 
 const OF_CLUSTERS = [{ id: "mean", title: "Mean" }, { id: "representative", title: "Factorised" }];
-const BRIGHTEST = 0.9995;
+// Of all pixels, what is not brighter than the end of the colours: the direct beam would leave
+// nothing for the reflections.
+const BRIGHTEST = 0.998;
 const MOST_SHARES = 8;
 
 /** One pattern with its title and its bar of colours. */
@@ -51,6 +53,7 @@ class Pane {
     const colours = table(signed ? "differences" : find("table").value);
     const place = (value) => Math.min(Math.max(scale.place(value), 0), 1);
     this.picture.show(paintNumbers(data, place, colours), shape);
+    if (!signed) scale.ticks.at(-1).text = `≥ ${scale.ticks.at(-1).text}`;
     colourBar(this.figure.querySelector(".colours"), colours, scale.ticks, this.state.run.intensity_unit, "");
   }
 }
@@ -95,7 +98,7 @@ export function startPattern(state, overlays) {
     const { data, shape, headers } = await getKept(path, signal);
     if (subject !== state.subject) return;
     const count = subject.of === "region" ? ` · mean of ${headers.get("X-Positions")}` : "";
-    current.show({ data, shape, kind, title: titleOf(subject) + count });
+    current.show({ data, shape, kind, of: subject, title: titleOf(subject) + count });
     const node = current.picture.canvas;
     node.dataset.shown = path;
     node.dataset.milliseconds = Math.round(performance.now() - started);
@@ -123,20 +126,21 @@ export function startPattern(state, overlays) {
     const clusters = state.base.clusters;
     if (!found.measured) return shares().replaceChildren(make("p", { className: "quiet" }, "Not measured here."));
     const sorted = [...found.shares].sort((one, other) => other.share - one.share);
-    const used = sorted.filter(({ share, error }) => share > Math.max(0.005, 0 * error)).slice(0, MOST_SHARES);
+    const used = sorted.filter(({ share }) => share > 0.005).slice(0, MOST_SHARES);
     const most = Math.max(1, ...used.map(({ share, error }) => share + (error || 0)));
+    shares().classList.toggle("narrow", clusters.every(({ name }) => !name));
     const rows = used.map(({ cluster, share, error }) => {
       const bar = make("span", { className: "fill", style: { width: `${(100 * share) / most}%`, background: clusters[cluster - 1]?.colour } });
       const track = make("span", { className: "track" }, bar);
       if (error > 0) track.append(make("span", { className: "whisker", style: { left: `${(100 * Math.max(share - error, 0)) / most}%`, width: `${(100 * Math.min(2 * error, share + error)) / most}%` } }));
       const number = `${share.toFixed(2)}${error > 0 ? ` ± ${error < 0.005 ? error.toFixed(3) : error.toFixed(2)}` : ""}`;
-      return make("li", {}, make("span", { className: "who" }, state.titleOf(cluster, clusters)), track, make("span", { className: "number" }, number));
+      return make("li", {}, make("span", { className: "who", title: state.titleOf(cluster, clusters) }, state.titleOf(cluster, clusters)), track, make("span", { className: "number" }, number));
     });
     const ratio = found.second
       ? `Second over first: ${found.overlap_ratio.toFixed(2)}${found.overlap_ratio_error > 0 ? ` ± ${found.overlap_ratio_error.toFixed(2)}` : ""}`
       : "One pattern alone";
     const rest = found.background_intensity == null ? "" : ` · background ${written(found.background_intensity)} ${state.run.intensity_unit}${state.run.intensity_unit === "electron" ? "s" : ""}`;
-    const before = state.previewed ? " (before your changes)" : "";
+    const before = state.number !== null ? " as decided" : state.steps.length ? " before your changes" : "";
     shares().replaceChildren(
       make("h3", {}, `Shares of clusters${before}`),
       make("ul", {}, ...rows),
@@ -164,9 +168,27 @@ export function startPattern(state, overlays) {
     find("pinned").hidden = !on;
     find("panes").classList.toggle("two", on);
     pinned.show(on ? { ...current.shown } : null);
-    find("pin").textContent = on ? "Pin this one instead" : "Pin to compare";
+    const subject = on && current.shown.of;
+    state.set({ pinned: subject?.of === "position" ? subject : null });
   }
 
+  /** Say what is under the pointer: the pixel, its value, and how far from the direct beam it is. */
+  function readPixel(event) {
+    const { picture, shown } = current;
+    const at = shown && picture.pixel(picture.toImage(event));
+    if (!at) return say(find("pixel-readout"), "");
+    const { step, unit, centre } = state.run.detector;
+    const value = shown.data[at.y * shown.shape[1] + at.x];
+    const parts = [`${at.y}, ${at.x}: ${written(value)} ${state.run.intensity_unit}`];
+    if (centre) {
+      const [far, called] = step && unit ? [[(at.y - centre[0]) * step[0], (at.x - centre[1]) * step[1]], unitText(unit)] : [[at.y - centre[0], at.x - centre[1]], "px"];
+      parts.push(`${written(Math.hypot(...far))} ${called} from the middle`);
+    }
+    return say(find("pixel-readout"), parts.join(" · "));
+  }
+
+  current.picture.canvas.addEventListener("pointermove", readPixel);
+  current.picture.canvas.addEventListener("pointerleave", () => say(find("pixel-readout"), ""));
   state.on("run", () => (kindOfPosition ??= state.run.pattern_kinds[0].id));
   state.on("run subject base revision", () => state.run && refresh());
   state.on("clusters labels", () => {

@@ -12,6 +12,7 @@
 //   lit         set of numbers of clusters that are lit up
 //   subject     what the pattern is of: {of: "position", y, x}, {of: "cluster", number},
 //               {of: "region", y0, x0, y1, x1}
+//   pinned      position whose pattern is pinned, or null
 //   tool        what dragging on the map does: point, line or region
 //   line, region   what was drawn on the map, or null
 //   drawn       virtual image of the detector: {values, shape, said, exact}, or null
@@ -23,7 +24,7 @@ export class State {
     Object.assign(this, { run: null, revision: null, base: null, steps: [], number: null });
     Object.assign(this, { clusters: [], labels: null, layer: "clusters", position: null });
     Object.assign(this, { fixed: false, lit: new Set(), subject: null, tool: "point" });
-    Object.assign(this, { line: null, region: null, drawn: null, boundary: null });
+    Object.assign(this, { line: null, region: null, drawn: null, boundary: null, pinned: null });
   }
 
   /** Call a listener, once, when any of these changes: "position fixed". */
