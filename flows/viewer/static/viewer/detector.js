@@ -12,6 +12,7 @@ const FIELDS = [["y", "Row of the middle"], ["x", "Column of the middle"], ["rad
 export function startDetector(state) {
   let shape = null; // {shape: "disc"|"ring", y, x, radius, inner}
   let picture = null;
+  let shift = () => [0, 0];
   let exactly = null;
 
   const path = (exact) => {
@@ -24,7 +25,7 @@ export function startDetector(state) {
 
   function take({ data, shape: rows, headers }) {
     const exact = headers.get("X-Exact") === "exact";
-    const error = Number(headers.get("X-Error"));
+    const error = Number(headers.get("X-Error") ?? 0);
     const far = error > 0 ? `, within about ${written(100 * error)} %` : "";
     const said = exact ? "Exact" : `Approximate${far}`;
     find("detector-said").textContent = exact ? "The image is exact: all patterns were summed." : `The image is approximate${far}; the exact one is being summed.`;
@@ -106,16 +107,20 @@ export function startDetector(state) {
     }
   }
 
+  // Where the beam wandered, the detector goes with it: a pattern as acquired lies elsewhere.
+  const onPattern = ({ y, x }) => ({ y: y - shift()[0], x: x - shift()[1] });
+
   function grip(at) {
     if (!shape) return null;
     const [x, y] = picture.toScreen(at.y, at.x);
+    const middle = onPattern(shape);
     const near = (radius) => {
-      const [u, v] = picture.toScreen(shape.y, shape.x + radius);
+      const [u, v] = picture.toScreen(middle.y, middle.x + radius);
       return Math.hypot(x - u, y - v) <= GRIP_PX + 3;
     };
     if (near(shape.radius)) return "radius";
     if (shape.shape === "ring" && near(shape.inner)) return "inner";
-    const away = Math.hypot(at.y - shape.y, at.x - shape.x);
+    const away = Math.hypot(at.y - middle.y, at.x - middle.x);
     return away <= shape.radius ? "middle" : null;
   }
 
@@ -124,20 +129,22 @@ export function startDetector(state) {
     if (!shape) return null;
     const what = grip(at);
     const start = { ...shape };
+    const middle = onPattern(start);
     const to = (place) => {
-      const far = Math.hypot(place.y - start.y, place.x - start.x);
+      const far = Math.hypot(place.y - middle.y, place.x - middle.x);
       if (what === "radius") return { ...start, radius: far };
       if (what === "inner") return { ...start, inner: far };
       if (what === "middle") return { ...start, y: start.y + place.y - at.y, x: start.x + place.x - at.x };
       const radius = Math.hypot(place.y - at.y, place.x - at.x);
-      return { ...start, y: at.y, x: at.x, radius, inner: start.shape === "ring" ? radius / 2 : 0 };
+      return { ...start, y: at.y + shift()[0], x: at.x + shift()[1], radius, inner: start.shape === "ring" ? radius / 2 : 0 };
     };
     return { move: (place) => change(to(place), false), end: (place) => change(to(place), true) };
   }
 
   function draw(context) {
     if (!shape) return;
-    const [x, y] = picture.toScreen(shape.y, shape.x);
+    const middle = onPattern(shape);
+    const [x, y] = picture.toScreen(middle.y, middle.x);
     const circle = (radius) => {
       context.beginPath();
       context.arc(x, y, radius * picture.scale, 0, 2 * Math.PI);
@@ -175,9 +182,9 @@ export function startDetector(state) {
     get there() {
       return Boolean(shape);
     },
-    /** Take the picture of the pattern, which did not exist before. */
+    /** Take the picture of the pattern, which did not exist before, and by how much it is moved. */
     on(pattern) {
-      picture = pattern;
+      ({ picture, shift } = pattern);
       const cursors = { radius: "ew-resize", inner: "ew-resize", middle: "move" };
       picture.listen({
         grab,

@@ -5,6 +5,8 @@ import { address, getArray, getJson, labelsOf, latest, post } from "./parts/api.
 import { find, make, notice, say } from "./parts/dom.js";
 import { lightUp } from "./map.js";
 
+const NOT_YET = 503;
+
 export function startEdit(state) {
   let ticked = new Set();
   let undone = [];
@@ -109,10 +111,8 @@ export function startEdit(state) {
       find("save").querySelector("button").disabled = true;
       message("");
       const made = await post("./api/revisions", { name, source: state.revision, steps: state.steps });
-      const run = await getJson("./api/run");
       undone = [];
       find("save-name").value = "";
-      state.set({ run, steps: [] });
       await openRevision(state, made.name);
       notice("saved", `Saved as revision “${made.name}”. The automatic result is as it was.`, { kind: "calm", action: "Close", onaction: () => notice("saved", "") });
     } catch (error) {
@@ -155,12 +155,30 @@ export function inWords({ merge = [], split = [], background = [], rename = {}, 
 
 /** Show a revision as it is stored; null is the automatic result. */
 export async function openRevision(state, revision) {
-  const [{ clusters }, labels] = await Promise.all([
-    getJson(address("./api/clusters", { revision })),
-    getArray(address("./api/map/clusters", { revision })),
-  ]);
-  const base = { clusters, labels };
-  const position = state.position && state.position.y < labels.shape[0] && state.position.x < labels.shape[1] ? state.position : null;
-  const subject = position ? { of: "position", ...position } : null;
-  state.set({ revision, base, clusters, labels, steps: [], number: null, lit: new Set(), boundary: null, position, subject });
+  const run = await getJson(address("./api/run", { revision }));
+  if (!run.scan) return state.set({ run });
+  const base = await storedClusters(run, revision);
+  const { clusters, labels } = base;
+  const [rows, columns] = run.scan.shape;
+  const inside = state.position && state.position.y < rows && state.position.x < columns;
+  const position = inside ? state.position : { y: Math.floor(rows / 2), x: Math.floor(columns / 2) };
+  const fixed = state.fixed && inside;
+  const layer = run.layers.some(({ id }) => id === state.layer) ? state.layer : (run.layers[0]?.id ?? state.layer);
+  const fresh = { steps: [], number: null, quick: false, lit: new Set(), boundary: null };
+  return state.set({ run, revision, base, clusters, labels, ...fresh, layer, position, fixed, subject: { of: "position", ...position } });
+}
+
+/** The clusters that are stored, and their map; none where a run has not come so far. */
+async function storedClusters(run, revision) {
+  try {
+    const [{ clusters }, labels] = await Promise.all([
+      getJson(address("./api/clusters", { revision })),
+      getArray(address("./api/map/clusters", { revision })),
+    ]);
+    return { clusters, labels };
+  } catch (error) {
+    if (error.status !== NOT_YET) throw error;
+    const shape = run.scan.shape;
+    return { clusters: [], labels: { data: new Int16Array(shape[0] * shape[1]), shape } };
+  }
 }

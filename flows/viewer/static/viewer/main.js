@@ -19,7 +19,7 @@ const line = startLine(state, showTab);
 const map = startMap(state, line);
 const detector = startDetector(state);
 const pattern = startPattern(state, [(context) => detector.draw(context)]);
-detector.on(pattern.picture);
+detector.on(pattern);
 const edit = startEdit(state);
 startNumbers(state);
 
@@ -71,7 +71,7 @@ function letGo() {
 }
 
 function onKey(event) {
-  if (!state.run || find("help").open || (takesKeys(event.target) && event.key !== "Escape")) return;
+  if (!state.base || find("help").open || (takesKeys(event.target) && event.key !== "Escape")) return;
   const command = event.ctrlKey || event.metaKey;
   if (command && event.key.toLowerCase() === "z") {
     event.preventDefault();
@@ -98,21 +98,15 @@ function onKey(event) {
 function tellState({ state: doing }) {
   const going = doing && doing !== "complete";
   const step = going ? doing.replace(/^running:?\s*/, "") : "";
-  notice("state", going ? `A run is going on${step ? ` (${step})` : ""}. Shown are the last complete results.` : "", { kind: "calm" });
+  const shown = state.base?.clusters.length ? "Shown are the last complete results." : "Shown is what there is already.";
+  notice("state", going ? `A run is going on${step ? ` (${step})` : ""}. ${shown}` : "", { kind: "calm" });
 }
 
 async function open() {
-  const run = await getJson("./api/run");
   forget();
-  tellState(run);
-  const there = run.revisions.some(({ name }) => name === state.revision);
-  if (!state.run && run.scan) state.set({ run });
-  await openRevision(state, there ? state.revision : null);
-  state.set({ run });
-  if (!state.position) {
-    const [rows, columns] = run.scan.shape;
-    hereIs(state, { y: Math.floor(rows / 2), x: Math.floor(columns / 2) }, false);
-  }
+  const known = state.run?.revisions.some(({ name }) => name === state.revision);
+  await openRevision(state, known ? state.revision : null);
+  tellState(state.run);
   notice("trouble", "");
   notice("changed", "");
 }
@@ -121,7 +115,7 @@ async function open() {
 async function follow() {
   try {
     const run = await getJson("./api/run");
-    if (!state.run) return await open();
+    if (!state.base) return await open();
     tellState(run);
     if (run.version !== state.run.version)
       notice("changed", "The results have changed since this page was opened.", { kind: "calm", action: "Show them", onaction: open });

@@ -1,13 +1,14 @@
 // The map at the left: what it shows, where the pointer is, and the most doubtful boundary.
 
-import { address, getKept, latest } from "./parts/api.js";
+import { address, getJson, getKept, latest } from "./parts/api.js";
 import { colourBar, scaleBar } from "./parts/bars.js";
 import { ink, paintLabels, paintNumbers, rangeOf, scaleOf, table, unitText, written } from "./parts/colours.js";
 import { download, find, make, notice, say } from "./parts/dom.js";
 import { Picture } from "./parts/picture.js";
 
 const DRAWN = "drawn-detector";
-const FEWEST_DOUBTFUL = 3;
+// The largest value a ratio can have, where it is not 1.
+const FULL = { doubt: 0.5 };
 
 export function startMap(state, drags) {
   const canvas = find("map");
@@ -28,8 +29,8 @@ export function startMap(state, drags) {
   }, (error) => notice("trouble", error.message));
 
   function layerNow() {
-    if (state.layer === DRAWN) return { id: DRAWN, title: "Drawn detector", kind: "number", unit: state.run.intensity_unit };
-    return state.run.layers.find((layer) => layer.id === state.layer) ?? state.run.layers[0];
+    if (state.layer === DRAWN) return { id: DRAWN, title: "Detector", kind: "number", unit: state.run.intensity_unit };
+    return state.run.layers.find((layer) => layer.id === state.layer) ?? state.run.layers[0] ?? { id: "none" };
   }
 
   function refresh() {
@@ -46,6 +47,7 @@ export function startMap(state, drags) {
   function paint() {
     const layer = layerNow();
     const ofClusters = layer.id === "clusters";
+    canvas.dataset.shown = "";
     find("map-bar").hidden = layer.kind === "labels";
     if (ofClusters) {
       picture.show(paintLabels(state.labels.data, state.clusters, state.lit), state.labels.shape);
@@ -55,10 +57,11 @@ export function startMap(state, drags) {
     } else {
       const [low, high] = rangeOf(values.data);
       const ratio = layer.unit === "1" && low >= 0 && high <= 1.5;
-      const scale = scaleOf("linear", ratio ? 0 : low, ratio ? Math.max(high, 1) : high);
+      const scale = scaleOf("linear", ratio ? 0 : low, ratio ? Math.max(high, FULL[layer.id] ?? 1) : high);
       picture.show(paintNumbers(values.data, scale.place, table("viridis")), values.shape);
       colourBar(find("map-bar"), table("viridis"), scale.ticks, layer.unit, layer.title);
     }
+    canvas.dataset.shown = layer.id;
     badge(layer);
     readout();
   }
@@ -66,7 +69,7 @@ export function startMap(state, drags) {
   function badge(layer) {
     let text = "";
     if (layer.id === DRAWN) text = state.drawn?.said ?? "";
-    else if (layer.id === "clusters" && state.number !== null) text = `As ${state.number} patterns: a preview`;
+    else if (layer.id === "clusters" && state.number !== null) text = `As ${state.number} patterns: a ${state.quick ? "quick preview" : "preview"}`;
     else if (layer.id === "clusters" && state.steps.length) text = "With your changes, not saved";
     else if (state.previewed) text = "Without your changes";
     say(find("map-badge"), text);
@@ -83,8 +86,9 @@ export function startMap(state, drags) {
     parts.push(label > 0 ? `cluster ${state.titleOf(label)}` : label < 0 ? "not measured" : "no cluster");
     const layer = layerNow();
     if (layer.kind === "number" && values?.id === layer.id)
-      parts.push(`${layer.title.toLowerCase()} ${written(values.data[y * values.shape[1] + x])} ${unitText(layer.unit)}`);
-    node.textContent = parts.join(" · ") + (state.fixed ? " · held" : "");
+      parts.push(`${called(layer)} ${written(values.data[y * values.shape[1] + x])} ${unitText(layer.unit)}`);
+    node.textContent = node.title = parts.join(" · ");
+    find("let-go").hidden = !state.fixed;
   }
 
   function legend() {
@@ -119,7 +123,7 @@ export function startMap(state, drags) {
 
   state.on("run base drawn", () => state.run && layers());
   state.on("clusters lit", legend);
-  state.on("run layer labels clusters lit drawn revision number steps", () => state.run && refresh());
+  state.on("run layer labels clusters lit drawn revision number steps quick", () => state.run && refresh());
   state.on("position fixed", () => (readout(), picture.draw()));
   state.on("position", () => state.fixed && state.position && picture.reveal(state.position));
   state.on("boundary labels line region pinned", () => picture.draw());
@@ -131,6 +135,7 @@ export function startMap(state, drags) {
     input.addEventListener("change", () => state.set({ tool: input.value }));
   find("map-in").addEventListener("click", () => picture.enlarge(1.5, state.position ?? undefined));
   find("map-out").addEventListener("click", () => picture.enlarge(1 / 1.5));
+  find("let-go").addEventListener("click", () => (state.set({ fixed: false }), canvas.focus()));
   find("map-png").addEventListener("click", () => download(canvas, `${state.run.name}-${state.layer}.png`));
   const doubtful = doubtfulBoundaries(state);
   find("doubtful").addEventListener("click", doubtful);
@@ -172,61 +177,43 @@ function calibration(run, both = false) {
 
 const doubtLayer = (run) => ["doubt", "overlap"].map((id) => run.layers.find((layer) => layer.id === id)).find(Boolean);
 
-/** Boundaries between two clusters, the most doubtful first: {pair, mean, worst, positions}. */
-export function rankBoundaries(labels, doubt) {
-  const [rows, columns] = labels.shape;
-  const pairs = new Map();
-  const note = (a, b, n) => {
-    const key = `${Math.min(a, b)},${Math.max(a, b)}`;
-    if (!pairs.has(key)) pairs.set(key, new Set());
-    pairs.get(key).add(n);
-  };
-  for (let n = 0; n < rows * columns; n++) {
-    const here = labels.data[n];
-    const x = n % columns;
-    for (const next of [x + 1 < columns ? n + 1 : -1, n + columns < rows * columns ? n + columns : -1]) {
-      const there = next < 0 ? 0 : labels.data[next];
-      if (here < 1 || there < 1 || here === there) continue;
-      note(here, there, n);
-      note(here, there, next);
-    }
-  }
-  return [...pairs]
-    .map(([key, all]) => {
-      const positions = [...all].filter((n) => Number.isFinite(doubt[n]));
-      const mean = positions.reduce((sum, n) => sum + doubt[n], 0) / positions.length;
-      const worst = positions.reduce((best, n) => (doubt[n] > doubt[best] ? n : best), positions[0]);
-      return { pair: key.split(",").map(Number), mean, worst, positions };
-    })
-    .filter(({ positions }) => positions.length >= FEWEST_DOUBTFUL)
-    .sort((one, other) => other.mean - one.mean);
+/** Positions where two clusters touch, Uint8Array of 0 and 1. */
+export function touching({ data, shape }, [one, other]) {
+  const columns = shape[1];
+  const found = new Uint8Array(data.length);
+  const meets = (a, b) => (a === one && b === other) || (a === other && b === one);
+  for (let n = 0; n < data.length; n++)
+    for (const next of [(n + 1) % columns ? n + 1 : -1, n + columns])
+      if (next > 0 && next < data.length && meets(data[n], data[next])) found[n] = found[next] = 1;
+  return found;
 }
 
 /** Return what goes to the most doubtful boundary and, called again, to the next one. */
 function doubtfulBoundaries(state) {
-  let visited = { of: null, next: 0 };
+  let visited = { of: null, ranked: [], next: 0 };
   return async () => {
     const layer = doubtLayer(state.run);
     if (!layer || !state.base) return;
-    const { data } = await getKept(address(`./api/map/${layer.id}`, { revision: state.revision }));
-    const ranked = rankBoundaries(state.base.labels, data);
-    if (!ranked.length) return void notice("doubt", "No two clusters touch each other along a boundary.");
-    if (visited.of !== state.base || visited.next >= ranked.length) visited = { of: state.base, next: 0 };
-    const { pair, mean, worst, positions } = ranked[visited.next++];
-    const columns = state.base.labels.shape[1];
-    const boundary = new Uint8Array(data.length);
-    for (const n of positions) boundary[n] = 1;
-    const names = pair.map((number) => state.titleOf(number, state.base.clusters)).join(" and ");
-    const which = visited.next === 1 ? "The most doubtful boundary" : `Number ${visited.next} of ${ranked.length} doubtful boundaries`;
-    state.set({ layer: layer.id, boundary, lit: new Set() });
-    hereIs(state, { y: Math.floor(worst / columns), x: worst % columns }, true);
-    notice("doubt", `${which} is between clusters ${names}: ${positions.length} positions, ${layer.title.toLowerCase()} ${written(mean)} on average. The position held is the most doubtful of them.`, {
-      kind: "calm",
-      action: "Close",
-      onaction: () => state.set({ boundary: null }),
-    });
+    if (visited.of !== state.base) {
+      const found = await getJson(address("./api/boundaries", { revision: state.revision })).catch((error) => notice("trouble", error.message));
+      if (!found) return;
+      visited = { of: state.base, ranked: found.boundaries, next: 0 };
+    }
+    const { ranked } = visited;
+    if (!ranked.length) return void notice("doubt", "No two clusters touch each other.", { kind: "calm" });
+    const rank = visited.next++ % ranked.length;
+    const { clusters, positions, doubt, most } = ranked[rank];
+    const names = clusters.map((number) => state.titleOf(number, state.base.clusters)).join(" and ");
+    const which = rank === 0 ? "The most doubtful boundary" : `Number ${rank + 1} of ${ranked.length} boundaries by doubt`;
+    state.set({ layer: layer.id, boundary: touching(state.base.labels, clusters), lit: new Set() });
+    hereIs(state, most, true);
+    const text = `${which} is between clusters ${names}: ${positions} positions, ${called(layer)} ${written(doubt)} on average. Held is the most doubtful of them.`;
+    notice("doubt", text, { kind: "calm", action: "Close", onaction: () => state.set({ boundary: null }) });
   };
 }
+
+/** What a layer is called within a sentence: before the colon of its title. */
+const called = ({ title }) => title[0].toLowerCase() + title.slice(1).replace(/:.*/, "");
 
 /** Draw edges between positions that differ, and around a boundary that is pointed at. */
 function drawBoundaries(context, picture, state) {
@@ -254,6 +241,10 @@ function drawBoundaries(context, picture, state) {
     edges(state.labels.data, (a, b) => lit(a) !== lit(b));
     stroke("rgba(0, 0, 0, 0.55)", 3);
     stroke("#ffffff", 1.25);
+  } else if (state.base && state.layer === "doubt") {
+    // Doubt is along boundaries: without them nobody knows of what.
+    edges(state.base.labels.data, (a, b) => a !== b);
+    stroke("rgba(255, 255, 255, 0.4)", 1);
   }
   if (state.boundary) {
     edges(state.boundary, (a, b) => a !== b);

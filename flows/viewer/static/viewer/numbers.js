@@ -1,23 +1,30 @@
 // The answer, its reasons, and how the map would look with another number of patterns.
 
-import { getArray, getJson, latest } from "./parts/api.js";
+import { address, getArray, getJson, latest } from "./parts/api.js";
 import { find, make, say } from "./parts/dom.js";
 import { openRevision } from "./edit.js";
 
+// The server answers at once when the full map of a number is there.
+const WAIT_SECONDS = 5;
 const LEVELS = { high: "high", moderate: "middle", medium: "middle", low: "low" };
 
 export function startNumbers(state) {
   const ask = latest(async (distinct, signal) => {
-    const [{ clusters }, labels] = await Promise.all([
-      getJson(`./api/number/${distinct}`, signal),
-      getArray(`./api/number/${distinct}/map`, signal),
-    ]);
+    const path = `./api/number/${distinct}`;
+    let found = await getJson(path, signal);
+    let labels = await getArray(`${path}/map`, signal);
     say(find("numbers-message"), "");
-    state.set({ number: distinct, clusters, labels, lit: new Set(), boundary: null, layer: "clusters" });
+    state.set({ number: distinct, quick: Boolean(found.quick), clusters: found.clusters, labels, lit: new Set(), boundary: null, layer: "clusters" });
+    while (found.quick && state.number === distinct) {
+      found = await getJson(address(path, { wait: WAIT_SECONDS }), signal);
+      if (found.quick) continue;
+      labels = await getArray(`${path}/map`, signal);
+      if (state.number === distinct) state.set({ quick: false, clusters: found.clusters, labels });
+    }
   }, (error) => {
     say(find("numbers-message"), error.message);
     list();
-  });
+  }, 0);
 
   function choose({ distinct, decided }) {
     if (state.steps.length) {
@@ -27,7 +34,7 @@ export function startNumbers(state) {
     say(find("numbers-message"), "");
     if (!decided) return ask(distinct);
     const { clusters, labels } = state.base;
-    return state.set({ number: null, clusters, labels, lit: new Set() });
+    return state.set({ number: null, quick: false, clusters, labels, lit: new Set() });
   }
 
   function list() {

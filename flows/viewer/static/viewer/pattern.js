@@ -10,6 +10,8 @@ const OF_CLUSTERS = [{ id: "mean", title: "Mean" }, { id: "representative", titl
 // Of all pixels, what is not brighter than the end of the colours: the direct beam would leave
 // nothing for the reflections.
 const BRIGHTEST = 0.998;
+// Short enough for a row; what the server calls them is shown on hovering.
+const SHORT = { raw: "Acquired", filtered: "Analysed", reconstructed: "Fit", residual: "Residual" };
 const MOST_SHARES = 8;
 
 /** One pattern with its title and its bar of colours. */
@@ -34,7 +36,8 @@ class Pane {
   paint() {
     if (!this.shown) return;
     const { data, shape, title, kind } = this.shown;
-    this.figure.querySelector(".title").textContent = title;
+    const node = this.figure.querySelector(".title");
+    node.textContent = node.title = title;
     const dimmer = 2 ** -Number(find("brightness").value);
     const bend = document.querySelector("[name=scale]:checked").value;
     const signed = kind === "residual";
@@ -64,7 +67,8 @@ export function startPattern(state, overlays) {
   let kindOfPosition = null;
   let kindOfCluster = "mean";
 
-  const kinds = () => (state.subject?.of === "cluster" ? OF_CLUSTERS : state.subject?.of === "region" ? [{ id: "raw", title: "Mean" }] : state.run.pattern_kinds);
+  const kinds = () => (state.subject?.of === "cluster" ? OF_CLUSTERS : state.subject?.of === "region" ? [{ id: "raw", title: "Mean" }] : ofPosition());
+  const ofPosition = () => state.run.pattern_kinds.map(({ id, title }) => ({ id, title: SHORT[id] ?? title, hint: title }));
   const kind = () => (state.subject.of === "cluster" ? kindOfCluster : state.subject.of === "region" ? "raw" : kindOfPosition);
 
   function where(subject, kind) {
@@ -98,7 +102,8 @@ export function startPattern(state, overlays) {
     const { data, shape, headers } = await getKept(path, signal);
     if (subject !== state.subject) return;
     const count = subject.of === "region" ? ` · mean of ${headers.get("X-Positions")}` : "";
-    current.show({ data, shape, kind, of: subject, title: titleOf(subject) + count });
+    const shift = (headers.get("X-Shift") ?? "0,0").split(",").map(Number);
+    current.show({ data, shape, kind, shift, of: subject, title: titleOf(subject) + count });
     const node = current.picture.canvas;
     node.dataset.shown = path;
     node.dataset.milliseconds = Math.round(performance.now() - started);
@@ -139,7 +144,7 @@ export function startPattern(state, overlays) {
     const ratio = found.second
       ? `Second over first: ${found.overlap_ratio.toFixed(2)}${found.overlap_ratio_error > 0 ? ` ± ${found.overlap_ratio_error.toFixed(2)}` : ""}`
       : "One pattern alone";
-    const rest = found.background_intensity == null ? "" : ` · background ${written(found.background_intensity)} ${state.run.intensity_unit}${state.run.intensity_unit === "electron" ? "s" : ""}`;
+    const rest = found.background_intensity == null ? "" : ` · background ${written(found.background_intensity)} ${unitText(state.run.intensity_unit)}`;
     const before = state.number !== null ? " as decided" : state.steps.length ? " before your changes" : "";
     shares().replaceChildren(
       make("h3", {}, `Shares of clusters${before}`),
@@ -150,7 +155,7 @@ export function startPattern(state, overlays) {
 
   function refresh() {
     const { subject } = state;
-    if (!subject || !state.base) return;
+    if (!subject || !state.base || !kind()) return;
     segments(find("kinds"), kinds(), kind(), (chosen) => {
       if (state.subject.of === "cluster") kindOfCluster = chosen;
       else kindOfPosition = chosen;
@@ -179,7 +184,7 @@ export function startPattern(state, overlays) {
     if (!at) return say(find("pixel-readout"), "");
     const { step, unit, centre } = state.run.detector;
     const value = shown.data[at.y * shown.shape[1] + at.x];
-    const parts = [`${at.y}, ${at.x}: ${written(value)} ${state.run.intensity_unit}`];
+    const parts = [`${at.y}, ${at.x}: ${written(value)} ${unitText(state.run.intensity_unit)}`];
     if (centre) {
       const [far, called] = step && unit ? [[(at.y - centre[0]) * step[0], (at.x - centre[1]) * step[1]], unitText(unit)] : [[at.y - centre[0], at.x - centre[1]], "px"];
       parts.push(`${written(Math.hypot(...far))} ${called} from the middle`);
@@ -189,7 +194,9 @@ export function startPattern(state, overlays) {
 
   current.picture.canvas.addEventListener("pointermove", readPixel);
   current.picture.canvas.addEventListener("pointerleave", () => say(find("pixel-readout"), ""));
-  state.on("run", () => (kindOfPosition ??= state.run.pattern_kinds[0].id));
+  state.on("run", () => {
+    if (!state.run.pattern_kinds.some(({ id }) => id === kindOfPosition)) kindOfPosition = state.run.pattern_kinds[0]?.id;
+  });
   state.on("run subject base revision", () => state.run && refresh());
   state.on("clusters labels", () => {
     if (current.shown && state.subject && state.base) refresh();
@@ -201,5 +208,5 @@ export function startPattern(state, overlays) {
   find("pin").addEventListener("click", () => pin(true));
   find("unpin").addEventListener("click", () => (pin(false), find("pin").focus()));
   find("pattern-png").addEventListener("click", () => download(current.picture.canvas, `${state.run.name}-pattern.png`));
-  return { picture: current.picture, pin };
+  return { picture: current.picture, pin, shift: () => current.shown?.shift ?? [0, 0] };
 }

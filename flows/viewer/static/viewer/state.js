@@ -4,7 +4,8 @@
 //   revision    name of the revision that is shown, null for the automatic result
 //   base        {clusters, labels} as they are stored for it
 //   steps       changes of clusters that are not saved
-//   number      another number of patterns that is looked at, or null
+//   number      another number of patterns that is looked at, or null; quick: its map is not yet
+//               the one that a decision would draw
 //   clusters    those on the map now: [{number, name, colour, positions}]
 //   labels      {data, shape} of the map now: cluster from 1 on, 0 none, -1 not measured
 //   layer       id of what the map shows
@@ -21,7 +22,7 @@
 export class State {
   constructor() {
     this.listeners = [];
-    Object.assign(this, { run: null, revision: null, base: null, steps: [], number: null });
+    Object.assign(this, { run: null, revision: null, base: null, steps: [], number: null, quick: false });
     Object.assign(this, { clusters: [], labels: null, layer: "clusters", position: null });
     Object.assign(this, { fixed: false, lit: new Set(), subject: null, tool: "point" });
     Object.assign(this, { line: null, region: null, drawn: null, boundary: null, pinned: null });

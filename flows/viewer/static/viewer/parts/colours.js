@@ -129,5 +129,6 @@ export function written(value) {
 /** A unit as it is written behind a number: 1/nm becomes nm⁻¹, a ratio has none. */
 export function unitText(unit) {
   if (!unit || unit === "1") return "";
+  if (unit === "electron") return "electrons";
   return unit.replace(/^1\/(.+)$/, "$1⁻¹");
 }

@@ -40,10 +40,10 @@ export function segments(fieldset, choices, chosen, onchoose) {
   const now = [...fieldset.querySelectorAll("input")].map((input) => input.value);
   if (now.join() !== choices.map((choice) => choice.id).join()) {
     fieldset.querySelectorAll("label").forEach((label) => label.remove());
-    for (const { id, title } of choices) {
+    for (const { id, title, hint = "" } of choices) {
       const input = make("input", { type: "radio", name, value: id });
       input.addEventListener("change", () => onchoose(id));
-      fieldset.append(make("label", {}, input, make("span", {}, title)));
+      fieldset.append(make("label", { title: hint }, input, make("span", {}, title)));
     }
   }
   for (const input of fieldset.querySelectorAll("input")) input.checked = input.value === chosen;
