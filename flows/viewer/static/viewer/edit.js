@@ -5,7 +5,6 @@ import { address, getArray, getJson, labelsOf, latest, post } from "./parts/api.
 import { find, make, notice, say } from "./parts/dom.js";
 import { lightUp } from "./map.js";
 
-const NOT_YET = 503;
 // What the server says of steps that speak for themselves.
 const TOLD = / (was|were) (merged|named|given)/;
 
@@ -91,7 +90,8 @@ export function startEdit(state) {
     find("redo").disabled = !open() || !undone.length;
     find("save").hidden = !state.steps.length || !state.run.writable;
     let hint = "Tick clusters to merge or split them. Nothing is written before you save.";
-    if (!state.run.writable) hint = "These results can be looked at, but not changed here.";
+    if (!state.clusters.length) hint = "There are no clusters yet.";
+    else if (!state.run.writable) hint = "These results can be looked at, but not changed here.";
     else if (outdated()) hint = "This revision was made from an earlier decision: choose the automatic result to make changes.";
     else if (state.number !== null) hint = "A preview of another number cannot be changed here: go back to the number that was decided.";
     find("edit-hint").textContent = hint;
@@ -176,15 +176,12 @@ export async function openRevision(state, revision) {
 
 /** The clusters that are stored, and their map; none where a run has not come so far. */
 async function storedClusters(run, revision) {
-  try {
-    const [{ clusters }, labels] = await Promise.all([
-      getJson(address("./api/clusters", { revision })),
-      getArray(address("./api/map/clusters", { revision })),
-    ]);
-    return { clusters, labels };
-  } catch (error) {
-    if (error.status !== NOT_YET) throw error;
-    const shape = run.scan.shape;
+  const { shape } = run.scan;
+  if (!run.layers.some(({ id }) => id === "clusters"))
     return { clusters: [], labels: { data: new Int16Array(shape[0] * shape[1]), shape } };
-  }
+  const [{ clusters }, labels] = await Promise.all([
+    getJson(address("./api/clusters", { revision })),
+    getArray(address("./api/map/clusters", { revision })),
+  ]);
+  return { clusters, labels };
 }

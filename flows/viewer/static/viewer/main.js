@@ -95,12 +95,16 @@ function onKey(event) {
   return others[event.key]?.();
 }
 
-/** Tell that a run is going on. */
+/** Tell that a run is going on, or was stopped: "running: fit", "stopped: fit". */
 function tellState({ state: doing }) {
-  const going = doing && doing !== "complete";
-  const step = going ? doing.replace(/^running:?\s*/, "") : "";
+  const [word, step] = doing.split(": ");
   const shown = state.base?.clusters.length ? "Shown are the last complete results." : "Shown is what there is already.";
-  notice("state", going ? `A run is going on${step ? ` (${step})` : ""}. ${shown}` : "", { kind: "calm" });
+  const said = {
+    running: `A run is going on${step ? ` (${step})` : ""}. ${shown}`,
+    stopped: `A run was stopped${step ? ` (${step})` : ""}; started again it goes on from there. ${shown}`,
+    "no results": "There are no results here yet.",
+  };
+  notice("state", said[word] ?? "", { kind: "calm" });
 }
 
 async function open() {
@@ -116,9 +120,10 @@ async function open() {
 async function follow() {
   try {
     const run = await getJson("./api/run", AbortSignal.timeout(MOST_MS));
-    if (!state.base) return await open();
+    // What comes first while a run goes on is shown at once; later nobody is taken by surprise.
+    if (!state.base?.clusters.length && run.version !== state.run?.version) return await open();
     tellState(run);
-    if (run.version !== state.run.version)
+    if (state.base && run.version !== state.run.version)
       notice("changed", "The results have changed since this page was opened.", { kind: "calm", action: "Show them", onaction: open });
   } catch (error) {
     if (error.name === "TimeoutError") connection.dispatchEvent(new Event("lost"));
@@ -136,6 +141,7 @@ connection.addEventListener("there", () => notice("lost", ""));
 document.addEventListener("keydown", onKey);
 find("help-button").addEventListener("click", () => find("help").showModal());
 startTabs();
+find("runs").hidden = !location.pathname.startsWith("/runs/");
 open()
   .catch((error) => {
     find("headline").textContent = "There is nothing to show yet";

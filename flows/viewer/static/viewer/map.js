@@ -84,7 +84,7 @@ export function startMap(state, drags) {
     const steps = calibration(state.run, true);
     if (steps) parts.push(`${written(y * steps[0])}, ${written(x * steps[1])} ${unitText(state.run.scan.unit)}`);
     const label = state.labelAt(state.position);
-    parts.push(label > 0 ? `cluster ${state.titleOf(label)}` : label < 0 ? "not measured" : "no cluster");
+    if (state.clusters.length) parts.push(label > 0 ? `cluster ${state.titleOf(label)}` : label < 0 ? "not measured" : "no cluster");
     const layer = layerNow();
     if (layer.kind === "number" && values?.id === layer.id)
       parts.push(`${called(layer)} ${written(values.data[y * values.shape[1] + x])} ${unitText(layer.unit)}`);

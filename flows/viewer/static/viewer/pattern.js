@@ -165,7 +165,7 @@ export function startPattern(state, overlays) {
     const path = where(subject, kind());
     if (path) draw({ subject, kind: kind(), path });
     else current.figure.querySelector(".title").textContent = `${titleOf(subject)} · its mean pattern is there once it is saved`;
-    if (subject.of === "position") takeApart(subject);
+    if (subject.of === "position" && state.base.clusters.length) takeApart(subject);
     else shares().replaceChildren();
   }
 

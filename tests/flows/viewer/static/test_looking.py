@@ -1,6 +1,7 @@
 """What a person who opens the page sees, and finds by pointer and keys."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -170,3 +171,20 @@ def test_maps_and_patterns_are_saved_as_pictures(page, tmp_path):
     for name in ("results-clusters.png", "results-pattern.png"):
         page.until((tmp_path / name).is_file)
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_that_has_no_clusters_yet_shows_what_there_is(
+    browser, serve, three_grains, make_page, tmp_path
+):
+    unfinished = tmp_path / "results" / ".unfinished"
+    shutil.copytree(three_grains.folder, unfinished)
+    for group in ("clusters", "overlap", "decision", "decomposition", "line", "baseline", "grains"):
+        shutil.rmtree(unfinished / "analysis.zarr" / group)
+    with serve(unfinished.parent) as server:
+        page = make_page(f"http://127.0.0.1:{server.port}/")
+        assert page.text("#notice-state p").startswith("A run was stopped (")
+        assert page.find("#map").get_attribute("data-shown") == "navigation"
+        page.point(*MAP, 3, 4).click().perform()
+        page.until_shown(path="./api/pattern/raw", y=3, x=4)
+        assert page.text("#edit-hint") == "There are no clusters yet."
+        browser.get("about:blank")
