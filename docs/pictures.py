@@ -38,7 +38,7 @@ OF_THE_REPORT = ("distinct", "held_out", "overlap", "decomposition")
 WIDEST_PX = 1000
 COLOURS = 256
 SHOWN = 3
-WINDOW_PX = (1440, 1000)
+WINDOW_PX = (1440, 1120)
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 // keeps the steps, so that undoing is to leave out the last one. Only saving writes anything.
 
 import { address, getArray, getJson, labelsOf, latest, post } from "./parts/api.js";
-import { find, make, notice, say } from "./parts/dom.js";
+import { find, make, notice, say, whileBusy } from "./parts/dom.js";
 import { lightUp } from "./map.js";
 
 // What the server says of steps that speak for themselves.
@@ -17,7 +17,8 @@ export function startEdit(state) {
   const ask = latest(async ({ steps, taken }, signal) => {
     if (!steps.length) return show(steps, { ...state.base, said: [] });
     try {
-      const found = await post("./api/preview", { source: state.revision, steps }, signal);
+      const asked = post("./api/preview", { source: state.revision, steps }, signal);
+      const found = await whileBusy(find("edit-busy"), "Drawing the map anew …", asked);
       show(steps, { clusters: found.clusters, labels: labelsOf(found), said: found.said });
     } catch (error) {
       if (error.name === "AbortError") throw error;
@@ -116,7 +117,8 @@ export function startEdit(state) {
     try {
       find("save").querySelector("button").disabled = true;
       message("");
-      const made = await post("./api/revisions", { name, source: state.revision, steps: state.steps });
+      const asked = post("./api/revisions", { name, source: state.revision, steps: state.steps });
+      const made = await whileBusy(find("edit-busy"), "Writing the revision …", asked);
       undone = [];
       find("save-name").value = "";
       await openRevision(state, made.name);
@@ -171,6 +173,7 @@ export async function openRevision(state, revision) {
   const fixed = state.fixed && inside;
   const layer = run.layers.some(({ id }) => id === state.layer) ? state.layer : (run.layers[0]?.id ?? state.layer);
   const fresh = { steps: [], number: null, quick: false, lit: new Set(), boundary: null };
+  notice("changed", "");
   return state.set({ run, revision, base, clusters, labels, ...fresh, layer, position, fixed, subject: { of: "position", ...position } });
 }
 

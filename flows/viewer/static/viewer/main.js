@@ -1,7 +1,7 @@
 // Starts the page: opens the results, listens to keys, and follows what the server says.
 
 import { connection, forget, getJson } from "./parts/api.js";
-import { find, notice, takesKeys } from "./parts/dom.js";
+import { find, notice, takesKey } from "./parts/dom.js";
 import { startDetector } from "./detector.js";
 import { openRevision, startEdit } from "./edit.js";
 import { startLine } from "./line.js";
@@ -72,7 +72,7 @@ function letGo() {
 }
 
 function onKey(event) {
-  if (!state.base || find("help").open || (takesKeys(event.target) && event.key !== "Escape")) return;
+  if (!state.base || find("help").open || (takesKey(event.target, event.key) && event.key !== "Escape")) return;
   const command = event.ctrlKey || event.metaKey;
   if (command && event.key.toLowerCase() === "z") {
     event.preventDefault();
@@ -108,12 +108,12 @@ function tellState({ state: doing }) {
 }
 
 async function open() {
+  if (state.steps.length && !confirm("Your changes are not saved. Leave them?")) return;
   forget();
   const known = state.run?.revisions.some(({ name }) => name === state.revision);
   await openRevision(state, known ? state.revision : null);
   tellState(state.run);
   notice("trouble", "");
-  notice("changed", "");
 }
 
 /** Ask every few seconds whether the results have changed; where nobody answers, say so. */

@@ -4,6 +4,7 @@ import { address, getJson, getKept, latest } from "./parts/api.js";
 import { colourBar, scaleBar } from "./parts/bars.js";
 import { ink, paintLabels, paintNumbers, rangeOf, scaleOf, table, unitText, written } from "./parts/colours.js";
 import { download, find, make, notice, say } from "./parts/dom.js";
+import { drawBoundaries, drawNumbers, drawPinned, drawPosition, insides, touching } from "./parts/marks.js";
 import { Picture } from "./parts/picture.js";
 
 const DRAWN = "drawn-detector";
@@ -13,13 +14,19 @@ const FULL = { doubt: 0.5 };
 export function startMap(state, drags) {
   const canvas = find("map");
   const picture = new Picture(canvas, [
-    (context) => drawBoundaries(context, picture, state),
+    (context) => drawBoundaries(context, picture, state, find("boundaries").checked),
+    (context) => state.layer === "clusters" && drawNumbers(context, picture, numbered(), state),
     (context) => drags.draw(context, picture),
     (context) => drawPinned(context, picture, state.pinned),
     (context) => drawPosition(context, picture, state),
     scaleBar(() => calibration(state.run), state.run?.scan.shape[1] === 1 ? "position" : "positions"),
   ]);
   let values = null;
+  let places = { of: null, found: [] };
+  const numbered = () => {
+    if (places.of !== state.labels) places = { of: state.labels, found: insides(state.labels) };
+    return places.found;
+  };
 
   const ask = latest(async ({ id, revision }, signal) => {
     const array = await getKept(address(`./api/map/${id}`, { revision }), signal);
@@ -178,17 +185,6 @@ function calibration(run, both = false) {
 
 const doubtLayer = (run) => ["doubt", "overlap"].map((id) => run.layers.find((layer) => layer.id === id)).find(Boolean);
 
-/** Positions where two clusters touch, Uint8Array of 0 and 1. */
-export function touching({ data, shape }, [one, other]) {
-  const columns = shape[1];
-  const found = new Uint8Array(data.length);
-  const meets = (a, b) => (a === one && b === other) || (a === other && b === one);
-  for (let n = 0; n < data.length; n++)
-    for (const next of [(n + 1) % columns ? n + 1 : -1, n + columns])
-      if (next > 0 && next < data.length && meets(data[n], data[next])) found[n] = found[next] = 1;
-  return found;
-}
-
 /** Return what goes to the most doubtful boundary and, called again, to the next one. */
 function doubtfulBoundaries(state) {
   let visited = { of: null, ranked: [], next: 0 };
@@ -215,70 +211,3 @@ function doubtfulBoundaries(state) {
 
 /** What a layer is called within a sentence: before the colon of its title. */
 const called = ({ title }) => title[0].toLowerCase() + title.slice(1).replace(/:.*/, "");
-
-/** Draw edges between positions that differ, and around a boundary that is pointed at. */
-function drawBoundaries(context, picture, state) {
-  const edges = (data, differ) => {
-    const [rows, columns] = picture.shape;
-    context.beginPath();
-    const line = (y0, x0, y1, x1) => {
-      context.moveTo(...picture.toScreen(y0, x0));
-      context.lineTo(...picture.toScreen(y1, x1));
-    };
-    for (let y = 0; y < rows; y++)
-      for (let x = 0; x < columns; x++) {
-        const n = y * columns + x;
-        if (x + 1 < columns && differ(data[n], data[n + 1])) line(y - 0.5, x + 0.5, y + 0.5, x + 0.5);
-        if (y + 1 < rows && differ(data[n], data[n + columns])) line(y + 0.5, x - 0.5, y + 0.5, x + 0.5);
-      }
-  };
-  const stroke = (colour, width) => {
-    Object.assign(context, { strokeStyle: colour, lineWidth: width, lineCap: "square" });
-    context.stroke();
-  };
-  const several = state.lit.size && state.layer !== "clusters";
-  if (state.labels && (find("boundaries").checked || several)) {
-    const lit = (label) => (state.lit.size ? state.lit.has(label) : label);
-    edges(state.labels.data, (a, b) => lit(a) !== lit(b));
-    stroke("rgba(0, 0, 0, 0.55)", 3);
-    stroke("#ffffff", 1.25);
-  } else if (state.base && state.layer === "doubt") {
-    // Doubt is along boundaries: without them nobody knows of what.
-    edges(state.base.labels.data, (a, b) => a !== b);
-    stroke("rgba(255, 255, 255, 0.4)", 1);
-  }
-  if (state.boundary) {
-    edges(state.boundary, (a, b) => a !== b);
-    stroke("rgba(0, 0, 0, 0.75)", 4);
-    stroke("#ff5da2", 2);
-  }
-}
-
-/** Mark where the pinned pattern is from. */
-function drawPinned(context, picture, pinned) {
-  if (!pinned) return;
-  const [x, y] = picture.toScreen(pinned.y, pinned.x);
-  Object.assign(context, { fillStyle: "#ffffff", strokeStyle: "rgba(0, 0, 0, 0.8)", lineWidth: 2 });
-  context.beginPath();
-  context.arc(x, y, 5, 0, 2 * Math.PI);
-  context.fill();
-  context.stroke();
-}
-
-/** Draw a frame around the position, with hairlines to the sides where it is held. */
-function drawPosition(context, picture, { position, fixed }) {
-  if (!position) return;
-  const size = Math.max(picture.scale, 7);
-  const [x, y] = picture.toScreen(position.y, position.x);
-  for (const [colour, width] of [["rgba(0, 0, 0, 0.8)", fixed ? 4 : 3], ["#ffffff", fixed ? 2 : 1.25]]) {
-    Object.assign(context, { strokeStyle: colour, lineWidth: width });
-    context.strokeRect(x - size / 2 - 1, y - size / 2 - 1, size + 2, size + 2);
-    if (!fixed) continue;
-    context.beginPath();
-    for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
-      context.moveTo(x + dx * (size / 2 + 3), y + dy * (size / 2 + 3));
-      context.lineTo(x + dx * (size / 2 + 12), y + dy * (size / 2 + 12));
-    }
-    context.stroke();
-  }
-}

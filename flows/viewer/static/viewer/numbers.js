@@ -1,7 +1,7 @@
 // The answer, its reasons, and how the map would look with another number of patterns.
 
 import { address, getArray, getJson, latest } from "./parts/api.js";
-import { find, make, say } from "./parts/dom.js";
+import { find, make, say, whileBusy } from "./parts/dom.js";
 import { openRevision } from "./edit.js";
 
 // The server answers at once when the full map of a number is there.
@@ -11,8 +11,8 @@ const LEVELS = { high: "high", moderate: "middle", medium: "middle", low: "low" 
 export function startNumbers(state) {
   const ask = latest(async (distinct, signal) => {
     const path = `./api/number/${distinct}`;
-    let found = await getJson(path, signal);
-    let labels = await getArray(`${path}/map`, signal);
+    const asked = Promise.all([getJson(path, signal), getArray(`${path}/map`, signal)]);
+    let [found, labels] = await whileBusy(find("numbers-how"), "Drawing the map …", asked);
     say(find("numbers-message"), "");
     say(find("numbers-how"), found.how);
     state.set({ number: distinct, quick: Boolean(found.quick), clusters: found.clusters, labels, lit: new Set(), boundary: null, layer: "clusters" });

@@ -17,8 +17,8 @@ def test_the_page_opens_with_the_answer_its_reasons_and_the_map(page, three_grai
     assert page.texts("#reasons li") == three_grains.reasons
     colours = [item.get_attribute("value") for item in page.all("#clusters .colour")]
     labels = three_grains.labels.values
-    # The scale bar and the frame of the position are at the lower left and in the middle.
-    for y, x in ((0, 0), (2, 12), (9, 12), (5, 1), (7, 11)):
+    # Away from what stands on the map: scale bar, buttons, frame of the position, numbers.
+    for y, x in ((0, 0), (0, 8), (5, 0), (6, 0), (11, 13), (7, 13)):
         assert page.colour(*MAP, y, x) == colours[labels[y, x] - 1]
 
 

@@ -2,8 +2,12 @@
 
 // Points of perceptually uniform tables, as in matplotlib; between them colours are interpolated.
 const POINTS = {
-  viridis: "440154 472d7b 3b528b 2c728e 21918c 28ae80 5ec962 addc30 fde725",
-  inferno: "000004 1b0c41 4a0c6b 781c6d a52c60 cf4446 ed6925 fb9b06 f7d13d fcffa4",
+  viridis:
+    "440154 48186a 472d7b 424086 3b528b 33638d 2c728e 26828e 21918c " +
+    "1fa088 28ae80 3fbc73 5ec962 84d44b addc30 d8e219 fde725",
+  inferno:
+    "000004 0b0724 210c4a 3d0965 57106e 71196e 8a226a a32c61 bc3754 " +
+    "d24644 e45a31 f1731d f98e09 fcac11 f9cb35 f2ea69 fcffa4",
   grey: "000000 ffffff",
   paper: "ffffff 000000",
   // Blue below zero, red above: told apart with all kinds of colour vision.

@@ -1,5 +1,7 @@
 // Small helpers for the page itself. Text from files is only ever set as text.
 
+const BUSY_MS = 200;
+
 export const find = (id) => document.getElementById(id);
 
 /** Make an element: properties are set, `on…` are listeners, others with a dash are attributes. */
@@ -19,6 +21,17 @@ export function make(tag, properties = {}, ...children) {
 export function say(node, text) {
   node.textContent = text ?? "";
   node.hidden = !text;
+}
+
+/** Say that something is being worked out, unless it is done in no time; wait for it. */
+export async function whileBusy(node, text, promise) {
+  const timer = setTimeout(() => say(node, text), BUSY_MS);
+  try {
+    return await promise;
+  } finally {
+    clearTimeout(timer);
+    say(node, "");
+  }
 }
 
 /** Put a line above the page that stays until `text` is empty; a button goes with it. */
@@ -49,9 +62,10 @@ export function segments(fieldset, choices, chosen, onchoose) {
   for (const input of fieldset.querySelectorAll("input")) input.checked = input.value === chosen;
 }
 
-/** Whether keys belong to what is typed or chosen in an element. */
-export function takesKeys(node) {
-  return node.matches("input:not([type=checkbox]), select, textarea, [role=tab], dialog *");
+/** Whether a key belongs to what is typed or chosen in an element. */
+export function takesKey(node, key) {
+  if (node.matches("[type=radio], [type=range], [role=tab]")) return key.startsWith("Arrow");
+  return node.matches("input:not([type=checkbox]), select, textarea, dialog *");
 }
 
 /** Hand a picture to the person as a file. */
