@@ -83,4 +83,4 @@ def test_scale_bars_have_round_lengths(call):
 def test_tables_are_those_of_matplotlib_but_for_what_nobody_sees(call, name):
     table = np.reshape(call("colours", f"[...m.table('{name}')]"), (256, 3))
     expected = colormaps[name](np.arange(256), bytes=True)[:, :3].astype(int)
-    assert np.abs(table - expected).max() <= 6
+    assert np.abs(table - expected).max() <= 8
