@@ -1,10 +1,10 @@
 """One run over HTTP: numbers against those of the stores, and what happens while they change."""
 
+import asyncio
 import base64
 import shutil
 import threading
 
-import anyio
 import numpy as np
 import pytest
 import zarr
@@ -395,17 +395,17 @@ def test_a_long_answer_ends_when_nobody_waits_for_it(small_run, monkeypatch):
     async def receive():
         if begun.is_set():
             return {"type": "http.disconnect"}
-        await anyio.sleep(0.01)
+        await asyncio.sleep(0.01)
         return {"type": "http.request", "body": b"", "more_body": True}
 
     async def send(message):
         sent.append(message)
 
     async def ask():
-        with anyio.fail_after(20):
+        async with asyncio.timeout(20):
             await app(scope, receive, send)
 
-    anyio.run(ask)
+    asyncio.run(ask())
     assert ended.is_set()
     assert sent[0]["status"] == run_routes.NOBODY_WAITS
 
