@@ -195,16 +195,19 @@ def test_what_cannot_be_meant_is_refused_in_words(page, address, found):
 def test_another_number_is_drawn_as_orimap_decide_draws_it(page, folder):
     numbers = {n["distinct"]: n for n in page.get("/api/run").json()["numbers"]}
     assert {1, 2} <= set(numbers)
-    for number in (1, 2, 3):
+    # That of the results, and one that no fit holds by itself.
+    for number, decided in (
+        (2, orimap.open(folder)),
+        (3, orimap.decide(folder, distinct=3, quiet=True)),
+    ):
         known = page.get(f"/api/number/{number}?wait=60").json()
         found = page.get(f"/api/number/{number}/map?wait=60")
-        decided = orimap.decide(folder, distinct=number, quiet=True)
         assert (known["quick"], found.headers["x-quick"]) == (False, "0")
         np.testing.assert_array_equal(array(found), decided.labels)
         assert known["components"] == decided.attrs["fitted_k"]
-        assert known["how"] in decided.reasons
         sizes = [int((decided.labels == n).sum()) for n in range(1, number + 1)]
         assert [each["positions"] for each in known["clusters"]] == sizes
+    assert known["how"] in decided.reasons
 
 
 def test_a_number_that_takes_long_is_shown_in_a_quick_form_first(small_run, monkeypatch):
