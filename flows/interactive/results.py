@@ -332,10 +332,7 @@ class Results:
     @property
     def _names(self) -> dict[int, str]:
         """What clusters were called in a revision, by their numbers."""
-        named = self.tree["clusters"].to_dataset().get("cluster_name")
-        if named is None:
-            return {}
-        texts = map(str, named.values.tolist())
+        texts = map(str, self.tree["clusters"].attrs.get("cluster_names", ()))
         return {n: f"{n} {text}" for n, text in enumerate(texts, start=1) if text}
 
     @property

@@ -339,8 +339,8 @@ def _write_names(analysis: Path, steps: list[Edits], store: Path, mark: str) -> 
     names, colours = ([""] * clusters.sizes["cluster"] for _ in range(2))
     for step in steps:
         for kept, given in ((names, step.names), (colours, step.colours)):
-            for number, text in given.items():
-                kept[number - 1] = text
+            for number, look in given.items():
+                kept[number - 1] = look
     # Linked files are never changed: the attributes are written anew.
     described = store / "clusters" / "zarr.json"
     text = described.read_bytes()

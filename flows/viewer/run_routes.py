@@ -5,15 +5,15 @@ streams the scan ends when the page that asked is gone. What the results hold ma
 two requests: each begins by looking whether it has.
 """
 
+import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
-import anyio
-from anyio.to_thread import run_sync
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
@@ -65,7 +65,7 @@ def run_app(folder: Path, *, writable: bool = True) -> Starlette:
     """
     viewed = Viewed(folder)
     edits = EditRoutes(viewed, writable=writable)
-    streams = anyio.CapacityLimiter(STREAMS)
+    streams = asyncio.Semaphore(STREAMS)
     short = partial(_endpoint, viewed, None)
     long = partial(_endpoint, viewed, streams)
     routes = [
@@ -94,7 +94,7 @@ def run_app(folder: Path, *, writable: bool = True) -> Starlette:
     return Starlette(routes=routes, exception_handlers={Exception: answers.unexpected})
 
 
-def _endpoint(viewed: Viewed, limiter: anyio.CapacityLimiter | None, work: Work) -> Endpoint:
+def _endpoint(viewed: Viewed, limiter: asyncio.Semaphore | None, work: Work) -> Endpoint:
     """Return what answers requests by some work in a thread.
 
     With a limiter the work is long: it is stopped when nobody waits for it any more.
@@ -104,13 +104,13 @@ def _endpoint(viewed: Viewed, limiter: anyio.CapacityLimiter | None, work: Work)
         stop = threading.Event()
         job = partial(_answered, viewed, work, Asked(request), stop)
         if limiter is None:
-            return await run_sync(job)
+            return await run_in_threadpool(job)
         return await _while_waited_for(request, job, stop, limiter)
 
     return answer
 
 
-def _virtual_endpoint(viewed: Viewed, streams: anyio.CapacityLimiter) -> Endpoint:
+def _virtual_endpoint(viewed: Viewed, streams: asyncio.Semaphore) -> Endpoint:
     """Return what answers with virtual images: at once by the sketch, or by streaming the scan."""
     at_once, exact = (_endpoint(viewed, limiter, _virtual) for limiter in (None, streams))
 
@@ -124,22 +124,22 @@ async def _while_waited_for(
     request: Request,
     job: Callable[[], Response],
     stop: threading.Event,
-    limiter: anyio.CapacityLimiter,
+    limiter: asyncio.Semaphore,
 ) -> Response:
     """Do a long job in a thread; stop it when whoever asked is gone."""
 
     async def watch() -> None:
         while not await request.is_disconnected():
-            await anyio.sleep(GONE_SECONDS)
+            await asyncio.sleep(GONE_SECONDS)
         stop.set()
 
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(watch)
-        try:
-            return await run_sync(job, limiter=limiter)
-        finally:
-            stop.set()
-            tasks.cancel_scope.cancel()
+    watching = asyncio.create_task(watch())
+    try:
+        async with limiter:
+            return await run_in_threadpool(job)
+    finally:
+        stop.set()
+        watching.cancel()
 
 
 def _answered(viewed: Viewed, work: Work, asked: Asked, stop: threading.Event) -> Response:

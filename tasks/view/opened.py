@@ -19,7 +19,12 @@ from orimap.tasks.errors import InputError, UnavailableError
 from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.store import variables
 from orimap.tasks.store.groups import complete_mark, open_group
-from orimap.tasks.store.open_results import find_revision, open_revised, revision_store
+from orimap.tasks.store.open_results import (
+    REVISIONS,
+    find_revision,
+    open_revised,
+    revision_store,
+)
 from orimap.tasks.view.clustered import Clustered
 from orimap.tasks.view.kept import Kept
 from orimap.tasks.view.layers import (
@@ -31,7 +36,7 @@ from orimap.tasks.view.layers import (
 )
 from orimap.tasks.view.numbers import Numbers
 from orimap.tasks.view.patterns import Patterns, require_position
-from orimap.tasks.view.state import State, read_state, state_key
+from orimap.tasks.view.state import State, read_state, state_key, written
 from orimap.tasks.view.virtual import Approximate, Sample
 
 T = TypeVar("T")
@@ -59,6 +64,7 @@ class Opened:
         self.state: State = read_state(folder)
         self._parts = Kept(len(PARTS) * ANY_SIZE)
         self._clustered = Kept(MOST_CLUSTERED * ANY_SIZE)
+        self._layers = Kept(MOST_CLUSTERED * ANY_SIZE)
         self._whole: set[str] = set()
         self._lock = threading.Lock()
         self._warming = False
@@ -66,8 +72,9 @@ class Opened:
 
     @property
     def version(self) -> str:
-        """Changes when the results do."""
-        return hashlib.blake2b(repr(self.key).encode(), digest_size=8).hexdigest()
+        """Changes when the results or their revisions do."""
+        holding = repr((self.key, written(self.folder / REVISIONS)))
+        return hashlib.blake2b(holding.encode(), digest_size=8).hexdigest()
 
     @property
     def analysis(self) -> Path:
@@ -99,22 +106,26 @@ class Opened:
         self._whole.add(group)
         return True
 
-    def group(self, name: str) -> xr.Dataset:
-        """Open a group of the results lazily.
+    def require(self, group: str) -> None:
+        """Check that a group of the results is there.
 
         Raises
         ------
         UnavailableError
             If it is not there yet, or not kept.
         """
-        if not self.has(name):
+        if not self.has(group):
             raise UnavailableError(
-                f"the group /{name} of the results",
+                f"the group /{group} of the results",
                 "results of which it was not kept"
                 if self.state.complete
                 else f"a run that has not made it yet ({self.state.words})",
                 "run it with --keep fits" if self.state.complete else "wait until it is there",
             )
+
+    def group(self, name: str) -> xr.Dataset:
+        """Open a group of the results lazily; UnavailableError where it is not there."""
+        self.require(name)
         return open_group(self.analysis, name)
 
     @cached_property
@@ -186,16 +197,18 @@ class Opened:
         InputError
             If there is no such revision; UnavailableError if there are no clusters yet.
         """
-        self.group("clusters")
+        self.require("clusters")
         store = self.revision(revision)
-        mark = None if store is None else complete_mark(store, "clusters")
-        floor = self.source.floor if self.source is not None else 0.0
-        floor_sum = floor * np.count_nonzero(self.valid)
         return self._clustered.get(
-            (revision, mark),
-            lambda: Clustered(self.analysis, store, floor_sum),
+            self._name(store),
+            lambda: Clustered(self.analysis, store, self._floor * np.count_nonzero(self.valid)),
             lambda _: ANY_SIZE,
         )
+
+    @property
+    def _floor(self) -> float:
+        """What stands for the noise of read-out in every pixel of a pattern."""
+        return self.source.floor if self.source is not None else 0.0
 
     def revision(self, name: str | None) -> Path | None:
         """Return the store of a revision; InputError if there is none of that name."""
@@ -204,8 +217,20 @@ class Opened:
         find_revision(self.folder, name)
         return revision_store(self.folder, name)
 
+    @staticmethod
+    def _name(store: Path | None) -> tuple:
+        """Return what a revision is kept by; another one may have its name later."""
+        return (store, None if store is None else written(store / "zarr.json"))
+
     def layers(self, revision: str | None = None) -> list[Layer]:
         """Return the maps that there are."""
+        store = self.revision(revision)
+        there = tuple(self.has(g) for g in ("clusters", "acquisition", "baseline"))
+        return self._layers.get(
+            (*self._name(store), there), lambda: self._find_layers(revision), lambda _: ANY_SIZE
+        )
+
+    def _find_layers(self, revision: str | None) -> list[Layer]:
         found: list[Layer] = []
         if self.has("clusters"):
             found += cluster_layers(self.clusters(revision))
@@ -235,9 +260,8 @@ class Opened:
 
     def _open_sketch(self) -> Approximate:
         # Only with the clusters is it known in which frame the patterns were analysed.
-        self.group("clusters")
-        floor = self.source.floor if self.source is not None else 0.0
-        return Approximate(self.group("sketch"), floor)
+        self.require("clusters")
+        return Approximate(self.group("sketch"), self._floor)
 
     @property
     def sample(self) -> Sample:
@@ -252,8 +276,8 @@ class Opened:
     @property
     def numbers(self) -> Numbers:
         """Maps of other numbers of patterns; UnavailableError while there are no results."""
-        self.group("decision")
-        self.group("clusters")
+        self.require("decision")
+        self.require("clusters")
         return self._made("numbers", lambda: Numbers.of(self.analysis))
 
     @cached_property
@@ -269,8 +293,8 @@ class Opened:
         """Return what the decided fit makes of one position, 0 where pixels are masked."""
         clusters = self.clusters()
         require_position(position, clusters.scan_shape)
-        floor = self.source.floor if self.source is not None else 0.0
-        return np.where(self.valid, clusters.fit.pattern(position) - floor, 0).astype(np.float32)
+        fitted = clusters.fit.pattern(position) - self._floor
+        return np.where(self.valid, fitted, 0).astype(np.float32)
 
     def residual_pattern(self, position: tuple[int, int]) -> np.ndarray:
         """Return the pattern of one position less what the fit makes of it."""

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from orimap.tasks.store.groups import complete_mark, group_attributes
 from orimap.tasks.store.locks import holder
-from orimap.tasks.store.open_results import REVISIONS
 from orimap.tasks.store.run_folder import RunFolder
 
 # The groups of an unfinished store in the order in which they are completed, and what a run does
@@ -80,12 +79,12 @@ def state_key(folder: Path) -> tuple:
         run.unfinished / "patterns.zarr" / "raw",
         *(run.analysis / group for group, _ in STEPS),
     ]
-    times = [_written(place / "zarr.json") for place in marks]
+    times = [written(place / "zarr.json") for place in marks]
     writing = holder(folder / ".lock") is not None
-    return (*times, _written(folder / REVISIONS), run.unfinished.is_dir(), writing)
+    return (*times, run.unfinished.is_dir(), writing)
 
 
-def _written(path: Path) -> tuple[int, int]:
+def written(path: Path) -> tuple[int, int]:
     """Return which file this is and when it was written; zeros where there is none."""
     try:
         found = os.stat(path)

@@ -4,11 +4,10 @@ import base64
 import json
 import threading
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
-from anyio.to_thread import run_sync
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -53,7 +52,7 @@ class EditRoutes:
     async def _answer(self, request: Request, work: Callable[[AskedEdits], Any]) -> Response:
         try:
             asked = AskedEdits.read(await _body(request))
-            return Json(await run_sync(partial(work, asked)))
+            return Json(await run_in_threadpool(work, asked))
         except TakenError as error:
             return error_answer(error, CONFLICT)
         except UnavailableError as error:  # a run is writing there

@@ -168,7 +168,7 @@ def test_a_revision_stands_in_place_of_the_automatic_result(results, tmp_path):
         (tmp_path / store).symlink_to(results.folder / store)
     clusters = results["clusters"].to_dataset(inherit=False).load()
     clusters["cluster_label"][:] = 1
-    clusters["cluster_name"] = ("cluster", np.array(["", "matrix"], dtype=object))
+    clusters.attrs["cluster_names"] = ["", "matrix"]
     tree = xr.DataTree.from_dict({"/clusters": clusters})
     tree.to_zarr(revision_store(tmp_path, "mine"), zarr_format=3, consolidated=False)
     mine = orimap.open(tmp_path, "mine")
