@@ -25,10 +25,14 @@ export function startDetector(state) {
 
   function take({ data, shape: rows, headers }) {
     const exact = headers.get("X-Exact") === "exact";
-    const error = Number(headers.get("X-Error") ?? 0);
-    const far = error > 0 ? `, within about ${written(100 * error)} %` : "";
+    // Both are known once a sample of the patterns has been read.
+    const [error, noise] = ["X-Error", "X-Noise"].map((name) => Number(headers.get(name) ?? 0));
+    const far = error > 0 ? `, ± ${written(100 * error)} %` : "";
+    const beside = error > 0 && noise > 0 ? ` (counting noise alone: ${written(100 * noise)} %)` : "";
     const said = exact ? "Exact" : `Approximate${far}`;
-    find("detector-said").textContent = exact ? "The image is exact: all patterns were summed." : `The image is approximate${far}; the exact one is being summed.`;
+    find("detector-said").textContent = exact
+      ? "The image is exact: all patterns were summed."
+      : `The image is approximate${far}${beside}; the exact one is being summed.`;
     state.set({ drawn: { values: data, shape: rows, said, exact }, layer: LAYER, boundary: null });
     return exact;
   }

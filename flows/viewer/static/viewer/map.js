@@ -88,13 +88,13 @@ export function startMap(state, drags) {
     if (!state.position) return void (node.textContent = "Point at the map, or press an arrow key.");
     const { y, x } = state.position;
     const parts = [`Row ${y}, column ${x}`];
-    const steps = calibration(state.run, true);
-    if (steps) parts.push(`${written(y * steps[0])}, ${written(x * steps[1])} ${unitText(state.run.scan.unit)}`);
     const label = state.labelAt(state.position);
     if (state.clusters.length) parts.push(label > 0 ? `cluster ${state.titleOf(label)}` : label < 0 ? "not measured" : "no cluster");
     const layer = layerNow();
     if (layer.kind === "number" && values?.id === layer.id)
       parts.push(`${called(layer)} ${written(values.data[y * values.shape[1] + x])} ${unitText(layer.unit)}`);
+    const steps = calibration(state.run, true);
+    if (steps) parts.push(`${written(y * steps[0])}, ${written(x * steps[1])} ${unitText(state.run.scan.unit)}`);
     node.textContent = node.title = parts.join(" · ");
     find("let-go").hidden = !state.fixed;
   }
