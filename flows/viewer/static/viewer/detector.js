@@ -23,7 +23,7 @@ export function startDetector(state) {
     return address("./api/virtual", asked);
   };
 
-  function take({ data, shape: rows, headers }) {
+  function take({ data, shape: rows, headers }, of) {
     const exact = headers.get("X-Exact") === "exact";
     // Both are known once a sample of the patterns has been read.
     const [error, noise] = ["X-Error", "X-Noise"].map((name) => Number(headers.get(name) ?? 0));
@@ -33,7 +33,7 @@ export function startDetector(state) {
     find("detector-said").textContent = exact
       ? "The image is exact: all patterns were summed."
       : `The image is approximate${far}${beside}; the exact one is being summed.`;
-    state.set({ drawn: { values: data, shape: rows, said, exact }, layer: LAYER, boundary: null });
+    state.set({ drawn: { values: data, shape: rows, said, exact, of }, layer: LAYER, boundary: null });
     return exact;
   }
   const trouble = (error) => {
@@ -42,15 +42,15 @@ export function startDetector(state) {
   const approximate = latest(async (wish, signal) => {
     if (!shape) return;
     const array = await getArray(path(0), signal);
-    if (shape && wish === shape) take(array);
-    else if (shape && !state.drawn?.exact) take(array);
+    // Of a shape that is dragged the last but one is shown, too; but nothing after the exact one.
+    if (shape && !(state.drawn?.exact && state.drawn.of === shape)) take(array, wish);
   }, trouble);
 
   function sum() {
     exactly?.abort();
     const mine = (exactly = new AbortController());
     const wish = shape;
-    getArray(path(1), mine.signal).then((array) => wish === shape && take(array)).catch(trouble);
+    getArray(path(1), mine.signal).then((array) => wish === shape && take(array, wish)).catch(trouble);
   }
 
   /** Another shape: its image at once, and, where nobody is dragging any more, the exact one. */
@@ -61,7 +61,6 @@ export function startDetector(state) {
     const inner = clip(next.inner, 0, Math.max(radius - 0.5, 0));
     shape = { ...next, radius, inner, y: clip(next.y, 0, rows - 1), x: clip(next.x, 0, columns - 1) };
     exactly?.abort();
-    if (state.drawn?.exact) state.drawn.exact = false;
     fields();
     picture.draw();
     approximate(shape);

@@ -16,7 +16,7 @@
 //   pinned      position whose pattern is pinned, or null
 //   tool        what dragging on the map does: point, line or region
 //   line, region   what was drawn on the map, or null
-//   drawn       virtual image of the detector: {values, shape, said, exact}, or null
+//   drawn       virtual image of the detector: {values, shape, said, exact, of}, or null
 //   boundary    a boundary that is pointed at: Uint8Array of positions, or null
 
 export class State {
