@@ -4,17 +4,27 @@
 
 which is the demo, a smaller scan of bent grains, and ``python docs/pictures.py DEMO BENT``, with
 the folders of their results. The pictures are small: figures of the report with fewer pixels and
-colours, and two of their own.
+colours, two of their own, and the page of the viewer, for which Chromium and its driver are needed.
 """
 
 import argparse
+import os
+import shutil
+import threading
+import time
 from pathlib import Path
 
 import matplotlib
 import numpy as np
+import uvicorn
 from matplotlib import pyplot as plt
 from PIL import Image
+from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
 
+from orimap.flows.viewer.run_routes import run_app
 from orimap.tasks.decide.components.shares import full_weights
 from orimap.tasks.decide.grains.stored import read_dark_fields
 from orimap.tasks.report.figures.images import label_image, pattern_levels
@@ -28,6 +38,7 @@ OF_THE_REPORT = ("distinct", "held_out", "overlap", "decomposition")
 WIDEST_PX = 1000
 COLOURS = 256
 SHOWN = 3
+WINDOW_PX = (1440, 1120)
 
 
 def main() -> None:
@@ -48,16 +59,56 @@ def main() -> None:
         figure = draw(results)
         figure.savefig(PICTURES / f"{name}.png", dpi=120)
         shrink(PICTURES / f"{name}.png", PICTURES / f"{name}.png")
+    photograph_viewer(asked.demo, PICTURES / "viewer.png")
+    shrink(PICTURES / "viewer.png", PICTURES / "viewer.png", quantised=False)
 
 
-def shrink(source: Path, target: Path) -> None:
-    """Write a picture again, no wider than needed and in few colours."""
+def shrink(source: Path, target: Path, *, quantised: bool = True) -> None:
+    """Write a picture again, no wider than needed and, but for pale ones, in few colours."""
     with Image.open(source) as picture:
         small = picture.convert("RGB")
     small.thumbnail((WIDEST_PX, WIDEST_PX))
+    if not quantised:
+        small.save(target, optimize=True)
+        return
     # Of Pillow's ways the one that keeps greys grey.
     method, dither = Image.Quantize.MAXCOVERAGE, Image.Dither.NONE
     small.quantize(COLOURS, method=method, dither=dither).save(target, optimize=True)
+
+
+def photograph_viewer(results: Path, target: Path) -> None:
+    """Save how the viewer looks, at the boundary that is most doubtful."""
+    places = [shutil.which(name) for name in ("chromium", "chromedriver")]
+    if None in places:
+        print("no picture of the viewer: apt install chromium chromium-driver")
+        return
+    os.environ["SE_OFFLINE"] = "true"
+    server = uvicorn.Server(uvicorn.Config(run_app(results), port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    options = ChromeOptions()
+    options.binary_location = places[0]
+    for setting in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"):
+        options.add_argument(setting)
+    driver = Chrome(options, Service(places[1]))
+    try:
+        driver.set_window_size(*WINDOW_PX)
+        driver.get(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/")
+        wait = WebDriverWait(driver, 60)
+        pattern = driver.find_element("id", "pattern")
+        wait.until(lambda _: pattern.get_attribute("data-shown"))
+        driver.find_element("id", "doubtful").click()
+        wait.until(lambda _: driver.find_elements("id", "notice-doubt"))
+        driver.find_element("id", "layer").send_keys(Keys.HOME)
+        driver.execute_script("document.activeElement.blur()")
+        wait.until(lambda _: len(driver.find_elements("css selector", "#shares li")) > 1)
+        driver.save_screenshot(str(target))
+    finally:
+        driver.quit()
+        server.should_exit = True
+        thread.join()
 
 
 def draw_dark_fields(results: Path) -> plt.Figure:

@@ -27,6 +27,9 @@ def edit(
         Numbers,
         typer.Option(metavar="N", help="Give the positions of a cluster to none; may be repeated"),
     ] = [],  # noqa: B006
+    colour: Annotated[
+        Numbers, typer.Option(metavar="N=#RRGGBB", help="Colour of a cluster; may be repeated")
+    ] = [],  # noqa: B006
     split: Annotated[
         Numbers,
         typer.Option(
@@ -59,7 +62,13 @@ def edit(
     shares, overlap and patterns are computed again: a few positions of other clusters may move,
     too. orimap report DIR --revision NAME shows them.
     """
-    edits = {"merge": merge, "rename": rename, "background": background, "split": split}
+    edits = {
+        "merge": merge,
+        "rename": rename,
+        "background": background,
+        "split": split,
+        "colour": colour,
+    }
     if listed or delete is not None:
         _manage(directory, delete, asked=any(edits.values()) or bool(revision or source))
         return

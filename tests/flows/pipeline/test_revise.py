@@ -12,8 +12,10 @@ import orimap
 from orimap.flows.cli import main
 from orimap.flows.cli.edit import edit as command
 from orimap.flows.pipeline.redecide import redecide
+from orimap.flows.pipeline.revise import revise
 from orimap.flows.pipeline.runtime.runner import NoDisplay, PlainRunner
 from orimap.tasks.errors import InputError, Notice
+from orimap.tasks.maps.by_hand.edits import Edits
 from orimap.tasks.store.open_results import find_revision, revision_names, revision_store
 
 pytestmark = pytest.mark.usefixtures("same_workers")
@@ -107,6 +109,44 @@ def test_names_alone_change_nothing_else(finished):
     for name, values in tree["clusters"].data_vars.items():
         np.testing.assert_array_equal(values, named["clusters"][name])
     assert "cluster_names" not in tree["clusters"].attrs
+
+
+def test_colours_follow_their_clusters_into_map_table_and_later_edits(finished):
+    edit(finished, colour={1: "#AA3377", 3: "#00ff00"}, revision="coloured")
+    colours = orimap.open(finished, revision="coloured")["clusters"].attrs["cluster_colours"]
+    assert colours == ["#aa3377", "", "#00ff00"]
+    # The lowest of merged clusters gives its place; here only the other one has a colour.
+    edit(finished, merge=[(2, 3)], rename={1: "a"}, source="coloured", revision="merged")
+    merged = orimap.open(finished, revision="merged")
+    assert merged["clusters"].attrs["cluster_colours"] == ["#aa3377", "#00ff00"]
+    table = orimap.export(finished, "csv", revision="merged") / "clusters.csv"
+    header, *rows = (line.split(",") for line in table.read_text().splitlines())
+    assert [row[header.index("colour")] for row in rows] == ["#aa3377", "#00ff00"]
+    called = call("edit", finished, "--colour", "2=#112233", "--revision", "typed")
+    assert called.exit_code == 0, called.output
+    typed = orimap.open(finished, revision="typed")
+    assert typed["clusters"].attrs["cluster_colours"] == ["", "#112233", ""]
+    drawn = typed.plot().images[0].get_array()
+    label = typed.labels.values
+    assert set(map(tuple, np.round(255 * drawn[label == 2]).astype(int))) == {(0x11, 0x22, 0x33)}
+
+
+def test_several_edits_are_written_as_one_revision(finished):
+    steps = [Edits.read(merge=["1,2"]), Edits.read(rename={2: "last"}), Edits.read(split=[1])]
+    made = revise(finished, steps[:2], PlainRunner(NoDisplay()), revision="both")
+    assert (made.names, len(made.sizes)) == (["", "last"], 2)
+    assert revision_names(finished) == ["both"]
+    # A split of what was merged gives back what there was.
+    revise(finished, steps, PlainRunner(NoDisplay()), revision="back")
+    back = orimap.open(finished, revision="back")
+    assert back["clusters"].attrs["cluster_names"] == ["", "", "last"]
+    np.testing.assert_array_equal(
+        back["clusters"]["cluster_label"] == 2,
+        orimap.open(finished)["clusters"]["cluster_label"] == 2,
+    )
+    with pytest.raises(InputError, match="--rename 3"):
+        revise(finished, [steps[0], Edits.read(rename={3: "x"})], PlainRunner(NoDisplay()))
+    assert revision_names(finished) == ["back", "both"]
 
 
 def test_a_cluster_is_split_into_the_components_of_its_fit(finished):

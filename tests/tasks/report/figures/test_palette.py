@@ -49,3 +49,9 @@ def test_text_is_black_on_light_and_white_on_dark(colour, text):
 
 def test_colours_are_written_as_they_are_read():
     assert palette.hexadecimal(palette.rgb(["#0a10ff", "#ffffff"])) == ("#0a10ff", "#ffffff")
+
+
+def test_chosen_colours_stand_in_place_of_the_usual_ones():
+    usual = palette.cluster_colours(4)
+    assert palette.cluster_colours(4, ["", "#aa3377"]) == (usual[0], "#aa3377", *usual[2:])
+    assert palette.cluster_colours(1, ["", "#aa3377"]) == usual[:1]

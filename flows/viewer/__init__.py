@@ -1,0 +1,1 @@
+"""The pages on which a person looks at runs, on loopback."""
