@@ -14,14 +14,14 @@ from urllib.parse import unquote_to_bytes
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orimap.flows.viewer.access import Access
 from orimap.flows.viewer.find_runs import RunFinder, is_run
 from orimap.flows.viewer.guard import STATIC, Guard
-from orimap.flows.viewer.runs import FIGURE, RunTable, as_csv, as_json, chosen
+from orimap.flows.viewer.runs import FIGURE, RunTable, as_csv, as_json, chosen, quoted
 from orimap.flows.watch.journal import JOURNAL
 from orimap.tasks.errors import InputError, printable
 
@@ -195,7 +195,8 @@ class _PagesOfRuns:
                 answer = await run_in_threadpool(_thumbnail, folder)
             elif rest == "":
                 # Addresses on the page are relative to it.
-                answer = RedirectResponse(f"{below.rsplit('/', 1)[-1]}/", 308)
+                last = quoted(below.rsplit("/", 1)[-1])
+                answer = Response(status_code=308, headers={"Location": f"{last}/"})
             else:
                 scope = dict(scope, path=path, root_path=f"{RUNS}{below}")
                 try:

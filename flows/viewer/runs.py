@@ -226,8 +226,8 @@ def _row(below: str, folder: Path, marks: frozenset[str], running: bool) -> Row:
         flags=flags,
         started=_started(folder, record, outcome),
         seconds=float(seconds) if isinstance(seconds, (int, float)) else None,
-        thumbnail=f"runs/{_quoted(below)}/thumbnail.png" if _changed(folder / FIGURE) else None,
-        page=f"runs/{_quoted(below)}/",
+        thumbnail=f"runs/{quoted(below)}/thumbnail.png" if _changed(folder / FIGURE) else None,
+        page=f"runs/{quoted(below)}/",
         **facts,
     )
 
@@ -354,6 +354,6 @@ def _changed(path: Path) -> int | None:
     return None if path.is_symlink() else facts.st_mtime_ns
 
 
-def _quoted(below: str) -> str:
+def quoted(below: str) -> str:
     """Return a path as a part of an address, whatever bytes are in it."""
     return quote(below.encode("utf-8", "surrogateescape"))
