@@ -25,9 +25,9 @@ def port():
         yield taken.getsockname()[1]
 
 
-def _found(port=1, **folders):
+def _found(port=1, view_port=2, **folders):
     asked = {"watch": None, "results": None, "state": None, **folders}
-    return {each.what: each for each in examine(port=port, **asked)}
+    return {each.what: each for each in examine(port=port, view_port=view_port, **asked)}
 
 
 def test_on_a_machine_that_is_in_order_nothing_is_wrong(tmp_path):
