@@ -1,1 +1,1 @@
-"""Results in a browser: one run, or a table of all that a folder holds. On loopback only."""
+"""The pages on which a person looks at runs, on loopback."""

@@ -150,7 +150,7 @@ def decomposition(
         )
     v = variables
     clusters, overlap = (open_revised(analysis, revision, name) for name in ("clusters", "overlap"))
-    fit = open_revised(analysis, revision, _decided_fit(analysis))
+    fit = open_revised(analysis, revision, decided_fit(analysis))
     valid = v.detector_valid.read(open_group(analysis, "sketch")).values
     images = v.component_pattern.read(fit).values.astype(float)
     weights = v.scan_weight.read(fit)[y, x].values.astype(float)
@@ -190,7 +190,7 @@ def _revised(results: Path, revision: str | None) -> Path | None:
     return None if revision is None else revision_store(results, revision)
 
 
-def _decided_fit(analysis: Path) -> str:
+def decided_fit(analysis: Path) -> str:
     """Return the group of the decided components; earlier versions drew maps of a fit itself."""
     if (analysis / GRAINS / "zarr.json").exists():
         return GRAINS
@@ -209,16 +209,7 @@ def line(
 
     With the groups of the store of a ``revision`` in place of those of the results.
     """
-    ends = np.array([start, end], float)
-    last = np.array(patterns.scan_shape) - 1
-    if count < 2 or np.any(ends < 0) or np.any(ends > last):
-        raise InputError(
-            f"two points or more on a line within rows 0 to {last[0]}, columns 0 to {last[1]}",
-            f"{count} from {tuple(start)} to {tuple(end)}",
-            "choose a line within the scan",
-        )
-    points = np.linspace(*ends, count)
-    places = np.round(points).astype(int)
+    points, places = places_on_line(start, end, count, patterns.scan_shape)
     v = variables
     clusters = open_revised(analysis, revision, "clusters")
     valid = v.detector_valid.read(open_group(analysis, "sketch")).values
@@ -233,6 +224,28 @@ def line(
             v.line_share_error: error.isel(at).transpose("point", "cluster").values,
         }
     )
+
+
+def places_on_line(
+    start: tuple[float, float], end: tuple[float, float], count: int, scan_shape: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return points (count, 2) evenly spaced on a line, and the positions nearest to them.
+
+    Raises
+    ------
+    InputError
+        If the line leaves the scan or has fewer than two points.
+    """
+    ends = np.array([start, end], float)
+    last = np.array(scan_shape) - 1
+    if count < 2 or not np.isfinite(ends).all() or np.any(ends < 0) or np.any(ends > last):
+        raise InputError(
+            f"two points or more on a line within rows 0 to {last[0]}, columns 0 to {last[1]}",
+            f"{count} from {tuple(start)} to {tuple(end)}",
+            "choose a line within the scan",
+        )
+    points = np.linspace(*ends, count)
+    return points, np.round(points).astype(int)
 
 
 def strongest_overlap(

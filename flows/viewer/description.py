@@ -1,0 +1,189 @@
+"""Say what a run is, for the page that shows it: headline, calibration, what there is to see."""
+
+from typing import Any
+
+from orimap.tasks.report import words
+from orimap.tasks.store import variables
+from orimap.tasks.store.groups import group_attributes, open_group
+from orimap.tasks.store.open_results import Revision, find_revision, revision_names
+from orimap.tasks.view.clustered import Clustered
+from orimap.tasks.view.layers import Layer
+from orimap.tasks.view.opened import Opened
+
+FRAMES = {False: "as acquired", True: "centred"}
+FILTERS = {
+    "raw": "as analysed",
+    "mean": "as analysed (3 × 3 mean)",
+    "epattern": "as analysed (ePattern)",
+}
+
+
+def describe_run(run: Opened, revision: str | None, *, writable: bool) -> dict[str, Any]:
+    """Return all that the page has to know of a run before it asks for numbers."""
+    known = run.state.analysis is not None and run.has("acquisition")
+    facts: dict[str, Any] = dict(run.acquisition.attrs) if known else {}
+    decision = dict(run.group("decision").attrs) if run.has("decision") else {}
+    root = group_attributes(run.analysis, "") if run.state.complete else {}
+    clusters = run.clusters(revision) if run.has("clusters") else None
+    report = "report.html" if revision is None else f"report-{revision}.html"
+    name = run.folder.resolve().name
+    return {
+        "name": name,
+        "title": str(root.get("acquisition", facts.get("source_file", name))),
+        "headline": _headline(run, root, clusters),
+        "confidence": decision.get("confidence"),
+        "reasons": [str(reason) for reason in decision.get("reasons", ())],
+        "notes": [str(note) for note in root.get("notes", ())],
+        "state": run.state.words,
+        "version": run.version,
+        "scan": _scan(run, facts) if known else None,
+        "detector": _detector(run, facts) if known else None,
+        "intensity_unit": str(facts.get("intensity_units", "electron")),
+        "pattern_kinds": pattern_kinds(run, clusters),
+        "virtual_frame": _frame(run),
+        "layers": [layer_words(layer) for layer in run.layers(revision)],
+        "numbers": numbers(run),
+        "revisions": [revision_words(each) for each in revisions(run)],
+        "writable": writable and can_be_edited(run),
+        "report": report if (run.folder / report).is_file() else None,
+    }
+
+
+def _headline(run: Opened, root: dict[str, Any], clusters: Clustered | None) -> str:
+    """Return the answer in one sentence, or how far the run is."""
+    if clusters is None:
+        return run.state.words[0].upper() + run.state.words[1:]
+    return words.headline(
+        len(set(clusters.parent.tolist())),
+        str(run.group("decision").attrs.get("confidence")),
+        clusters.count,
+        # Earlier versions did not ask.
+        crystal=bool(root.get("crystal_found", True)),
+        countable=bool(root.get("countable", True)),
+    )
+
+
+def _step(facts: dict[str, Any], axis: str) -> tuple[list[float] | None, str | None]:
+    """Return the calibration of two axes, and its unit; None where there is none."""
+    step, unit = words.decoded(facts.get(f"{axis}_step")), facts.get(f"{axis}_units", "px")
+    if step is None or unit == "px" or not all((words.number(v) or 0) > 0 for v in step):
+        return None, None
+    return [float(v) for v in step], str(unit)
+
+
+def _scan(run: Opened, facts: dict[str, Any]) -> dict[str, Any]:
+    step, unit = _step(facts, "scan")
+    shape = variables.scan_total_intensity.read(run.acquisition).shape
+    return {"shape": list(shape), "step": step, "unit": unit}
+
+
+def _detector(run: Opened, facts: dict[str, Any]) -> dict[str, Any]:
+    step, unit = _step(facts, "detector")
+    shape = variables.detector_mean.read(run.acquisition).shape
+    return {"shape": list(shape), "step": step, "unit": unit, "centre": _centre(run)}
+
+
+def _centre(run: Opened) -> list[float] | None:
+    """Return row and column of the direct beam in centred patterns, or in the mean of others."""
+    if run.state.patterns is None:
+        return None
+    try:
+        beam = group_attributes(run.state.patterns, "beam")
+    except FileNotFoundError:
+        return None
+    if not beam.get("found"):
+        return None
+    return [float(beam["reference_y"]), float(beam["reference_x"])]
+
+
+def _frame(run: Opened) -> str:
+    return FRAMES[run.source is not None and run.source.centred]
+
+
+def pattern_kinds(run: Opened, clusters: Clustered | None) -> list[dict[str, str]]:
+    """Return the kinds of pattern that there are, and in which frame each is shown."""
+    kinds, acquired = [], FRAMES[False]
+    if run.source is not None:
+        kinds.append({"id": "raw", "title": "as acquired", "frame": acquired})
+        if not run.patterns.shown_as_acquired:
+            title = FILTERS.get(run.source.filter, FILTERS["raw"])
+            if run.source.centred:
+                title = f"{title}, centred" if "(" in title else "as analysed (centred)"
+            kinds.append({"id": "filtered", "title": title, "frame": _frame(run)})
+    if clusters is not None:
+        kinds.append({"id": "reconstructed", "title": "by the fit", "frame": _frame(run)})
+        if run.source is not None:
+            title = "residual: pattern less fit"
+            kinds.append({"id": "residual", "title": title, "frame": _frame(run)})
+    return kinds
+
+
+def layer_words(layer: Layer) -> dict[str, str]:
+    """Return a map without its numbers."""
+    return {
+        "id": layer.id,
+        "title": layer.title,
+        "group": layer.group,
+        "kind": layer.kind,
+        "unit": layer.unit,
+    }
+
+
+def numbers(run: Opened) -> list[dict[str, Any]]:
+    """Return the numbers of patterns that the fits hold, and a fit that has each of them."""
+    if not run.has("decision") or not run.has("clusters"):
+        return []
+    decision = open_group(run.analysis, "decision")
+    distinct = variables.k_distinct.read(decision).values.tolist()
+    ks = decision["k"].values.tolist()
+    fitted = int(decision.attrs["fitted_k"])
+    decided = run.clusters()
+    shown = len(set(decided.parent.tolist()))
+    found = {}
+    for number in sorted({*distinct, shown} - {0}):
+        holding = [k for k, n in zip(ks, distinct, strict=True) if n == number]
+        k = fitted if number == shown else min(holding, key=lambda k: abs(k - fitted))
+        found[number] = {
+            "distinct": number,
+            "components": k,
+            "decided": number == shown,
+            "title": f"{words.count_text(number, 'pattern')} ({words.count_text(k, 'component')})",
+        }
+    return list(found.values())
+
+
+def revisions(run: Opened) -> list[Revision]:
+    """Return what is known of all revisions."""
+    if not run.state.complete:
+        return []
+    return [find_revision(run.folder, name) for name in revision_names(run.folder)]
+
+
+def revision_words(found: Revision) -> dict[str, Any]:
+    """Return a revision as it travels."""
+    return {
+        "name": found.name,
+        "made": found.made,
+        "edits": list(found.edits),
+        "outdated": found.outdated,
+        "patterns": found.patterns,
+    }
+
+
+def can_be_edited(run: Opened) -> bool:
+    """Return whether all is there that a revision is made of."""
+    return (
+        run.state.complete
+        and run.state.patterns is not None
+        and all(run.has(group) for group in ("grains", "sketch", "dark_fields"))
+    )
+
+
+def cluster_words(clusters: Clustered) -> list[dict[str, Any]]:
+    """Return number, name, colour and positions of every cluster."""
+    return [
+        {"number": n, "name": name, "colour": colour, "positions": int(size)}
+        for n, (name, colour, size) in enumerate(
+            zip(clusters.names, clusters.colours, clusters.size, strict=True), start=1
+        )
+    ]

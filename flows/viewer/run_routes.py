@@ -1,0 +1,311 @@
+"""All addresses of one run, below the folder that its page is in: numbers, patterns, maps, pages.
+
+Answers are worked out in threads, so that a long one does not hold up the next click; one that
+streams the scan ends when the page that asked is gone. What the results hold may change between
+two requests: each begins by looking whether it has.
+"""
+
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+from anyio.to_thread import run_sync
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from orimap.flows.viewer import answers
+from orimap.flows.viewer.answers import Json, array_answer, error_answer, not_there
+from orimap.flows.viewer.asked import Asked
+from orimap.flows.viewer.description import cluster_words, describe_run
+from orimap.tasks.errors import InputError, UnavailableError
+from orimap.tasks.store.open_results import NAME
+from orimap.tasks.view.clustered import boundaries
+from orimap.tasks.view.opened import Opened, Viewed
+from orimap.tasks.view.state import state_key
+from orimap.tasks.view.streamed import StoppedError, exact_image, region_mean
+
+STATIC = Path(__file__).with_name("static")
+# How often it is looked whether whoever asked for a long answer still waits.
+GONE_SECONDS = 0.1
+# Of answers that stream the scan, so many at once: they share the cores.
+STREAMS = 2
+# While a run moves its results into place, parts of them are missing for a moment.
+TRIES, MOMENT_SECONDS = 4, 0.1
+NOBODY_WAITS = 499
+# A page that a run wrote has styles and scripts of its own; it gets at nothing of the viewer.
+REPORT_POLICY = (
+    "sandbox allow-scripts allow-downloads allow-popups allow-modals; default-src 'none'; "
+    "img-src 'self' data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "font-src data:"
+)
+
+Work = Callable[[Opened, Asked, threading.Event], Response]
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def run_app(folder: Path, *, writable: bool = True) -> Starlette:
+    """Return the application that serves one run; all its addresses are relative to its page.
+
+    Parameters
+    ----------
+    folder : Path
+        Of a run, finished or under way.
+    writable : bool
+        Whether revisions may be written.
+    """
+    viewed = Viewed(folder)
+    streams = anyio.CapacityLimiter(STREAMS)
+    short = partial(_endpoint, viewed, None)
+    long = partial(_endpoint, viewed, streams)
+    routes = [
+        Route("/", _viewer_page),
+        Route("/api/run", short(partial(_run, writable=writable))),
+        Route("/api/clusters", short(_clusters)),
+        Route("/api/cluster/{number}/{kind}", short(_cluster_pattern)),
+        Route("/api/boundaries", short(_boundaries)),
+        Route("/api/map/{layer}", short(_map)),
+        Route("/api/pattern/{kind}", short(_pattern)),
+        Route("/api/decomposition", short(_decomposition)),
+        Route("/api/line", short(_line)),
+        Route("/api/virtual", _virtual_endpoint(viewed, streams)),
+        Route("/api/region", long(_region)),
+        Route("/report.html", partial(_page, folder, "report.html")),
+        Route("/{name:str}.html", partial(_revision_page, folder)),
+        Route("/{figures:str}/{name:str}", partial(_figure, folder)),
+        Mount("/static", StaticFiles(directory=STATIC)),
+    ]
+    # What is mounted comes before what takes any name.
+    routes.sort(key=lambda route: not isinstance(route, Mount))
+    return Starlette(routes=routes, exception_handlers={Exception: answers.unexpected})
+
+
+def _endpoint(viewed: Viewed, limiter: anyio.CapacityLimiter | None, work: Work) -> Endpoint:
+    """Return what answers requests by some work in a thread.
+
+    With a limiter the work is long: it is stopped when nobody waits for it any more.
+    """
+
+    async def answer(request: Request) -> Response:
+        stop = threading.Event()
+        job = partial(_answered, viewed, work, Asked(request), stop)
+        if limiter is None:
+            return await run_sync(job)
+        return await _while_waited_for(request, job, stop, limiter)
+
+    return answer
+
+
+def _virtual_endpoint(viewed: Viewed, streams: anyio.CapacityLimiter) -> Endpoint:
+    """Return what answers with virtual images: at once by the sketch, or by streaming the scan."""
+    at_once, exact = (_endpoint(viewed, limiter, _virtual) for limiter in (None, streams))
+
+    async def answer(request: Request) -> Response:
+        return await (exact if Asked(request).exact else at_once)(request)
+
+    return answer
+
+
+async def _while_waited_for(
+    request: Request,
+    job: Callable[[], Response],
+    stop: threading.Event,
+    limiter: anyio.CapacityLimiter,
+) -> Response:
+    """Do a long job in a thread; stop it when whoever asked is gone."""
+
+    async def watch() -> None:
+        while not await request.is_disconnected():
+            await anyio.sleep(GONE_SECONDS)
+        stop.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch)
+        try:
+            return await run_sync(job, limiter=limiter)
+        finally:
+            stop.set()
+            tasks.cancel_scope.cancel()
+
+
+def _answered(viewed: Viewed, work: Work, asked: Asked, stop: threading.Event) -> Response:
+    """Answer with what the run holds now; once more where it changed meanwhile."""
+    for attempt in range(TRIES):
+        run = viewed.now()
+        try:
+            return work(run, asked, stop)
+        except InputError as error:
+            return error_answer(error)
+        except StoppedError:
+            return Response(status_code=NOBODY_WAITS)
+        except (OSError, KeyError, ValueError):
+            if state_key(viewed.folder) == run.key and attempt == TRIES - 1:
+                raise
+            time.sleep(MOMENT_SECONDS)
+    return error_answer(
+        UnavailableError(
+            "results that stay as they are for a moment",
+            "a run that is replacing them",
+            "ask again",
+        )
+    )
+
+
+def _run(run: Opened, asked: Asked, _: threading.Event, *, writable: bool) -> Response:
+    run.warm_up()
+    return Json(describe_run(run, asked.revision, writable=writable))
+
+
+def _clusters(run: Opened, asked: Asked, _: threading.Event) -> Response:
+    return Json({"clusters": cluster_words(run.clusters(asked.revision))})
+
+
+def _cluster_pattern(run: Opened, asked: Asked, _: threading.Event) -> Response:
+    found = run.clusters(asked.revision)
+    return array_answer(found.pattern(asked.whole("number"), asked.text("kind")))
+
+
+def _boundaries(run: Opened, asked: Asked, _: threading.Event) -> Response:
+    """Where clusters touch, the most doubtful boundary first."""
+    found = run.clusters(asked.revision)
+    doubt = found.doubt()
+    if doubt is None:
+        doubt = found.ratio
+    return Json(
+        {
+            "boundaries": [
+                {
+                    "clusters": [n + 1 for n in each.clusters],
+                    "positions": each.positions,
+                    "doubt": each.doubt,
+                    "most": {"y": each.most[0], "x": each.most[1]},
+                }
+                for each in boundaries(found.label, doubt)
+            ]
+        }
+    )
+
+
+def _map(run: Opened, asked: Asked, _: threading.Event) -> Response:
+    layer = run.layer(asked.text("layer"), asked.revision)
+    return array_answer(layer.map(run.measured))
+
+
+def _pattern(run: Opened, asked: Asked, _: threading.Event) -> Response:
+    position, kind = asked.position, asked.text("kind")
+    if kind == "raw":
+        moved = run.patterns.shift(position)
+        return array_answer(run.patterns.raw(position), shift=f"{moved[0]},{moved[1]}")
+    found = {
+        "filtered": run.analysed_pattern,
+        "reconstructed": run.reconstructed_pattern,
+        "residual": run.residual_pattern,
+    }.get(kind)
+    if found is None:
+        raise InputError("a kind of pattern", kind, "ask for one of pattern_kinds")
+    return array_answer(found(position), shift="0,0")
+
+
+def _decomposition(run: Opened, asked: Asked, _: threading.Event) -> Response:
+    position = asked.position
+    apart = run.clusters(asked.revision).take_apart(position)
+    return Json(
+        {
+            "label": apart.label + 1,
+            "second": apart.second + 1,
+            "overlap_ratio": apart.ratio,
+            "overlap_ratio_error": apart.ratio_error,
+            "shares": [
+                {
+                    "cluster": part.cluster + 1,
+                    "share": part.share,
+                    "error": part.error,
+                    "intensity": part.intensity,
+                }
+                for part in apart.parts
+            ],
+            "background_intensity": apart.background,
+            "measured": run.measured is None or bool(run.measured[position]),
+        }
+    )
+
+
+def _line(run: Opened, asked: Asked, _: threading.Event) -> Response:
+    found = run.clusters(asked.revision)
+    places, distances = found.along(*asked.ends)
+    return Json(
+        {
+            "points": [
+                {
+                    "y": y,
+                    "x": x,
+                    "distance": distance,
+                    "label": int(found.label[y, x]) + 1,
+                    "shares": found.share[y, x].tolist(),
+                    "errors": found.error[y, x].tolist(),
+                }
+                for (y, x), distance in zip(places.tolist(), distances.tolist(), strict=True)
+            ],
+            "clusters": list(range(1, found.count + 1)),
+        }
+    )
+
+
+def _virtual(run: Opened, asked: Asked, stop: threading.Event) -> Response:
+    """Answer with the exact image where it is asked for or there already, else with the quick."""
+    aperture = asked.aperture
+    mask = aperture.mask(run.valid)
+    if asked.exact or aperture in run.images:
+        source = run.required_source
+        image = run.images.get(
+            aperture, lambda: exact_image(source, mask, stop), lambda found: found.nbytes
+        )
+        return array_answer(run.where_measured(image), exact="exact")
+    image = run.approximate.image(mask)
+    known = {}
+    if run.has_sample:
+        found = run.sample.deviation(image, mask, counts=run.counts)
+        known = {"error": f"{found.relative:.4g}", "noise": f"{found.noise:.4g}"}
+    return array_answer(run.where_measured(image), exact="approximate", **known)
+
+
+def _region(run: Opened, asked: Asked, stop: threading.Event) -> Response:
+    region = asked.region
+    mean = region_mean(run.required_source, region, stop)
+    return array_answer(mean, positions=str(region.positions))
+
+
+async def _viewer_page(_: Request) -> Response:
+    return FileResponse(STATIC / "viewer.html", media_type="text/html")
+
+
+async def _page(folder: Path, name: str, _: Request) -> Response:
+    """Answer with the static page of a run, as it would be on a disk or in a mail."""
+    page = folder / name
+    if not page.is_file():
+        return not_there(name)
+    return FileResponse(
+        page, media_type="text/html", headers={"Content-Security-Policy": REPORT_POLICY}
+    )
+
+
+async def _revision_page(folder: Path, request: Request) -> Response:
+    name = request.path_params["name"]
+    if not name.startswith("report-") or not NAME.fullmatch(name):
+        return not_there(f"{name}.html")
+    return await _page(folder, f"{name}.html", request)
+
+
+async def _figure(folder: Path, request: Request) -> Response:
+    figures, name = (request.path_params[part] for part in ("figures", "name"))
+    figure = folder / figures / name
+    known = figures == "figures" or figures.startswith("figures-")
+    if not (known and NAME.fullmatch(figures) and NAME.fullmatch(name) and figure.is_file()):
+        return not_there(f"{figures}/{name}")
+    return FileResponse(figure)

@@ -1,0 +1,1 @@
+"""What the viewer shows of one run: numbers from its stores, only those that are asked for."""

@@ -1,0 +1,303 @@
+"""One run as it is looked at: what was read of it stays in memory as long as it holds.
+
+Nothing is read before it is asked for, but for what the first clicks need. When the results
+change, all is read anew.
+"""
+
+import hashlib
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import xarray as xr
+
+from orimap.tasks.errors import InputError, UnavailableError
+from orimap.tasks.patterns.source import PatternSource
+from orimap.tasks.store import variables
+from orimap.tasks.store.groups import complete_mark, open_group
+from orimap.tasks.store.open_results import find_revision, open_revised, revision_store
+from orimap.tasks.view.clustered import Clustered
+from orimap.tasks.view.kept import Kept
+from orimap.tasks.view.layers import (
+    Layer,
+    cluster_layers,
+    measured_positions,
+    reflection_layers,
+    scan_layers,
+)
+from orimap.tasks.view.patterns import Patterns, require_position
+from orimap.tasks.view.state import State, read_state, state_key
+from orimap.tasks.view.virtual import Approximate, Sample
+
+T = TypeVar("T")
+
+# Of the automatic result and revisions, so many are in memory at once.
+MOST_CLUSTERED = 4
+IMAGES_BYTES = 64 * 2**20
+ANY_SIZE = 1
+PARTS = ("patterns", "approximate", "sample")
+
+
+class Opened:
+    """What a run holds at one moment.
+
+    Parameters
+    ----------
+    folder : Path
+    key : tuple
+        What it was read for; see `state_key`.
+    """
+
+    def __init__(self, folder: Path, key: tuple) -> None:
+        self.folder = folder
+        self.key = key
+        self.state: State = read_state(folder)
+        self._parts = Kept(len(PARTS) * ANY_SIZE)
+        self._clustered = Kept(MOST_CLUSTERED * ANY_SIZE)
+        self._whole: set[str] = set()
+        self._lock = threading.Lock()
+        self._warming = False
+        self.images = Kept(IMAGES_BYTES)
+
+    @property
+    def version(self) -> str:
+        """Changes when the results do."""
+        return hashlib.blake2b(repr(self.key).encode(), digest_size=8).hexdigest()
+
+    @property
+    def analysis(self) -> Path:
+        """The store of the results.
+
+        Raises
+        ------
+        UnavailableError
+            If there is none yet.
+        """
+        if self.state.analysis is None:
+            raise UnavailableError(
+                "results, or a run that has begun", self.state.words, "wait until there is one"
+            )
+        return self.state.analysis
+
+    def has(self, group: str) -> bool:
+        """Return whether a group of the results is there as a whole."""
+        if group in self._whole:
+            return True
+        if self.state.analysis is None or complete_mark(self.state.analysis, group) is None:
+            return False
+        # What is whole stays so until all is opened anew.
+        self._whole.add(group)
+        return True
+
+    def group(self, name: str) -> xr.Dataset:
+        """Open a group of the results lazily.
+
+        Raises
+        ------
+        UnavailableError
+            If it is not there yet, or not kept.
+        """
+        if not self.has(name):
+            raise UnavailableError(
+                f"the group /{name} of the results",
+                "results of which it was not kept"
+                if self.state.complete
+                else f"a run that has not made it yet ({self.state.words})",
+                "run it with --keep fits" if self.state.complete else "wait until it is there",
+            )
+        return open_group(self.analysis, name)
+
+    @cached_property
+    def acquisition(self) -> xr.Dataset:
+        """The group /acquisition."""
+        return self.group("acquisition")
+
+    @cached_property
+    def measured(self) -> np.ndarray | None:
+        """Where there is a pattern, (scan_y, scan_x); None for everywhere."""
+        return measured_positions(self.acquisition)
+
+    @cached_property
+    def source(self) -> PatternSource | None:
+        """The patterns as they were analysed, as acquired before there are clusters; or None."""
+        if self.state.patterns is None:
+            return None
+        if not self.has("clusters"):
+            return PatternSource.open(self.state.patterns, "raw")
+        facts = self.group("clusters").attrs
+        return PatternSource.open(
+            self.state.patterns,
+            facts["patterns_filter"],
+            centred=bool(facts["patterns_centred"]),
+            profile=facts["patterns_profile"],
+        )
+
+    @property
+    def patterns(self) -> Patterns:
+        """The patterns of the scan, one at a time.
+
+        Raises
+        ------
+        UnavailableError
+            If they are not there yet, or not any more.
+        """
+        return self._made("patterns", self._open_patterns)
+
+    @property
+    def required_source(self) -> PatternSource:
+        """The patterns of the scan; UnavailableError without."""
+        if self.source is None:
+            raise UnavailableError(
+                "the patterns of the scan",
+                "they were not kept (--keep results)"
+                if self.state.complete
+                else f"a run that has not read them yet ({self.state.words})",
+                "run it again with --keep fits" if self.state.complete else "wait until it has",
+            )
+        return self.source
+
+    def _open_patterns(self) -> Patterns:
+        return Patterns(self.required_source, self.valid)
+
+    @cached_property
+    def valid(self) -> np.ndarray:
+        """Pixels that were analysed, (detector_y, detector_x) bool."""
+        if self.has("clusters") and self.state.analysis is not None:
+            sketch = open_group(self.state.analysis, "sketch")
+            if variables.detector_valid.name in sketch:
+                return variables.detector_valid.read(sketch).values
+        return variables.detector_mask.read(self.acquisition).values == 0
+
+    def clusters(self, revision: str | None = None) -> Clustered:
+        """Return the clusters of the automatic result, or of a revision.
+
+        Raises
+        ------
+        InputError
+            If there is no such revision; UnavailableError if there are no clusters yet.
+        """
+        self.group("clusters")
+        store = self.revision(revision)
+        mark = None if store is None else complete_mark(store, "clusters")
+        floor = self.source.floor if self.source is not None else 0.0
+        floor_sum = floor * np.count_nonzero(self.valid)
+        return self._clustered.get(
+            (revision, mark),
+            lambda: Clustered(self.analysis, store, floor_sum),
+            lambda _: ANY_SIZE,
+        )
+
+    def revision(self, name: str | None) -> Path | None:
+        """Return the store of a revision; InputError if there is none of that name."""
+        if name is None:
+            return None
+        find_revision(self.folder, name)
+        return revision_store(self.folder, name)
+
+    def layers(self, revision: str | None = None) -> list[Layer]:
+        """Return the maps that there are."""
+        found: list[Layer] = []
+        if self.has("clusters"):
+            found += cluster_layers(self.clusters(revision))
+        if self.has("acquisition"):
+            baseline = self.group("baseline") if self.has("baseline") else None
+            found += scan_layers(self.acquisition, baseline)
+        if self.has("reflection_maps") and self.has("clusters"):
+            maps = open_revised(self.analysis, self.revision(revision), "reflection_maps")
+            found += reflection_layers(maps, str(self.acquisition.attrs["intensity_units"]))
+        return found
+
+    def layer(self, id_: str, revision: str | None = None) -> Layer:
+        """Return one map; InputError if there is none of that name."""
+        found = {layer.id: layer for layer in self.layers(revision)}
+        if id_ not in found:
+            raise InputError(
+                f"a map that is there: {', '.join(found) or 'none yet'}",
+                id_,
+                "choose one of these",
+            )
+        return found[id_]
+
+    @property
+    def approximate(self) -> Approximate:
+        """Virtual images from the sketch; UnavailableError without sketch or clusters."""
+        return self._made("approximate", self._open_sketch)
+
+    def _open_sketch(self) -> Approximate:
+        # Only with the clusters is it known in which frame the patterns were analysed.
+        self.group("clusters")
+        floor = self.source.floor if self.source is not None else 0.0
+        return Approximate(self.group("sketch"), floor)
+
+    @property
+    def sample(self) -> Sample:
+        """Patterns that approximate images are held against."""
+        return self._made("sample", lambda: Sample.read(self.required_source))
+
+    @property
+    def has_sample(self) -> bool:
+        """Whether the sample was read already."""
+        return "sample" in self._parts
+
+    @cached_property
+    def counts(self) -> bool:
+        """Whether the values are counts, whose noise is known."""
+        return bool(self.group("sketch").attrs.get("counts", False))
+
+    def analysed_pattern(self, position: tuple[int, int]) -> np.ndarray:
+        """Return the pattern of one position as it was analysed."""
+        return self.patterns.analysed(position)
+
+    def reconstructed_pattern(self, position: tuple[int, int]) -> np.ndarray:
+        """Return what the decided fit makes of one position, 0 where pixels are masked."""
+        clusters = self.clusters()
+        require_position(position, clusters.scan_shape)
+        floor = self.source.floor if self.source is not None else 0.0
+        return np.where(self.valid, clusters.fit.pattern(position) - floor, 0).astype(np.float32)
+
+    def residual_pattern(self, position: tuple[int, int]) -> np.ndarray:
+        """Return the pattern of one position less what the fit makes of it."""
+        return self.analysed_pattern(position) - self.reconstructed_pattern(position)
+
+    def where_measured(self, image: np.ndarray) -> np.ndarray:
+        """Return a map with NaN where nothing was measured."""
+        return image if self.measured is None else np.where(self.measured, image, np.nan)
+
+    def warm_up(self) -> None:
+        """Begin to read what the first clicks need, once."""
+        with self._lock:
+            first, self._warming = not self._warming, True
+        if first:
+            threading.Thread(target=self.warm, daemon=True, name="first clicks").start()
+
+    def warm(self) -> None:
+        """Read what the first clicks need, while nobody waits for it."""
+        with suppress(InputError, FileNotFoundError, KeyError):
+            self.clusters()
+            self.approximate  # noqa: B018
+            self.sample  # noqa: B018
+
+    def _made(self, name: str, make: Callable[[], T]) -> T:
+        """Return a part, made once however many threads ask for it."""
+        return self._parts.get(name, make, lambda _: ANY_SIZE)
+
+
+class Viewed:
+    """The folder of a run, read anew whenever its results change."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = threading.Lock()
+        self._opened: Opened | None = None
+
+    def now(self) -> Opened:
+        """Return what the run holds now."""
+        key = state_key(self.folder)
+        with self._lock:
+            if self._opened is None or self._opened.key != key:
+                self._opened = Opened(self.folder, key)
+            return self._opened

@@ -1,0 +1,116 @@
+"""How far a run is, and where what it has made so far lies; asked at every click.
+
+Complete results are looked at, also while another run or decision is under way in the same folder;
+before there are any, what a run has finished of its stores.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from orimap.tasks.store.groups import complete_mark, group_attributes
+from orimap.tasks.store.locks import holder
+from orimap.tasks.store.open_results import REVISIONS
+from orimap.tasks.store.run_folder import RunFolder
+
+# The groups of an unfinished store in the order in which they are completed, and what a run does
+# until each is there.
+STEPS = (
+    ("acquisition", "ingest"),
+    ("analysed", "centre and filter"),
+    ("sketch", "sketch"),
+    ("decision", "fit and decide"),
+    ("clusters", "clusters"),
+    ("baseline", "baseline"),
+    ("", "report"),
+)
+COMPLETE, EMPTY = "complete", "no results"
+
+
+@dataclass(frozen=True)
+class State:
+    """Where the stores of a run are, and how far it is.
+
+    Parameters
+    ----------
+    analysis : Path or None
+        The store of the complete results, else of what is there so far.
+    patterns : Path or None
+        The store of its patterns, once they are all there.
+    complete : bool
+        Whether there are complete results.
+    words : str
+        "complete", "running: STEP", "stopped: STEP", "no results".
+    """
+
+    analysis: Path | None
+    patterns: Path | None
+    complete: bool
+    words: str
+
+
+def read_state(folder: Path) -> State:
+    """Return how far the run of a folder is."""
+    run = RunFolder(folder)
+    unfinished = _step(run.analysis) if run.unfinished.is_dir() else None
+    writing = holder(folder / ".lock") is not None
+    under_way = ""
+    if unfinished is not None:
+        under_way = f"{'running' if writing else 'stopped'}: {unfinished}"
+    if _is_complete(run.published_analysis):
+        words = under_way if writing and under_way else COMPLETE
+        return State(run.published_analysis, _patterns(run.published_analysis, folder), True, words)
+    if not under_way:
+        # In its first moments a run has no store yet.
+        return State(None, None, False, f"running: {STEPS[0][1]}" if writing else EMPTY)
+    analysis = run.analysis if run.analysis.is_dir() else None
+    patterns = None
+    if analysis is not None:
+        patterns = _patterns(analysis, run.unfinished) or _patterns(analysis, folder)
+    return State(analysis, patterns, False, under_way)
+
+
+def state_key(folder: Path) -> tuple:
+    """Return what changes when `read_state` does, or what the results hold: a dozen file times."""
+    run = RunFolder(folder)
+    marks = [
+        run.published_analysis,
+        run.published_analysis / "clusters",
+        folder / "patterns.zarr" / "raw",
+        run.unfinished / "patterns.zarr" / "raw",
+        *(run.analysis / group for group, _ in STEPS),
+    ]
+    times = [_written(place / "zarr.json") for place in marks]
+    writing = holder(folder / ".lock") is not None
+    return (*times, _written(folder / REVISIONS), run.unfinished.is_dir(), writing)
+
+
+def _written(path: Path) -> tuple[int, int]:
+    """Return which file this is and when it was written; zeros where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0, 0
+    return found.st_ino, found.st_mtime_ns
+
+
+def _is_complete(analysis: Path) -> bool:
+    try:
+        return group_attributes(analysis, "").get("status") == "complete"
+    except (FileNotFoundError, KeyError, ValueError):
+        return False
+
+
+def _step(analysis: Path) -> str:
+    """Return what a run does that has completed some groups of its store."""
+    for group, step in STEPS:
+        if complete_mark(analysis, group) is None:
+            return step
+    return STEPS[-1][1]
+
+
+def _patterns(analysis: Path, folder: Path) -> Path | None:
+    """Return the store in a folder if it has the patterns that were analysed."""
+    store = folder / "patterns.zarr"
+    mark = complete_mark(store, "raw")
+    return store if mark is not None and mark == complete_mark(analysis, "acquisition") else None
