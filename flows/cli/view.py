@@ -52,7 +52,7 @@ def view(
     (127.0.0.1), for who knows a token; the browser that this command opens needs none. Ctrl-C ends
     it.
     """
-    from orimap.flows.viewer.access import Access, access_folder, read_token
+    from orimap.flows.viewer.entry.access import Access, access_folder, read_token
 
     folder = access_folder(None if state is None else state.absolute())
     if token:
@@ -63,7 +63,13 @@ def view(
             "the folder of a run, or a folder of many runs", "none", "orimap view results"
         )
     from orimap.flows.viewer.app import find_place, viewer
-    from orimap.flows.viewer.serve import address_of, browser_is_there, listen, open_browser, serve
+    from orimap.flows.viewer.entry.serve import (
+        address_of,
+        browser_is_there,
+        listen,
+        open_browser,
+        serve,
+    )
 
     place = find_place(directory, state_folder(directory, state))
     access = Access(folder)

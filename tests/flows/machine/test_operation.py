@@ -172,7 +172,10 @@ def _is_shown(up, run, name):
     request.add_header("Authorization", f"Bearer {token}")
     with urllib.request.urlopen(request) as answer:
         rows = {row["name"]: row for row in json.load(answer)["runs"]}
-    assert (rows[name]["number"], rows[name]["page"]) == (GRAINS, f"runs/{name.replace(' ', '%20')}/")
+    assert (rows[name]["number"], rows[name]["page"]) == (
+        GRAINS,
+        f"runs/{name.replace(' ', '%20')}/",
+    )
     found = up.ask("/artifacts/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})
     (report,) = (each["data"] for each in found if each["key"] == "report")
     assert f"({viewer}/{rows[name]['page']})" in report

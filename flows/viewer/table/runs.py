@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from orimap.flows.viewer.find_runs import OUTCOME, RECORD, RESULTS, UNFINISHED, RunFinder
+from orimap.flows.viewer.table.find_runs import OUTCOME, RECORD, RESULTS, UNFINISHED, RunFinder
 from orimap.flows.watch.journal import Entry, read_entries
 from orimap.tasks.errors import InputError, printable, words_of
 from orimap.tasks.report.words import count_text, headline

@@ -95,9 +95,7 @@ class RunFinder:
             if is_folder and not name.startswith(INSIDE) and not name.endswith(".zarr")
         )
         settled = now - facts.st_mtime > SETTLED_SECONDS
-        return _Listing(
-            facts.st_mtime_ns, settled, frozenset(MARKS & there.keys()), tuple(folders)
-        )
+        return _Listing(facts.st_mtime_ns, settled, frozenset(MARKS & there.keys()), tuple(folders))
 
 
 def is_run(folder: Path) -> bool:

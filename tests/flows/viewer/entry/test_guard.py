@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from orimap.flows.viewer import guard
-from orimap.flows.viewer.access import Access, read_token
-from orimap.flows.viewer.guard import Guard
+from orimap.flows.viewer.entry import guard
+from orimap.flows.viewer.entry.access import Access, read_token
+from orimap.flows.viewer.entry.guard import Guard
 
 SITE = "http://127.0.0.1:4210"
 PAGE = {"Accept": "text/html"}
@@ -19,7 +19,9 @@ OWN = {**JSON, "Origin": SITE, "Sec-Fetch-Site": "same-origin"}
 
 
 async def _look(request: Request) -> Response:
-    return PlainTextResponse(f"looked at {request.url.path}", headers={"Cache-Control": "public, max-age=9"})
+    return PlainTextResponse(
+        f"looked at {request.url.path}", headers={"Cache-Control": "public, max-age=9"}
+    )
 
 
 async def _write(request: Request) -> Response:
@@ -34,7 +36,9 @@ def access(tmp_path):
 @pytest.fixture
 def guarded(access, monkeypatch):
     monkeypatch.setattr(guard, "WRONG_SECONDS", 0.01)
-    app = Starlette(routes=[Route("/write", _write, methods=["POST"]), Route("/{path:path}", _look)])
+    app = Starlette(
+        routes=[Route("/write", _write, methods=["POST"]), Route("/{path:path}", _look)]
+    )
     return Guard(app, access, ask="orimap view --token --state '/a <b>'")
 
 
@@ -45,7 +49,9 @@ def ask(guarded):
     def ask(path, headers=None, *, method="GET", content=None, cookies=None):
         async def once():
             transport = httpx.ASGITransport(guarded)
-            async with httpx.AsyncClient(transport=transport, base_url=SITE, cookies=cookies) as client:
+            async with httpx.AsyncClient(
+                transport=transport, base_url=SITE, cookies=cookies
+            ) as client:
                 return await client.request(method, path, headers=headers, content=content)
 
         return asyncio.run(once())
@@ -58,7 +64,9 @@ def cookies(access):
     return {access.cookie_name: access.cookie()}
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:4210", "127.0.0.1", "localhost:9", "LOCALHOST", "[::1]:80"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:4210", "127.0.0.1", "localhost:9", "LOCALHOST", "[::1]:80"]
+)
 def test_names_of_this_machine_are_answered(ask, cookies, host):
     assert ask("/a", {"Host": host}, cookies=cookies).text == "looked at /a"
 
@@ -92,7 +100,9 @@ def test_without_the_token_a_page_asks_for_it_and_says_where_it_is(ask, access):
     assert (program.status_code, program.json()["needed"]) == (401, "the token of this viewer")
 
 
-@pytest.mark.parametrize("path", ["/static/runs.js", "/enter/../secret", "/enterprise", "/enter/runs.html", "//enter"])
+@pytest.mark.parametrize(
+    "path", ["/static/runs.js", "/enter/../secret", "/enterprise", "/enter/runs.html", "//enter"]
+)
 def test_nothing_else_is_given_without_the_token(ask, path):
     answer = ask(path)
     assert answer.status_code in (401, 404)
@@ -115,7 +125,10 @@ def test_the_token_becomes_a_cookie_that_scripts_and_other_sites_do_not_get(ask,
     assert ask("/a", cookies=dict(answer.cookies)).text == "looked at /a"
 
 
-@pytest.mark.parametrize("content", ['{"token": "wrong"}', '{"token": null}', "[]", "no json", "", "[" * 4000, "x" * 9999])
+@pytest.mark.parametrize(
+    "content",
+    ['{"token": "wrong"}', '{"token": null}', "[]", "no json", "", "[" * 4000, "x" * 9999],
+)
 def test_a_wrong_token_is_no_entry(ask, content):
     answer = ask("/enter", OWN, method="POST", content=content)
     assert answer.status_code == 403
@@ -127,7 +140,9 @@ def test_guesses_are_slowed_down_and_the_token_is_still_taken(guarded, access, m
     right = f'{{"token": "{read_token(access.folder)}"}}'
 
     async def try_many():
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(guarded), base_url=SITE) as client:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(guarded), base_url=SITE
+        ) as client:
             wrong = [
                 asyncio.create_task(client.post("/enter", headers=OWN, content='{"token": "a"}'))
                 for _ in range(12)
@@ -205,7 +220,10 @@ def test_every_answer_says_what_a_page_may_load_and_that_it_is_for_one_alone(ask
     for path, given in (("/a", cookies), ("/a", None), ("/enter/enter.js", None)):
         headers = ask(path, cookies=given).headers
         policy = headers["content-security-policy"]
-        assert "default-src 'self'; img-src 'self' data: blob:; style-src 'self'; script-src 'self'" in policy
+        assert (
+            "default-src 'self'; img-src 'self' data: blob:; style-src 'self'; script-src 'self'"
+            in policy
+        )
         assert "frame-ancestors 'none'" in policy
         assert "unsafe" not in policy
         assert headers["x-content-type-options"] == "nosniff"
@@ -215,7 +233,9 @@ def test_every_answer_says_what_a_page_may_load_and_that_it_is_for_one_alone(ask
     assert ask("/a", cookies=cookies).headers["cache-control"] == "private, max-age=9"
 
 
-@pytest.mark.parametrize("path", ["/report.html", "/runs/a/report-checked.html", "/runs/a/comparison.html"])
+@pytest.mark.parametrize(
+    "path", ["/report.html", "/runs/a/report-checked.html", "/runs/a/comparison.html"]
+)
 def test_a_report_has_its_own_script_and_can_ask_for_nothing_here(ask, cookies, path):
     policy = ask(path, cookies=cookies).headers["content-security-policy"]
     assert policy.startswith("sandbox allow-scripts")

@@ -18,9 +18,9 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from orimap.flows.viewer.access import COOKIE_SECONDS, Access
+from orimap.flows.viewer.entry.access import COOKIE_SECONDS, Access
 
-STATIC = Path(__file__).parent / "static"
+STATIC = Path(__file__).parents[1] / "static"
 HOSTS = {"127.0.0.1", "localhost", "[::1]"}
 HOST = re.compile(r"(\[[0-9a-fA-F:]+\]|[^:\[\]]+)(?::\d{1,5})?")
 METHODS = ("GET", "HEAD", "POST")
@@ -207,9 +207,11 @@ def _with_headers(send: Send, path: str) -> Send:
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers[name] = value
-            headers["Content-Security-Policy"] = (
-                REPORT_POLICY if REPORT.search(path) else PAGE_POLICY
-            )
+            usual = REPORT_POLICY if REPORT.search(path) else PAGE_POLICY
+            policy = headers.get("content-security-policy", usual)
+            if "frame-ancestors" not in policy:
+                policy += "; frame-ancestors 'none'"
+            headers["Content-Security-Policy"] = policy
             kept = headers.get("cache-control", "no-cache")
             if "private" not in kept and "no-store" not in kept:
                 headers["Cache-Control"] = f"private, {kept.replace('public', '').strip(', ')}"
@@ -232,5 +234,3 @@ def _refused(status: int, needed: str, found: str, remedy: str) -> Response:
     """Return a refusal as all of ours are."""
     facts = {"needed": needed, "found": found, "remedy": remedy}
     return JSONResponse(facts, status, {"Cache-Control": "no-store"})
-
-

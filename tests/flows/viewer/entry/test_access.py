@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from orimap.flows.viewer.access import (
+from orimap.flows.viewer.entry.access import (
     CODE_SECONDS,
     COOKIE_SECONDS,
     TOKEN,

@@ -150,7 +150,9 @@ class Access:
         return any(time.monotonic() - self._codes.pop(code) < CODE_SECONDS for code in known)
 
     def _signed(self, facts: str) -> str:
-        return hmac.new(self._token.encode(), f"orimap {facts}".encode(), hashlib.sha256).hexdigest()
+        return hmac.new(
+            self._token.encode(), f"orimap {facts}".encode(), hashlib.sha256
+        ).hexdigest()
 
 
 def _same(one: str, other: str) -> bool:
