@@ -70,7 +70,8 @@ def up(
     """Start everything on this machine: every acquisition is analysed as it appears.
 
     Starts Prefect's server (on loopback), a worker, the watcher and the viewer (orimap view), and
-    starts again what dies; Ctrl-C, SIGTERM or orimap down end all of it. A second call finds what is up.
+    starts again what dies; Ctrl-C, SIGTERM or orimap down end all of it. A second call finds what
+    is up.
     """
     from orimap.flows.machine.up import Site, bring_up, running
 

@@ -19,8 +19,8 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orimap.flows.viewer.entry.access import Access
-from orimap.flows.viewer.table.find_runs import RunFinder, is_run
 from orimap.flows.viewer.entry.guard import STATIC, Guard
+from orimap.flows.viewer.table.find_runs import RunFinder, is_run
 from orimap.flows.viewer.table.runs import FIGURE, RunTable, as_csv, as_json, chosen, quoted
 from orimap.flows.watch.journal import JOURNAL
 from orimap.tasks.errors import InputError, printable

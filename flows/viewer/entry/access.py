@@ -4,6 +4,7 @@ Every user of a machine reaches its loopback. So whoever looks has to know the t
 this account can read. A browser gets a cookie for it, from which nobody learns the token.
 """
 
+import contextlib
 import getpass
 import hashlib
 import hmac
@@ -79,10 +80,8 @@ def _write_once(path: Path, token: str) -> None:
     try:
         with os.fdopen(descriptor, "w") as file:
             file.write(token + "\n")
-        try:
+        with contextlib.suppress(FileExistsError):
             os.link(made, path)
-        except FileExistsError:
-            pass
     finally:
         made.unlink()
 

@@ -124,7 +124,7 @@ class RunTable:
         for known in (True, False):
             if not known:  # it may have come since the table was last made
                 self.rows()
-            for end in range(1, len(parts) + 1):
+            for end in range(len(parts), 0, -1):  # one may lie in the folder of another
                 below = "/".join(parts[:end])
                 if below in self._folders:
                     return below, self.root / below

@@ -72,6 +72,12 @@ def test_a_port_that_is_taken_is_said(port):
     assert "taken by another program" in _found(port=port)[f"port {port}"].found
 
 
+def test_the_port_of_the_viewer_is_looked_at_too(port):
+    assert _found(view_port=2)["port 2"].state == "ok"
+    taken = _found(view_port=port)[f"port {port}"]
+    assert (taken.state, taken.remedy) == ("doubt", "give orimap up another --view-port")
+
+
 def test_a_prefect_api_that_does_not_answer_is_wrong(monkeypatch, port):
     monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{port}/api")
     assert _found()["Prefect API"].state == "wrong"

@@ -73,8 +73,8 @@ def test_names_of_this_machine_are_answered(ask, cookies, host):
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "127.0.0.1.evil.example", "evil.example:4210", "localhost.", "192.168.1.7", "", "::1",
-     "127.0.0.1:4210:9", "user@127.0.0.1", "0.0.0.0", "127.0.0.1:port"],
+    ["evil.example", "127.0.0.1.evil.example", "evil.example:4210", "localhost.", "192.168.1.7",
+     "", "::1", "127.0.0.1:4210:9", "user@127.0.0.1", "0.0.0.0", "127.0.0.1:port"],
 )  # fmt: skip
 def test_a_name_that_may_lead_elsewhere_is_refused_whoever_asks(ask, cookies, host):
     for path in ("/a", "/enter", "/enter/known"):
