@@ -43,6 +43,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+NOT_KEPT = {"Cache-Control": "no-store"}
 # Of our own, for the page that asks for the token: all that is given to who is not known yet.
 ENTER = "/enter"
 ENTER_FILES = {"/enter/enter.css": "text/css", "/enter/enter.js": "text/javascript"}
@@ -112,7 +113,7 @@ class Guard:
             return FileResponse(STATIC / Path(path).name, media_type=ENTER_FILES[path])
         if path == f"{ENTER}/known":
             # A link from a mail comes without the cookie, a request of our own page with it.
-            return Response(status_code=204 if self._is_known(request) else 401)
+            return JSONResponse({"known": self._is_known(request)}, headers=NOT_KEPT)
         if path != ENTER:
             return _refused(404, "a page of this viewer", path, "go back to its first page")
         if request.method == "POST":
@@ -227,10 +228,10 @@ def _page(state: str, status: int, **words: str) -> Response:
     page = template.substitute(
         {name: html.escape(text) for name, text in known.items()}, state=state
     )
-    return HTMLResponse(page, status, {"Cache-Control": "no-store"})
+    return HTMLResponse(page, status, NOT_KEPT)
 
 
 def _refused(status: int, needed: str, found: str, remedy: str) -> Response:
     """Return a refusal as all of ours are."""
     facts = {"needed": needed, "found": found, "remedy": remedy}
-    return JSONResponse(facts, status, {"Cache-Control": "no-store"})
+    return JSONResponse(facts, status, NOT_KEPT)

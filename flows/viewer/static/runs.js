@@ -44,7 +44,7 @@ function compare(one, other) {
 }
 
 function shown() {
-  const words = at("text").value.toLowerCase().split(/\s+/).filter(Boolean);
+  const asked = at("text").value.toLowerCase().split(/\s+/).filter(Boolean).join(" ");
   const [confidence, state] = [at("confidence").value, at("state").value];
   return runs
     .filter((run) => {
@@ -52,7 +52,7 @@ function shown() {
       return (
         (!confidence || run.confidence === confidence) &&
         (!state || run.state === state) &&
-        words.every((word) => told.includes(word))
+        told.includes(asked)
       );
     })
     .sort(compare);

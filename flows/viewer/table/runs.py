@@ -172,12 +172,12 @@ def as_json(rows: list[Row], root: Path, told: str) -> tuple[bytes, str]:
 
 def chosen(rows: list[Row], *, text: str = "", state: str = "", confidence: str = "") -> list[Row]:
     """Return the rows that the filters of the page leave."""
-    words = text.casefold().split()
+    asked = " ".join(text.casefold().split())
     return [
         row
         for row in rows
         if state in ("", row.state) and confidence in ("", row.confidence)
-        and all(word in _told(row) for word in words)
+        and asked in _told(row)
     ]  # fmt: skip
 
 

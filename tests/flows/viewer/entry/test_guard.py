@@ -173,8 +173,8 @@ def test_a_code_lets_one_browser_in_once(ask, access):
 
 
 def test_a_browser_is_told_whether_it_is_known(ask, cookies):
-    assert ask("/enter/known").status_code == 401
-    assert ask("/enter/known", cookies=cookies).status_code == 204
+    assert ask("/enter/known").json() == {"known": False}
+    assert ask("/enter/known", cookies=cookies).json() == {"known": True}
 
 
 def test_a_program_gives_the_token_with_each_request(ask, access):

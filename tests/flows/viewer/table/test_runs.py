@@ -221,7 +221,8 @@ def test_rows_are_filtered_by_words_state_and_confidence():
         Row(path="b", name="Day 2/Scan", state="failed", reason="No memory"),
     ]
     assert chosen(rows) == rows
-    assert chosen(rows, text="scan  DAY") == rows
+    assert chosen(rows, text=" DAY  2") == rows[1:]
+    assert chosen(rows, text="scan") == rows
     assert chosen(rows, text="memory") == rows[1:]
     assert chosen(rows, text="guessed", confidence="high") == rows[:1]
     assert chosen(rows, state="failed", confidence="high") == []
