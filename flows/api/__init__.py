@@ -205,6 +205,7 @@ def edit(
     rename: Mapping[int, str] | None = None,
     background: int | Iterable[int] = (),
     split: int | Iterable[int] = (),
+    colour: Mapping[int, str] | None = None,
     revision: str | None = None,
     source: str | None = None,
     quiet: bool = False,
@@ -227,6 +228,8 @@ def edit(
     split : int or iterable of int
         Clusters to split into the components that were joined to them, or, where they have one
         alone, into the parts that do not touch.
+    colour : mapping of int to str
+        Colours of clusters on maps and in figures: ``{2: "#aa3377"}``.
     revision : str, optional
         Name of the revision; by default edit-1, or the next that is free.
     source : str, optional
@@ -250,7 +253,7 @@ def edit(
     from orimap.flows.pipeline.runtime.runner import PlainRunner, choose_display
     from orimap.tasks.maps.by_hand.edits import Edits
 
-    edits = Edits.read(merge, rename or {}, background, split)
+    edits = Edits.read(merge, rename or {}, background, split, colour or {})
     runner = PlainRunner(choose_display(quiet=quiet))
     return revise(Path(folder), edits, runner, revision=revision, source=source).name
 

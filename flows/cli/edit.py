@@ -27,6 +27,9 @@ def edit(
         Numbers,
         typer.Option(metavar="N", help="Give the positions of a cluster to none; may be repeated"),
     ] = [],  # noqa: B006
+    colour: Annotated[
+        Numbers, typer.Option(metavar="N=#RRGGBB", help="Colour of a cluster; may be repeated")
+    ] = [],  # noqa: B006
     split: Annotated[
         Numbers,
         typer.Option(
@@ -58,7 +61,13 @@ def edit(
     Clusters are counted from 1, as on the page. All numbers are those before the edit. The map,
     shares, overlap and patterns follow anew; orimap report DIR --revision NAME shows them.
     """
-    edits = {"merge": merge, "rename": rename, "background": background, "split": split}
+    edits = {
+        "merge": merge,
+        "rename": rename,
+        "background": background,
+        "split": split,
+        "colour": colour,
+    }
     if listed or delete is not None:
         _manage(directory, delete, asked=any(edits.values()) or bool(revision or source))
         return

@@ -29,6 +29,7 @@ def draw_map(
     names: Mapping[int, str],
     *,
     legend: bool = True,
+    chosen: Sequence[str] = (),
 ) -> None:
     """Draw the map of clusters, in nm where the scan is calibrated.
 
@@ -44,6 +45,8 @@ def draw_map(
         What clusters are called beside their number.
     legend : bool
         Colour, number and share of the scan of each cluster.
+    chosen : sequence of str
+        Colours that somebody chose, empty where nobody did.
     """
     import numpy as np
     from matplotlib.patches import Patch
@@ -54,7 +57,7 @@ def draw_map(
     drawn = labels.values.astype(int) - 1
     if measured is not None:
         drawn = np.where(measured, drawn, NO_PATTERN)
-    colours = cluster_colours(max(int(drawn.max()) + 1, 1))
+    colours = cluster_colours(max(int(drawn.max()) + 1, 1), chosen)
     axes.imshow(
         label_image(drawn, colours),
         interpolation="nearest",
@@ -105,6 +108,7 @@ def in_short(
     headline: str,
     reasons: Sequence[str],
     folder: str,
+    chosen: Sequence[str] = (),
 ) -> str:
     """Return HTML with the map, the answer and its reasons."""
     import base64
@@ -118,7 +122,7 @@ def in_short(
     every = max(1, -(-max(labels.shape) // MOST_POSITIONS))
     shown = labels[::every, ::every]
     seen = None if measured is None else measured[::every, ::every]
-    draw_map(figure.add_subplot(), shown, seen, "", names)
+    draw_map(figure.add_subplot(), shown, seen, "", names, chosen=chosen)
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=96)
     image = base64.b64encode(picture.getvalue()).decode()

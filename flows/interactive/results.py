@@ -276,7 +276,7 @@ class Results:
             from matplotlib import pyplot
 
             _, ax = pyplot.subplots(layout="constrained")
-        draw_map(ax, self.labels, self._measured, self.headline, self._names)
+        draw_map(ax, self.labels, self._measured, self.headline, self._names, chosen=self._colours)
         return ax
 
     def __repr__(self) -> str:
@@ -288,7 +288,13 @@ class Results:
         from orimap.flows.interactive.pictures import in_short
 
         return in_short(
-            self.labels, self._measured, self._names, self.headline, self.reasons, str(self.folder)
+            self.labels,
+            self._measured,
+            self._names,
+            self.headline,
+            self.reasons,
+            str(self.folder),
+            self._colours,
         )
 
     # The tree of all that is stored, as it is: clusters from 0.
@@ -331,6 +337,11 @@ class Results:
             return {}
         texts = map(str, named.values.tolist())
         return {n: f"{n} {text}" for n, text in enumerate(texts, start=1) if text}
+
+    @property
+    def _colours(self) -> list[str]:
+        """The colours that clusters were given in a revision, empty where they were not."""
+        return list(self.tree["clusters"].attrs.get("cluster_colours", ()))
 
     def _of(self, group: str, name: str) -> xr.DataArray:
         return self.tree[group].to_dataset()[name]

@@ -5,9 +5,9 @@ starts from it makes them again, on the fit as it is stored, and then its own.
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -41,6 +41,7 @@ from orimap.tasks.stream.blocks import Progress
 
 if TYPE_CHECKING:
     from orimap.tasks.maps.by_hand.revise import Grouping
+    from orimap.tasks.maps.parts import Parts
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ class Revised:
     ----------
     name : str
     store : Path
-    names : list of str
-        One a cluster, empty where it has none.
+    names, colours : lists of str
+        One a cluster, empty where it has none of its own.
     sizes : list of int
         Positions of each cluster.
     said : list of str
@@ -62,6 +63,7 @@ class Revised:
     name: str
     store: Path
     names: list[str]
+    colours: list[str]
     sizes: list[int]
     said: list[str]
 
@@ -76,7 +78,7 @@ class _Finished(RunFolder):
 
 def revise(
     directory: Path,
-    edits: Edits,
+    edits: Edits | Sequence[Edits],
     runner: StepRunner,
     *,
     revision: str | None = None,
@@ -87,7 +89,8 @@ def revise(
     Parameters
     ----------
     directory : Path
-    edits : Edits
+    edits : Edits, or sequence of Edits
+        Several are made one after the other: numbers are those after the one before.
     runner : StepRunner
     revision : str, optional
         Its name; by default edit-1, or the next that is free.
@@ -106,10 +109,8 @@ def revise(
         folder.recover()
         root = root_of(folder)
         name = _free_name(directory, revision)
-        steps = [*_steps_of(directory, source), edits]
-        before = open_group(folder.analysis, "clusters").sizes["cluster"]
-        if source is None:
-            edits.require(before)
+        steps = all_steps(directory, edits, source)
+        require_first(folder.analysis, steps)
         request = Request.read(**with_new_names({**root["request"], **HERE, "output": directory}))
         prepared = stored_patterns(folder, request)
         raw = zarr.open_array(prepared.store, path="raw/pattern_intensity", mode="r")
@@ -147,10 +148,17 @@ def _free_name(directory: Path, asked: str | None) -> str:
     return asked
 
 
-def _steps_of(directory: Path, source: str | None) -> list[Edits]:
-    """Return the edits of the revision that another one starts from."""
+def all_steps(directory: Path, edits: Edits | Sequence[Edits], source: str | None) -> list[Edits]:
+    """Return the edits of the revision that another one starts from, and its own.
+
+    Raises
+    ------
+    InputError
+        If there is no such revision, or it is outdated.
+    """
+    own = [edits] if isinstance(edits, Edits) else list(edits)
     if source is None:
-        return []
+        return own
     found = find_revision(directory, source)
     if found.outdated:
         raise InputError(
@@ -158,7 +166,22 @@ def _steps_of(directory: Path, source: str | None) -> list[Edits]:
             f"--from {source}, which was made from an earlier decision",
             "start from the automatic result, without --from",
         )
-    return [Edits.of(step) for step in found.steps]
+    return [*(Edits.of(step) for step in found.steps), *own]
+
+
+def require_first(analysis: Path, steps: Sequence[Edits]) -> None:
+    """Check the clusters that are known before any work: those of the automatic result.
+
+    Raises
+    ------
+    InputError
+        If the first edit, or one before any that regroups, names another.
+    """
+    count = open_group(analysis, "clusters").sizes["cluster"]
+    for step in steps:
+        step.require(count)
+        if step.regroup:
+            break
 
 
 def _write(
@@ -181,10 +204,9 @@ def _write(
         if any(step.regroup for step in steps):
             grouping = _grouping(run, prepared, fitted_k, steps)
             clusters = _write_groups(run, prepared, grouping, partial_store, mark, progress)
-            names, said = list(grouping.names), list(grouping.said)
+            said = list(grouping.said)
         else:
-            clusters, names, said = _write_names(analysis, steps, partial_store, mark), [], []
-            names = list(clusters.attrs["cluster_names"])
+            clusters, said = _write_names(analysis, steps, partial_store, mark), []
         facts: Mapping[str, Any] = {
             "revision": name,
             "from_revision": source,
@@ -204,38 +226,66 @@ def _write(
             partial_store.parent.rmdir()
         raise
     return Revised(
-        name, store, names, [int(n) for n in clusters[variables.cluster_size.name].values], said
+        name,
+        store,
+        list(clusters.attrs["cluster_names"]),
+        list(clusters.attrs["cluster_colours"]),
+        [int(n) for n in clusters[variables.cluster_size.name].values],
+        said,
     )
 
 
 def _grouping(run: Run, prepared: Prepared, fitted_k: int, steps: list[Edits]) -> "Grouping":
     """Return the decided grouping after all edits."""
-    from orimap.tasks.maps.by_hand import revise as by_hand
+    analysis = run.folder.analysis
+    require_groups(analysis)
+    chosen, reflections = stored_grouping(analysis)
+    fitted = Fitted(prepared, (fitted_k,), fitted_k, "", run.request.l1)
+    decided = Decided(fitted, fitted_k, reflections, True, True, None, "", component_cluster=chosen)
+    parts = conclude.decided_parts(run, decided)
+    return apply_all(drawn_grouping(analysis, parts), steps, run.request.regularity)
 
-    request, analysis = run.request, run.folder.analysis
-    _require_groups(analysis)
-    drawn = open_group(analysis, "clusters")
-    stored = variables.component_cluster.read(drawn).values
+
+def stored_grouping(analysis: Path) -> tuple[tuple[int, ...], bool]:
+    """Return the cluster of each component, and whether these were told by their reflections."""
+    stored = variables.component_cluster.read(open_group(analysis, "clusters")).values
     reflections = variables.component_reflection.name in open_group(analysis, "grains")
     # Of grains the last one is the background, which is no component of theirs.
-    chosen = tuple((stored[:-1] if reflections else stored).tolist())
-    fitted = Fitted(prepared, (fitted_k,), fitted_k, "", request.l1)
-    decided = Decided(fitted, fitted_k, reflections, True, True, None, "", component_cluster=chosen)
-    grouping = by_hand.grouping_of(
-        conclude.decided_parts(run, decided),
+    return tuple((stored[:-1] if reflections else stored).tolist()), reflections
+
+
+def drawn_grouping(analysis: Path, parts: "Parts") -> "Grouping":
+    """Return the grouping of the map as it is stored."""
+    from orimap.tasks.maps.by_hand.revise import grouping_of
+
+    drawn = open_group(analysis, "clusters")
+    return grouping_of(
+        parts,
         variables.cluster_label.read(drawn).values,
         variables.cluster_share.read(drawn).values,
         variables.cluster_parent.read(drawn).values,
     )
-    said: tuple[str, ...] = ()
+
+
+def apply_all(grouping: "Grouping", steps: Sequence[Edits], regularity: float) -> "Grouping":
+    """Return a grouping after all edits, with what all of them came to."""
+    from orimap.tasks.maps.by_hand.revise import apply
+
+    said = grouping.said
     for step in steps:
-        grouping = by_hand.apply(grouping, step, regularity=request.regularity)
+        grouping = apply(grouping, step, regularity=regularity)
         said += grouping.said
-    return by_hand.Grouping(grouping.parts, grouping.label, grouping.names, said)
+    return replace(grouping, said=said)
 
 
-def _require_groups(analysis: Path) -> None:
-    """Check that all is there that the map was drawn of; earlier versions did not store it."""
+def require_groups(analysis: Path) -> None:
+    """Check that all is there that the map was drawn of; earlier versions did not store it.
+
+    Raises
+    ------
+    InputError
+        If something is not.
+    """
     for group in ("grains", "sketch", "dark_fields"):
         if complete_mark(analysis, group) is None:
             raise InputError(
@@ -262,6 +312,7 @@ def _write_groups(
     maps = draw(grouping, regularity=run.request.regularity)
     ds = conclude.described(run, prepared, grouping.parts.stored, maps, progress)
     ds.attrs["cluster_names"] = list(grouping.names)
+    ds.attrs["cluster_colours"] = list(grouping.colours)
     zarr.open_group(store, mode="w")
     write_group(store, "grains", grouping.parts.stored, mark)
     write_group(store, "clusters", ds, mark)
@@ -281,21 +332,22 @@ def _write_groups(
 
 
 def _write_names(analysis: Path, steps: list[Edits], store: Path, mark: str) -> xr.Dataset:
-    """Write clusters as they are, with names; return them."""
+    """Write clusters as they are, with names and colours; return them."""
     zarr.open_group(store, mode="w")
     link_group(analysis, store, "clusters")
     clusters = open_group(store, "clusters")
-    names = [""] * clusters.sizes["cluster"]
+    names, colours = ([""] * clusters.sizes["cluster"] for _ in range(2))
     for step in steps:
-        for number, name in step.names.items():
-            names[number - 1] = name
+        for kept, given in ((names, step.names), (colours, step.colours)):
+            for number, text in given.items():
+                kept[number - 1] = text
     # Linked files are never changed: the attributes are written anew.
     described = store / "clusters" / "zarr.json"
     text = described.read_bytes()
     described.unlink()
     described.write_bytes(text)
     zarr.open_group(store, path="clusters", mode="r+").attrs.update(
-        cluster_names=names, complete=mark
+        cluster_names=names, cluster_colours=colours, complete=mark
     )
     # In a moment the store has another name.
     return open_group(store, "clusters").load()

@@ -10,7 +10,6 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import anyio
 from anyio.to_thread import run_sync
@@ -20,13 +19,15 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from orimap.flows.viewer import answers
-from orimap.flows.viewer.answers import Json, array_answer, error_answer, not_there
-from orimap.flows.viewer.asked import Asked
-from orimap.flows.viewer.description import cluster_words, describe_run
+from orimap.flows.viewer.run import answers
+from orimap.flows.viewer.run.answers import Json, array_answer, error_answer, not_there
+from orimap.flows.viewer.run.asked import Asked
+from orimap.flows.viewer.run.description import cluster_words, describe_run, number_words
+from orimap.flows.viewer.run.edit_routes import EditRoutes
 from orimap.tasks.errors import InputError, UnavailableError
 from orimap.tasks.store.open_results import NAME
 from orimap.tasks.view.clustered import boundaries
+from orimap.tasks.view.layers import labels_map
 from orimap.tasks.view.opened import Opened, Viewed
 from orimap.tasks.view.state import state_key
 from orimap.tasks.view.streamed import StoppedError, exact_image, region_mean
@@ -39,6 +40,8 @@ STREAMS = 2
 # While a run moves its results into place, parts of them are missing for a moment.
 TRIES, MOMENT_SECONDS = 4, 0.1
 NOBODY_WAITS = 499
+# A map of another number of patterns that takes longer is shown in a quick form first.
+PATIENCE_SECONDS = 1.0
 # A page that a run wrote has styles and scripts of its own; it gets at nothing of the viewer.
 REPORT_POLICY = (
     "sandbox allow-scripts allow-downloads allow-popups allow-modals; default-src 'none'; "
@@ -61,6 +64,7 @@ def run_app(folder: Path, *, writable: bool = True) -> Starlette:
         Whether revisions may be written.
     """
     viewed = Viewed(folder)
+    edits = EditRoutes(viewed, writable=writable)
     streams = anyio.CapacityLimiter(STREAMS)
     short = partial(_endpoint, viewed, None)
     long = partial(_endpoint, viewed, streams)
@@ -76,6 +80,10 @@ def run_app(folder: Path, *, writable: bool = True) -> Starlette:
         Route("/api/line", short(_line)),
         Route("/api/virtual", _virtual_endpoint(viewed, streams)),
         Route("/api/region", long(_region)),
+        Route("/api/number/{number}", short(_number)),
+        Route("/api/number/{number}/map", short(_number_map)),
+        Route("/api/preview", edits.preview, methods=["POST"]),
+        Route("/api/revisions", edits.write, methods=["POST"]),
         Route("/report.html", partial(_page, folder, "report.html")),
         Route("/{name:str}.html", partial(_revision_page, folder)),
         Route("/{figures:str}/{name:str}", partial(_figure, folder)),
@@ -279,6 +287,16 @@ def _region(run: Opened, asked: Asked, stop: threading.Event) -> Response:
     region = asked.region
     mean = region_mean(run.required_source, region, stop)
     return array_answer(mean, positions=str(region.positions))
+
+
+def _number(run: Opened, asked: Asked, _: threading.Event) -> Response:
+    found = run.numbers.get(asked.whole("number"), asked.number("wait", PATIENCE_SECONDS))
+    return Json(number_words(run, found))
+
+
+def _number_map(run: Opened, asked: Asked, _: threading.Event) -> Response:
+    found = run.numbers.get(asked.whole("number"), asked.number("wait", PATIENCE_SECONDS))
+    return array_answer(labels_map(found.label, run.measured), quick=str(int(found.quick)))
 
 
 async def _viewer_page(_: Request) -> Response:

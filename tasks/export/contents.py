@@ -185,6 +185,15 @@ class Contents:
         given = list(self.tree["clusters"].attrs.get("cluster_names", ()))
         return [*given, *[""] * (self.count - len(given))][: self.count]
 
+    @property
+    def colours(self) -> tuple[str, ...]:
+        """The colour of each cluster, as ``#rrggbb``."""
+        from orimap.tasks.report.figures.palette import cluster_colours
+
+        return cluster_colours(
+            self.count, list(self.tree["clusters"].attrs.get("cluster_colours", ()))
+        )
+
     def images_of(self, layer: Layer) -> list[str]:
         """Say which image of a stack is which: "component 1", "cluster 2: matrix"."""
         numbers = range(1, layer.array.sizes[layer.stacked] + 1) if layer.stacked else ()

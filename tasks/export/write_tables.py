@@ -83,8 +83,6 @@ Column = tuple[str, np.ndarray | Sequence[Any], str]
 
 def _of_clusters(contents: Contents) -> list[Column]:
     """Return name, values and meaning of the columns about clusters."""
-    from orimap.tasks.report.figures.palette import cluster_colours
-
     stored, count = contents.tree["clusters"], contents.count
     size = np.bincount(contents.labels.ravel(), minlength=count + 1)[1:]
     numbers = range(1, count + 1)
@@ -99,7 +97,7 @@ def _of_clusters(contents: Contents) -> list[Column]:
             [" ".join(map(str, contents.components_of(n))) for n in numbers],
             "components that it is made of, counted from 1",
         ),
-        ("colour", cluster_colours(count), "in the report and in cluster_map.tif"),
+        ("colour", contents.colours, "in the report and in cluster_map.tif"),
         (
             "mean_intensity",
             stored["cluster_mean_pattern"].values.mean(axis=(1, 2), dtype=float),

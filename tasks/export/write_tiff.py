@@ -19,10 +19,9 @@ def write_folder(contents: Contents, folder: Path) -> dict[str, str]:
     import tifffile
 
     from orimap.tasks.report.figures.images import label_image
-    from orimap.tasks.report.figures.palette import cluster_colours
 
     written = {}
-    colours = cluster_colours(contents.count)
+    colours = contents.colours
     for layer in contents.layers:
         written[f"{layer.name}.tif"] = layer.title
         values, coloured = layer.values(), {}

@@ -51,6 +51,7 @@ def grain_parts(
     *,
     split_bent: bool,
     component_cluster: np.ndarray | None = None,
+    stored: xr.Dataset | None = None,
 ) -> Parts:
     """Return the grains that k components of the dark fields show.
 
@@ -65,6 +66,8 @@ def grain_parts(
         See ``grains.group.group_grains``.
     component_cluster : (component,) array of int, optional
         Another grouping of the components, background left out.
+    stored : xarray.Dataset, optional
+        The group /grains where it was made of them before: whole patterns take longest.
     """
     fields = read_dark_fields(store)
     if component_cluster is None:
@@ -74,7 +77,7 @@ def grain_parts(
         fit = fit_grains(fields, k)
     every = np.concatenate([fit.weights, fields.background_weights[:, None]], axis=1)
     return Parts(
-        grains_dataset(store, fields, fit),
+        grains_dataset(store, fields, fit) if stored is None else stored,
         every.reshape(*fields.scan_shape, -1),
         np.append(component_cluster, -1),
         is_present(fit, fields, component_cluster),

@@ -114,8 +114,9 @@ class Clustered:
         self.second = v.second_label.read(overlap).values
         self.fit = Fit(analysis, revision)
         attrs = clusters.attrs
-        self.names = _each(attrs.get("cluster_names", ()), [""] * self.count)
-        self.colours = _each(attrs.get("cluster_colours", ()), list(cluster_colours(self.count)))
+        given = list(attrs.get("cluster_names", ()))
+        self.names = [*given, *[""] * (self.count - len(given))][: self.count]
+        self.colours = list(cluster_colours(self.count, attrs.get("cluster_colours", ())))
 
     @property
     def count(self) -> int:
@@ -269,9 +270,3 @@ def boundaries(label: np.ndarray, doubt: np.ndarray) -> list[Boundary]:
             )
         )
     return sorted(found, key=lambda each: -each.doubt)
-
-
-def _each(given: list[str] | tuple[str, ...], usual: list[str]) -> list[str]:
-    """Return what was given for each cluster, and the usual where nothing was."""
-    padded = [*given, *[""] * (len(usual) - len(given))]
-    return [one or other for one, other in zip(padded, usual, strict=False)]

@@ -50,10 +50,22 @@ class Layer:
         """
         values = self.values()
         if self.kind == LABELS:
-            counted = values.astype(np.int16) + np.int16(1)
-            return counted if measured is None else np.where(measured, counted, NOT_MEASURED)
+            return labels_map(values, measured)
         found = values.astype(np.float32)
         return found if measured is None else np.where(measured, found, np.float32(np.nan))
+
+
+def labels_map(label: np.ndarray, measured: np.ndarray | None) -> np.ndarray:
+    """Return labels as they travel: int16, from 1, 0 none, -1 not measured.
+
+    Parameters
+    ----------
+    label : (scan_y, scan_x) array of int
+        From 0, -1 none.
+    measured : (scan_y, scan_x) array of bool, or None for everywhere
+    """
+    counted = label.astype(np.int16) + np.int16(1)
+    return counted if measured is None else np.where(measured, counted, np.int16(NOT_MEASURED))
 
 
 def cluster_layers(found: Clustered) -> list[Layer]:

@@ -29,6 +29,7 @@ from orimap.tasks.view.layers import (
     reflection_layers,
     scan_layers,
 )
+from orimap.tasks.view.numbers import Numbers
 from orimap.tasks.view.patterns import Patterns, require_position
 from orimap.tasks.view.state import State, read_state, state_key
 from orimap.tasks.view.virtual import Approximate, Sample
@@ -39,7 +40,7 @@ T = TypeVar("T")
 MOST_CLUSTERED = 4
 IMAGES_BYTES = 64 * 2**20
 ANY_SIZE = 1
-PARTS = ("patterns", "approximate", "sample")
+PARTS = ("patterns", "approximate", "sample", "numbers")
 
 
 class Opened:
@@ -82,6 +83,11 @@ class Opened:
                 "results, or a run that has begun", self.state.words, "wait until there is one"
             )
         return self.state.analysis
+
+    @cached_property
+    def results_mark(self) -> str | None:
+        """Changes when the decided map does."""
+        return complete_mark(self.analysis, "clusters")
 
     def has(self, group: str) -> bool:
         """Return whether a group of the results is there as a whole."""
@@ -242,6 +248,13 @@ class Opened:
     def has_sample(self) -> bool:
         """Whether the sample was read already."""
         return "sample" in self._parts
+
+    @property
+    def numbers(self) -> Numbers:
+        """Maps of other numbers of patterns; UnavailableError while there are no results."""
+        self.group("decision")
+        self.group("clusters")
+        return self._made("numbers", lambda: Numbers.of(self.analysis))
 
     @cached_property
     def counts(self) -> bool:

@@ -51,7 +51,7 @@ class Aperture:
         """
         inner = self.inner if self.shape == "ring" else 0.0
         numbers = (self.y, self.x, self.radius, inner)
-        if self.shape not in SHAPES or not np.isfinite(numbers).all() or not 0 <= inner:
+        if self.shape not in SHAPES or not np.isfinite(numbers).all() or not inner >= 0:
             raise InputError(
                 f"a shape ({' or '.join(SHAPES)}) with its middle and radii in pixels",
                 f"{self.shape} at {self.y:g}, {self.x:g} with radii {inner:g} to {self.radius:g}",

@@ -8,6 +8,7 @@ from typing import Any
 from orimap.tasks.errors import InputError
 
 LONGEST_NAME = 60
+COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,15 @@ class Edits:
         Clusters whose positions belong to none.
     names : dict of int to str
         Of single clusters, or of what one of them is merged into.
+    colours : dict of int to str
+        The same, as ``#rrggbb``.
     """
 
     merge: tuple[tuple[int, ...], ...] = ()
     split: tuple[int, ...] = ()
     background: tuple[int, ...] = ()
     names: dict[int, str] = field(default_factory=dict)
+    colours: dict[int, str] = field(default_factory=dict)
 
     @classmethod
     def read(
@@ -38,8 +42,9 @@ class Edits:
         rename: Mapping[Any, str] | Iterable[str] = (),
         background: Iterable[Any] | int = (),
         split: Iterable[Any] | int = (),
+        colour: Mapping[Any, str] | Iterable[str] = (),
     ) -> "Edits":
-        """Return edits as they are typed ("3,4", "2=matrix", "5"), or given from Python.
+        """Return edits as they are typed ("3,4", "2=matrix", "5", "2=#aa3377"), or from Python.
 
         Raises
         ------
@@ -47,13 +52,16 @@ class Edits:
             If one cannot be read, or two contradict each other.
         """
         if not isinstance(rename, Mapping):
-            rename = dict(_named(text) for text in rename)
+            rename = dict(_named(text, "--rename", "name", "matrix") for text in rename)
+        if not isinstance(colour, Mapping):
+            colour = dict(_named(text, "--colour", "colour", "#aa3377") for text in colour)
         groups = tuple(_numbers("--merge", group) for group in _several(merge))
         edits = cls(
             groups,
             tuple(n for one in _several(split) for n in _numbers("--split", one)),
             tuple(n for one in _several(background) for n in _numbers("--background", one)),
             {_number("--rename", n, n): _name(n, name) for n, name in rename.items()},
+            {_number("--colour", n, n): _colour(n, given) for n, given in colour.items()},
         )
         edits._check()
         return edits
@@ -61,7 +69,14 @@ class Edits:
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> "Edits":
         """Return edits as they were stored."""
-        return cls.read(stored["merge"], stored["rename"], stored["background"], stored["split"])
+        return cls.read(
+            stored["merge"],
+            stored["rename"],
+            stored["background"],
+            stored["split"],
+            # Earlier versions knew no colours.
+            stored.get("colour", {}),
+        )
 
     def stored(self) -> dict[str, Any]:
         """Return the edits as JSON has them."""
@@ -70,11 +85,13 @@ class Edits:
             "rename": {str(n): name for n, name in self.names.items()},
             "background": list(self.background),
             "split": list(self.split),
+            # Where there are none, revisions are those of earlier versions.
+            **({"colour": {str(n): c for n, c in self.colours.items()}} if self.colours else {}),
         }
 
     @property
     def regroup(self) -> bool:
-        """Whether more than names is changed."""
+        """Whether more than names and colours is changed."""
         return bool(self.merge or self.split or self.background)
 
     def require(self, count: int) -> None:
@@ -90,6 +107,7 @@ class Edits:
             "--split": self.split,
             "--background": self.background,
             "--rename": self.names,
+            "--colour": self.colours,
         }
         for option, numbers in named.items():
             for number in numbers:
@@ -106,14 +124,16 @@ class Edits:
             *(f"Clusters {_listed(group)} were merged." for group in self.merge),
             *(f"The positions of cluster {n} were given to no cluster." for n in self.background),
             *(f"Cluster {n} was named “{name}”." for n, name in self.names.items()),
+            *(f"Cluster {n} was given the colour {c}." for n, c in self.colours.items()),
         ]
 
     def _check(self) -> None:
-        if not (self.regroup or self.names):
+        if not (self.regroup or self.names or self.colours):
             raise InputError(
                 "something to change",
                 "no edit",
-                "give --merge 3,4, --split 1, --background 5 or --rename 2=NAME",
+                "give --merge 3,4, --split 1, --background 5, --rename 2=NAME or "
+                "--colour 2=#aa3377",
             )
         taken: dict[int, str] = {}
         for option, groups in (
@@ -131,21 +151,25 @@ class Edits:
                             "further changes in a second edit with --from",
                         )
                     taken[number] = f"{option} {','.join(map(str, group))}"
-        for number in self.names:
-            if number in self.background:
-                raise InputError(
-                    f"a cluster {number} that can have a name",
-                    f"--background {number} and --rename {number}",
-                    "leave one of them out",
-                )
-        for group in self.merge:
-            names = {self.names[n] for n in group if n in self.names}
-            if len(names) > 1:
-                raise InputError(
-                    f"one name for what clusters {_listed(group)} become",
-                    f"--rename to {' and to '.join(sorted(names))}",
-                    "leave one of them out",
-                )
+        for option, thing, given in (
+            ("--rename", "name", self.names),
+            ("--colour", "colour", self.colours),
+        ):
+            for number in given:
+                if number in self.background:
+                    raise InputError(
+                        f"a cluster {number} that can have a {thing}",
+                        f"--background {number} and {option} {number}",
+                        "leave one of them out",
+                    )
+            for group in self.merge:
+                found = {given[n] for n in group if n in given}
+                if len(found) > 1:
+                    raise InputError(
+                        f"one {thing} for what clusters {_listed(group)} become",
+                        f"{option} to {' and to '.join(sorted(found))}",
+                        "leave one of them out",
+                    )
 
 
 def _several(given: Any) -> list[Any]:
@@ -178,11 +202,13 @@ def _number(option: str, part: Any, given: Any) -> int:
     return int(part)
 
 
-def _named(text: str) -> tuple[str, str]:
+def _named(text: str, option: str, thing: str, instance: str) -> tuple[str, str]:
     number, sign, name = text.partition("=")
     if not sign:
         raise InputError(
-            "the number of a cluster and its name", f"--rename {text}", "write --rename 2=matrix"
+            f"the number of a cluster and its {thing}",
+            f"{option} {text}",
+            f"write {option} 2={instance}",
         )
     return number, name
 
@@ -196,6 +222,17 @@ def _name(number: Any, given: str) -> str:
             "give a short name, for instance matrix",
         )
     return name
+
+
+def _colour(number: Any, given: Any) -> str:
+    colour = str(given).strip()
+    if not COLOUR.fullmatch(colour):
+        raise InputError(
+            f"a colour for cluster {number} as #rrggbb",
+            f"--colour {number}={given}",
+            "give red, green and blue in hexadecimal digits, for instance #aa3377",
+        )
+    return colour.lower()
 
 
 def _listed(numbers: Iterable[int]) -> str:

@@ -29,8 +29,8 @@ class Grouping:
     ----------
     parts : Parts
     label : (scan_y, scan_x) array of int
-    names : tuple of str
-        One a cluster, empty where it has none.
+    names, colours : tuples of str
+        One a cluster, empty where it has none of its own.
     said : tuple of str
         What an edit came to, where that does not go without saying.
     """
@@ -38,6 +38,7 @@ class Grouping:
     parts: Parts
     label: np.ndarray
     names: tuple[str, ...]
+    colours: tuple[str, ...]
     said: tuple[str, ...] = ()
 
     @property
@@ -63,14 +64,16 @@ def grouping_of(parts: Parts, label: np.ndarray, share: np.ndarray, parent: np.n
         if len(pieces) > 1:
             owner = pieces[share[..., pieces].argmax(axis=2)]
             parts = _divided(parts, int(number), owner, pieces.tolist())
-    return Grouping(parts, label, ("",) * len(parent))
+    nothing = ("",) * len(parent)
+    return Grouping(parts, label, nothing, nothing)
 
 
 def apply(before: Grouping, edits: Edits, *, regularity: float = 0.0) -> Grouping:
     """Return the grouping after some edits.
 
     The lowest of merged clusters gives what they become its place in the order; parts of a split
-    one stand in its place. A merged cluster has the name that one of its clusters had.
+    one stand in its place. A merged cluster has the name and the colour that one of its clusters
+    had; of the parts of a split one, the first keeps its colour.
 
     Raises
     ------
@@ -84,6 +87,8 @@ def apply(before: Grouping, edits: Edits, *, regularity: float = 0.0) -> Groupin
     order: list[list[int]] = [[n] for n in range(count)]
     names = dict(enumerate(before.names))
     names |= {n - 1: name for n, name in edits.names.items()}
+    colours = dict(enumerate(before.colours))
+    colours |= {n - 1: colour for n, colour in edits.colours.items()}
     free = count
     for number in edits.split:
         parts, pieces, how = _split(parts, before.label, number - 1, free)
@@ -95,9 +100,10 @@ def apply(before: Grouping, edits: Edits, *, regularity: float = 0.0) -> Groupin
     groups = parts.component_cluster.copy()
     for merged in edits.merge:
         first, *others = sorted(n - 1 for n in merged)
-        given = [names[n - 1] for n in merged if n in edits.names]
-        known = given or [names[n] for n in (first, *others) if names[n]]
-        names[first] = known[0] if known else ""
+        for kept, asked in ((names, edits.names), (colours, edits.colours)):
+            given = [kept[n - 1] for n in merged if n in asked]
+            known = given or [kept[n] for n in (first, *others) if kept[n]]
+            kept[first] = known[0] if known else ""
         for other in others:
             groups[groups == other] = first
             order[other] = []
@@ -109,8 +115,8 @@ def apply(before: Grouping, edits: Edits, *, regularity: float = 0.0) -> Groupin
     place = {old: new for new, old in enumerate(n for several in order for n in several)}
     groups = np.array([place.get(int(g), NOBODY) for g in groups])
     parts = replace(parts, component_cluster=groups, present=present)
-    ordered = [names.get(old, "") for old in place]
-    return _drawn(parts, ordered, regularity, tuple(said))
+    looks = [(names.get(old, ""), colours.get(old, "")) for old in place]
+    return _drawn(parts, looks, regularity, tuple(said))
 
 
 def draw(grouping: Grouping, *, regularity: float = 0.0) -> Maps:
@@ -127,9 +133,12 @@ def draw(grouping: Grouping, *, regularity: float = 0.0) -> Maps:
 
 
 def _drawn(
-    parts: Parts, names: Sequence[str], regularity: float, said: tuple[str, ...]
+    parts: Parts, looks: Sequence[tuple[str, str]], regularity: float, said: tuple[str, ...]
 ) -> Grouping:
-    """Return a grouping with its labels, without clusters that are the strongest nowhere."""
+    """Return a grouping with its labels, without clusters that are the strongest nowhere.
+
+    ``looks`` are the name and the colour of each cluster.
+    """
     while True:
         maps = map_clusters(
             parts.weights,
@@ -143,13 +152,14 @@ def _drawn(
         left[np.isin(left, np.flatnonzero(maps.size == 0))] = NOBODY
         gone = np.unique(parts.component_cluster[(parts.component_cluster >= 0) & (left < 0)])
         if not gone.size:
-            return Grouping(parts, maps.label, tuple(names), said)
+            names, colours = (tuple(look[i] for look in looks) for i in (0, 1))
+            return Grouping(parts, maps.label, names, colours, said)
         said = (*said, *(f"What would be cluster {g + 1} is the strongest nowhere." for g in gone))
-        kept = [n for n in range(len(names)) if n not in gone]
+        kept = [n for n in range(len(looks)) if n not in gone]
         number = {old: new for new, old in enumerate(kept)}
         groups = np.array([number.get(int(g), NOBODY) for g in parts.component_cluster])
         parts = replace(parts, component_cluster=groups)
-        names = [names[n] for n in kept]
+        looks = [looks[n] for n in kept]
 
 
 def _split(

@@ -100,11 +100,19 @@ def text_colour(colour: str) -> str:
     return "#000000" if (luminance + 0.05) ** 2 > 0.05 * 1.05 else "#ffffff"
 
 
-def cluster_colours(count: int) -> tuple[str, ...]:
-    """Return the colours of clusters 0 to ``count - 1``; never changes for a given cluster."""
-    if count <= len(COLOURS):
-        return COLOURS[:count]
-    return choose_colours((count,), start=COLOURS)
+def cluster_colours(count: int, chosen: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the colours of clusters 0 to ``count - 1``; never changes for a given cluster.
+
+    Parameters
+    ----------
+    count : int
+    chosen : sequence of str
+        What somebody chose for each (the attribute ``cluster_colours`` of a revision), empty where
+        nobody did.
+    """
+    usual = COLOURS[:count] if count <= len(COLOURS) else choose_colours((count,), start=COLOURS)
+    own = [*chosen, *[""] * (count - len(chosen))]
+    return tuple(one or other for one, other in zip(own, usual, strict=False))
 
 
 def choose_colours(stages: Sequence[int], *, start: Sequence[str] = FIRST) -> tuple[str, ...]:

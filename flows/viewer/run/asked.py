@@ -1,10 +1,19 @@
 """What a request of the page asks for, checked: numbers, names, a disc or ring."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 from starlette.requests import Request
 
 from orimap.tasks.errors import InputError
+from orimap.tasks.maps.by_hand.edits import Edits
 from orimap.tasks.stream.blocks import Block
 from orimap.tasks.view.virtual import Aperture
+
+# What a step of edits may hold; each of these is a list, or a table from cluster to text.
+LISTS, TABLES = ("merge", "split", "background"), ("rename", "colour")
+MOST_STEPS = 500
 
 
 class Asked:
@@ -82,3 +91,60 @@ class Asked:
     def exact(self) -> bool:
         """Whether a virtual image is to be the exact one."""
         return self._query.get("exact", "0") not in ("0", "", "false")
+
+
+@dataclass(frozen=True)
+class AskedEdits:
+    """Edits that a page asks for.
+
+    Parameters
+    ----------
+    steps : list of Edits
+        One after the other.
+    source : str or None
+        The revision that they start from, None for the automatic result.
+    name : str or None
+        Of the revision to be written.
+    """
+
+    steps: list[Edits]
+    source: str | None
+    name: str | None
+
+    @classmethod
+    def read(cls, body: Any) -> "AskedEdits":
+        """Read what came as JSON.
+
+        Raises
+        ------
+        InputError
+            If it is anything else.
+        """
+        if not isinstance(body, Mapping) or not isinstance(body.get("steps"), list):
+            raise InputError('edits as {"source", "steps"}', "something else", "load the page anew")
+        source, name, steps = body.get("source"), body.get("name"), body["steps"]
+        if not all(each is None or isinstance(each, str) for each in (source, name)):
+            raise InputError("names as text", f"{source!r}, {name!r}", "load the page anew")
+        if len(steps) > MOST_STEPS:
+            raise InputError(
+                f"at most {MOST_STEPS} edits", str(len(steps)), "save them, and start from there"
+            )
+        return cls([_step(step) for step in steps], source or None, name)
+
+
+def _step(given: Any) -> Edits:
+    """Return one step of edits."""
+    if not isinstance(given, Mapping) or not set(given) <= {*LISTS, *TABLES}:
+        raise InputError(
+            f"edits ({', '.join((*LISTS, *TABLES))})",
+            str(sorted(map(str, given))) if isinstance(given, Mapping) else repr(given),
+            "load the page anew",
+        )
+    for name, value in given.items():
+        if not isinstance(value, list if name in LISTS else dict):
+            raise InputError(
+                f"{name} as a {'list' if name in LISTS else 'table'}", repr(value), "load anew"
+            )
+    if any(not isinstance(group, list) for group in given.get("merge", ())):
+        raise InputError("merge as a list of lists", repr(given["merge"]), "load the page anew")
+    return Edits.read(**given)

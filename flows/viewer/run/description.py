@@ -8,6 +8,7 @@ from orimap.tasks.store.groups import group_attributes, open_group
 from orimap.tasks.store.open_results import Revision, find_revision, revision_names
 from orimap.tasks.view.clustered import Clustered
 from orimap.tasks.view.layers import Layer
+from orimap.tasks.view.numbers import NumberMap, colours_like
 from orimap.tasks.view.opened import Opened
 
 FRAMES = {False: "as acquired", True: "centred"}
@@ -187,3 +188,19 @@ def cluster_words(clusters: Clustered) -> list[dict[str, Any]]:
             zip(clusters.names, clusters.colours, clusters.size, strict=True), start=1
         )
     ]
+
+
+def number_words(run: Opened, found: NumberMap) -> dict[str, Any]:
+    """Return the clusters of another number of patterns, in colours that fit the map shown."""
+    shown, sizes = run.clusters(), found.sizes
+    colours = colours_like(found.label, len(sizes), shown.label, shown.colours)
+    return {
+        "distinct": found.distinct,
+        "components": found.components,
+        "quick": found.quick,
+        "how": found.how,
+        "clusters": [
+            {"number": n, "name": "", "colour": colour, "positions": size}
+            for n, (colour, size) in enumerate(zip(colours, sizes, strict=True), start=1)
+        ],
+    }

@@ -1,0 +1,1 @@
+"""What one run is asked over HTTP, and how it answers."""

@@ -1,0 +1,283 @@
+// The map at the left: what it shows, where the pointer is, and the most doubtful boundary.
+
+import { address, getJson, getKept, latest } from "./parts/api.js";
+import { colourBar, scaleBar } from "./parts/bars.js";
+import { ink, paintLabels, paintNumbers, rangeOf, scaleOf, table, unitText, written } from "./parts/colours.js";
+import { download, find, make, notice, say } from "./parts/dom.js";
+import { Picture } from "./parts/picture.js";
+
+const DRAWN = "drawn-detector";
+// The largest value a ratio can have, where it is not 1.
+const FULL = { doubt: 0.5 };
+
+export function startMap(state, drags) {
+  const canvas = find("map");
+  const picture = new Picture(canvas, [
+    (context) => drawBoundaries(context, picture, state),
+    (context) => drags.draw(context, picture),
+    (context) => drawPinned(context, picture, state.pinned),
+    (context) => drawPosition(context, picture, state),
+    scaleBar(() => calibration(state.run), state.run?.scan.shape[1] === 1 ? "position" : "positions"),
+  ]);
+  let values = null;
+
+  const ask = latest(async ({ id, revision }, signal) => {
+    const array = await getKept(address(`./api/map/${id}`, { revision }), signal);
+    if (state.layer !== id) return;
+    values = { id, ...array };
+    paint();
+  }, (error) => notice("trouble", error.message));
+
+  function layerNow() {
+    if (state.layer === DRAWN) return { id: DRAWN, title: "Detector", kind: "number", unit: state.run.intensity_unit };
+    return state.run.layers.find((layer) => layer.id === state.layer) ?? state.run.layers[0] ?? { id: "none" };
+  }
+
+  function refresh() {
+    if (!state.labels) return;
+    const layer = layerNow();
+    if (layer.id === "clusters") paint();
+    else if (layer.id === DRAWN) {
+      values = state.drawn && { id: DRAWN, data: state.drawn.values, shape: state.drawn.shape };
+      paint();
+    } else ask({ id: layer.id, revision: state.revision });
+    if (find("layer").value !== layer.id) find("layer").value = layer.id;
+  }
+
+  function paint() {
+    const layer = layerNow();
+    const ofClusters = layer.id === "clusters";
+    canvas.dataset.shown = "";
+    find("map-bar").hidden = layer.kind === "labels";
+    if (ofClusters) {
+      picture.show(paintLabels(state.labels.data, state.clusters, state.lit), state.labels.shape);
+    } else if (values?.id !== layer.id) return;
+    else if (layer.kind === "labels") {
+      picture.show(paintLabels(values.data, state.base.clusters, state.lit), values.shape);
+    } else {
+      const [low, high] = rangeOf(values.data);
+      const ratio = layer.unit === "1" && low >= 0 && high <= 1.5;
+      const scale = scaleOf("linear", ratio ? 0 : low, ratio ? Math.max(high, FULL[layer.id] ?? 1) : high);
+      picture.show(paintNumbers(values.data, scale.place, table("viridis")), values.shape);
+      colourBar(find("map-bar"), table("viridis"), scale.ticks, layer.unit, layer.title);
+    }
+    canvas.dataset.shown = layer.id;
+    badge(layer);
+    readout();
+  }
+
+  function badge(layer) {
+    let text = "";
+    if (layer.id === DRAWN) text = state.drawn?.said ?? "";
+    else if (layer.id === "clusters" && state.number !== null) text = `As ${state.number} patterns: a ${state.quick ? "quick preview" : "preview"}`;
+    else if (layer.id === "clusters" && state.steps.length) text = "With your changes, not saved";
+    else if (state.previewed) text = "Without your changes";
+    say(find("map-badge"), text);
+  }
+
+  function readout() {
+    const node = find("map-readout");
+    if (!state.position) return void (node.textContent = "Point at the map, or press an arrow key.");
+    const { y, x } = state.position;
+    const parts = [`Row ${y}, column ${x}`];
+    const steps = calibration(state.run, true);
+    if (steps) parts.push(`${written(y * steps[0])}, ${written(x * steps[1])} ${unitText(state.run.scan.unit)}`);
+    const label = state.labelAt(state.position);
+    parts.push(label > 0 ? `cluster ${state.titleOf(label)}` : label < 0 ? "not measured" : "no cluster");
+    const layer = layerNow();
+    if (layer.kind === "number" && values?.id === layer.id)
+      parts.push(`${called(layer)} ${written(values.data[y * values.shape[1] + x])} ${unitText(layer.unit)}`);
+    node.textContent = node.title = parts.join(" · ");
+    find("let-go").hidden = !state.fixed;
+  }
+
+  function legend() {
+    find("map-legend").replaceChildren(
+      ...state.clusters.map(({ number, colour }) => {
+        const chip = make("button", { type: "button", className: "chip", "aria-pressed": String(state.lit.has(number)) });
+        chip.append(state.titleOf(number));
+        Object.assign(chip.style, { background: colour, color: ink(colour) });
+        chip.addEventListener("click", () => lightUp(state, state.lit.has(number) ? 0 : number));
+        return chip;
+      }),
+    );
+  }
+
+  function layers() {
+    const select = find("layer");
+    const groups = new Map();
+    const drawn = state.drawn ? [{ id: DRAWN, title: "Drawn detector", group: "Drawn" }] : [];
+    const shares = state.base?.clusters.length ?? 0;
+    for (const layer of [...drawn, ...state.run.layers]) {
+      const share = /^share-(\d+)$/.exec(layer.id);
+      if (share && +share[1] > shares) continue;
+      const option = make("option", { value: layer.id }, layer.title);
+      const group = layer.group || "Map";
+      if (!groups.has(group)) groups.set(group, make("optgroup", { label: group }));
+      groups.get(group).append(option);
+    }
+    select.replaceChildren(...groups.values());
+    select.value = layerNow().id;
+    find("doubtful").disabled = !doubtLayer(state.run);
+  }
+
+  state.on("run base drawn", () => state.run && layers());
+  state.on("clusters lit", legend);
+  state.on("run layer labels clusters lit drawn revision number steps quick", () => state.run && refresh());
+  state.on("position fixed", () => (readout(), picture.draw()));
+  state.on("position", () => state.fixed && state.position && picture.reveal(state.position));
+  state.on("boundary labels line region pinned", () => picture.draw());
+  state.on("boundary", () => state.boundary || notice("doubt", ""));
+  state.on("tool", () => canvas.classList.toggle("drawing", state.tool !== "point"));
+  find("layer").addEventListener("change", (event) => state.set({ layer: event.target.value, boundary: null }));
+  find("boundaries").addEventListener("change", () => picture.draw());
+  for (const input of document.querySelectorAll("[name=map-tool]"))
+    input.addEventListener("change", () => state.set({ tool: input.value }));
+  find("map-in").addEventListener("click", () => picture.enlarge(1.5, state.position ?? undefined));
+  find("map-out").addEventListener("click", () => picture.enlarge(1 / 1.5));
+  find("let-go").addEventListener("click", () => (state.set({ fixed: false }), canvas.focus()));
+  find("map-png").addEventListener("click", () => download(canvas, `${state.run.name}-${state.layer}.png`));
+  const doubtful = doubtfulBoundaries(state);
+  find("doubtful").addEventListener("click", doubtful);
+
+  const hold = (place, fixed) => {
+    const position = picture.pixel(place);
+    if (position) hereIs(state, position, fixed);
+  };
+  picture.listen({
+    hover: (place, event) => event.pointerType === "mouse" && !state.fixed && hold(place, false),
+    click: (place) => (canvas.focus({ preventScroll: true }), hold(place, true)),
+    free: () => state.set({ fixed: false }),
+    grab: (place) => drags.grab(place, picture),
+  });
+  return { picture, enlarge: (factor) => picture.enlarge(factor, state.position ?? undefined), doubtful };
+}
+
+/** Show the pattern of a position; a new object only where it is another one. */
+export function hereIs(state, position, fixed = state.fixed) {
+  const same = state.position?.y === position.y && state.position?.x === position.x;
+  const subject = { of: "position", ...position };
+  state.set({ position: same ? state.position : position, fixed, subject: same && state.subject?.of === "position" ? state.subject : subject });
+}
+
+/** Light up one cluster, 0 for none, and show its pattern. */
+export function lightUp(state, number) {
+  if (number > state.clusters.length) return;
+  const lit = new Set(number ? [number] : []);
+  const back = state.position ? { of: "position", ...state.position } : state.subject;
+  state.set({ lit, subject: number ? { of: "cluster", number } : back });
+}
+
+/** {step, unit} of the columns of the scan, or both steps, or null where it is not calibrated. */
+function calibration(run, both = false) {
+  const { step, unit } = run.scan;
+  if (!step || !unit) return null;
+  return both ? step : { step: step[1], unit };
+}
+
+const doubtLayer = (run) => ["doubt", "overlap"].map((id) => run.layers.find((layer) => layer.id === id)).find(Boolean);
+
+/** Positions where two clusters touch, Uint8Array of 0 and 1. */
+export function touching({ data, shape }, [one, other]) {
+  const columns = shape[1];
+  const found = new Uint8Array(data.length);
+  const meets = (a, b) => (a === one && b === other) || (a === other && b === one);
+  for (let n = 0; n < data.length; n++)
+    for (const next of [(n + 1) % columns ? n + 1 : -1, n + columns])
+      if (next > 0 && next < data.length && meets(data[n], data[next])) found[n] = found[next] = 1;
+  return found;
+}
+
+/** Return what goes to the most doubtful boundary and, called again, to the next one. */
+function doubtfulBoundaries(state) {
+  let visited = { of: null, ranked: [], next: 0 };
+  return async () => {
+    const layer = doubtLayer(state.run);
+    if (!layer || !state.base) return;
+    if (visited.of !== state.base) {
+      const found = await getJson(address("./api/boundaries", { revision: state.revision })).catch((error) => notice("trouble", error.message));
+      if (!found) return;
+      visited = { of: state.base, ranked: found.boundaries, next: 0 };
+    }
+    const { ranked } = visited;
+    if (!ranked.length) return void notice("doubt", "No two clusters touch each other.", { kind: "calm" });
+    const rank = visited.next++ % ranked.length;
+    const { clusters, positions, doubt, most } = ranked[rank];
+    const names = clusters.map((number) => state.titleOf(number, state.base.clusters)).join(" and ");
+    const which = rank === 0 ? "The most doubtful boundary" : `Number ${rank + 1} of ${ranked.length} boundaries by doubt`;
+    state.set({ layer: layer.id, boundary: touching(state.base.labels, clusters), lit: new Set() });
+    hereIs(state, most, true);
+    const text = `${which} is between clusters ${names}: ${positions} positions, ${called(layer)} ${written(doubt)} on average. Held is the most doubtful of them.`;
+    notice("doubt", text, { kind: "calm", action: "Close", onaction: () => state.set({ boundary: null }) });
+  };
+}
+
+/** What a layer is called within a sentence: before the colon of its title. */
+const called = ({ title }) => title[0].toLowerCase() + title.slice(1).replace(/:.*/, "");
+
+/** Draw edges between positions that differ, and around a boundary that is pointed at. */
+function drawBoundaries(context, picture, state) {
+  const edges = (data, differ) => {
+    const [rows, columns] = picture.shape;
+    context.beginPath();
+    const line = (y0, x0, y1, x1) => {
+      context.moveTo(...picture.toScreen(y0, x0));
+      context.lineTo(...picture.toScreen(y1, x1));
+    };
+    for (let y = 0; y < rows; y++)
+      for (let x = 0; x < columns; x++) {
+        const n = y * columns + x;
+        if (x + 1 < columns && differ(data[n], data[n + 1])) line(y - 0.5, x + 0.5, y + 0.5, x + 0.5);
+        if (y + 1 < rows && differ(data[n], data[n + columns])) line(y + 0.5, x - 0.5, y + 0.5, x + 0.5);
+      }
+  };
+  const stroke = (colour, width) => {
+    Object.assign(context, { strokeStyle: colour, lineWidth: width, lineCap: "square" });
+    context.stroke();
+  };
+  const several = state.lit.size && state.layer !== "clusters";
+  if (state.labels && (find("boundaries").checked || several)) {
+    const lit = (label) => (state.lit.size ? state.lit.has(label) : label);
+    edges(state.labels.data, (a, b) => lit(a) !== lit(b));
+    stroke("rgba(0, 0, 0, 0.55)", 3);
+    stroke("#ffffff", 1.25);
+  } else if (state.base && state.layer === "doubt") {
+    // Doubt is along boundaries: without them nobody knows of what.
+    edges(state.base.labels.data, (a, b) => a !== b);
+    stroke("rgba(255, 255, 255, 0.4)", 1);
+  }
+  if (state.boundary) {
+    edges(state.boundary, (a, b) => a !== b);
+    stroke("rgba(0, 0, 0, 0.75)", 4);
+    stroke("#ff5da2", 2);
+  }
+}
+
+/** Mark where the pinned pattern is from. */
+function drawPinned(context, picture, pinned) {
+  if (!pinned) return;
+  const [x, y] = picture.toScreen(pinned.y, pinned.x);
+  Object.assign(context, { fillStyle: "#ffffff", strokeStyle: "rgba(0, 0, 0, 0.8)", lineWidth: 2 });
+  context.beginPath();
+  context.arc(x, y, 5, 0, 2 * Math.PI);
+  context.fill();
+  context.stroke();
+}
+
+/** Draw a frame around the position, with hairlines to the sides where it is held. */
+function drawPosition(context, picture, { position, fixed }) {
+  if (!position) return;
+  const size = Math.max(picture.scale, 7);
+  const [x, y] = picture.toScreen(position.y, position.x);
+  for (const [colour, width] of [["rgba(0, 0, 0, 0.8)", fixed ? 4 : 3], ["#ffffff", fixed ? 2 : 1.25]]) {
+    Object.assign(context, { strokeStyle: colour, lineWidth: width });
+    context.strokeRect(x - size / 2 - 1, y - size / 2 - 1, size + 2, size + 2);
+    if (!fixed) continue;
+    context.beginPath();
+    for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+      context.moveTo(x + dx * (size / 2 + 3), y + dy * (size / 2 + 3));
+      context.lineTo(x + dx * (size / 2 + 12), y + dy * (size / 2 + 12));
+    }
+    context.stroke();
+  }
+}
