@@ -93,6 +93,8 @@ class Guard:
         if request.method == "POST" and not from_own_page(request.headers):
             return _refused(403, "a change asked for by a page of this viewer",
                             "a request from elsewhere", "use the pages of the viewer")  # fmt: skip
+        if scope["path"] == "/favicon.ico":  # browsers ask for one with whatever is no page of ours
+            return Response(status_code=204)
         if scope["path"] == ENTER or scope["path"].startswith(f"{ENTER}/"):
             return await self._enter(request)
         if self._is_known(request):

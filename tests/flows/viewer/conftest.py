@@ -12,7 +12,7 @@ DECISION = {"confidence": "high", "reasons": ["The number settles at 3."]}
 ROOT = {"status": "complete", "decided_k": 3, "crystal_found": True, "countable": True}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_run():
     """Write what the table reads of a finished run, as a run does: attributes, record, a figure."""
 
@@ -30,7 +30,7 @@ def make_run():
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def put_outcome():
     def put(folder, **facts):
         folder.mkdir(parents=True, exist_ok=True)
