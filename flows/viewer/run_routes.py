@@ -306,7 +306,7 @@ async def _viewer_page(_: Request) -> Response:
 async def _page(folder: Path, name: str, _: Request) -> Response:
     """Answer with the static page of a run, as it would be on a disk or in a mail."""
     page = folder / name
-    if not page.is_file():
+    if not lies_in(page, folder):
         return not_there(name)
     return FileResponse(
         page, media_type="text/html", headers={"Content-Security-Policy": REPORT_POLICY}
@@ -324,6 +324,12 @@ async def _figure(folder: Path, request: Request) -> Response:
     figures, name = (request.path_params[part] for part in ("figures", "name"))
     figure = folder / figures / name
     known = figures == "figures" or figures.startswith("figures-")
-    if not (known and NAME.fullmatch(figures) and NAME.fullmatch(name) and figure.is_file()):
+    named = known and NAME.fullmatch(figures) and NAME.fullmatch(name)
+    if not (named and lies_in(figure, folder)):
         return not_there(f"{figures}/{name}")
     return FileResponse(figure)
+
+
+def lies_in(file: Path, folder: Path) -> bool:
+    """Return whether this is a file of the folder itself: a link may lead anywhere."""
+    return file.is_file() and file.resolve() == folder.resolve() / file.relative_to(folder)

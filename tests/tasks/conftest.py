@@ -8,11 +8,17 @@ import zarr
 from orimap.tasks.decide.components.merge import Merged
 from orimap.tasks.decide.evidence.evidence import METRICS, Components, Evidence
 from orimap.tasks.decide.evidence.published import PublishedFits
+from orimap.tasks.decide.grains.stored import GRAINS
 from orimap.tasks.factorise.sketch import Sketch
 from orimap.tasks.factorise.stored_fits import write_sketch
 from orimap.tasks.factorise.weighting import poisson_weighting
+from orimap.tasks.maps.clusters import overlap_dataset
+from orimap.tasks.maps.decomposition import source_attrs
+from orimap.tasks.maps.labels_and_overlap import map_clusters
+from orimap.tasks.maps.uncertainty import CountingNoise
 from orimap.tasks.patterns.source import PatternSource
-from orimap.tasks.store.groups import mark_complete
+from orimap.tasks.store import variables
+from orimap.tasks.store.groups import mark_complete, write_group
 
 
 @pytest.fixture
@@ -177,3 +183,52 @@ def sketch_of(tmp_path):
         return store
 
     return write
+
+
+@pytest.fixture
+def clustered_run(tmp_path):
+    """A run of two clusters (one of two components, in two places) and a background."""
+    scan, detector = (9, 12), (6, 7)
+    members = np.array([0, 1, -1, 0])
+    rng = np.random.default_rng(0)
+    images = rng.random((4, *detector))
+    valid = np.ones(detector, bool)
+    valid[2, 3] = False
+    images *= valid
+    images /= images.sum(axis=(1, 2), keepdims=True)
+    weights = np.zeros((*scan, 4))
+    weights[:, :4, 0] = weights[:, 8:, 3] = 300
+    weights[:, 4:8, 1] = 500
+    weights[..., 2] = 40
+    weights[4, 4] = [150, 250, 40, 20]
+    counts = rng.poisson(np.tensordot(weights, images, axes=1)).astype(np.uint16)
+    counts[..., 2, 3] = 999  # a hot pixel
+    group = zarr.open_group(tmp_path / "patterns.zarr", path="raw", mode="w")
+    group.create_array(
+        "pattern_intensity",
+        data=counts,
+        chunks=(4, 5, *detector),
+        dimension_names=variables.pattern_intensity.dims,
+    )
+    source = PatternSource.open(tmp_path / "patterns.zarr", "raw")
+    noise = CountingNoise.of(images[:, valid], np.ones(valid.sum()))
+    maps = map_clusters(weights, members, noise=noise, split=True)
+    v, store = variables, tmp_path / "analysis.zarr"
+    groups = {
+        GRAINS: v.dataset({v.component_pattern: images, v.scan_weight: weights}),
+        "sketch": v.dataset({v.detector_valid: valid}),
+        "overlap": overlap_dataset(maps),
+        "clusters": v.dataset(
+            {
+                v.cluster_label: maps.label,
+                v.component_cluster: maps.component_cluster,
+                v.cluster_parent: maps.parent,
+                v.cluster_share: maps.share,
+                v.cluster_share_error: maps.share_error,
+            },
+            **source_attrs(source),
+        ),
+    }
+    for name, ds in groups.items():
+        write_group(store, name, ds, "m")
+    return tmp_path, images, weights, np.where(valid, counts, 0), maps

@@ -1,73 +1,22 @@
 import numpy as np
 import pytest
 
-from orimap.tasks.decide.grains.stored import GRAINS
 from orimap.tasks.errors import InputError
-from orimap.tasks.maps.clusters import overlap_dataset
 from orimap.tasks.maps.decomposition import (
     along_line,
     decompose,
     line_through,
-    source_attrs,
     strongest_overlap,
 )
-from orimap.tasks.maps.labels_and_overlap import map_clusters
-from orimap.tasks.maps.uncertainty import CountingNoise
-from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.store import variables
-from orimap.tasks.store.groups import write_group
 
 SCAN, DETECTOR = (9, 12), (6, 7)
 MEMBERS = np.array([0, 1, -1, 0])
 
 
 @pytest.fixture
-def run(tmp_path):
-    """A run of two clusters (one of two components, in two places) and a background."""
-    import zarr
-
-    rng = np.random.default_rng(0)
-    images = rng.random((4, *DETECTOR))
-    valid = np.ones(DETECTOR, bool)
-    valid[2, 3] = False
-    images *= valid
-    images /= images.sum(axis=(1, 2), keepdims=True)
-    weights = np.zeros((*SCAN, 4))
-    weights[:, :4, 0] = weights[:, 8:, 3] = 300
-    weights[:, 4:8, 1] = 500
-    weights[..., 2] = 40
-    weights[4, 4] = [150, 250, 40, 20]
-    counts = rng.poisson(np.tensordot(weights, images, axes=1)).astype(np.uint16)
-    counts[..., 2, 3] = 999  # a hot pixel
-    group = zarr.open_group(tmp_path / "patterns.zarr", path="raw", mode="w")
-    group.create_array(
-        "pattern_intensity",
-        data=counts,
-        chunks=(4, 5, *DETECTOR),
-        dimension_names=variables.pattern_intensity.dims,
-    )
-    source = PatternSource.open(tmp_path / "patterns.zarr", "raw")
-    noise = CountingNoise.of(images[:, valid], np.ones(valid.sum()))
-    maps = map_clusters(weights, MEMBERS, noise=noise, split=True)
-    v, store = variables, tmp_path / "analysis.zarr"
-    groups = {
-        GRAINS: v.dataset({v.component_pattern: images, v.scan_weight: weights}),
-        "sketch": v.dataset({v.detector_valid: valid}),
-        "overlap": overlap_dataset(maps),
-        "clusters": v.dataset(
-            {
-                v.cluster_label: maps.label,
-                v.component_cluster: maps.component_cluster,
-                v.cluster_parent: maps.parent,
-                v.cluster_share: maps.share,
-                v.cluster_share_error: maps.share_error,
-            },
-            **source_attrs(source),
-        ),
-    }
-    for name, ds in groups.items():
-        write_group(store, name, ds, "m")
-    return tmp_path, images, weights, np.where(valid, counts, 0), maps
+def run(clustered_run):
+    return clustered_run
 
 
 @pytest.mark.parametrize("position", [(4, 4), (0, 0), (8, 11), (3, 6)])

@@ -1,0 +1,447 @@
+"""One run over HTTP: numbers against those of the stores, and what happens while they change."""
+
+import base64
+import shutil
+import threading
+
+import anyio
+import numpy as np
+import pytest
+import zarr
+from starlette.testclient import TestClient
+
+import orimap
+from orimap.flows.viewer import run_routes
+from orimap.flows.viewer.run_routes import run_app
+from orimap.tasks.store.locks import held
+from orimap.tasks.store.open_results import revision_names
+
+pytestmark = [
+    pytest.mark.usefixtures("same_workers"),
+    pytest.mark.filterwarnings("ignore:Using `httpx`"),
+]
+DISC = {"shape": "disc", "y": 20, "x": 18, "radius": 5}
+
+
+@pytest.fixture(scope="module")
+def page(small_run):
+    """The finished run of two grains; not to be changed."""
+    return TestClient(run_app(small_run.folder))
+
+
+@pytest.fixture
+def folder(small_run, tmp_path):
+    """A copy of it in a place of its own."""
+    return shutil.copytree(small_run.folder, tmp_path / "results")
+
+
+def array(response):
+    assert response.status_code == 200, response.text
+    shape = tuple(map(int, response.headers["x-shape"].split(",")))
+    kind = {"float32": "<f4", "int16": "<i2"}[response.headers["x-dtype"]]
+    return np.frombuffer(response.content, kind).reshape(shape)
+
+
+def said(response, status=400):
+    assert response.status_code == status, response.text
+    assert set(response.json()) == {"needed", "found", "remedy"}
+    assert "Traceback" not in response.text
+    return response.json()
+
+
+def raw(results):
+    return zarr.open_array(results / "patterns.zarr", path="raw/pattern_intensity", mode="r")[:]
+
+
+def test_a_run_is_described_by_what_it_holds(page, small_run):
+    known = page.get("/api/run").json()
+    assert known["headline"] == small_run.headline
+    assert (known["confidence"], known["reasons"]) == (small_run.confidence, small_run.reasons)
+    assert (known["state"], known["writable"], known["report"]) == ("complete", True, "report.html")
+    assert known["scan"] == {"shape": [6, 7], "step": [5.0, 5.0], "unit": "nm"}
+    assert known["detector"]["shape"] == [48, 46]
+    assert known["detector"]["centre"] == pytest.approx([23.5, 22.5], abs=0.1)
+    assert known["detector"]["unit"] == "1/Å"
+    assert known["pattern_kinds"][0] == {
+        "id": "raw", "title": "as acquired", "frame": "as acquired",
+    }  # fmt: skip
+    assert [kind["id"] for kind in known["pattern_kinds"]] == ["raw", "reconstructed", "residual"]
+    assert known["revisions"] == []
+    decided = [n for n in known["numbers"] if n["decided"]]
+    assert [n["distinct"] for n in decided] == [small_run.number]
+    for layer in known["layers"]:
+        found = array(page.get(f"/api/map/{layer['id']}"))
+        assert found.shape == (6, 7), layer
+        assert (found.dtype.kind == "i") == (layer["kind"] == "labels"), layer
+
+
+def test_maps_and_patterns_of_clusters_are_those_of_the_results(page, small_run):
+    np.testing.assert_array_equal(array(page.get("/api/map/clusters")), small_run.labels)
+    np.testing.assert_array_equal(
+        array(page.get("/api/map/overlap")), small_run.overlap["overlap_ratio"]
+    )
+    for cluster in (1, 2):
+        np.testing.assert_array_equal(
+            array(page.get(f"/api/map/share-{cluster}")), small_run.shares.sel(cluster=cluster)
+        )
+        for kind, patterns in (
+            ("mean", small_run.mean_patterns),
+            ("representative", small_run.representatives),
+        ):
+            found = array(page.get(f"/api/cluster/{cluster}/{kind}"))
+            np.testing.assert_array_equal(found, patterns.sel(cluster=cluster))
+    clusters = page.get("/api/clusters").json()["clusters"]
+    sizes = [int((small_run.labels == n).sum()) for n in (1, 2)]
+    assert [each["positions"] for each in clusters] == sizes
+    assert [each["number"] for each in clusters] == [1, 2]
+
+
+@pytest.mark.parametrize("position", [(0, 0), (3, 5)])
+def test_a_click_gives_the_pattern_its_fit_and_its_parts(page, small_run, position):
+    at = dict(zip("yx", position, strict=True))
+    whole = small_run.decompose(*position)
+    acquired = page.get("/api/pattern/raw", params=at)
+    assert acquired.headers["x-shift"] == "0,0"
+    np.testing.assert_array_equal(array(acquired), raw(small_run.folder)[position])
+    kinds = ("filtered", "reconstructed", "residual")
+    shown, fit, residual = (array(page.get(f"/api/pattern/{k}", params=at)) for k in kinds)
+    np.testing.assert_array_equal(shown, whole["decomposed_pattern"])
+    # Both are sums in single precision, in another order.
+    np.testing.assert_allclose(residual, whole["decomposed_residual"], atol=1e-4)
+    np.testing.assert_allclose(fit + residual, shown, atol=1e-4)
+    parts = page.get("/api/decomposition", params=at).json()
+    assert parts["label"] == whole.attrs["label"]
+    assert parts["measured"]
+    for share, name in (
+        ("share", "decomposed_share"),
+        ("error", "decomposed_share_error"),
+        ("intensity", "decomposed_intensity"),
+    ):
+        found = [part[share] for part in parts["shares"]]
+        np.testing.assert_allclose(found, whole[name], rtol=1e-4)
+    # The background is what is left: small where the fit needs little of it.
+    np.testing.assert_allclose(
+        parts["background_intensity"],
+        float(whole["decomposed_background"].sum()),
+        rtol=1e-4,
+        atol=1e-3,
+    )
+
+
+def test_a_virtual_image_comes_at_once_and_then_exactly(page, small_run):
+    counts = raw(small_run.folder).astype(float)
+    y, x = np.mgrid[:48, :46]
+    mask = (y - 20) ** 2 + (x - 18) ** 2 <= 25
+    exact = counts[..., mask].sum(axis=-1)
+    page.get("/api/run")  # begins to read what the error is measured with
+    quick = page.get("/api/virtual", params=DISC)
+    assert quick.headers["x-exact"] == "approximate"
+    error = np.sqrt(np.mean((array(quick) - exact) ** 2) / np.mean(exact**2))
+    noise = np.sqrt(exact.mean() / np.mean(exact**2))
+    assert error < 1.3 * noise
+    for _ in range(100):
+        if "x-error" in quick.headers:
+            break
+        threading.Event().wait(0.05)
+        quick = page.get("/api/virtual", params=DISC)
+    # The sketch of so few patterns holds all of their noise, but for rounding.
+    assert float(quick.headers["x-error"]) == pytest.approx(error, abs=1e-6)
+    assert float(quick.headers["x-noise"]) == pytest.approx(noise, rel=1e-3)
+    found = page.get("/api/virtual", params={**DISC, "exact": 1})
+    assert found.headers["x-exact"] == "exact"
+    np.testing.assert_array_equal(array(found), exact)
+    # From then on it is at hand.
+    assert page.get("/api/virtual", params=DISC).headers["x-exact"] == "exact"
+
+
+def test_a_region_has_its_mean_and_a_line_its_shares(page, small_run):
+    found = page.get("/api/region", params={"y0": 4, "x0": 1, "y1": 2, "x1": 5})
+    assert found.headers["x-positions"] == "15"
+    expected = raw(small_run.folder)[2:5, 1:6].mean(axis=(0, 1))
+    np.testing.assert_allclose(array(found), expected, rtol=1e-6)
+    line = page.get("/api/line", params={"y0": 0, "x0": 0, "y1": 5, "x1": 6}).json()
+    whole = small_run.along_line((0, 0), (5, 6))
+    assert line["clusters"] == [1, 2]
+    places = [[point["y"], point["x"]] for point in line["points"]]
+    np.testing.assert_array_equal(places, whole["line_position"])
+    for name, of in (("shares", "line_share"), ("errors", "line_share_error")):
+        np.testing.assert_allclose([point[name] for point in line["points"]], whole[of], rtol=1e-6)
+    assert line["points"][-1]["label"] == int(small_run.labels[5, 6])
+
+
+@pytest.mark.parametrize(
+    ("address", "found"),
+    [
+        ("/api/pattern/raw?y=6&x=0", "row 6, column 0"),
+        ("/api/pattern/raw?y=one&x=0", "one"),
+        ("/api/pattern/raw?x=0", "none"),
+        ("/api/pattern/nothing?y=0&x=0", "nothing"),
+        ("/api/decomposition?y=0&x=7", "row 0, column 7"),
+        ("/api/map/nothing", "nothing"),
+        ("/api/cluster/3/mean", "cluster 3"),
+        ("/api/cluster/1/median", "median"),
+        ("/api/virtual?shape=disc&y=nan&x=3&radius=3", "disc at nan, 3 with radii 0 to 3"),
+        ("/api/virtual?shape=disc&y=900&x=3&radius=3&exact=1", "none"),
+        ("/api/region?y0=0&x0=0&y1=6&x1=3", "rows 0 to 6, columns 0 to 3"),
+        ("/api/line?y0=0&x0=0&y1=inf&x1=3", "0 from (0.0, 0.0) to (inf, 3.0)"),
+        ("/api/number/5", "5"),
+        ("/api/clusters?revision=../analysis", "no revisions there"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_in_words(page, address, found):
+    assert said(page.get(address))["found"] == found
+
+
+def test_another_number_is_drawn_as_orimap_decide_draws_it(page, folder):
+    numbers = {n["distinct"]: n for n in page.get("/api/run").json()["numbers"]}
+    assert {1, 2} <= set(numbers)
+    for number in (1, 2, 3):
+        known = page.get(f"/api/number/{number}?wait=60").json()
+        found = page.get(f"/api/number/{number}/map?wait=60")
+        decided = orimap.decide(folder, distinct=number, quiet=True)
+        assert (known["quick"], found.headers["x-quick"]) == (False, "0")
+        np.testing.assert_array_equal(array(found), decided.labels)
+        assert known["components"] == decided.attrs["fitted_k"]
+        assert known["how"] in decided.reasons
+        sizes = [int((decided.labels == n).sum()) for n in range(1, number + 1)]
+        assert [each["positions"] for each in known["clusters"]] == sizes
+
+
+def test_a_number_that_takes_long_is_shown_in_a_quick_form_first(small_run, monkeypatch):
+    from orimap.tasks.view.numbers import Numbers
+
+    ready, whole = threading.Event(), Numbers.whole
+    monkeypatch.setattr(
+        Numbers, "whole", lambda self, number: ready.wait(30) and whole(self, number)
+    )
+    page = TestClient(run_app(small_run.folder))
+    known = page.get("/api/number/3?wait=0").json()
+    assert (known["quick"], known["components"]) == (True, 3)
+    weights = small_run.tree["fits/k03"]["scan_weight"].values
+    quick = page.get("/api/number/3/map?wait=0")
+    assert quick.headers["x-quick"] == "1"
+    order = np.argsort(-weights.sum(axis=(0, 1)), kind="stable")
+    np.testing.assert_array_equal(array(quick), np.argsort(order)[weights.argmax(axis=2)] + 1)
+    ready.set()
+    assert page.get("/api/number/3?wait=60").json()["quick"] is False
+
+
+def test_edits_are_tried_without_a_trace_and_written_as_one_revision(folder):
+    page = TestClient(run_app(folder))
+    steps = [{"merge": [[1, 2]]}, {"rename": {"1": "all <b>"}, "colour": {"1": "#AA3377"}}]
+    before = sorted(path for path in folder.rglob("*") if path.is_file())
+    version = page.get("/api/run").json()["version"]
+    tried = page.post("/api/preview", json={"source": None, "steps": steps}).json()
+    assert sorted(path for path in folder.rglob("*") if path.is_file()) == before
+    label = np.frombuffer(base64.b64decode(tried["map"]), "<i2").reshape(tried["shape"])
+    assert tried["clusters"] == [
+        {"number": 1, "name": "all <b>", "colour": "#aa3377", "positions": int((label == 1).sum())}
+    ]
+    assert tried["said"][:2] == ["Clusters 1 and 2 were merged.", "Cluster 1 was named “all <b>”."]
+    # Undone: the last step is left out.
+    undone = page.post("/api/preview", json={"source": None, "steps": []}).json()
+    automatic = np.frombuffer(base64.b64decode(undone["map"]), "<i2").reshape(undone["shape"])
+    np.testing.assert_array_equal(automatic, array(page.get("/api/map/clusters")))
+
+    asked = {"name": "checked", "source": None, "steps": steps}
+    assert page.post("/api/revisions", json=asked).json()["name"] == "checked"
+    assert page.get("/api/run").json()["version"] != version
+    written = array(page.get("/api/map/clusters?revision=checked"))
+    np.testing.assert_array_equal(written, label)
+    stored = orimap.open(folder, revision="checked")["clusters"].attrs
+    assert (stored["cluster_names"], stored["cluster_colours"]) == (["all <b>"], ["#aa3377"])
+    clusters = page.get("/api/clusters?revision=checked").json()["clusters"]
+    assert clusters == tried["clusters"]
+    (known,) = page.get("/api/run?revision=checked").json()["revisions"]
+    assert (known["name"], known["outdated"], known["patterns"]) == ("checked", False, 1)
+    assert said(page.post("/api/revisions", json=asked), 409)["found"] == "checked, which is there"
+    # What follows starts from it.
+    more = page.post("/api/preview", json={"source": "checked", "steps": []}).json()
+    assert more["clusters"] == tried["clusters"]
+
+
+def test_a_page_that_only_shows_writes_nothing(folder):
+    page = TestClient(run_app(folder, writable=False))
+    assert page.get("/api/run").json()["writable"] is False
+    asked = {"name": "a", "source": None, "steps": [{"rename": {"1": "matrix"}}]}
+    said(page.post("/api/revisions", json=asked))
+    assert revision_names(folder) == []
+    assert page.post("/api/preview", json=asked).json()["clusters"][0]["name"] == "matrix"
+
+
+def test_nothing_is_written_while_a_run_writes(folder):
+    page = TestClient(run_app(folder))
+    asked = {"name": "a", "source": None, "steps": [{"rename": {"1": "matrix"}}]}
+    with held(folder / ".lock"):
+        refused = said(page.post("/api/revisions", json=asked), 409)
+        assert "another run is writing it" in refused["found"]
+        assert page.get("/api/pattern/raw?y=0&x=0").status_code == 200
+    assert page.post("/api/revisions", json=asked).json()["name"] == "a"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"3",
+        b'{"steps": 3}',
+        b'{"steps": [3]}',
+        b'{"steps": [{"sudo": [1]}]}',
+        b'{"steps": [{"merge": [3]}]}',
+        b'{"steps": [{"merge": null}]}',
+        b'{"steps": [{"rename": {"1": "' + 61 * b"x" + b'"}}]}',
+        b'{"steps": [{"colour": {"1": "red"}}]}',
+        b'{"steps": [{"merge": [[1, 9]]}]}',
+        b'{"steps": [{"background": [1]}, {"background": [2]}]}',
+        b'{"steps": [{"rename": {"1": "a"}}], "source": 4}',
+        b'{"steps": [{"rename": {"1": "a"}}], "source": "nobody"}',
+        b'{"steps": [{"rename": {"1": "a"}}], "name": "../a"}',
+        b'{"steps": [{"rename": {"1": "a"}}], "name": "' + 2**20 * b"x" + b'"}',
+    ],
+)
+def test_edits_that_cannot_be_meant_are_refused(folder, body):
+    page = TestClient(run_app(folder))
+    for address in ("/api/preview", "/api/revisions"):
+        if b"../a" in body and address == "/api/preview":
+            continue  # it has no use for a name
+        said(page.post(address, content=body))
+    assert revision_names(folder) == []
+
+
+def test_a_run_under_way_shows_what_is_there(folder):
+    page = TestClient(run_app(folder))
+    unfinished = folder / ".unfinished"
+    unfinished.mkdir()
+    for name in ("analysis.zarr", "patterns.zarr"):
+        (folder / name).rename(unfinished / name)
+    (folder / "report.html").unlink()
+    analysis = unfinished / "analysis.zarr"
+    later = ("baseline", "clusters", "overlap", "decision", "fits", "dark_fields", "sketch", "")
+    with held(folder / ".lock"):
+        for group in later:
+            if group:
+                shutil.rmtree(analysis / group)
+            else:
+                shutil.rmtree(analysis / "acquisition")
+            for address in (
+                "/api/run", "/api/clusters", "/api/map/clusters", "/api/map/navigation",
+                "/api/pattern/raw?y=1&x=2", "/api/pattern/residual?y=1&x=2",
+                "/api/decomposition?y=1&x=2", "/api/boundaries", "/api/number/2?wait=60",
+                "/api/virtual?shape=disc&y=20&x=18&radius=5",
+                "/api/virtual?shape=disc&y=20&x=18&radius=5&exact=1",
+                "/api/region?y0=0&x0=0&y1=2&x1=2", "/api/line?y0=0&x0=0&y1=2&x1=2",
+                "/report.html", "/",
+            ):  # fmt: skip
+                assert page.get(address).status_code in (200, 400, 404, 503), (group, address)
+            known = page.get("/api/run").json()
+            assert known["state"].startswith("running: ")
+            assert known["writable"] is False
+            there = bool(group)
+            assert [layer["id"] for layer in known["layers"]].count("navigation") == there
+            if there and group != "baseline":
+                assert [kind["id"] for kind in known["pattern_kinds"]] == ["raw"]
+                assert said(page.get("/api/clusters"), 503)["found"].startswith("a run that")
+        assert known["state"] == "running: ingest"
+        assert known["scan"] is None
+
+
+def test_results_that_were_kept_without_patterns_are_shown_as_far_as_they_go(folder):
+    shutil.rmtree(folder / "patterns.zarr")
+    for name in ("fits", "dark_fields"):
+        shutil.rmtree(folder / "analysis.zarr" / name)
+    page = TestClient(run_app(folder))
+    known = page.get("/api/run").json()
+    assert [kind["id"] for kind in known["pattern_kinds"]] == ["reconstructed"]
+    assert known["writable"] is False
+    assert array(page.get("/api/cluster/1/mean")).shape == (48, 46)
+    assert page.get("/api/decomposition?y=0&x=0").status_code == 200
+    assert array(page.get("/api/pattern/reconstructed?y=0&x=0")).max() > 0
+    for address in ("/api/pattern/raw?y=0&x=0", "/api/region?y0=0&x0=0&y1=2&x1=2"):
+        assert "not kept" in said(page.get(address), 503)["found"]
+    assert "no /dark_fields" in said(page.get("/api/number/1"))["found"]
+    assert page.post("/api/preview", json={"steps": []}).status_code == 400
+
+
+def test_what_was_read_is_read_anew_when_the_results_are_others(folder):
+    page = TestClient(run_app(folder))
+    before = page.get("/api/run").json()
+    orimap.decide(folder, distinct=1, quiet=True)
+    after = page.get("/api/run").json()
+    assert before["version"] != after["version"]
+    assert after["headline"].startswith("1 distinct pattern")
+    assert [each["number"] for each in page.get("/api/clusters").json()["clusters"]] == [1]
+    assert array(page.get("/api/map/clusters")).max() == 1
+
+
+def test_a_long_answer_ends_when_nobody_waits_for_it(small_run, monkeypatch):
+    begun, ended = threading.Event(), threading.Event()
+
+    def endless(source, mask, stop):
+        begun.set()
+        assert stop.wait(20), "nobody said that whoever asked is gone"
+        ended.set()
+        raise run_routes.StoppedError
+
+    monkeypatch.setattr(run_routes, "exact_image", endless)
+    app = run_app(small_run.folder)
+    query = b"shape=disc&y=20&x=18&radius=5&exact=1"
+    scope = {
+        "type": "http", "method": "GET", "path": "/api/virtual", "query_string": query,
+        "headers": [], "http_version": "1.1", "scheme": "http", "server": ("127.0.0.1", 1),
+        "root_path": "",
+    }  # fmt: skip
+    sent = []
+
+    async def receive():
+        if begun.is_set():
+            return {"type": "http.disconnect"}
+        await anyio.sleep(0.01)
+        return {"type": "http.request", "body": b"", "more_body": True}
+
+    async def send(message):
+        sent.append(message)
+
+    async def ask():
+        with anyio.fail_after(20):
+            await app(scope, receive, send)
+
+    anyio.run(ask)
+    assert ended.is_set()
+    assert sent[0]["status"] == run_routes.NOBODY_WAITS
+
+
+def test_pages_of_the_run_are_served_and_nothing_else_of_its_folder(folder):
+    (folder / "figures").mkdir(exist_ok=True)
+    (folder / "figures" / "map.png").write_bytes(b"picture")
+    (folder / "report-edit-1.html").write_text("<p>edited</p>")
+    outside = folder.parent / "secret.html"
+    outside.write_text("secret")
+    (folder / "report-link.html").symlink_to(outside)
+    (folder / "figures" / "link.png").symlink_to(outside)
+    page = TestClient(run_app(folder))
+    for address in ("/report.html", "/report-edit-1.html"):
+        found = page.get(address)
+        assert found.status_code == 200
+        # It has scripts of its own, which get at nothing of the viewer.
+        assert found.headers["content-security-policy"].startswith("sandbox ")
+        assert "allow-same-origin" not in found.headers["content-security-policy"]
+    assert page.get("/figures/map.png").content == b"picture"
+    for address in (
+        "/run.json", "/analysis.zarr/zarr.json", "/report-link.html", "/figures/link.png",
+        "/figures/..%2Frun.json", "/..%2Fsecret.html", "/figures-x/%2e%2e", "/secret.html",
+        "/report-..html", "/.lock",
+    ):  # fmt: skip
+        assert page.get(address).status_code == 404, address
+    assert page.get("/static/viewer.html").status_code == 200
+    assert page.get("/").headers["content-type"].startswith("text/html")
+
+
+def test_what_goes_wrong_in_the_program_is_said_without_its_insides(small_run, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("the secret insides")
+
+    monkeypatch.setattr(run_routes, "cluster_words", broken)
+    page = TestClient(run_app(small_run.folder), raise_server_exceptions=False)
+    answer = page.get("/api/clusters")
+    said(answer, 500)
+    assert "insides" not in answer.text
