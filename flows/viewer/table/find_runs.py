@@ -54,6 +54,8 @@ class RunFinder:
         self.incomplete = ""
         seen: dict[str, _Listing] = {}
         found = dict(self._walk("", 0, seen))
+        if not seen:
+            self.incomplete = f"{self.root} cannot be listed now"
         self._listings = seen  # what has gone is forgotten
         return found
 

@@ -70,5 +70,9 @@ def test_a_tree_too_large_is_told(tree, monkeypatch):
     assert finder.incomplete == "only the first 3 folders were looked through"
 
 
-def test_a_root_that_has_gone_holds_nothing(tmp_path):
-    assert RunFinder(tmp_path / "absent").find() == {}
+def test_a_root_that_has_gone_is_told(tmp_path):
+    finder = RunFinder(tmp_path / "absent")
+    assert finder.find() == {}
+    assert finder.incomplete == f"{tmp_path / 'absent'} cannot be listed now"
+    (tmp_path / "absent").mkdir()
+    assert (finder.find(), finder.incomplete) == ({}, "")
