@@ -6,6 +6,8 @@ import { find, make, notice, say } from "./parts/dom.js";
 import { lightUp } from "./map.js";
 
 const NOT_YET = 503;
+// What the server says of steps that speak for themselves.
+const TOLD = / (was|were) (merged|named|given)/;
 
 export function startEdit(state) {
   let ticked = new Set();
@@ -95,18 +97,22 @@ export function startEdit(state) {
     find("edit-hint").textContent = hint;
   }
 
+  /** What was changed, and of what the server says that which no step tells, as of a split. */
   function steps() {
     const words = state.steps.map(inWords);
     const said = state.steps.length ? (state.said ?? []) : [];
+    const more = said.filter((text) => !TOLD.test(text));
     find("steps").replaceChildren(
       ...words.map((text) => make("li", {}, text)),
-      ...said.map((text) => make("li", { className: "said" }, text)),
+      ...more.map((text) => make("li", { className: "said" }, text)),
     );
   }
 
   async function save(event) {
     event.preventDefault();
-    const name = find("save-name").value.trim();
+    // Names are names of folders, too.
+    const name = find("save-name").value.trim().replace(/\s+/g, "-");
+    find("save-name").value = name;
     try {
       find("save").querySelector("button").disabled = true;
       message("");
@@ -116,7 +122,7 @@ export function startEdit(state) {
       await openRevision(state, made.name);
       notice("saved", `Saved as revision “${made.name}”. The automatic result is as it was.`, { kind: "calm", action: "Close", onaction: () => notice("saved", "") });
     } catch (error) {
-      message(error.status === 409 ? `There is a revision “${name}” already: choose another name.` : error.message);
+      message(/no revision has/.test(error.needed) ? `There is a revision “${name}” already: choose another name.` : error.message);
       find("save-name").focus();
     } finally {
       find("save").querySelector("button").disabled = false;

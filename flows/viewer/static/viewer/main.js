@@ -11,6 +11,7 @@ import { startPattern } from "./pattern.js";
 import { State } from "./state.js";
 
 const ASK_AGAIN_MS = 4000;
+const MOST_MS = 15_000;
 const SECOND_DIGIT_MS = 700;
 const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
@@ -114,12 +115,13 @@ async function open() {
 /** Ask every few seconds whether the results have changed; where nobody answers, say so. */
 async function follow() {
   try {
-    const run = await getJson("./api/run");
+    const run = await getJson("./api/run", AbortSignal.timeout(MOST_MS));
     if (!state.base) return await open();
     tellState(run);
     if (run.version !== state.run.version)
       notice("changed", "The results have changed since this page was opened.", { kind: "calm", action: "Show them", onaction: open });
   } catch (error) {
+    if (error.name === "TimeoutError") connection.dispatchEvent(new Event("lost"));
     // Nobody answers: said already. Else there are no results yet, or no longer.
     if (error.status) notice("trouble", error.message);
   } finally {

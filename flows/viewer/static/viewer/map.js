@@ -24,6 +24,7 @@ export function startMap(state, drags) {
   const ask = latest(async ({ id, revision }, signal) => {
     const array = await getKept(address(`./api/map/${id}`, { revision }), signal);
     if (state.layer !== id) return;
+    notice("trouble", "");
     values = { id, ...array };
     paint();
   }, (error) => notice("trouble", error.message));

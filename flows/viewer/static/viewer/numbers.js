@@ -14,10 +14,12 @@ export function startNumbers(state) {
     let found = await getJson(path, signal);
     let labels = await getArray(`${path}/map`, signal);
     say(find("numbers-message"), "");
+    say(find("numbers-how"), found.how);
     state.set({ number: distinct, quick: Boolean(found.quick), clusters: found.clusters, labels, lit: new Set(), boundary: null, layer: "clusters" });
     while (found.quick && state.number === distinct) {
       found = await getJson(address(path, { wait: WAIT_SECONDS }), signal);
       if (found.quick) continue;
+      say(find("numbers-how"), found.how);
       labels = await getArray(`${path}/map`, signal);
       if (state.number === distinct) state.set({ quick: false, clusters: found.clusters, labels });
     }
@@ -98,4 +100,5 @@ export function startNumbers(state) {
   state.on("run", () => state.run && answer());
   state.on("revision", () => (find("revision").value = state.revision ?? ""));
   state.on("run number base", () => state.run && list());
+  state.on("number", () => state.number === null && say(find("numbers-how"), ""));
 }

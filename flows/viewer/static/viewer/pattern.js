@@ -101,6 +101,7 @@ export function startPattern(state, overlays) {
     const started = performance.now();
     const { data, shape, headers } = await getKept(path, signal);
     if (subject !== state.subject) return;
+    notice("trouble", "");
     const count = subject.of === "region" ? ` · mean of ${headers.get("X-Positions")}` : "";
     const shift = (headers.get("X-Shift") ?? "0,0").split(",").map(Number);
     current.show({ data, shape, kind, shift, of: subject, title: titleOf(subject) + count });

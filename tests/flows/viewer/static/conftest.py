@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,8 +25,8 @@ DRAG_MS = 20
 class Server(uvicorn.Server):
     """A server in a thread of the tests."""
 
-    def __init__(self, app):
-        super().__init__(uvicorn.Config(app, port=0, log_level="warning", lifespan="off"))
+    def __init__(self, app, port=0):
+        super().__init__(uvicorn.Config(app, port=port, log_level="warning", lifespan="off"))
         self.thread = threading.Thread(target=self.run)
 
     def __enter__(self):
@@ -36,7 +37,7 @@ class Server(uvicorn.Server):
         return self
 
     def __exit__(self, *_):
-        self.should_exit = self.force_exit = True
+        self.should_exit = True
         self.thread.join()
 
 
@@ -61,8 +62,13 @@ class Page:
     def all(self, selector):
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
+    def texts(self, selector):
+        """Return what stands in all elements, read at once: the page may be writing them anew."""
+        code = "return [...document.querySelectorAll(arguments[0])].map((one) => one.textContent)"
+        return self.driver.execute_script(code, selector)
+
     def text(self, selector):
-        return self.find(selector).get_attribute("textContent")
+        return next(iter(self.texts(selector)), "")
 
     def click(self, selector):
         self.driver.execute_script(
@@ -119,14 +125,14 @@ class Page:
 
 
 @pytest.fixture(scope="session")
-def three_grains(sharing_workers, tmp_path_factory):
+def three_grains(sharing_workers, bare_pages, tmp_path_factory):
     """Results of a simulated, calibrated scan of three grains; not to be changed."""
     folder = tmp_path_factory.mktemp("viewer")
     scan = orimap.simulate(
         folder / "scan.zarr",
         scan=(12, 14), detector=(48, 46), grains=3, dose=3000, overlap=1.5, seed=3, quiet=True,
     )  # fmt: skip
-    with sharing_workers():
+    with sharing_workers(), bare_pages():
         return orimap.run(str(scan), folder / "results", k="1:5", workers=1, quiet=True)
 
 
@@ -140,7 +146,7 @@ def counts(three_grains):
 def serve():
     """Return a context that serves a folder of results; it gives the address of the page."""
 
-    def serve(folder, **options):
+    def serve(folder, *, port=0, **options):
         app = run_app(Path(folder), **options)
 
         async def guarded(scope, receive, send):
@@ -154,7 +160,7 @@ def serve():
 
             await app(scope, receive, send_with_policy)
 
-        return Server(guarded)
+        return Server(guarded, port)
 
     return serve
 
@@ -167,18 +173,24 @@ def served(serve, three_grains):
 
 
 @pytest.fixture
-def page(browser, served):
-    """The page of three grains, just opened."""
-    return Page(browser, served)
+def make_page(browser):
+    """Return what opens a page by its address."""
+    return partial(Page, browser)
 
 
 @pytest.fixture
-def own_page(browser, serve, three_grains, tmp_path):
+def page(make_page, served):
+    """The page of three grains, just opened."""
+    return make_page(served)
+
+
+@pytest.fixture
+def own_page(browser, make_page, serve, three_grains, tmp_path):
     """A page of results that may be changed; returns it and their folder."""
     folder = tmp_path / "results"
     shutil.copytree(three_grains.folder, folder)
     with serve(folder) as server:
-        yield Page(browser, f"http://127.0.0.1:{server.port}/"), folder
+        yield make_page(f"http://127.0.0.1:{server.port}/"), folder
         browser.get("about:blank")
 
 

@@ -3,10 +3,15 @@
 const KEPT_BYTES = 96 * 2 ** 20;
 const TYPES = { float32: Float32Array, int16: Int16Array };
 
+// Options of the command line that messages name; here they were clicked.
+const OPTIONS = [[/--split /g, "cluster "], [/--(merge|background|rename|revision|from) /g, ""]];
+const onPage = (text) => OPTIONS.reduce((so, [option, word]) => so.replace(option, word), String(text));
+
 /** The server said no: what it needed, what it found and what to do. */
 export class Refused extends Error {
   constructor(status, { needed = "", found = "", remedy = "" }) {
-    super([needed && `Needed: ${needed}.`, found && `Found: ${found}.`, remedy && `${remedy}.`].filter(Boolean).join(" "));
+    const sentences = [needed && `Needed: ${needed}.`, found && `Found: ${found}.`, remedy && `What to do: ${remedy}.`];
+    super(onPage(sentences.filter(Boolean).join(" ")));
     Object.assign(this, { status, needed, found, remedy });
   }
 }
@@ -21,7 +26,7 @@ async function ask(path, options = {}) {
   try {
     response = await fetch(path, { credentials: "same-origin", cache: "no-store", ...options });
   } catch (error) {
-    if (error.name === "AbortError") throw error;
+    if (error.name === "AbortError" || error.name === "TimeoutError") throw error;
     connection.dispatchEvent(new Event("lost"));
     throw new Unanswered("The server does not answer.");
   }
@@ -106,7 +111,8 @@ export function latest(work, onerror, patience = 250) {
     try {
       await work(wish, control.signal);
     } catch (error) {
-      if (error.name !== "AbortError") onerror(error);
+      // That nobody answers is said for all of the page.
+      if (error.name !== "AbortError" && !(error instanceof Unanswered)) onerror(error);
     } finally {
       going = null;
       if (waiting) {
