@@ -73,7 +73,8 @@ def view(
 
     place = find_place(directory, state_folder(directory, state))
     access = Access(folder)
-    ask = f"orimap view --token{'' if state is None else f' --state {shlex.quote(str(state.absolute()))}'}"
+    given = "" if state is None else f" --state {shlex.quote(str(state.absolute()))}"
+    ask = f"orimap view --token{given}"
     app = viewer(place, access, writable=not read_only, ask=ask)
     listening = listen(port)
     address = address_of(listening)
