@@ -40,7 +40,7 @@ cluster = typer.Typer(
     context_settings=SETTINGS,
 )
 
-PORT = 4200
+PORT, LAST_PORT = 4200, 65535
 DOWN_SECONDS = 30
 
 State = Annotated[
@@ -58,6 +58,10 @@ def up(
     results: Results,
     state: State = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Prefect's page")] = PORT,
+    view_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Port of the viewer [the one after Prefect's]"),
+    ] = None,
     watch_options: Annotated[
         list[str] | None,
         typer.Argument(metavar="[-- OPTIONS]", help="Further options of orimap watch, after --"),
@@ -66,8 +70,9 @@ def up(
 ) -> None:
     """Start everything on this machine: every acquisition is analysed as it appears.
 
-    Starts Prefect's server (on loopback), a worker and the watcher, and starts again what dies;
-    Ctrl-C, SIGTERM or orimap down end all of it. A second call finds what is up.
+    Starts Prefect's server (on loopback), a worker, the watcher and the viewer (orimap view), and
+    starts again what dies; Ctrl-C, SIGTERM or orimap down end all of it. A second call finds what
+    is up.
     """
     from orimap.flows.machine.up import Site, bring_up, running
 
@@ -75,11 +80,21 @@ def up(
     there = running(folder)
     if there is not None:
         print(f"already up: {there['address']} (watching {there['watched']})")
+        if "viewer" in there:  # not of an earlier version
+            print(f"results: {there['viewer']}")
         return
     # Told to end by a service manager or orimap down, it has ended well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    site = Site(watch.resolve(), results.resolve(), folder, port, tuple(watch_options or ()))
+    site = Site(
+        watch.resolve(), results.resolve(), folder, port, view_port or port_after(port),
+        tuple(watch_options or ()),
+    )  # fmt: skip
     bring_up(site, lambda text: print(text, file=sys.stderr, flush=True))
+
+
+def port_after(port: int) -> int:
+    """Return the port of the viewer where none is given: the next one to that of Prefect."""
+    return port + 1 if port < LAST_PORT else port - 1
 
 
 @answers
@@ -113,6 +128,10 @@ def doctor(
         Path | None, typer.Option(help="Folder of journal and server [RESULTS/.orimap]")
     ] = None,
     port: Annotated[int, typer.Option(help="Port of the Prefect server of orimap up")] = PORT,
+    view_port: Annotated[
+        int | None,
+        typer.Option(help="Port of the viewer of orimap up [the one after Prefect's]"),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Check versions, folders, rights, disk, clocks and ports; say what is wrong and what to do.
@@ -124,7 +143,10 @@ def doctor(
     if state is None and results is not None:
         state = results / STATE
     wrong = 0
-    for finding in examine(watch=watch, results=results, state=state, port=port):
+    for finding in examine(
+        watch=watch, results=results, state=state, port=port,
+        view_port=view_port or port_after(port),
+    ):  # fmt: skip
         print(f"{finding.state:<6} {finding.what:<16} {finding.found}")
         if finding.state != "ok":
             print(f"{'':<23} what to do: {finding.remedy}")

@@ -21,6 +21,7 @@ from orimap.flows.cli.machine import cluster, doctor, down, up
 from orimap.flows.cli.options import SETTINGS, Command
 from orimap.flows.cli.results import decide, report
 from orimap.flows.cli.simulate import demo, simulate
+from orimap.flows.cli.view import view
 from orimap.flows.cli.watch import watch
 from orimap.tasks.errors import INPUT_AT_FAULT, Notice
 
@@ -40,6 +41,8 @@ Examples:
       as an older rule would decide, from the fits that are there
   orimap edit results --merge 3,4 --rename 2=matrix
       correct clusters by hand, beside the automatic result
+  orimap view results
+      look at maps and patterns in a browser, correct clusters there
   orimap export results --to hspy
       patterns and maps for hyperspy and pyxem; other programs: orimap export --help
   orimap compare-filters scan.blo --output filters
@@ -172,6 +175,7 @@ app.command("compare-filters", cls=Command)(compare)
 app.command(cls=Command)(decide)
 app.command(cls=Command)(edit)
 app.command(cls=Command)(report)
+app.command(cls=Command)(view)
 app.command(cls=Command, epilog=FORMATS_EXPLAINED)(export)
 app.command(cls=Command)(watch)
 app.command(cls=Command)(status)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from orimap.flows.jobs.job import Job
 from orimap.flows.jobs.outcome import Outcome, read_outcome
+from orimap.flows.jobs.page import page_of
 from orimap.flows.jobs.perform import log_tail, perform
 from orimap.flows.request.request import Request
 from orimap.tasks.errors import InputError, words_of
@@ -90,6 +91,7 @@ def _success(name: str, output: Path, outcome: Outcome) -> Message:
         f"{name}: {found}",
         *(f"Note: {note}" for note in notes),
         *(each for each in (_attempts(outcome),) if each),
+        *([f"Look at it: {page}"] if (page := page_of(output)) is not None else []),
         f"Report: {Path(outcome.report).resolve().as_uri()}",
     ]
     picture = output / "figures" / "cluster_map.png"

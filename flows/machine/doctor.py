@@ -43,7 +43,12 @@ class Finding:
 
 
 def examine(
-    *, watch: Path | None, results: Path | None, state: Path | None, port: int
+    *,
+    watch: Path | None,
+    results: Path | None,
+    state: Path | None,
+    port: int,
+    view_port: int,
 ) -> Iterator[Finding]:
     """Look at everything, one finding after the other.
 
@@ -53,6 +58,8 @@ def examine(
         The folder of acquisitions, that of the results, that of journal and server.
     port : int
         Where the Prefect server of ``orimap up`` listens.
+    view_port : int
+        Where its viewer listens.
     """
     yield _python()
     yield from _packages()
@@ -70,6 +77,7 @@ def examine(
     if state is not None:
         yield from _journal(state)
     yield _port(port)
+    yield _view_port(view_port)
     yield from _prefect()
     yield from _roots(path for path in (watch, results) if path is not None)
     yield _notifications()
@@ -224,13 +232,34 @@ def _journal(state: Path) -> Iterator[Finding]:
         yield Finding(what, "ok", f"{state}, can hold the journal")
 
 
-def _port(port: int) -> Finding:
-    what = f"port {port}"
+def _is_free(port: int) -> bool:
     with socket.socket() as free:
         free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with contextlib.suppress(OSError):
             free.bind(("127.0.0.1", port))
-            return Finding(what, "ok", "free for the Prefect server of orimap up")
+            return True
+    return False
+
+
+def _view_port(port: int) -> Finding:
+    """Look for the viewer, which answers those it does not know in words of its own."""
+    what = f"port {port}"
+    if _is_free(port):
+        return Finding(what, "ok", "free for the viewer of orimap up")
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=ANSWER_SECONDS).close()
+    except urllib.error.HTTPError as error:
+        if error.code == 401 and b"the token of this viewer" in error.read(1000):
+            return Finding(what, "ok", "a viewer answers there")
+    except (OSError, ValueError):
+        pass
+    return Finding(what, "doubt", "taken by another program", "give orimap up another --view-port")
+
+
+def _port(port: int) -> Finding:
+    what = f"port {port}"
+    if _is_free(port):
+        return Finding(what, "ok", "free for the Prefect server of orimap up")
     with contextlib.suppress(OSError, ValueError):
         urllib.request.urlopen(
             f"http://127.0.0.1:{port}/api/health", timeout=ANSWER_SECONDS

@@ -1,4 +1,4 @@
-"""Bring up everything on one machine: Prefect's server, a worker, a warm process, the watcher.
+"""Bring up everything on one machine: Prefect's server, a worker, the watcher, the viewer.
 
 Each is a process of its own; one that dies is started again, at first at once and then ever more
 slowly. All of them end with this one. Everything they keep is in one folder.
@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -24,6 +25,7 @@ from pathlib import Path
 
 from orimap.cluster.environment import SAFE_PATH, own_temporary_folder
 from orimap.cluster.parent import end_with_parent
+from orimap.flows.jobs.page import RESULTS_VARIABLE, VIEW_VARIABLE
 from orimap.flows.machine.warm_run import SOCKET_VARIABLE
 from orimap.flows.request.allowed import ROOTS_VARIABLE
 from orimap.tasks.errors import INPUT_AT_FAULT, InputError, UnavailableError, words_of
@@ -59,6 +61,8 @@ class Site:
         database, journal and logs. Absolute.
     port : int
         Of the Prefect server, on loopback.
+    view_port : int
+        Of the viewer, on loopback.
     watch_options : tuple of str
         Further options of ``orimap watch``.
     """
@@ -67,12 +71,18 @@ class Site:
     results: Path
     state: Path
     port: int
+    view_port: int
     watch_options: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:
         """Of the Prefect page."""
         return f"http://{LOOPBACK}:{self.port}"
+
+    @property
+    def viewer(self) -> str:
+        """Address of the table of all runs."""
+        return f"http://{LOOPBACK}:{self.view_port}"
 
     @property
     def logs(self) -> Path:
@@ -101,7 +111,8 @@ class Site:
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
             ROOTS_VARIABLE: os.pathsep.join(filter(None, named)),
             "ORIMAP_WATCHED": str(self.watched),
-            "ORIMAP_RESULTS": str(self.results),
+            RESULTS_VARIABLE: str(self.results),
+            VIEW_VARIABLE: self.viewer,
             SOCKET_VARIABLE: str(self.state / "warm.socket"),
             **SAFE_PATH,
         }
@@ -113,7 +124,7 @@ def check(site: Site) -> None:
     Raises
     ------
     InputError
-        If a folder is missing or cannot be written, results would be watched, or the port is
+        If a folder is missing or cannot be written, results would be watched, or a port is
         taken.
     """
     if not site.watched.is_dir():
@@ -136,15 +147,27 @@ def check(site: Site) -> None:
                 f"a folder that can be written ({folder})", words_of(error), "choose another"
             ) from error
     site.state.chmod(0o700)  # the journal, the database and the socket are for this user alone
+    _require_free(site.port, "Prefect's server", "--port")
+    if site.view_port == site.port:
+        raise InputError(
+            "two ports, for Prefect's server and for the viewer",
+            f"--port {site.port}, --view-port {site.view_port}",
+            "give another with --view-port",
+        )
+    _require_free(site.view_port, "the viewer", "--view-port")
+
+
+def _require_free(port: int, what: str, option: str) -> None:
+    """Refuse a port that another program has."""
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            trial.bind((LOOPBACK, site.port))
+            trial.bind((LOOPBACK, port))
         except OSError as error:
             raise InputError(
-                f"the port {site.port} for Prefect's server",
+                f"the port {port} for {what}",
                 words_of(error),
-                "end what uses it, or choose another with --port",
+                f"end what uses it, or choose another with {option}",
             ) from error
 
 
@@ -168,7 +191,12 @@ def _only_one(site: Site) -> Iterator[None]:
                 f"another orimap up has just started with it (process {error.owner})",
                 "wait until it is up, or choose another folder with --state",
             ) from error
-        facts = {"pid": os.getpid(), "address": site.address, "watched": str(site.watched)}
+        facts = {
+            "pid": os.getpid(),
+            "address": site.address,
+            "viewer": site.viewer,
+            "watched": str(site.watched),
+        }
         (site.state / "up.json").write_text(json.dumps(facts))
         yield
 
@@ -196,6 +224,10 @@ def bring_up(site: Site, note: Callable[[str], None]) -> None:
         up.start("watch", "orimap.flows", "watch", str(site.watched), "--results",
                  str(site.results), "--state", str(site.state), "--submit-to", "prefect",
                  *site.watch_options)  # fmt: skip
+        up.start("view", "orimap.flows", "view", str(site.results), "--state", str(site.state),
+                 "--port", str(site.view_port), "--no-browser")  # fmt: skip
+        token = f"orimap view --token --state {shlex.quote(str(site.state))}"
+        note(f"results: {site.viewer} (the token that it asks for: {token})")
         note(f"up: {site.address} (watching {site.watched}; logs in {site.logs})")
         up.keep()
 

@@ -8,14 +8,14 @@ from pathlib import Path
 from prefect import flow, get_run_logger
 
 from orimap.flows.jobs.outcome import Outcome, read_outcome
+from orimap.flows.jobs.page import RESULTS_VARIABLE
 from orimap.flows.request.allowed import allowed_roots, under_root
 from orimap.tasks.acquire.arrivals.sidecar_name import sidecar_names
 from orimap.tasks.errors import InputError
 from orimap.tasks.simulate.recipe import ScanRecipe
 
-# The folder that is watched and the one that results go to, as orimap up names them.
+# The folder that is watched, as orimap up names it.
 WATCHED_VARIABLE = "ORIMAP_WATCHED"
-RESULTS_VARIABLE = "ORIMAP_RESULTS"
 FOLDER = "orimap-canary"
 # Analysed within half a minute where the machine is free; clear enough to be decided for certain.
 RECIPE = ScanRecipe(scan=(12, 16), detector=(64, 64), grains=3, dose=5000, seed=4)

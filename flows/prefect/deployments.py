@@ -28,10 +28,11 @@ from orimap.flows.jobs.claim import claimed
 from orimap.flows.jobs.job import Job
 from orimap.flows.jobs.notify import perform_and_tell
 from orimap.flows.jobs.outcome import Outcome, write_outcome
+from orimap.flows.jobs.page import RESULTS_VARIABLE
 from orimap.flows.jobs.perform import run_log
 from orimap.flows.pipeline.pipeline import run_pipeline
 from orimap.flows.pipeline.runtime.runner import Display, Lines
-from orimap.flows.prefect.canary import RESULTS_VARIABLE, WATCHED_VARIABLE
+from orimap.flows.prefect.canary import WATCHED_VARIABLE
 from orimap.flows.prefect.runner import PIECES_AT_ONCE, PrefectRunner, keep_report
 from orimap.flows.prefect.submitter import DUPLICATE
 from orimap.flows.request.allowed import allowed_roots, under_root

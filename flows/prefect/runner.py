@@ -28,6 +28,7 @@ from prefect.futures import as_completed
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from orimap.flows.jobs.page import page_of
 from orimap.flows.pipeline.pipeline import run_pipeline
 from orimap.flows.pipeline.runtime.runner import Display, NoDisplay
 from orimap.flows.request.request import Request
@@ -85,12 +86,14 @@ def analyse_acquisition(request: Request) -> Path:
 def keep_report(output: Path, name: str = "report.html") -> None:
     """Tell on the page of a run where its report is.
 
-    A page that comes from a server cannot open files: browsers refuse such links, and the server
-    may be another machine. So the path is there to be copied, besides the link.
+    Where a viewer shows the run, its page has a link that works. A page that comes from a server
+    cannot open files: browsers refuse such links, and the server may be another machine. So the
+    path is there to be copied, besides the link.
     """
-    report = (output / name).resolve()
+    report, page = (output / name).resolve(), page_of(output)
+    to_page = f"[Look at it]({page}): maps, patterns, corrections by hand.\n\n" if page else ""
     create_markdown_artifact(
-        f"[{name}]({report.as_uri()})\n\n"
+        f"{to_page}[{name}]({report.as_uri()})\n\n"
         "Browsers do not follow links from this page to files: open the link in a new tab, or "
         f"copy the path.\n\n```\n{report}\n```",
         key="report",

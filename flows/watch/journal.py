@@ -7,7 +7,7 @@ is the next revision. Every change of state is one transaction, with its time an
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -341,6 +341,36 @@ class Journal:
             "WHERE number = ?",
             (now(), before, after, reason, number),
         )
+
+
+def read_entries(path: Path) -> list[Entry]:
+    """Return what a journal holds, without writing anything; its owner may be another account.
+
+    Raises
+    ------
+    InputError
+        If it is of another version of orimap, or cannot be read here.
+    """
+    try:
+        with closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+        ) as database:
+            database.row_factory = sqlite3.Row
+            version = database.execute("PRAGMA user_version").fetchone()[0]
+            if version not in (0, SCHEMA_VERSION):
+                raise InputError(
+                    f"a journal of version {SCHEMA_VERSION}, which this orimap reads",
+                    f"{path} is of version {version}",
+                    "use the version of orimap that wrote it",
+                )
+            rows = database.execute("SELECT * FROM acquisition ORDER BY number") if version else ()
+            return [_entry(row) for row in rows]
+    except sqlite3.Error as error:
+        raise InputError(
+            f"the journal of a watched folder ({path})",
+            str(error),
+            "look as the account that orimap watch runs as",
+        ) from error
 
 
 def now() -> str:

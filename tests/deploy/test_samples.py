@@ -57,9 +57,13 @@ def test_units_start_a_command_that_there_is_and_never_write_acquisitions(path):
     program, *words = shlex.split(service["ExecStart"])
     assert program.endswith("/bin/orimap")
     options = _parsed(words).params
-    watched = Path(options.get("watch") or options["folder"])
-    assert str(watched) in service["ReadOnlyPaths"].split()
-    assert str(options["results"]) in service["ReadWritePaths"].split()
+    if words[0] == "view":  # it reads and writes nothing but results
+        assert service["ReadWritePaths"].split() == [str(options["directory"])]
+        assert "ReadOnlyPaths" not in service
+    else:
+        watched = Path(options.get("watch") or options["folder"])
+        assert str(watched) in service["ReadOnlyPaths"].split()
+        assert str(options["results"]) in service["ReadWritePaths"].split()
     assert service["KillMode"] == "mixed"
 
 

@@ -5,7 +5,7 @@ import sys
 
 from typer.testing import CliRunner
 
-from orimap.flows.cli.machine import PORT
+from orimap.flows.cli.machine import PORT, port_after
 from orimap.flows.cli.main import app
 from orimap.flows.machine.up import LOCK, running
 from orimap.tasks.store.locks import held
@@ -29,6 +29,14 @@ def test_a_second_up_says_where_the_first_is(tmp_path):
         answer = _call("up", "--watch", tmp_path, "--results", tmp_path)
     assert answer.exit_code == 0
     assert answer.stdout == f"already up: http://127.0.0.1:{PORT} (watching /data)\n"
+    (state / "up.json").write_text(json.dumps({**facts, "viewer": "http://127.0.0.1:4201"}))
+    with held(state / LOCK):
+        answer = _call("up", "--watch", tmp_path, "--results", tmp_path)
+    assert answer.stdout.splitlines()[1] == "results: http://127.0.0.1:4201"
+
+
+def test_the_viewer_has_the_port_after_prefects():
+    assert [port_after(port) for port in (PORT, 65535)] == [4201, 65534]
 
 
 HOLDS = """

@@ -57,7 +57,7 @@ def folder(tmp_path_factory):
     "arguments",
     [
         ("--help",), ("--version",), ("run", "--help"), ("info", "--help"), ("watch", "--help"),
-        ("status", "--help"), ("decide", "--help"), ("export", "--help"),
+        ("status", "--help"), ("decide", "--help"), ("export", "--help"), ("view", "--help"),
         ("cluster", "check", "--help"),
     ],
     ids=" ".join,

@@ -9,6 +9,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import zarr
 from PIL import Image
 
 from orimap.flows.jobs.job import Job
@@ -122,3 +123,16 @@ def test_earlier_attempts_are_told(job):
     failed = Outcome(key="k", acquisition="abc", state="failed", kind="transient",
                      reason="I/O error", remedy="check the disk", attempts=attempts)  # fmt: skip
     assert message_about(job, failed).body.count("Failed before: I/O error") == 1
+
+
+def test_a_success_links_to_the_page_of_the_run_where_a_viewer_shows_it(job, tmp_path, monkeypatch):
+    zarr.open_group(job.output / "analysis.zarr", mode="w").attrs["notes"] = ["two pixels masked"]
+    report = str(job.output / "report.html")
+    outcome = Outcome(key="k", acquisition="a", state="done", decided_k=3, report=report)
+    without = message_about(job, outcome).body
+    assert "http" not in without
+    monkeypatch.setenv("ORIMAP_VIEW", "http://127.0.0.1:4201")
+    monkeypatch.setenv("ORIMAP_RESULTS", str(tmp_path))
+    lines = message_about(job, outcome).body.splitlines()
+    assert lines[-2] == "Look at it: http://127.0.0.1:4201/runs/out/"
+    assert [line for line in lines if "Look at it" not in line] == without.splitlines()

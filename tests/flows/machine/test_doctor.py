@@ -25,9 +25,9 @@ def port():
         yield taken.getsockname()[1]
 
 
-def _found(port=1, **folders):
+def _found(port=1, view_port=2, **folders):
     asked = {"watch": None, "results": None, "state": None, **folders}
-    return {each.what: each for each in examine(port=port, **asked)}
+    return {each.what: each for each in examine(port=port, view_port=view_port, **asked)}
 
 
 def test_on_a_machine_that_is_in_order_nothing_is_wrong(tmp_path):
@@ -70,6 +70,12 @@ def test_results_inside_the_watched_folder_are_doubtful(tmp_path):
 
 def test_a_port_that_is_taken_is_said(port):
     assert "taken by another program" in _found(port=port)[f"port {port}"].found
+
+
+def test_the_port_of_the_viewer_is_looked_at_too(port):
+    assert _found(view_port=2)["port 2"].state == "ok"
+    taken = _found(view_port=port)[f"port {port}"]
+    assert (taken.state, taken.remedy) == ("doubt", "give orimap up another --view-port")
 
 
 def test_a_prefect_api_that_does_not_answer_is_wrong(monkeypatch, port):

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,10 +34,10 @@ SECONDS = 300  # for what takes ten on a machine that has nothing else to do
 class Up:
     """What is up, and its API."""
 
-    def __init__(self, folder, port):
+    def __init__(self, folder, port, view_port):
         self.folder, self.watched, self.results = folder, folder / "watched", folder / "results"
         self.scan = folder / "scan.hspy"
-        self.port = port
+        self.port, self.view_port = port, view_port
         self.command = [sys.executable, "-m", "orimap.flows"]
         self.said = folder / "said"
 
@@ -47,7 +48,8 @@ class Up:
         with self.said.open("w") as said:
             self.process = psutil.Process(
                 subprocess.Popen(
-                    [*self.orimap("up", "--watch", str(self.watched), "--port", str(self.port)),
+                    [*self.orimap("up", "--watch", str(self.watched), "--port", str(self.port),
+                                  "--view-port", str(self.view_port)),
                      "--", "--poll", "1", "--settle", "1"],
                     stderr=said,
                 ).pid
@@ -84,9 +86,12 @@ def up(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name in [each for each in os.environ if each.startswith(("PREFECT", "ORIMAP_ROOTS"))]:
             patch.delenv(name)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        up = Up(folder, port)
+        with (
+            socket.create_server(("127.0.0.1", 0)) as free,
+            socket.create_server(("127.0.0.1", 0)) as another,
+        ):
+            ports = free.getsockname()[1], another.getsockname()[1]
+        up = Up(folder, *ports)
         for each in (up.watched, up.results):
             each.mkdir()
         recipe = ScanRecipe(scan=(9, 12), detector=(48, 48), grains=GRAINS, dose=3000, seed=4)
@@ -147,6 +152,7 @@ def test_a_file_that_is_copied_slowly_is_decided_with_nobody_there(up, record_pr
     assert (given["scan_rows"], given["detector_columns"], given["size"]) == (9, 48, len(data))
     assert given["options"] == {"k": [1, 4]}
     assert target.read_bytes() == data
+    _is_shown(up, run, "day 1/scan.hspy")
     asked = {"filter": {"id": {"id": [str(event_id(outcome.key))]}}}
     (event,) = until(lambda: up.ask("/events/filter", asked)["events"])
     parts = {
@@ -158,6 +164,33 @@ def test_a_file_that_is_copied_slowly_is_decided_with_nobody_there(up, record_pr
     for name, moment in parts.items():
         record_property(name, round(_age(moment, complete), 1))
         print(f"{name}: {_age(moment, complete):.1f} s")
+
+
+def _is_shown(up, run, name):
+    """The viewer lists a run to who knows the token; its page is linked from Prefect's, without."""
+    viewer = f"http://127.0.0.1:{up.view_port}"
+    command = [*up.command, "view", "--token", "--state", str(up.results / ".orimap")]
+    token = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{viewer}/api/runs")
+    assert refused.value.code == 401
+    request = urllib.request.Request(f"{viewer}/api/runs")
+    request.add_header("Authorization", f"Bearer {token}")
+    with urllib.request.urlopen(request) as answer:
+        rows = {row["name"]: row for row in json.load(answer)["runs"]}
+    assert (rows[name]["number"], rows[name]["page"]) == (
+        GRAINS,
+        f"runs/{name.replace(' ', '%20')}/",
+    )
+    found = up.ask("/artifacts/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})
+    (report,) = (each["data"] for each in found if each["key"] == "report")
+    assert f"({viewer}/{rows[name]['page']})" in report
+    told = [*up.results.rglob("*.log"), up.results / ".orimap" / "up.json", up.said]
+    assert not [path for path in told if token in path.read_text(errors="replace")]
+    assert token not in json.dumps(found)
+    for process in [up.process, *up.process.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            assert token not in " ".join(process.cmdline())
 
 
 def test_an_acquisition_that_is_announced_twice_is_analysed_once(up, submitter):

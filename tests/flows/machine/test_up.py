@@ -12,10 +12,13 @@ from orimap.tasks.errors import InputError
 
 @pytest.fixture
 def site(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    with (
+        socket.create_server(("127.0.0.1", 0)) as free,
+        socket.create_server(("127.0.0.1", 0)) as another,
+    ):
+        ports = free.getsockname()[1], another.getsockname()[1]
     (tmp_path / "watched").mkdir()
-    return Site(tmp_path / "watched", tmp_path / "results", tmp_path / "state", port)
+    return Site(tmp_path / "watched", tmp_path / "results", tmp_path / "state", *ports)
 
 
 def test_folders_are_made_and_the_state_is_for_this_user_alone(site):
@@ -45,6 +48,23 @@ def test_a_port_that_is_taken_is_refused(site):
     with socket.create_server(("127.0.0.1", site.port)), pytest.raises(InputError) as refused:
         check(site)
     assert refused.value.needed == f"the port {site.port} for Prefect's server"
+    with socket.create_server(("127.0.0.1", site.view_port)), pytest.raises(InputError) as refused:
+        check(site)
+    assert refused.value.needed == f"the port {site.view_port} for the viewer"
+    assert refused.value.remedy.endswith("--view-port")
+
+
+def test_prefect_and_the_viewer_need_a_port_each(site):
+    with pytest.raises(InputError) as refused:
+        check(Site(**{**vars(site), "view_port": site.port}))
+    assert refused.value.needed == "two ports, for Prefect's server and for the viewer"
+
+
+def test_what_is_brought_up_knows_where_the_viewer_is_and_not_the_token(site, tmp_path):
+    found = site.environment()
+    assert found["ORIMAP_VIEW"] == f"http://127.0.0.1:{site.view_port}"
+    assert found["ORIMAP_RESULTS"] == str(tmp_path / "results")
+    assert not any("token" in name.lower() for name in set(found) - set(os.environ))
 
 
 def test_nothing_of_another_prefect_goes_with_what_is_brought_up(site, monkeypatch):

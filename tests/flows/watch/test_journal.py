@@ -5,7 +5,14 @@ import pytest
 
 from orimap.flows.jobs.job import Job
 from orimap.flows.request.request import Request
-from orimap.flows.watch.journal import ENDED, FOLLOWS, UNDER_WAY, Journal, TransitionError
+from orimap.flows.watch.journal import (
+    ENDED,
+    FOLLOWS,
+    UNDER_WAY,
+    Journal,
+    TransitionError,
+    read_entries,
+)
 from orimap.tasks.errors import InputError
 
 
@@ -118,3 +125,14 @@ def test_no_journal_is_told_with_what_to_do(tmp_path):
     (tmp_path / "words.sqlite").write_text("no database at all, only some words" * 9)
     with pytest.raises(InputError, match="--state"):
         Journal(tmp_path / "words.sqlite")
+
+
+def test_another_account_reads_it_and_writes_nothing(journal):
+    entry = settle(journal, see(journal))
+    path = journal.path
+    before = path.stat().st_mtime_ns
+    assert read_entries(path) == [entry]
+    assert path.stat().st_mtime_ns == before
+    with pytest.raises(InputError, match="look as the account"):
+        read_entries(path.with_name("absent.sqlite"))
+    assert not path.with_name("absent.sqlite").exists()

@@ -1,0 +1,207 @@
+import asyncio
+import io
+
+import httpx
+import pytest
+from PIL import Image
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from orimap.flows.viewer import app
+from orimap.flows.viewer.app import find_place, table_app, viewer
+from orimap.flows.viewer.entry.access import read_token
+from orimap.flows.viewer.table.runs import RunTable
+from orimap.flows.watch.journal import JOURNAL
+from orimap.tasks.errors import InputError
+
+PAGE = {"Accept": "text/html"}
+
+
+@pytest.fixture
+def root(tmp_path):
+    root = tmp_path.resolve() / "root"
+    root.mkdir()
+    return root
+
+
+def _ask(application, path, headers=None):
+    async def once():
+        transport = httpx.ASGITransport(application)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            return await client.get(path, headers=headers)
+
+    return asyncio.run(once())
+
+
+def _pages(folder):
+    """Pages of a run that say which they are."""
+
+    async def say(request: Request) -> Response:
+        return PlainTextResponse(f"{folder.name}: {request.path_params['path']}")
+
+    return Starlette(routes=[Route("/{path:path}", say)])
+
+
+@pytest.fixture
+def table(root):
+    """The table with pages that only tell their names; gives what asks for one of them."""
+    opened = []
+
+    def run_pages(folder):
+        opened.append(folder.name)
+        return _pages(folder)
+
+    application = table_app(RunTable(root, root / ".orimap" / JOURNAL), run_pages)
+
+    def ask(path, headers=None):
+        return _ask(application, path, headers)
+
+    ask.opened = opened
+    return ask
+
+
+def test_a_folder_is_that_of_a_run_or_one_of_many(root, make_run):
+    with pytest.raises(InputError) as refused:
+        find_place(root, root / ".orimap")
+    assert refused.value.needed == "the folder of a run, or a folder of many runs"
+    assert "no results in" in refused.value.found
+    with pytest.raises(InputError, match="there is no folder"):
+        find_place(root / "absent", root / "absent" / ".orimap")
+    (root / ".orimap").mkdir()  # watched, and nothing has come yet
+    assert find_place(root, root / ".orimap").journal == root / ".orimap" / JOURNAL
+    (root / ".orimap").rmdir()
+    run = make_run(root / "day" / "a")
+    with pytest.raises(InputError, match="is a file"):
+        find_place(run / "run.json", root)
+    assert find_place(run, root).is_one_run
+    assert not find_place(root, root / ".orimap").is_one_run
+
+
+def test_the_table_comes_as_a_page_as_json_and_as_csv(table, root, make_run):
+    make_run(root / "a")
+    make_run(root / "b", decision={"confidence": "low"})
+    assert "All runs" in table("/").text
+    assert "no-store" not in table("/static/runs.js").headers.get("cache-control", "")
+    assert table("/static/runs.css").headers["content-type"].startswith("text/css")
+    assert table("/static/viewer.html").status_code == 404
+    assert {run["name"] for run in table("/api/runs").json()["runs"]} == {"a", "b"}
+    lines = table("/api/runs.csv?confidence=low").text.splitlines()
+    assert [line.partition(",")[0] for line in lines] == ["name", "b"]
+
+
+def test_a_table_that_has_not_changed_is_not_sent_again(table, root, make_run):
+    make_run(root / "a")
+    tag = table("/api/runs").headers["etag"]
+    assert table("/api/runs", {"If-None-Match": tag}).status_code == 304
+    make_run(root / "b")
+    assert table("/api/runs", {"If-None-Match": tag}).status_code == 200
+
+
+def test_every_run_has_its_pages_below_its_own_address(table, root, make_run):
+    name = "scan #7 50%.hspy"
+    make_run(root / "day 1" / name)
+    (run,) = table("/api/runs").json()["runs"]
+    assert table(f"/{run['page']}").text == f"{name}: "
+    assert table(f"/{run['page']}api/map/clusters").text == f"{name}: api/map/clusters"
+    without_slash = table(f"/{run['page'].rstrip('/')}")
+    assert without_slash.status_code == 308
+    target = httpx.URL(f"http://127.0.0.1/{run['page'].rstrip('/')}").join(
+        without_slash.headers["location"]
+    )
+    assert target.raw_path == f"/{run['page']}".encode()
+
+
+def test_runs_that_lie_in_one_another_are_told_apart(table, root, make_run):
+    make_run(root / "a")
+    make_run(root / "a" / "b")
+    assert table("/runs/a/c").text == "a: c"
+    assert table("/runs/a/b/c").text == "b: c"
+
+
+@pytest.mark.parametrize(
+    "path", ["/runs/", "/runs/absent/", "/runs/..%2felsewhere/", "/runs/%2e%2e/elsewhere/", "/none",
+             "/runs//a/", "/runs/a%00/"],
+)  # fmt: skip
+def test_what_is_not_in_the_table_is_not_there(table, root, tmp_path, make_run, path):
+    make_run(root / "a")
+    make_run(tmp_path / "elsewhere")
+    answer = table(path, PAGE)
+    assert answer.status_code == 404
+    assert table.opened == []
+    assert "What to do: go back" in answer.text
+
+
+def test_what_was_asked_for_is_no_markup_on_the_page_that_says_so(table):
+    answer = table("/runs/%3Cscript%3Ealert(1)%3C/script%3E/", PAGE)
+    assert "<script>alert" not in answer.text
+    assert "&lt;script&gt;alert(1)" in answer.text
+
+
+def test_pages_of_a_few_runs_are_kept(table, root, make_run, monkeypatch):
+    monkeypatch.setattr(app, "RUNS_KEPT", 2)
+    for name in "abc":
+        make_run(root / name)
+    for name in "abacab":
+        table(f"/runs/{name}/")
+    assert table.opened == ["a", "b", "c", "b"]
+
+
+def test_a_run_that_cannot_be_opened_says_why_and_the_others_can(root, make_run):
+    def run_pages(folder):
+        if folder.name == "bad":
+            raise InputError("results", "<none>", "analyse it")
+        return _pages(folder)
+
+    make_run(root / "bad")
+    make_run(root / "good")
+    application = table_app(RunTable(root, root / ".orimap" / JOURNAL), run_pages)
+    answer = _ask(application, "/runs/bad/", PAGE)
+    assert (answer.status_code, "Found: &lt;none&gt;" in answer.text) == (422, True)
+    assert _ask(application, "/runs/bad/api/run").json()["remedy"] == "analyse it"
+    assert _ask(application, "/runs/good/x").text == "good: x"
+
+
+def test_a_thumbnail_is_the_map_and_small(table, root, make_run):
+    make_run(root / "a")
+    answer = table("/runs/a/thumbnail.png")
+    with Image.open(io.BytesIO(answer.content)) as image:
+        assert (image.size, image.format) == ((192, 144), "PNG")
+    make_run(root / "none", figure=False)
+    assert table("/runs/none/thumbnail.png").status_code == 404
+
+
+@pytest.mark.parametrize("linked", ["figures", "figures/cluster_map.png"])
+def test_a_thumbnail_that_a_link_leads_to_is_not_shown(table, root, tmp_path, make_run, linked):
+    secret = make_run(tmp_path / "secret")
+    run = make_run(root / "a", figure=False)
+    path = run / linked
+    path.parent.mkdir(exist_ok=True)
+    path.symlink_to(secret / linked)
+    assert table("/runs/a/thumbnail.png").status_code == 404
+
+
+def test_a_picture_that_is_none_is_no_error(table, root, make_run):
+    run = make_run(root / "a")
+    (run / "figures" / "cluster_map.png").write_bytes(b"no picture")
+    assert table("/runs/a/thumbnail.png").status_code == 404
+    assert table("/api/runs").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/api/runs", "/runs/a/", "/static/runs.js"])
+def test_the_whole_answers_only_who_knows_the_token(root, make_run, access, path):
+    make_run(root / "a")
+    whole = viewer(find_place(root, root / ".orimap"), access)
+    assert _ask(whole, path).status_code == 401
+    known = {"Authorization": f"Bearer {read_token(access.folder)}"}
+    assert _ask(whole, path, known).status_code == 200
+
+
+def test_one_run_is_served_at_the_top(root, make_run, access):
+    run = make_run(root / "a")
+    whole = viewer(find_place(run, root), access)
+    known = {"Authorization": f"Bearer {read_token(access.folder)}", **PAGE}
+    answer = _ask(whole, "/", known)
+    assert answer.headers["content-type"].startswith("text/html")
+    assert _ask(whole, "/").status_code == 401
