@@ -1,5 +1,6 @@
 """Open what the report shows from ``analysis.zarr``; any part of it may be absent."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,8 @@ import xarray as xr
 
 from orimap.tasks.errors import InputError
 from orimap.tasks.report import words
-from orimap.tasks.report.figures.images import NO_PATTERN, ScanGrid
+from orimap.tasks.report.figures.images import NO_PATTERN, DetectorGrid, ScanGrid
+from orimap.tasks.report.figures.palette import cluster_colours
 from orimap.tasks.store.groups import group_attributes
 from orimap.tasks.store.open_results import open_revised
 from orimap.tasks.store.variables import METRICS
@@ -19,6 +21,7 @@ GROUPS = (
     *("acquisition", "analysed", "sketch", "decision", "clusters", "overlap", "baseline"),
     *("reflection_maps", "decomposition", "line"),
 )
+COLOUR = re.compile("#[0-9a-fA-F]{6}")
 METRIC_NAMES = {name.upper(): name for name in METRICS}
 PAIR_METRICS = {**METRIC_NAMES, "cosine": "cosine"}
 NOISE_KINDS = ("whole", "corner", "robust")
@@ -48,8 +51,11 @@ class Results:
 
     @property
     def intensity_units(self) -> str:
-        """The unit of the intensities, electrons where nothing else is known."""
-        return str(self.groups["acquisition"].attrs.get("intensity_units", "electron"))
+        """The unit of the intensities; where none was stored, electrons unless they are none."""
+        facts = self.groups["acquisition"].attrs
+        counts = facts.get("counts_like")
+        usual = "electron" if counts is None or counts else "a.u."
+        return str(facts.get("intensity_units", usual))
 
     def values(self, group: str, name: str) -> np.ndarray | None:
         """Return an array, or None where it is absent or holds no number."""
@@ -104,6 +110,24 @@ def cluster_names(results: Results) -> list[str]:
     return list(results.attr("clusters").get("cluster_names", ()))
 
 
+def colours_of(results: Results, count: int) -> tuple[str, ...]:
+    """Return the colours of ``count`` clusters: those that somebody chose, else the usual ones."""
+    chosen = list(results.attr("clusters").get("cluster_colours", ()))
+    return tuple(
+        chosen[cluster]
+        if cluster < len(chosen) and COLOUR.fullmatch(str(chosen[cluster]))
+        else usual
+        for cluster, usual in enumerate(cluster_colours(count))
+    )
+
+
+def units_of(results: Results, group: str, name: str) -> str:
+    """Return the unit of an array; of intensities, that of the acquisition."""
+    units = str(results.groups[group][name].attrs.get("units", "1"))
+    # Declared as electrons, and stored so by earlier versions whatever they were.
+    return results.intensity_units if units == "electron" else units
+
+
 def stored_k(results: Results, name: str) -> int | None:
     """Return decided_k or fitted_k from the decision, else from the root."""
     return words.whole(results.attr("decision").get(name, results.attrs.get(name)))
@@ -138,6 +162,17 @@ def drawn_labels(results: Results) -> np.ndarray | None:
     """Return the map of clusters, -1 where there is none and -2 where nothing was measured."""
     labels = results.values("clusters", "cluster_label")
     return None if labels is None else where_measured(results, labels, NO_PATTERN)
+
+
+def cluster_patterns(results: Results) -> np.ndarray | None:
+    """Return the mean pattern of each cluster, or else its pattern from the factorisation."""
+    means = results.values("clusters", "cluster_mean_pattern")
+    return results.values("clusters", "cluster_representative") if means is None else means
+
+
+def cluster_count(labels: np.ndarray, patterns: np.ndarray | None) -> int:
+    """Return the number of clusters; the last ones may have no position."""
+    return max(int(labels.max()) + 1, 0 if patterns is None else len(patterns))
 
 
 def where_measured(results: Results, values: np.ndarray, instead: float) -> np.ndarray:
@@ -184,6 +219,15 @@ def scan_grid(facts: Mapping[str, Any]) -> ScanGrid:
     if step is None or units == "px" or not all((words.number(v) or 0) > 0 for v in step):
         return ScanGrid()
     return ScanGrid(float(step[0]), float(step[1]), str(units))
+
+
+def detector_grid(results: Results) -> DetectorGrid:
+    """Return the grid of the detector; in pixels where it is not calibrated."""
+    facts = results.attr("acquisition")
+    step, units = words.decoded(facts.get("detector_step")), facts.get("detector_units", "px")
+    if step is None or units == "px" or not all((words.number(v) or 0) > 0 for v in step):
+        return DetectorGrid()
+    return DetectorGrid(float(step[1]), str(units))
 
 
 def fidelity_scores(results: Results) -> dict[str, np.ndarray]:

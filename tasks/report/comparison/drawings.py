@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from orimap.tasks.report.comparison import figures
 from orimap.tasks.report.comparison.compare import Filtered, common_count, renumbered
-from orimap.tasks.report.figures import comparison as figures
+from orimap.tasks.report.drawings.write import Drawing
 from orimap.tasks.report.figures.images import NO_PATTERN
-from orimap.tasks.report.page import Drawing
 from orimap.tasks.report.results import (
     NOISE_KINDS,
     analysed_mask,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,11 +25,9 @@ from orimap.tasks.report.comparison.compare import (
 from orimap.tasks.report.figures.palette import cluster_colours, text_colour
 from orimap.tasks.report.page import (
     Page,
-    Picture,
     Swatch,
     minute_now,
     render,
-    write_figures,
 )
 from orimap.tasks.report.results import (
     NOISE_KINDS,
@@ -37,9 +35,12 @@ from orimap.tasks.report.results import (
     source_name,
     stored_k,
 )
-from orimap.tasks.report.sentences import measured_sentence
+from orimap.tasks.report.sections.acquisition import measured_sentence
 from orimap.tasks.simulate.truth import Truth
 from orimap.tasks.store.whole_file import write_whole
+
+if TYPE_CHECKING:
+    from orimap.tasks.report.drawings.write import Picture
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,7 @@ def write_comparison(
         Path of the page.
     """
     from orimap.tasks.report.comparison.drawings import FIGURES, comparison_drawings
+    from orimap.tasks.report.drawings.write import write_figures
 
     numbers = match_clusters([f.label for f in filters])
     agreements = agreement({f.name: f.label for f in filters})
@@ -209,7 +211,7 @@ def _page(
     verdict: Verdict,
     truth: Truth | None,
     truth_found: bool,
-    images: Mapping[str, Picture],
+    images: Mapping[str, "Picture"],
 ) -> ComparisonPage:
     """Fill in what the template shows."""
     first, count = filters[0].results, common_count(numbers)
@@ -223,6 +225,7 @@ def _page(
         ],
         images=images,
         written=minute_now(),
+        explored=None,
         reasons=verdict.reasons,
         truth=truth
         and TruthNote(

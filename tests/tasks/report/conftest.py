@@ -10,7 +10,7 @@ from orimap.tasks.maps.reflection_maps import reflection_maps
 from orimap.tasks.patterns.reflections.lengths import Lengths
 from orimap.tasks.patterns.reflections.reflection_list import Reflections
 from orimap.tasks.patterns.reflections.stored_list import ListSize
-from orimap.tasks.report import drawings
+from orimap.tasks.report.drawings import catalogue
 from orimap.tasks.report.report import write_report
 from orimap.tasks.store import variables
 from orimap.tasks.store.groups import write_group
@@ -332,7 +332,7 @@ def small_pictures(monkeypatch):
 def few_pictures(monkeypatch, small_pictures):
     """Draw only what tests of words look for; all others are drawn in tests that look at them."""
     kept = ("cluster_map", "held_out", "camera", "beam_shift", "reflection_maps")
-    monkeypatch.setattr(drawings, "FIGURES", {name: drawings.FIGURES[name] for name in kept})
+    monkeypatch.setattr(catalogue, "FIGURES", {name: catalogue.FIGURES[name] for name in kept})
 
 
 @pytest.fixture(scope="session")

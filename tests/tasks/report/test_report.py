@@ -14,7 +14,7 @@ from PIL import Image
 
 from orimap.tasks.errors import InputError
 from orimap.tasks.report import report, sentences
-from orimap.tasks.report.drawings import FIGURES
+from orimap.tasks.report.drawings.catalogue import FIGURES
 from orimap.tasks.report.page import Picture
 from orimap.tasks.report.results import read_results
 from orimap.tasks.store import variables

@@ -15,6 +15,7 @@ from orimap.tasks.report.words import (
     number,
     percent_text,
     seconds_text,
+    units_text,
 )
 from orimap.tasks.store.variables import DECISION, OVERLAP_RATIO
 
@@ -27,6 +28,11 @@ CAMERA = {
     "gamma": ("power of the stretch (gamma)", 1, ""),
 }
 LEVELS = (75, 80, 85, 90, 95)
+# Up to so many components the value of every pair is written into its cell.
+MOST_WRITTEN = 16
+# What earlier versions stored where a criterion has no vote, and what is said instead.
+UNSAID = {"not known": "no value for some of the numbers that come into question"}
+NO_KNEE = "the loss has no knee"
 
 
 @dataclass(frozen=True)
@@ -76,11 +82,15 @@ class OverlapPair:
 
 @dataclass(frozen=True)
 class NoiseTable:
-    """Noise standard deviations in ``units``: a column a kind, a row a cluster."""
+    """Noise standard deviations in ``units``: a column a kind, a row a cluster.
+
+    ``whole_clusters`` is false where only some positions of a cluster were measured.
+    """
 
     kinds: list[str]
     units: str
     rows: list[list[str]]
+    whole_clusters: bool
 
 
 @dataclass(frozen=True)
@@ -104,10 +114,18 @@ def criteria_rows(facts: Mapping[str, Any]) -> list[Criterion]:
             vote=figure_text(criterion.get("vote")),
             margin=figure_text(criterion.get("margin"), 2),
             used=bool(criterion.get("used")),
-            why=str(criterion.get("why") or ""),
+            why=_why(criterion),
         )
         for criterion in found
     ]
+
+
+def _why(criterion: Mapping[str, Any]) -> str:
+    """Return the reason of a criterion; where none was known, what is missing."""
+    why = str(criterion.get("why") or "")
+    if why in UNSAID and str(criterion.get("name", "")).startswith("knee"):
+        return NO_KNEE
+    return UNSAID.get(why, why)
 
 
 def k_table(results: Results) -> KTable:
@@ -180,12 +198,22 @@ def noise_rows(results: Results) -> NoiseTable | None:
         return None
     return NoiseTable(
         list(table),
-        results.intensity_units,
+        units_text(results.intensity_units),
         [
             [figure_text(value, 2) for value in values]
             for values in zip(*table.values(), strict=True)
         ],
+        noise_of_all(results),
     )
+
+
+def noise_of_all(results: Results) -> bool:
+    """Return whether noise is that of all positions of each cluster."""
+    measured = decoded(results.attr("clusters").get("noise_positions"))
+    sizes = results.values("clusters", "cluster_size")
+    if measured is None or sizes is None:
+        return True
+    return bool(np.all(np.asarray(measured) >= sizes))
 
 
 def step_rows(steps: Sequence[Mapping[str, Any]]) -> list[StepRow]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from orimap.tasks.report.drawings import FIGURES, report_drawings
+from orimap.tasks.report.drawings.catalogue import FIGURES, report_drawings
 from orimap.tasks.report.results import read_results
 
 
