@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,12 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Odd and unequal, so that swapped axes show.
 SMALL_SHAPE = (4, 5, 6, 7)
 SLURM_DAEMONS = ("munged", "slurmctld", "slurmd")
+# Headless, without what a browser fetches by itself: it finds no host but this machine.
+CHROMIUM_SETTINGS = (
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
+    *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
+    *("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--window-size=1280,900"),
+)
 # Slurm has a place of its own for its settings and one for everything that it writes.
 SLURM_SETTINGS = """
 ClusterName=test
@@ -59,12 +66,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # Servers of which there is one for all tests; everything that uses one runs in one process.
 # A finished run of the pipeline is shared in the same way.
-SERVERS = ("slurm", "prefect_api", "finished_run")
+SERVERS = ("slurm", "prefect_api", "finished_run", "browser")
 # The groups that take longest start first, so that none is left alone in the end. Those of servers
 # mostly wait; the others among the first compute, so that both cores are busy meanwhile.
 LONGEST = (
     *("test_operation.py", "prefect_api", "test_compare.py"),
-    *("slurm", "finished_run", "test_threads_and_processes.py"),
+    *("slurm", "finished_run", "browser", "test_threads_and_processes.py"),
     *("test_watch.py", "test_pipeline_reuse.py", "test_report.py", "test_main.py"),
     *("test_pipeline_numbers.py", "test_redecide.py", "test_pipeline_options.py", "test_shift.py"),
     *("test_wheel.py", "test_peak_memory.py", "test_older_results.py", "test_perform.py"),
@@ -214,6 +221,62 @@ def slurm(tmp_path_factory):
                 daemon.terminate()
             for daemon in running:
                 daemon.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory):
+    """A driver of Debian's Chromium; neither downloads anything. One for all tests."""
+    from selenium.webdriver import Chrome, ChromeOptions
+    from selenium.webdriver.chrome.service import Service
+
+    places = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
+    missing = [name for name, place in places.items() if place is None]
+    if missing:
+        if os.environ.get("ORIMAP_REQUIRE_BROWSER"):
+            pytest.fail(f"ORIMAP_REQUIRE_BROWSER is set, and there is no {' and no '.join(missing)}")
+        pytest.skip(f"no {' and no '.join(missing)}: apt install chromium chromium-driver")
+    options = ChromeOptions()
+    options.binary_location = places["chromium"]
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    for setting in (*CHROMIUM_SETTINGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(setting)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SE_OFFLINE", "true")  # Selenium looks for no driver of its own
+        driver = Chrome(options, Service(places["chromedriver"]))
+        try:
+            yield driver
+        finally:
+            driver.quit()
+
+
+@pytest.fixture
+def browser(chromium, tmp_path):
+    """A driver with an empty page, 1280 × 900, light; a test fails where the console has errors.
+
+    ``browser.screen(390, dark=True)`` changes the width and the colours that the person prefers,
+    ``browser.complaints()`` takes the errors that the console has so far; what is downloaded
+    goes into ``tmp_path``.
+    """
+    chromium.screen = partial(_set_screen, chromium)
+    chromium.complaints = lambda: [
+        entry["message"] for entry in chromium.get_log("browser") if entry["level"] == "SEVERE"
+    ]
+    chromium.get("about:blank")
+    chromium.screen()
+    chromium.complaints()
+    where = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    chromium.execute_cdp_cmd("Browser.setDownloadBehavior", where)
+    yield chromium
+    assert chromium.complaints() == []
+    chromium.get("about:blank")  # ends what the page still asks for
+
+
+def _set_screen(driver, width=1280, height=900, *, dark=False, touch=False, media=""):
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": touch}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": [scheme]})
+    driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": touch})
 
 
 @pytest.fixture
