@@ -233,7 +233,9 @@ def chromium(tmp_path_factory):
     missing = [name for name, place in places.items() if place is None]
     if missing:
         if os.environ.get("ORIMAP_REQUIRE_BROWSER"):
-            pytest.fail(f"ORIMAP_REQUIRE_BROWSER is set, and there is no {' and no '.join(missing)}")
+            pytest.fail(
+                f"ORIMAP_REQUIRE_BROWSER is set, and there is no {' and no '.join(missing)}"
+            )
         pytest.skip(f"no {' and no '.join(missing)}: apt install chromium chromium-driver")
     options = ChromeOptions()
     options.binary_location = places["chromium"]
