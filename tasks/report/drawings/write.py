@@ -46,7 +46,9 @@ DRAWN_WITH = {
     "ytick.color": INK,
     "legend.facecolor": PAPER,
 }
-FONT = re.compile(r"font: (?:(?:normal )*)((?:bold |[1-9]00 )?)([\d.]+)px [^;\"]*")
+FONT_SIZE = re.compile(r"font-size: ([\d.]+)px")
+# The page has a family of fonts of its own.
+FAMILY = re.compile(r"; font-family: [^;\"]*")
 RASTER = re.compile(r"data:image/png;base64,\s*([A-Za-z0-9+/=\s]+)")
 
 
@@ -113,8 +115,8 @@ def picture_of(figure: "Figure", name: str, alt: str) -> Picture:
     body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.S)
     body = RASTER.sub(lambda found: _small_raster(found.group(1)), body)
     body = _with_theme(_with_names(body, name))
-    sizes = [float(size) for _, size in FONT.findall(body)]
-    body = FONT.sub(_font, body)
+    body = FAMILY.sub("", body)
+    sizes = [float(size) for size in FONT_SIZE.findall(body)]
     width, height = (POINTS_PER_INCH * inches for inches in figure.get_size_inches())
     shown = round(width * PIXELS_PER_INCH / POINTS_PER_INCH)
     least = math.ceil(width * SMALLEST_TEXT_PX / min(sizes)) if sizes else 0
@@ -185,12 +187,6 @@ def _with_theme(body: str) -> str:
             rf"(fill|stroke): {colour}(?=[;\"])", rf"\g<1>: var(--{name}, {colour})", body
         )
     return body
-
-
-def _font(found: re.Match[str]) -> str:
-    """Return size and weight of text; the family is the page's."""
-    weight = "; font-weight: bold" if found.group(1).strip() else ""
-    return f"font-size: {found.group(2)}px{weight}"
 
 
 def write_figures(

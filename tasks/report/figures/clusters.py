@@ -249,9 +249,9 @@ def levels_figure(labels: np.ndarray, level: np.ndarray, scan: ScanGrid) -> Figu
 def share_figure(shares: np.ndarray, scan: ScanGrid, colours: Sequence[str]) -> Figure:
     """Draw the share of every cluster at every position; (scan_y, scan_x, cluster), 1 = alone."""
     count = shares.shape[2]
-    columns = min(count, 5)
-    width, height = scan.box(shares.shape[:2], 1.8, 2.4)
-    rows = -(-count // columns)
+    rows = -(-count // 5)
+    columns = -(-count // rows)
+    width, height = scan.box(shares.shape[:2], 1.8 if columns > 3 else 2.4, 2.4)
     figure = Figure(figsize=(columns * (width + 0.15) + 0.65, rows * (height + 0.3) + 0.3))
     image = None
     for cluster in range(count):

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import Formatter
 
 from orimap.tasks.report.figures.images import (
     NO_LABEL,
@@ -79,12 +79,28 @@ def write_title(axes: Axes, text: str) -> None:
     axes.set_title(text, loc="left", fontsize=9, color=INK, pad=4)
 
 
+class PlainFormatter(Formatter):
+    """Writes numbers beside a scale as people do: all with as many decimals, 240, 2 × 10⁻⁵."""
+
+    def format_ticks(self, values: Sequence[float]) -> list[str]:
+        """Return the text of each number."""
+        texts = [figure_text(round(value, 12)) for value in values]
+        if any("×" in text for text in texts):
+            return texts
+        decimals = max((len(text.partition(".")[2]) for text in texts), default=0)
+        return [f"{value:.{decimals}f}".replace("-", "−") for value in values]
+
+    def __call__(self, value: float, pos: int | None = None) -> str:
+        """Return the text of one number."""
+        return figure_text(round(value, 12))
+
+
 def draw_colour_bar(image: ScalarMappable, place: Axes, orientation: str = "vertical") -> Colorbar:
     """Draw the scale of an image's colours in axes of their own."""
     bar = place.figure.colorbar(image, cax=place, orientation=orientation)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=8, length=2)
-    bar.formatter = FuncFormatter(lambda value, _: figure_text(round(value, 12)))
+    bar.formatter = PlainFormatter()
     return bar
 
 

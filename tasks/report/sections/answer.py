@@ -143,11 +143,11 @@ def _facts(results: Results, inside: np.ndarray, cluster: int) -> dict[str, str]
     if shares is not None and inside.any():
         own = shares[..., cluster].values[inside]
         if np.isfinite(own).any():
-            found["mean share in it"] = words.figure_text(np.nanmean(own), 2)
+            found["mean share"] = words.figure_text(np.nanmean(own), 2)
     ratio = results.values("overlap", "overlap_ratio")
     if ratio is not None and inside.any():
         overlapping = np.count_nonzero(ratio[inside] >= OVERLAP_RATIO)
-        found["of it overlaps"] = words.percent_text(overlapping / np.count_nonzero(inside))
+        found["overlapping"] = words.percent_text(overlapping / np.count_nonzero(inside))
     return found
 
 

@@ -1,5 +1,6 @@
 """Why that number: what is said of the decision, and below each of its curves."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -206,10 +207,11 @@ def _course(k: np.ndarray, loss: np.ndarray) -> str:
 
 
 def _digits(value: float, among: np.ndarray) -> str:
-    """Return a loss with as many digits as tell it from the others."""
+    """Return a loss with as many decimals as tell it from the others."""
     spread = float(np.ptp(among))
-    digits = 4 if not spread else int(np.clip(2 - np.floor(np.log10(spread / abs(value))), 3, 8))
-    return figure_text(value, digits)
+    if not spread or not 1e-6 < spread < 1e6:
+        return figure_text(value, 4)
+    return f"{value:.{max(0, 2 - math.floor(math.log10(spread)))}f}"
 
 
 def _levels_off(k: np.ndarray, loss: np.ndarray, knee: int) -> bool:
