@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import xarray as xr
 
-from orimap.tasks.report import tables
 from orimap.tasks.report.results import read_results
+from orimap.tasks.report.sections import tables
 
 
 def test_overlap_counts_are_those_worked_by_hand():
