@@ -8,7 +8,13 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from orimap.tasks.report.figures.curves import curve_axes, draw_legend, write_powers
-from orimap.tasks.report.figures.images import DetectorGrid, ScanGrid, label_image, pattern_levels
+from orimap.tasks.report.figures.images import (
+    IN_PIXELS,
+    DetectorGrid,
+    ScanGrid,
+    label_image,
+    pattern_levels,
+)
 from orimap.tasks.report.figures.palette import NO_CLUSTER, cluster_colours, text_colour
 from orimap.tasks.report.figures.style import (
     INK,
@@ -57,7 +63,7 @@ def patterns_figure(
     patterns: Mapping[str, Mapping[int, np.ndarray]],
     count: int,
     masks: Mapping[str, np.ndarray | None],
-    detector: DetectorGrid,
+    detector: DetectorGrid = IN_PIXELS,
 ) -> Figure:
     """Draw the pattern of every cluster (a row) after every filter (a column).
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from orimap.tasks.report.figures.images import (
+    IN_PIXELS,
     NO_LABEL,
     NO_PATTERN,
     DetectorGrid,
@@ -98,8 +99,8 @@ def clusters_figure(
     patterns: np.ndarray,
     scan: ScanGrid,
     *,
-    colours: Sequence[str],
-    detector: DetectorGrid,
+    colours: Sequence[str] | None = None,
+    detector: DetectorGrid = IN_PIXELS,
     names: Sequence[str] = (),
     mask: np.ndarray | None = None,
 ) -> Figure:
@@ -117,6 +118,7 @@ def clusters_figure(
     mask : (dy, dx) array, optional
         Pixels to leave out of the patterns.
     """
+    colours = colours or cluster_colours(len(patterns))
     count = len(patterns)
     map_width, map_height = scan.box(labels.shape, 5.2, 5.6)
     room, caption, gap = max(map_height, 3.2), 0.22, 0.12
@@ -246,8 +248,11 @@ def levels_figure(labels: np.ndarray, level: np.ndarray, scan: ScanGrid) -> Figu
     return figure
 
 
-def share_figure(shares: np.ndarray, scan: ScanGrid, colours: Sequence[str]) -> Figure:
+def share_figure(
+    shares: np.ndarray, scan: ScanGrid, colours: Sequence[str] | None = None
+) -> Figure:
     """Draw the share of every cluster at every position; (scan_y, scan_x, cluster), 1 = alone."""
+    colours = colours or cluster_colours(shares.shape[2])
     count = shares.shape[2]
     rows = -(-count // 5)
     columns = -(-count // rows)
@@ -275,9 +280,10 @@ def baseline_figure(
     other: np.ndarray,
     scan: ScanGrid,
     agreement: float | None,
-    colours: Sequence[str],
+    colours: Sequence[str] | None = None,
 ) -> Figure:
     """Draw our map beside k-means, whose clusters take the colours of ours that they match."""
+    colours = colours or cluster_colours(int(labels.max()) + 1)
     matched = match_labels(labels, other)
     matched = np.where(labels == NO_PATTERN, NO_PATTERN, matched)
     count = max(int(labels.max()), int(matched.max())) + 1
@@ -301,8 +307,8 @@ def fidelity_figure(
     representatives: np.ndarray,
     scores: Mapping[str, np.ndarray],
     *,
-    colours: Sequence[str],
-    detector: DetectorGrid,
+    colours: Sequence[str] | None = None,
+    detector: DetectorGrid = IN_PIXELS,
     mask: np.ndarray | None = None,
 ) -> Figure:
     """Draw each cluster's mean raw pattern above its representative, with the metrics below.
@@ -317,6 +323,7 @@ def fidelity_figure(
     mask : (dy, dx) array, optional
         Pixels to leave out of the patterns.
     """
+    colours = colours or cluster_colours(len(means))
     count = len(means)
     columns = min(count, 6)
     rows = -(-count // columns)

@@ -58,6 +58,9 @@ class DetectorGrid:
     units: str = "px"
 
 
+IN_PIXELS = DetectorGrid()
+
+
 def scale_bar_length(width: float, *, smallest: float = 0.0) -> float:
     """Return the largest 1, 2 or 5 times a power of ten up to a third of ``width``.
 

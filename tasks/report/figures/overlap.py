@@ -12,7 +12,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
 from orimap.tasks.report.figures.clusters import show_overlapping
-from orimap.tasks.report.figures.images import DetectorGrid, ScanGrid
+from orimap.tasks.report.figures.images import IN_PIXELS, DetectorGrid, ScanGrid
+from orimap.tasks.report.figures.palette import cluster_colours
 from orimap.tasks.report.figures.scan_maps import write_number
 from orimap.tasks.report.figures.style import (
     GRID,
@@ -116,7 +117,7 @@ def decomposition_figure(
     *,
     units: str,
     colours: Sequence[str],
-    detector: DetectorGrid,
+    detector: DetectorGrid = IN_PIXELS,
     fitted: np.ndarray | None = None,
 ) -> Figure:
     """Draw a pattern as the sum of its parts, all on one scale.
@@ -196,8 +197,8 @@ def line_figure(
     errors: np.ndarray,
     scan: ScanGrid,
     *,
-    colours: Sequence[str],
-    detector: DetectorGrid,
+    colours: Sequence[str] | None = None,
+    detector: DetectorGrid = IN_PIXELS,
     fitted: np.ndarray | None = None,
     cluster_names: Sequence[str] = (),
 ) -> Figure:
@@ -220,6 +221,7 @@ def line_figure(
     cluster_names : sequence of str
         Of clusters that have one.
     """
+    colours = colours or cluster_colours(shares.shape[1])
     count = len(patterns)
     names = [chr(ord("a") + i) for i in range(count)]
     tile = min(1.3, 11.2 / count - 0.06)

@@ -7,10 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from orimap.tasks.report.figures.images import DetectorGrid, ScanGrid, pattern_levels
+from orimap.tasks.report.figures.images import IN_PIXELS, DetectorGrid, ScanGrid, pattern_levels
 from orimap.tasks.report.figures.palette import (
     NO_CLUSTER,
     NOT_MEASURED,
+    cluster_colours,
     rgb,
     text_colour,
 )
@@ -157,7 +158,7 @@ def dark_fields_figure(
     *,
     units: str,
     places: np.ndarray,
-    colours: Sequence[str],
+    colours: Sequence[str] | None = None,
 ) -> Figure:
     """Draw the virtual dark field of every cluster, framed in its colour.
 
@@ -173,6 +174,7 @@ def dark_fields_figure(
     colours : sequence of str
         Of the clusters.
     """
+    colours = colours or cluster_colours(fields.shape[2])
     count = fields.shape[2]
     rows = -(-count // 5)
     columns = -(-count // rows)
@@ -214,7 +216,7 @@ def acquisition_figure(
     bright_field: np.ndarray | None,
     means: Mapping[str, tuple[np.ndarray, np.ndarray | None]],
     scan: ScanGrid,
-    detector: DetectorGrid,
+    detector: DetectorGrid = IN_PIXELS,
 ) -> Figure:
     """Draw the virtual bright field and mean patterns, masked pixels circled or tinted.
 

@@ -34,7 +34,7 @@ PAPER = "#fefefe"  # behind a legend
 MASKED = "#ff8c1a"
 # What a pointer can explore is named so, then what it shows and of which cluster.
 MARK = "explore."
-LEGEND_ROW = 0.19  # inches of a row of a legend in small letters
+LEGEND_ROW = 0.2  # inches of a row of a legend in small letters
 NARROWEST = 2.6  # inches: what the title of a panel takes, however narrow its map
 
 
@@ -159,7 +159,7 @@ def _legend_rows(labels: np.ndarray, names: Sequence[str], width: float) -> tupl
     if not shown:
         return 0, 1
     longest = max(len(text) for text, _ in shown)
-    columns = max(1, min(len(shown), int(max(width, NARROWEST) / (0.3 + 0.085 * longest))))
+    columns = max(1, min(len(shown), int(max(width, NARROWEST) / (0.28 + 0.075 * longest))))
     return -(-len(shown) // columns), columns
 
 

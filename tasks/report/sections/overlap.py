@@ -96,7 +96,7 @@ def decomposition_sentence(
     y, x = (int(at) for at in place)
     here, spread = number(facts.get("overlap_ratio")), number(facts.get("overlap_ratio_error"))
     text = f"Row {y}, column {x} (counted from 0) is "
-    if ratio is None:
+    if ratio is None or not (0 <= y < ratio.shape[0] and 0 <= x < ratio.shape[1]):
         text += "a position where two patterns overlap"
     else:
         sure = ratio - (0 if error is None else np.nan_to_num(error))

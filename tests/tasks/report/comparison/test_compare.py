@@ -167,7 +167,10 @@ def test_maps_agree_by_pairs():
 def test_filters_that_agree_are_all_favoured_and_the_simplest_is_named():
     found = verdict(*(filtered(name, grains()) for name in ("raw", "mean", "epattern")))
     assert found.favoured == ("raw", "mean", "epattern")
-    assert found.headline == "The filters agree: 3 distinct patterns, the same map"
+    assert found.headline == (
+        "No filter is clearly better, take raw, the simplest: all filters find 3 distinct patterns "
+        "and the same map"
+    )
     assert "raw is the one to take" in found.reasons[-1]
 
 
@@ -178,7 +181,7 @@ def test_confidence_seeds_and_other_filters_each_have_a_voice():
         filtered("epattern", grains(), ks=[4, 3]),
     )
     assert found.favoured == ("mean",)
-    assert found.headline == "The evidence favours 3×3 mean: 3 distinct patterns"
+    assert found.headline == ("Take 3×3 mean: most evidence for its 3 distinct patterns")
     assert "Decided with 3 seeds: raw 4 to 5, 3×3 mean 3, ePattern 3 to 4." in found.reasons
 
 
@@ -188,7 +191,10 @@ def test_evidence_that_does_not_decide_is_called_so():
         filtered("mean", grains((2, 9)), ks=[3]),
     )
     assert found.favoured == ("raw", "mean")
-    assert found.headline == "The evidence does not tell raw and 3×3 mean apart"
+    assert found.headline == (
+        "No filter is clearly better, take raw, the simplest: all filters have as much evidence "
+        "each"
+    )
 
 
 def test_one_filter_alone_is_favoured():
@@ -204,7 +210,9 @@ def test_where_the_truth_is_known_the_nearest_map_counts():
         truth=truth,
     )
     assert found.favoured == ("mean",)
-    assert found.headline == "Nearest to the truth of 3 grains: 3×3 mean"
+    assert found.headline == (
+        "Take 3×3 mean: nearest to the truth of 3 grains, with low confidence"
+    )
 
 
 def test_between_equally_near_maps_the_right_number_counts():

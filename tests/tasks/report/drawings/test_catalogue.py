@@ -35,14 +35,23 @@ def test_a_whole_run_allows_every_figure_in_the_order_of_the_page(small_store):
     [
         ("acquisition", ["acquisition", "camera", "beam_shift"]),
         ("decision", ["distinct", "held_out", "loss", "pairs"]),
-        ("overlap", ["overlap", "line"]),
+        ("overlap", ["overlap", "levels", "line"]),
         ("baseline", ["baseline"]),
         ("decomposition", ["decomposition"]),
         ("line", ["line"]),
         ("reflection_maps", ["reflection_maps", "dark_field"]),
         (
             "clusters",
-            ["cluster_map", "clusters", "overlap", "line", "fidelity", "shares", "baseline"],
+            [
+                "cluster_map",
+                "clusters",
+                "overlap",
+                "levels",
+                "line",
+                "fidelity",
+                "shares",
+                "baseline",
+            ],
         ),
     ],
 )
@@ -72,7 +81,7 @@ def test_singular_values_of_either_origin_are_drawn(small_store):
     ("attributes", "label"),
     [
         ({}, "mean intensity above the offset (electrons)"),
-        ({"counts_like": False}, "mean intensity above the offset"),
+        ({"counts_like": False}, "mean intensity above the offset (a.u.)"),
         (
             {"counts_like": False, "intensity_units": "grey level"},
             "mean intensity above the offset (grey levels)",

@@ -46,8 +46,13 @@ def test_all_panels_of_a_decomposition_have_one_scale():
     measured[6, 7] = 1e5  # the direct beam
     found = parts()
     figure = figures.decomposition_figure(
-        measured, found, RNG.normal(0, 1, (12, 14)), units="electrons", clusters=5, fitted=fitted
-    )
+        measured,
+        found,
+        RNG.normal(0, 1, (12, 14)),
+        units="electrons",
+        colours=cluster_colours(5),
+        fitted=fitted,
+    )  # fmt: skip
     figure.savefig("/dev/null", format="png", dpi=30)
     images = [axes.images[0] for axes in figure.axes if axes.images]
     limit = sum(part.values for part in found)[fitted].max()

@@ -137,3 +137,14 @@ def test_guesses_are_sentences_and_there_need_be_none():
         "NXdata has no axes.",
     ]
     assert acquisition.guess_sentences({}) == acquisition.guess_sentences({"guesses": []}) == []
+
+
+def test_noise_that_does_not_fall_is_not_said_to():
+    falling, growing = np.array([1.0, 3, 2]), np.array([1.0, 2, 3])
+    gamma = {"camera_gamma": 0.5}
+    assert "falls towards the brightest" in acquisition.noise_sentence(gamma, falling)
+    for variance in (growing, None):
+        said = acquisition.noise_sentence(gamma, variance)
+        assert "falls" not in said
+        assert "no gain describes it" in said
+    assert "the factor is the gain" in acquisition.noise_sentence({}, falling)

@@ -43,3 +43,19 @@ def test_positions_that_were_not_measured_are_told_from_those_without_a_pattern(
     assert said.startswith("10 positions (12 %) were not measured")
     measured[7, 1:] = 1
     assert where.not_measured_sentences(measured)[0].startswith("1 position (1.2 %) was not")
+
+
+@pytest.mark.parametrize(
+    ("decision", "parents", "revised", "said"),
+    [
+        ({}, [0, 1], False, "Each colour is one distinct pattern"),
+        ({}, None, False, "Each colour is one distinct pattern"),
+        ({}, [0, 1, 1], False, "Each colour is one cluster; some have the same pattern"),
+        ({}, [0, 1], True, "Each colour is one cluster as it was edited"),
+        ({"crystal_found": False}, [0], False, "none of them shows a crystal"),
+        ({"countable": False}, [0], False, "of so few positions"),
+    ],
+)
+def test_a_colour_is_called_what_it_stands_for(decision, parents, revised, said):
+    parents = None if parents is None else np.array(parents)
+    assert said in where.colours_sentence(decision, parents, revised=revised)
