@@ -82,7 +82,6 @@ def render(template: str, page: Page) -> bytes:
     is told its digest.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
 
     templates = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -94,5 +93,5 @@ def render(template: str, page: Page) -> bytes:
     script = _script()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     content = {field.name: getattr(page, field.name) for field in fields(page)}
-    content |= {"script": Markup(script), "digest": digest}
+    content |= {"script": script, "digest": digest}
     return templates.get_template(template).render(content).encode()

@@ -24,6 +24,16 @@ GROUPS = (
 COLOUR = re.compile("#[0-9a-fA-F]{6}")
 METRIC_NAMES = {name.upper(): name for name in METRICS}
 PAIR_METRICS = {**METRIC_NAMES, "cosine": "cosine"}
+# What is measured of a camera: how it is called, what it is multiplied by, and its unit.
+CAMERA = {
+    "gain": ("gain (intensity per electron)", 1, ""),
+    "offset": ("offset", 1, ""),
+    "read_noise": ("read-out noise", 1, ""),
+    "spread": ("noise shared with neighbours", 100, " %"),
+    "gamma": ("power of the stretch (gamma)", 1, ""),
+}
+# Up to so many components the value of every pair is written into its cell.
+MOST_WRITTEN = 16
 NOISE_KINDS = ("whole", "corner", "robust")
 # Maps drawn from registered reflections: what they are called, and matplotlib's colours for them.
 REFLECTION_MAPS = {
@@ -39,11 +49,15 @@ REFLECTION_MAPS = {
 
 @dataclass(frozen=True)
 class Results:
-    """What of ``analysis.zarr`` is there; groups that are not are empty data sets."""
+    """What of ``analysis.zarr`` is there; groups that are not are empty data sets.
+
+    Of a revision, ``automatic`` holds the attributes of the result that was edited.
+    """
 
     attrs: Mapping[str, Any]
     groups: Mapping[str, xr.Dataset]
     fits: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    automatic: Mapping[str, Any] = field(default_factory=dict)
 
     def attr(self, group: str) -> Mapping[str, Any]:
         """Return the attributes of one group."""
@@ -101,8 +115,10 @@ def read_results(store: Path, revision: Path | None = None) -> Results:
         int(folder.name[1:]): attributes(f"fits/{folder.name}")
         for folder in sorted((store / "fits").glob("k[0-9]*"))
     }
-    changed = {} if revision is None else group_attributes(revision, "")
-    return Results({**attributes("/"), **changed}, groups, fits)
+    stored = attributes("/")
+    if revision is None:
+        return Results(stored, groups, fits)
+    return Results({**stored, **group_attributes(revision, "")}, groups, fits, stored)
 
 
 def cluster_names(results: Results) -> list[str]:
@@ -131,6 +147,12 @@ def units_of(results: Results, group: str, name: str) -> str:
 def stored_k(results: Results, name: str) -> int | None:
     """Return decided_k or fitted_k from the decision, else from the root."""
     return words.whole(results.attr("decision").get(name, results.attrs.get(name)))
+
+
+def automatic_k(results: Results) -> int | None:
+    """Return decided_k as it was before somebody edited the clusters."""
+    stored = results.automatic or results.attrs
+    return words.whole(results.attr("decision").get("decided_k", stored.get("decided_k")))
 
 
 def source_name(facts: Mapping[str, Any]) -> str | None:
@@ -250,3 +272,27 @@ def pair_matrices(results: Results, fitted: int | None) -> dict[str, np.ndarray]
             if np.isfinite(matrix[~np.eye(len(matrix), dtype=bool)]).any():
                 found[name] = matrix
     return found
+
+
+def camera_text(facts: Mapping[str, Any], name: str) -> str:
+    """Return one thing that was measured of the camera, with its standard error."""
+    _, times, unit = CAMERA[name]
+    value, error = (words.number(facts.get(f"camera_{name}{end}")) for end in ("", "_error"))
+    if value is None:
+        return words.figure_text(None)
+    return words.measured_text(times * value, None if error is None else times * error) + unit
+
+
+def camera_rows(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Return all that was measured of the camera by what it is.
+
+    Parameters
+    ----------
+    facts : mapping
+        Attributes of /acquisition.
+    """
+    return {
+        title: camera_text(facts, name)
+        for name, (title, _, _) in CAMERA.items()
+        if words.number(facts.get(f"camera_{name}")) is not None
+    }

@@ -12,20 +12,22 @@ from orimap.tasks.report import words
 from orimap.tasks.report.figures import curves
 from orimap.tasks.report.figures.pairs import pairs_figure
 from orimap.tasks.report.results import (
+    MOST_WRITTEN,
     Results,
+    automatic_k,
+    camera_rows,
     cluster_names,
     colours_of,
     pair_matrices,
     stored_k,
 )
-from orimap.tasks.report.sections import tables
 
 Drawn = tuple[str, Callable[[], Figure]] | None
 
 
 def _marks(results: Results) -> dict[str, int | None]:
     """Return the numbers that are marked on every curve."""
-    return {"decided": stored_k(results, "decided_k"), "fitted": stored_k(results, "fitted_k")}
+    return {"decided": automatic_k(results), "fitted": stored_k(results, "fitted_k")}
 
 
 def draw_distinct(results: Results) -> Drawn:
@@ -117,7 +119,7 @@ def draw_pairs(results: Results) -> Drawn:
         lambda: pairs_figure(
             matrices,
             owners,
-            most_written=tables.MOST_WRITTEN,
+            most_written=MOST_WRITTEN,
             colours=None if owners is None else colours_of(results, int(owners.max()) + 1),
             names=cluster_names(results),
         ),
@@ -134,7 +136,7 @@ def draw_camera(results: Results) -> Drawn:
     if len(stored) < len(found):
         return None
     facts = results.attr("acquisition")
-    table = tables.camera_rows(facts)
+    table = camera_rows(facts)
     gain, shift, offset, read_noise = (
         words.number(facts.get(f"camera_{name}"))
         for name in ("gain", "shift", "offset", "read_noise")

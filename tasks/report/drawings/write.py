@@ -42,6 +42,7 @@ DRAWN_WITH = {
     "axes.facecolor": "none",
     "text.color": INK,
     "axes.labelcolor": INK,
+    "axes.edgecolor": QUIET,
     "xtick.color": INK,
     "ytick.color": INK,
     "legend.facecolor": PAPER,

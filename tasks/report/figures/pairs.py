@@ -22,7 +22,7 @@ from orimap.tasks.report.figures.style import (
     plain,
     write_title,
 )
-from orimap.tasks.report.words import cluster_text, number
+from orimap.tasks.report.words import cluster_text
 
 WIDTH = 11.2  # inches: the width of the page
 CELL, SMALLEST_SIDE, LARGEST_SIDE = 0.37, 2.5, 6.0  # inches
@@ -115,26 +115,22 @@ def _name_axes(axes: Axes, names: Sequence[str], *, owned: bool) -> None:
 
 def _write_values(axes: Axes, image: AxesImage, values: np.ndarray) -> None:
     """Write the value of every pair into its cell."""
+    decimals = 0 if np.nanmax(np.abs(values), initial=0) >= 9.995 else 2
     for (row, column), value in np.ndenumerate(values):
         if not np.isfinite(value):
             continue
         (colour,) = hexadecimal(np.array([image.cmap(image.norm(value))[:3]]))
         axes.text(
-            column, row, cell_text(value), ha="center", va="center", fontsize=7.5,
+            column, row, cell_text(value, decimals), ha="center", va="center", fontsize=7.5,
             color=text_colour(colour),
         )  # fmt: skip
 
 
-def cell_text(value: float) -> str:
-    """Return a value as it fits a cell: .93, 1.00, 41, -.12."""
-    known = number(value)
-    if known is None:
-        return ""
-    if abs(known) >= 9.995:
-        text = f"{known:.0f}"
-    else:
-        text = f"{known:.2f}"
-        text = text.replace("0.", ".", 1) if abs(known) < 0.995 else text
+def cell_text(value: float, decimals: int = 2) -> str:
+    """Return a value as it fits a cell: .93, 1.00, 41, −.12."""
+    text = f"{value:.{decimals}f}"
+    if decimals and abs(value) < 0.995:
+        text = text.replace("0.", ".", 1)
     return text.replace("-", "−")
 
 

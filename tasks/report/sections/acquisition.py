@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from orimap.tasks.report.results import Results
-from orimap.tasks.report.sections.tables import camera_text
+from orimap.tasks.report.results import Results, camera_text
 from orimap.tasks.report.words import (
     count_text,
     decoded,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from orimap.tasks.report.results import Results
+from orimap.tasks.report.results import MOST_WRITTEN, Results, automatic_k
 from orimap.tasks.report.sections import tables
 from orimap.tasks.report.sections.answer import Answer
 from orimap.tasks.report.words import count_text, decoded, figure_text, plural, whole
@@ -17,10 +17,11 @@ from orimap.tasks.report.words import count_text, decoded, figure_text, plural, 
 class EvidenceSection:
     """Why that number: reasons, votes, the values for every k, and what stands below curves.
 
-    ``captions`` are by the name of the figure.
+    ``decided`` is the number of the automatic result; ``captions`` are by the name of the figure.
     """
 
     sentences: Sequence[str]
+    decided: int | None
     strategy: str | None
     criteria: Sequence[tables.Criterion]
     captions: Mapping[str, str]
@@ -33,15 +34,17 @@ def evidence_section(
 ) -> EvidenceSection:
     """Return what is said of the decision."""
     facts = results.attr("decision")
+    decided = automatic_k(results) if results.automatic else answer.decided
     owners = results.values("clusters", "component_cluster")
     k, error = results.values("decision", "k"), results.values("decision", "k_held_out_drop_error")
     counts_like = results.attr("acquisition").get("counts_like")
     loss = results.values("decision", "k_component_loss")
     return EvidenceSection(
         sentences=decision_sentences(
-            {**facts, "decided_k": answer.decided, "fitted_k": answer.fitted},
+            {**facts, "decided_k": decided, "fitted_k": answer.fitted},
             0 if owners is None else int(np.count_nonzero(owners < 0)),
         ),
+        decided=decided,
         strategy=facts.get("strategy"),
         criteria=tables.criteria_rows(facts),
         captions={
@@ -253,6 +256,6 @@ def pairs_sentence(owned: bool | None, fitted: int | None) -> str:
             " Two that are alike repeat one pattern, as of a grain that bends. Clusters are made "
             "of parts that are fitted to the reflections alone: these numbers do not apply to them."
         )
-    if fitted is not None and fitted > tables.MOST_WRITTEN:
-        text += f" Of more than {tables.MOST_WRITTEN} components the values are not written out."
+    if fitted is not None and fitted > MOST_WRITTEN:
+        text += f" Of more than {MOST_WRITTEN} components the values are not written out."
     return text

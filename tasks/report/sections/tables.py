@@ -11,7 +11,6 @@ from orimap.tasks.report.words import (
     bytes_text,
     decoded,
     figure_text,
-    measured_text,
     number,
     percent_text,
     seconds_text,
@@ -19,17 +18,7 @@ from orimap.tasks.report.words import (
 )
 from orimap.tasks.store.variables import DECISION, OVERLAP_RATIO
 
-# What is measured of a camera: how it is called, what it is multiplied by, and its unit.
-CAMERA = {
-    "gain": ("gain (intensity per electron)", 1, ""),
-    "offset": ("offset", 1, ""),
-    "read_noise": ("read-out noise", 1, ""),
-    "spread": ("noise shared with neighbours", 100, " %"),
-    "gamma": ("power of the stretch (gamma)", 1, ""),
-}
 LEVELS = (75, 80, 85, 90, 95)
-# Up to so many components the value of every pair is written into its cell.
-MOST_WRITTEN = 16
 # What earlier versions stored where a criterion has no vote, and what is said instead.
 UNSAID = {"not known": "no value for some of the numbers that come into question"}
 NO_KNEE = "the loss has no knee"
@@ -145,9 +134,7 @@ def k_table(results: Results) -> KTable:
 
     return KTable(
         [
-            Column(
-                printed.get(name, name[2:].replace("_", " ")), ds[name].attrs.get("long_name", "")
-            )
+            Column(printed.get(name, name[2:].replace("_", " ")), _meaning(results, name))
             for name in columns
         ],
         [
@@ -155,6 +142,13 @@ def k_table(results: Results) -> KTable:
             for at, k in enumerate(ds["k"].values if columns else [])
         ],
     )
+
+
+def _meaning(results: Results, name: str) -> str:
+    """Return what an array along k means; values that are no counts have an error, no deviance."""
+    said = str(results.groups["decision"][name].attrs.get("long_name", ""))
+    counts = results.attr("acquisition").get("counts_like")
+    return said if counts is None or counts else said.replace("deviance", "error")
 
 
 def overlap_rows(labels: np.ndarray, ratio: np.ndarray, level: np.ndarray) -> list[OverlapLevel]:
@@ -240,28 +234,4 @@ def machine_rows(machine: Mapping[str, Any]) -> dict[str, str]:
         if name.endswith("_bytes")
         else str(value)
         for name, value in machine.items()
-    }
-
-
-def camera_text(facts: Mapping[str, Any], name: str) -> str:
-    """Return one thing that was measured of the camera, with its standard error."""
-    _, times, unit = CAMERA[name]
-    value, error = (number(facts.get(f"camera_{name}{end}")) for end in ("", "_error"))
-    if value is None:
-        return figure_text(None)
-    return measured_text(times * value, None if error is None else times * error) + unit
-
-
-def camera_rows(facts: Mapping[str, Any]) -> dict[str, str]:
-    """Return all that was measured of the camera by what it is.
-
-    Parameters
-    ----------
-    facts : mapping
-        Attributes of /acquisition.
-    """
-    return {
-        title: camera_text(facts, name)
-        for name, (title, _, _) in CAMERA.items()
-        if number(facts.get(f"camera_{name}")) is not None
     }

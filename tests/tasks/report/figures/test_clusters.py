@@ -169,3 +169,23 @@ def test_there_is_no_overlap_where_nothing_was_measured():
         values = np.ma.filled(np.ma.masked_invalid(axes.images[0].get_array()), np.nan)
         np.testing.assert_array_equal(np.isnan(values), labels == -2)
         assert to_hex(axes.get_facecolor()) == NOT_MEASURED
+
+
+def test_each_level_of_overlap_has_a_map_of_its_own():
+    labels = np.array([[0, 0, 1, 1], [0, -1, 1, -2]])
+    level = np.array([[75, 80, 0, 95], [0, 95, 90, 0]])
+    figure = clusters.levels_figure(labels, level, NM)
+    panels = [axes for axes in figure.axes if axes.images]
+    assert [axes.get_title(loc="left") for axes in panels] == [
+        "≥ 75 %", "≥ 80 %", "≥ 85 %", "≥ 90 %", "≥ 95 %",
+    ]  # fmt: skip
+    reached = [
+        np.isclose(axes.images[0].get_array(), rgb([colour])[0]).all(axis=2)
+        for axes, colour in zip(panels, clusters.LEVEL_COLOURS.values(), strict=True)
+    ]
+    # Where there is no cluster, nothing is reached.
+    np.testing.assert_array_equal(reached[0], [[1, 1, 0, 1], [0, 0, 1, 0]])
+    np.testing.assert_array_equal(reached[4], [[0, 0, 0, 1], [0, 0, 0, 0]])
+    assert panels[0].get_xlabel() == "4 positions, 67 %"
+    assert panels[4].get_xlabel() == "1 position, 17 %"
+    assert "1 position" not in panels[1].get_xlabel()

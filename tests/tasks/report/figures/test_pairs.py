@@ -71,12 +71,17 @@ def test_values_of_many_pairs_are_not_written():
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
-    [(0.126, ".13"), (1.0, "1.00"), (0.999, "1.00"), (-0.5, "−.50"), (41.26, "41"), (0.0, ".00"),
-     (9.9999, "10"), (np.nan, "")],
+    ("value", "decimals", "text"),
+    [(0.126, 2, ".13"), (1.0, 2, "1.00"), (0.999, 2, "1.00"), (-0.5, 2, "−.50"),
+     (41.26, 0, "41"), (0.0, 2, ".00"), (9.2, 0, "9")],
 )  # fmt: skip
-def test_a_value_fits_its_cell(value, text):
-    assert cell_text(value) == text
+def test_a_value_fits_its_cell(value, decimals, text):
+    assert cell_text(value, decimals) == text
+
+
+def test_all_cells_of_a_panel_have_as_many_decimals():
+    panel = draw(pairs_figure({"PSNR": np.array([[0, 9.93], [12.4, 0]])}, None)).axes[0]
+    assert sorted(t.get_text() for t in panel.texts) == ["10", "12"]
 
 
 def test_names_and_chosen_colours_are_in_the_legend():

@@ -1,5 +1,7 @@
 import numpy as np
+import pytest
 
+from orimap.tasks.report.results import read_results
 from orimap.tasks.report.sections import run
 
 
@@ -16,3 +18,9 @@ def test_notes_become_sentences():
         "ePattern took its time.",
         "In all 40 % of the detector's pixels are not analysed.",
     ]
+
+
+@pytest.mark.parametrize("notes", [["Patterns were not centred: too little."], ["Two hot pixels."]])
+def test_centring_is_only_referred_to_where_it_is_told(small_store, notes):
+    section = run.repairs_section(read_results(small_store), notes)
+    assert section.of_centring == ("centred" in notes[0])

@@ -70,26 +70,6 @@ def test_noise_that_was_not_measured_has_no_column(small_store):
     assert tables.noise_rows(nothing) is None
 
 
-def test_what_was_measured_of_a_camera_is_listed_with_errors():
-    facts = {
-        "camera_gain": 154.2274, "camera_gain_error": 1.561, "camera_offset": 0.05636,
-        "camera_offset_error": 0.03267, "camera_read_noise": 3.5166,
-        "camera_read_noise_error": 0.4266, "camera_shift": 0.0279, "camera_spread": 0.46038,
-        "camera_spread_error": 0.01079,
-    }  # fmt: skip
-    assert tables.camera_rows(facts) == {
-        "gain (intensity per electron)": "154.2 ± 1.6",
-        "offset": "0.056 ± 0.033",
-        "read-out noise": "3.52 ± 0.43",
-        "noise shared with neighbours": "46.0 ± 1.1 %",
-    }
-    stretched = {"camera_gamma": 0.5036, "camera_gamma_error": 0.155, "camera_gain": np.nan}
-    assert tables.camera_rows(stretched) == {"power of the stretch (gamma)": "0.50 ± 0.15"}
-    assert tables.camera_rows({"camera_spread": 0.0}) == {"noise shared with neighbours": "0 %"}
-    assert tables.camera_rows({}) == {}
-    assert tables.camera_text({}, "gain") == "–"
-
-
 def test_the_knee_s_reason_is_that_there_is_none():
     facts = {
         "criteria": [
