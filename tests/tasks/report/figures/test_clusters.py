@@ -12,6 +12,7 @@ from orimap.tasks.report.figures.palette import (
     NOT_MEASURED,
     VISION,
     cluster_colours,
+    rgb,
     smallest_difference,
 )
 
