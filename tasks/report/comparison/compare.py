@@ -241,13 +241,14 @@ def judge(
     that other seeds repeat, and a map that the other filters confirm, each with one voice.
     """
     if truth is not None:
-        favoured, headline = _nearest(filters, truth.grains)
+        favoured, headline, why = _nearest(filters, truth.grains)
     else:
-        favoured, headline = _most_evidence(filters, agreements)
-    return Verdict(favoured, headline, _reasons(filters, agreements, truth, favoured))
+        favoured, headline, why = _most_evidence(filters, agreements)
+    reasons = _reasons(filters, agreements, truth, favoured)
+    return Verdict(favoured, headline, [why, *reasons] if why else reasons)
 
 
-def _nearest(filters: Sequence[Filtered], grains: int) -> tuple[tuple[str, ...], str]:
+def _nearest(filters: Sequence[Filtered], grains: int) -> tuple[tuple[str, ...], str, str]:
     """Return the filters nearest to the truth, and say which one to take."""
     best = max(f.scores["ari"] for f in filters)
     near = [f for f in filters if f.scores["ari"] >= best - SAME_INDEX]
@@ -259,7 +260,7 @@ def _nearest(filters: Sequence[Filtered], grains: int) -> tuple[tuple[str, ...],
 
 def _most_evidence(
     filters: Sequence[Filtered], agreements: Mapping[tuple[str, str], float]
-) -> tuple[tuple[str, ...], str]:
+) -> tuple[tuple[str, ...], str, str]:
     """Return the filters for which most evidence speaks, and say which one to take."""
     ks = {f.decided_k for f in filters}
     if len(ks) == 1 and min(agreements.values(), default=1.0) >= SAME_MAP:
@@ -292,8 +293,8 @@ def _most_evidence(
 
 def _advice(
     filters: Sequence[Filtered], favoured: Sequence[Filtered], best: str, equal: str
-) -> tuple[tuple[str, ...], str]:
-    """Return the names of the filters that are favoured, and a headline that says what to take.
+) -> tuple[tuple[str, ...], str, str]:
+    """Return the names of the filters that are favoured, a headline and the first reason.
 
     Parameters
     ----------
@@ -305,20 +306,16 @@ def _advice(
         What is said of several that are alike, behind their names.
     """
     names = tuple(f.name for f in favoured)
-    simplest = next((f for f in favoured if f.name == "raw"), None)
     unsure = "" if any(f.confidence != "low" for f in favoured) else ", with low confidence"
     if len(filters) == 1:
-        return names, f"Only {filters[0].title} was tried: nothing to compare it with"
+        return names, f"Only {filters[0].title} was tried: nothing to compare it with", ""
     if len(favoured) == 1:
-        return names, f"Take {favoured[0].title}: {best}{unsure}"
-    if simplest is not None:
-        take = f"take {simplest.title}, the simplest"
-    else:
-        take = f"take {' or '.join(f.title for f in favoured)}"
-    who = "all filters" if len(favoured) == len(filters) else _listed(favoured)
+        return names, f"Take {favoured[0].title}: {best}{unsure}", ""
+    take = "raw, the simplest" if "raw" in names else " or ".join(f.title for f in favoured)
     if len(favoured) == len(filters):
-        return names, f"No filter is clearly better, {take}: {who} {equal}{unsure}"
-    return names, f"{take[0].upper()}{take[1:]}: {who} {equal}{unsure}"
+        headline = f"No filter is clearly better: take {take}{unsure}"
+        return names, headline, f"All filters {equal}."
+    return names, f"Take {take}: {_listed(favoured)} {equal}{unsure}", ""
 
 
 def _reasons(

@@ -112,7 +112,7 @@ function hideNote() {
 
 /* Clusters that light up -------------------------------------------------------------------- */
 
-let lit = null;
+let lit = null, covered = false;
 const veils = new Map();
 
 /* An image that covers all positions but those of one cluster. */
@@ -136,9 +136,10 @@ function veilOf(cluster) {
   return veils.get(key);
 }
 
-function light(cluster) {
-  if (!told.ready || cluster === lit) return;
-  lit = cluster;
+/* Light up one cluster, or none; a map that is being looked at is not covered. */
+function light(cluster, cover = true) {
+  if (!told.ready || (cluster === lit && cover === covered)) return;
+  [lit, covered] = [cluster, cover];
   document.querySelectorAll(".veil").forEach((veil) => veil.remove());
   for (const one of document.querySelectorAll("[data-cluster]")) {
     const other = cluster !== null && Number(one.dataset.cluster) !== cluster;
@@ -146,7 +147,7 @@ function light(cluster) {
     whole.classList.toggle("dim", other);
     whole.classList.toggle("lit", cluster !== null && !other);
   }
-  if (cluster === null) return;
+  if (cluster === null || !cover) return;
   for (const map of document.querySelectorAll("svg .scan:not([data-cluster])")) {
     const box = map.getBBox();
     const veil = document.createElementNS(map.namespaceURI, "image");
@@ -192,7 +193,7 @@ function pointed(event) {
     cursor = [row, column];
     const own = found.part.dataset.cluster;
     const label = told.labels[row * told.shape[1] + column];
-    light(own !== undefined ? Number(own) : label < 0 ? null : label);
+    light(own !== undefined ? Number(own) : label < 0 ? null : label, false);
     return;
   }
   hideNote();
@@ -215,7 +216,7 @@ function moved(event) {
   const [y, x] = cursor.map((at, axis) => ((at + 0.5) * told.every) / told.full[axis]);
   showNote(...cursor, box.left + x * box.width, box.top + y * box.height);
   const label = told.labels[cursor[0] * told.shape[1] + cursor[1]];
-  light(label < 0 ? null : label);
+  light(label < 0 ? null : label, false);
 }
 
 document.addEventListener("pointermove", pointed, { passive: true });
