@@ -221,7 +221,7 @@ function moved(event) {
 
 document.addEventListener("pointermove", pointed, { passive: true });
 document.addEventListener("pointerdown", pointed, { passive: true });
-document.addEventListener("pointerleave", () => { hideNote(); light(null); });
+document.documentElement.addEventListener("pointerleave", () => { hideNote(); light(null); });
 document.addEventListener("scroll", hideNote, { passive: true, capture: true });
 document.addEventListener("keydown", moved);
 document.addEventListener("focusin", (event) => {

@@ -207,7 +207,7 @@ def test_a_stretched_contrast_is_told_below_its_curve(small_store):
     page = report.page_of(stretched, {})
     picture = Picture("<g></g>", "Variance of the noise", (72, 36), 96, 0)
     text = render("report.html", replace(page, images={"camera": picture})).decode()
-    assert "as it does only where the contrast was stretched" in text
+    assert "it does not grow in proportion, so that no gain describes it" in text
     assert "the factor is the gain" not in text
 
 
