@@ -215,6 +215,7 @@ def write_figures(
         with mpl.rc_context(DRAWN_WITH):
             figure = drawing.draw()
         write_whole(folder / f"{drawing.name}.png", png_of(figure))
+        figure.set_layout_engine("none")  # it has its layout, which takes as long as drawing
         images[drawing.name] = picture_of(figure, drawing.name.replace("_", "-"), drawing.alt)
     for name in set(possible) - set(images):
         (folder / f"{name}.png").unlink(missing_ok=True)

@@ -416,3 +416,35 @@ def test_a_page_of_100_000_positions_and_20_clusters_can_be_mailed(tmp_path, sto
     shares = np.frombuffer(zlib.decompress(base64.b64decode(told["shares"])), np.uint8)
     kept = np.clip(np.moveaxis(clusters["cluster_share"].values, 2, 0), 0, 2.54)
     np.testing.assert_allclose(shares.reshape(20, 250, 400) / 100, kept, atol=0.0051)
+
+
+@pytest.mark.usefixtures("few_pictures")
+def test_only_the_metrics_that_were_stored_are_explained(small_store, tmp_path, page_of):
+    store = tmp_path / "analysis.zarr"
+    shutil.copytree(small_store, store)
+    assert "SSIM is 1 for identical images. GMSD is 0" in page_of(store).text
+    for name in ("gmsd", "mdsi", "psnr"):
+        shutil.rmtree(store / "clusters" / f"cluster_{name}")
+    text = page_of(store).text
+    assert "SSIM is 1 for identical images." in text
+    assert "GMSD is 0" not in text
+    assert "at most 80 dB" not in text
+
+
+@pytest.mark.usefixtures("few_pictures")
+def test_pixels_are_only_called_black_where_some_are_left_out(small_store, tmp_path, page_of):
+    store = tmp_path / "analysis.zarr"
+    shutil.copytree(small_store, store)
+    for group in ("acquisition", "analysed"):
+        shutil.rmtree(store / group / "detector_mask")
+    text = page_of(store).text
+    assert "Pixels that are not analysed are black." not in text
+    assert "have no cluster" not in text
+    assert "light grey" not in text
+
+
+@pytest.mark.usefixtures("few_pictures")
+def test_centring_is_not_referred_to_where_it_is_not_told(small_store, page_of, run_record):
+    assert "is stated below" not in page_of(small_store, run_record).text
+    told = run_record | {"notes": ["Patterns were not centred: the direct beam wanders little."]}
+    assert "is stated below" in page_of(small_store, told).text

@@ -97,6 +97,10 @@ def test_a_pointer_over_a_map_tells_what_the_store_holds(opened, figure):
             value, other = found["overlap"].split(" with ")
             assert float(value) == pytest.approx(ratio[row, column], abs=0.0051)
             assert other == str(second[row, column] + 1)
+        # Its pattern lights up; the map that is looked at is not covered.
+        (lit,) = browser.find_elements(By.CSS_SELECTOR, ".tile.lit")
+        assert lit.get_attribute("data-cluster") == str(label)
+        assert not browser.find_elements(By.CSS_SELECTOR, ".veil")
     point_at(browser, 2, 2)
     assert told(browser) == {}
 
