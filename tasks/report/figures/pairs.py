@@ -128,7 +128,8 @@ def _write_values(axes: Axes, image: AxesImage, values: np.ndarray) -> None:
 
 def cell_text(value: float, decimals: int = 2) -> str:
     """Return a value as it fits a cell: .93, 1.00, 41, −.12."""
-    text = f"{value:.{decimals}f}"
+    # Adding 0 takes the sign off what was rounded to -0.
+    text = f"{round(value, decimals) + 0.0:.{decimals}f}"
     if decimals and abs(value) < 0.995:
         text = text.replace("0.", ".", 1)
     return text.replace("-", "−")

@@ -345,6 +345,15 @@ def test_print_keeps_colours_and_cuts_no_figure(browser, written, tmp_path):
         "(one) => one.getBoundingClientRect().height)"
     )
     assert max(tall) < room
+    browser.execute_script(
+        "document.querySelectorAll('details').forEach((fold) => { fold.open = true; })"
+    )
+    browser.screen(round((8.27 - 2 * 0.4) * 96), 1000, media="print")
+    wide = browser.execute_script(
+        "return [...document.querySelectorAll('main table, main svg')].map("
+        "(one) => one.getBoundingClientRect().right)"
+    )
+    assert max(wide) <= round((8.27 - 2 * 0.4) * 96)
 
 
 @pytest.mark.usefixtures("few_pictures")

@@ -73,7 +73,7 @@ def test_values_of_many_pairs_are_not_written():
 @pytest.mark.parametrize(
     ("value", "decimals", "text"),
     [(0.126, 2, ".13"), (1.0, 2, "1.00"), (0.999, 2, "1.00"), (-0.5, 2, "−.50"),
-     (41.26, 0, "41"), (0.0, 2, ".00"), (9.2, 0, "9")],
+     (41.26, 0, "41"), (0.0, 2, ".00"), (9.2, 0, "9"), (-0.004, 2, ".00")],
 )  # fmt: skip
 def test_a_value_fits_its_cell(value, decimals, text):
     assert cell_text(value, decimals) == text
