@@ -214,6 +214,28 @@ def test_figures_are_saved_as_png_and_svg_that_open(opened, tmp_path):
             assert len(image.convert("RGB").getcolors(1 << 24)) > 20
 
 
+def test_a_cluster_is_saved_with_its_images_and_numbers(opened, tmp_path):
+    browser, _ = opened
+    browser.find_element(By.CSS_SELECTOR, ".tile.c1").click()
+    for button in browser.find_elements(By.CSS_SELECTOR, "dialog .tools button"):
+        if button.text in ("PNG", "SVG"):
+            button.click()
+    root = ElementTree.fromstring(wait_for(lambda: whole(tmp_path / "cluster-2.svg")))
+    card = browser.find_element(By.CSS_SELECTOR, "dialog .card")
+    images = [image.get_dom_attribute("src") for image in card.find_elements(By.TAG_NAME, "img")]
+    assert [image.get("href") for image in root.findall(f".//{SVG}image")] == images
+    texts = {text.text for text in root.findall(f".//{SVG}text")}
+    lines = card.find_elements(By.CSS_SELECTOR, ".scores > div")
+    assert len(lines) == 8
+    assert {line.text.replace("\n", " ") for line in lines} <= texts
+    assert {"2", "component 2", "mean raw", "0.2\u00a0Å⁻¹"} <= texts
+    with Image.open(io.BytesIO(wait_for(lambda: whole(tmp_path / "cluster-2.png")))) as image:
+        image.load()
+        assert image.size[0] > 2000
+        assert len(image.convert("L").getcolors()) > 50
+    browser.find_element(By.XPATH, "//dialog//button[text()='Close']").click()
+
+
 def whole(path):
     """Return what was downloaded once it is there."""
     return path.read_bytes() if path.exists() and path.stat().st_size else b""
