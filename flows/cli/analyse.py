@@ -80,7 +80,7 @@ def _described(facts: dict[str, Any]) -> list[tuple[str, str]]:
 def _seen(acquisition: "Acquisition") -> list[tuple[str, str]]:
     """Return what some patterns from all over the scan show, as names and words."""
     from orimap.tasks.acquire.ingest.sample import Sample
-    from orimap.tasks.report.sentences import camera_sentence
+    from orimap.tasks.report.sections.acquisition import camera_sentence
 
     rows, columns = acquisition.scan_shape
     y, x = acquisition.detector_shape

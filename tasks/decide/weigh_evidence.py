@@ -205,6 +205,7 @@ def _criteria(
         STABILITY: "smallest silhouette of components over resampled fits",
         KNEE: f"range of interest {evidence.interest.low} to {evidence.interest.high}",
     }
+    without = {DISTINCT: "no number settles", KNEE: "the loss has no knee"}
     made = []
     for s in scores:
         values = np.sort(np.asarray(s.values, float))[::-1]
@@ -212,7 +213,7 @@ def _criteria(
         # A single candidate leaves nothing to tell apart; what speaks for it is used all the same.
         used = known and (len(values) == 1 or s.name not in ranking.indifferent)
         margin = float(values[0] - values[1]) if known and len(values) > 1 else None
-        unknown = "no number settles" if s.name == DISTINCT else "not known"
+        unknown = without.get(s.name, "no value for some of the numbers that come into question")
         reason = why[s.name] if known else evidence.skipped.get(s.name, unknown)
         made.append(Criterion(s.name, votes[s.name] if known else None, margin, used, reason))
     named = {c.name for c in made}

@@ -27,7 +27,7 @@ def write_folder(
     """
     import matplotlib as mpl
 
-    from orimap.tasks.report.drawings import FIGURES, report_drawings
+    from orimap.tasks.report.drawings.catalogue import FIGURES, report_drawings
 
     revision = contents.revision
     store = None if revision is None else revision_store(results.parent, revision)

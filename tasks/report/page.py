@@ -1,36 +1,18 @@
-"""Write a self-contained page: figures embedded, every file whole or not at all."""
+"""Fill in a self-contained page: figures, styles and script are part of it."""
 
 import base64
-import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from orimap.tasks.store.whole_file import write_whole
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from orimap.tasks.report.drawings.write import Picture
 
-DOTS_PER_INCH = 130
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """One figure: file name without ending, what it shows (for those who cannot see it)."""
-
-    name: str
-    alt: str
-    draw: Callable[[], "Figure"]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure on the page: the image as an address of itself, and what it shows."""
-
-    address: str
-    alt: str
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
@@ -63,14 +45,17 @@ class Page:
         Those that could be drawn.
     written : str
         Date and time of the page.
+    explored : mapping or None
+        What a pointer over a map tells, for the page's script; None where there is no map.
     """
 
     title: str
     source: str | None
     measured: str
     clusters: Sequence[Swatch]
-    images: Mapping[str, Picture]
+    images: Mapping[str, "Picture"]
     written: str
+    explored: Mapping[str, Any] | None
 
 
 def minute_now() -> str:
@@ -83,51 +68,30 @@ def data_address(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
-def png_of(figure: "Figure") -> bytes:
-    """Draw a figure as PNG."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, facecolor="white")
-    return buffer.getvalue()
-
-
-def write_figures(
-    folder: Path, drawings: Iterable[Drawing], possible: Iterable[str]
-) -> dict[str, Picture]:
-    """Write figures as PNG files, each whole, and return them by name to be embedded.
-
-    Parameters
-    ----------
-    folder : Path
-        Made if it does not exist.
-    drawings : iterable of Drawing
-    possible : iterable of str
-        The names of all that may be drawn: of those that are not, earlier files are removed.
-
-    Returns
-    -------
-    dict of str to Picture
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    images = {}
-    for drawing in drawings:
-        png = png_of(drawing.draw())
-        write_whole(folder / f"{drawing.name}.png", png)
-        images[drawing.name] = Picture(data_address(png), drawing.alt)
-    for name in set(possible) - set(images):
-        (folder / f"{name}.png").unlink(missing_ok=True)
-    return images
+@cache
+def _script() -> str:
+    """Return the script of the page, which does without anything beside it."""
+    parts = ("report_maps.js", "report_figures.js")
+    return "\n" + "".join((TEMPLATES / part).read_text() for part in parts)
 
 
 def render(template: str, page: Page) -> bytes:
-    """Fill in one of the templates; a name that the page does not have is an error."""
+    """Fill in one of the templates; a name that the page does not have is an error.
+
+    No other script than the page's own can run in it, whatever texts from files hold: a browser
+    is told its digest.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
+    script = _script()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     content = {field.name: getattr(page, field.name) for field in fields(page)}
+    content |= {"script": script, "digest": digest}
     return templates.get_template(template).render(content).encode()

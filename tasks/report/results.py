@@ -1,5 +1,6 @@
 """Open what the report shows from ``analysis.zarr``; any part of it may be absent."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,8 @@ import xarray as xr
 
 from orimap.tasks.errors import InputError
 from orimap.tasks.report import words
-from orimap.tasks.report.figures.images import NO_PATTERN, ScanGrid
+from orimap.tasks.report.figures.images import NO_PATTERN, DetectorGrid, ScanGrid
+from orimap.tasks.report.figures.palette import cluster_colours
 from orimap.tasks.store.groups import group_attributes
 from orimap.tasks.store.open_results import open_revised
 from orimap.tasks.store.variables import METRICS
@@ -19,8 +21,19 @@ GROUPS = (
     *("acquisition", "analysed", "sketch", "decision", "clusters", "overlap", "baseline"),
     *("reflection_maps", "decomposition", "line"),
 )
+COLOUR = re.compile("#[0-9a-fA-F]{6}")
 METRIC_NAMES = {name.upper(): name for name in METRICS}
 PAIR_METRICS = {**METRIC_NAMES, "cosine": "cosine"}
+# What is measured of a camera: how it is called, what it is multiplied by, and its unit.
+CAMERA = {
+    "gain": ("gain (intensity per electron)", 1, ""),
+    "offset": ("offset", 1, ""),
+    "read_noise": ("read-out noise", 1, ""),
+    "spread": ("noise shared with neighbours", 100, " %"),
+    "gamma": ("power of the stretch (gamma)", 1, ""),
+}
+# Up to so many components the value of every pair is written into its cell.
+MOST_WRITTEN = 16
 NOISE_KINDS = ("whole", "corner", "robust")
 # Maps drawn from registered reflections: what they are called, and matplotlib's colours for them.
 REFLECTION_MAPS = {
@@ -36,11 +49,15 @@ REFLECTION_MAPS = {
 
 @dataclass(frozen=True)
 class Results:
-    """What of ``analysis.zarr`` is there; groups that are not are empty data sets."""
+    """What of ``analysis.zarr`` is there; groups that are not are empty data sets.
+
+    Of a revision, ``automatic`` holds the attributes of the result that was edited.
+    """
 
     attrs: Mapping[str, Any]
     groups: Mapping[str, xr.Dataset]
     fits: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    automatic: Mapping[str, Any] = field(default_factory=dict)
 
     def attr(self, group: str) -> Mapping[str, Any]:
         """Return the attributes of one group."""
@@ -48,8 +65,11 @@ class Results:
 
     @property
     def intensity_units(self) -> str:
-        """The unit of the intensities, electrons where nothing else is known."""
-        return str(self.groups["acquisition"].attrs.get("intensity_units", "electron"))
+        """The unit of the intensities; where none was stored, electrons unless they are none."""
+        facts = self.groups["acquisition"].attrs
+        counts = facts.get("counts_like")
+        usual = "electron" if counts is None or counts else "a.u."
+        return str(facts.get("intensity_units", usual))
 
     def values(self, group: str, name: str) -> np.ndarray | None:
         """Return an array, or None where it is absent or holds no number."""
@@ -95,8 +115,10 @@ def read_results(store: Path, revision: Path | None = None) -> Results:
         int(folder.name[1:]): attributes(f"fits/{folder.name}")
         for folder in sorted((store / "fits").glob("k[0-9]*"))
     }
-    changed = {} if revision is None else group_attributes(revision, "")
-    return Results({**attributes("/"), **changed}, groups, fits)
+    stored = attributes("/")
+    if revision is None:
+        return Results(stored, groups, fits)
+    return Results({**stored, **group_attributes(revision, "")}, groups, fits, stored)
 
 
 def cluster_names(results: Results) -> list[str]:
@@ -104,9 +126,33 @@ def cluster_names(results: Results) -> list[str]:
     return list(results.attr("clusters").get("cluster_names", ()))
 
 
+def colours_of(results: Results, count: int) -> tuple[str, ...]:
+    """Return the colours of ``count`` clusters: those that somebody chose, else the usual ones."""
+    chosen = list(results.attr("clusters").get("cluster_colours", ()))
+    return tuple(
+        chosen[cluster]
+        if cluster < len(chosen) and COLOUR.fullmatch(str(chosen[cluster]))
+        else usual
+        for cluster, usual in enumerate(cluster_colours(count))
+    )
+
+
+def units_of(results: Results, group: str, name: str) -> str:
+    """Return the unit of an array; of intensities, that of the acquisition."""
+    units = str(results.groups[group][name].attrs.get("units", "1"))
+    # Declared as electrons, and stored so by earlier versions whatever they were.
+    return results.intensity_units if units == "electron" else units
+
+
 def stored_k(results: Results, name: str) -> int | None:
     """Return decided_k or fitted_k from the decision, else from the root."""
     return words.whole(results.attr("decision").get(name, results.attrs.get(name)))
+
+
+def automatic_k(results: Results) -> int | None:
+    """Return decided_k as it was before somebody edited the clusters."""
+    stored = results.automatic or results.attrs
+    return words.whole(results.attr("decision").get("decided_k", stored.get("decided_k")))
 
 
 def source_name(facts: Mapping[str, Any]) -> str | None:
@@ -138,6 +184,17 @@ def drawn_labels(results: Results) -> np.ndarray | None:
     """Return the map of clusters, -1 where there is none and -2 where nothing was measured."""
     labels = results.values("clusters", "cluster_label")
     return None if labels is None else where_measured(results, labels, NO_PATTERN)
+
+
+def cluster_patterns(results: Results) -> np.ndarray | None:
+    """Return the mean pattern of each cluster, or else its pattern from the factorisation."""
+    means = results.values("clusters", "cluster_mean_pattern")
+    return results.values("clusters", "cluster_representative") if means is None else means
+
+
+def cluster_count(labels: np.ndarray, patterns: np.ndarray | None) -> int:
+    """Return the number of clusters; the last ones may have no position."""
+    return max(int(labels.max()) + 1, 0 if patterns is None else len(patterns))
 
 
 def where_measured(results: Results, values: np.ndarray, instead: float) -> np.ndarray:
@@ -186,6 +243,15 @@ def scan_grid(facts: Mapping[str, Any]) -> ScanGrid:
     return ScanGrid(float(step[0]), float(step[1]), str(units))
 
 
+def detector_grid(results: Results) -> DetectorGrid:
+    """Return the grid of the detector; in pixels where it is not calibrated."""
+    facts = results.attr("acquisition")
+    step, units = words.decoded(facts.get("detector_step")), facts.get("detector_units", "px")
+    if step is None or units == "px" or not all((words.number(v) or 0) > 0 for v in step):
+        return DetectorGrid()
+    return DetectorGrid(float(step[1]), str(units))
+
+
 def fidelity_scores(results: Results) -> dict[str, np.ndarray]:
     """Return the fidelity metrics that are there."""
     found = {
@@ -206,3 +272,27 @@ def pair_matrices(results: Results, fitted: int | None) -> dict[str, np.ndarray]
             if np.isfinite(matrix[~np.eye(len(matrix), dtype=bool)]).any():
                 found[name] = matrix
     return found
+
+
+def camera_text(facts: Mapping[str, Any], name: str) -> str:
+    """Return one thing that was measured of the camera, with its standard error."""
+    _, times, unit = CAMERA[name]
+    value, error = (words.number(facts.get(f"camera_{name}{end}")) for end in ("", "_error"))
+    if value is None:
+        return words.figure_text(None)
+    return words.measured_text(times * value, None if error is None else times * error) + unit
+
+
+def camera_rows(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Return all that was measured of the camera by what it is.
+
+    Parameters
+    ----------
+    facts : mapping
+        Attributes of /acquisition.
+    """
+    return {
+        title: camera_text(facts, name)
+        for name, (title, _, _) in CAMERA.items()
+        if words.number(facts.get(f"camera_{name}")) is not None
+    }

@@ -41,6 +41,11 @@ def count_text(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} ".replace(",", "\u202f") + plural(count, one, many)
 
 
+def units_text(units: str) -> str:
+    """Return a unit as it is written beside numbers: electrons, grey levels, px."""
+    return {"electron": "electrons", "grey level": "grey levels"}.get(units, units)
+
+
 def cluster_text(cluster: int, names: Sequence[str] = ()) -> str:
     """Return a cluster's number, and its name if it has one: people count from 1, stores from 0."""
     name = names[cluster] if cluster < len(names) else ""
@@ -55,7 +60,9 @@ def figure_text(value: Any, digits: int = 3) -> str:
     if known != 0 and not 1e-3 <= abs(known) < 10**6:
         mantissa, exponent = f"{known:.{digits - 1}e}".split("e")
         return f"{mantissa} × 10{_raised(int(exponent))}".replace("-", "−")
-    return f"{known:.{digits}g}".replace("-", "−") if abs(known) < 1000 else f"{known:.0f}"
+    # Beyond its digits a number is written out: 240, not 2.4e+02.
+    text = f"{known:.{digits}g}"
+    return (f"{known:.0f}" if abs(known) >= 1000 or "e" in text else text).replace("-", "−")
 
 
 def _raised(exponent: int) -> str:

@@ -26,7 +26,7 @@ from orimap.flows.request.request import Request
 from orimap.tasks.maps.baseline import warm_up
 from orimap.tasks.stream.blocks import submit
 
-DRAWING = "orimap.tasks.report.drawings"
+DRAWING = "orimap.tasks.report.drawings.catalogue"
 WARMED_UP = "dask_ml.cluster"
 # What each helper loads: the first all that is asked of one, the second what two share.
 LOADED = (

@@ -22,7 +22,7 @@ PRELOAD = (
     *("orimap.tasks.decide.evidence.compare_components", "orimap.tasks.decide.evidence.spectrum"),
     *("orimap.tasks.decide.evidence.stability", "orimap.tasks.maps.clusters"),
     *("kneed", "pymcdm.methods", "dask_ml.cluster", "dask_ml.decomposition"),
-    "orimap.tasks.report.drawings",
+    "orimap.tasks.report.drawings.catalogue",
 )
 # What a request says of workers when it says nothing.
 NOTHING_ASKED = {name: Request.model_fields[name].default for name in WORKERS_FIELDS}

@@ -191,7 +191,7 @@ def reflection_dataset(run: Run, prepared: Prepared, label: np.ndarray) -> xr.Da
 
 def remarks(run: Run, decided: Decided) -> list[str]:
     """Return what was left out, sampled or assumed, for the report and the results."""
-    from orimap.tasks.report.sentences import unplaced_sentence
+    from orimap.tasks.report.sections.where import unplaced_sentence
     from orimap.tasks.report.words import count_text, plural
 
     prepared = decided.fitted.prepared

@@ -241,32 +241,31 @@ def judge(
     that other seeds repeat, and a map that the other filters confirm, each with one voice.
     """
     if truth is not None:
-        favoured, headline = _nearest(filters, truth.grains)
+        favoured, headline, why = _nearest(filters, truth.grains)
     else:
-        favoured, headline = _most_evidence(filters, agreements)
-    return Verdict(favoured, headline, _reasons(filters, agreements, truth, favoured))
+        favoured, headline, why = _most_evidence(filters, agreements)
+    reasons = _reasons(filters, agreements, truth, favoured)
+    return Verdict(favoured, headline, [why, *reasons] if why else reasons)
 
 
-def _nearest(filters: Sequence[Filtered], grains: int) -> tuple[tuple[str, ...], str]:
-    """Return the filters nearest to the truth, and say so."""
+def _nearest(filters: Sequence[Filtered], grains: int) -> tuple[tuple[str, ...], str, str]:
+    """Return the filters nearest to the truth, and say which one to take."""
     best = max(f.scores["ari"] for f in filters)
     near = [f for f in filters if f.scores["ari"] >= best - SAME_INDEX]
     off = min(abs(f.decided_k - grains) for f in near)
     near = [f for f in near if abs(f.decided_k - grains) == off]
-    names = tuple(f.name for f in near)
-    if len(near) == len(filters) > 1:
-        return names, f"All filters come equally near the truth of {grains} grains"
-    return names, f"Nearest to the truth of {grains} grains: {_listed(near)}"
+    truth = f"the truth of {words.count_text(grains, 'grain')}"
+    return _advice(filters, near, f"nearest to {truth}", f"come equally near {truth}")
 
 
 def _most_evidence(
     filters: Sequence[Filtered], agreements: Mapping[tuple[str, str], float]
-) -> tuple[tuple[str, ...], str]:
-    """Return the filters for which most evidence speaks, and say so."""
+) -> tuple[tuple[str, ...], str, str]:
+    """Return the filters for which most evidence speaks, and say which one to take."""
     ks = {f.decided_k for f in filters}
     if len(ks) == 1 and min(agreements.values(), default=1.0) >= SAME_MAP:
         patterns = words.count_text(ks.pop(), "distinct pattern")
-        return tuple(f.name for f in filters), f"The filters agree: {patterns}, the same map"
+        return _advice(filters, filters, "", f"find {patterns} and the same map")
     confirmed = {
         f.name: round(np.mean([v for pair, v in agreements.items() if f.name in pair]), 2)
         if agreements
@@ -274,23 +273,49 @@ def _most_evidence(
         for f in filters
     }
     voices = dict.fromkeys((f.name for f in filters), 0)
-    for measure in (
-        {f.name: CONFIDENCE.get(f.confidence, 0) for f in filters},
-        {f.name: f.steady for f in filters},
-        confirmed,
+    for measure, alike in (
+        ({f.name: CONFIDENCE.get(f.confidence, 0) for f in filters}, 0.0),
+        ({f.name: f.steady for f in filters}, 0.0),
+        (confirmed, SAME_INDEX),
     ):
-        best = max(measure.values())
-        if best > min(measure.values()):
-            for name, value in measure.items():
-                voices[name] += value == best
+        # A voice for those that are as good as the best, unless all are.
+        best = [name for name, value in measure.items() if value >= max(measure.values()) - alike]
+        for name in best if len(best) < len(measure) else ():
+            voices[name] += 1
     most = max(voices.values())
     favoured = [f for f in filters if voices[f.name] == most]
-    names = tuple(f.name for f in favoured)
-    if len(favoured) > 1:
-        return names, f"The evidence does not tell {_listed(favoured)} apart"
-    return names, f"The evidence favours {_listed(favoured)}: " + words.count_text(
-        favoured[0].decided_k, "distinct pattern"
+    first = favoured[0]
+    patterns = words.count_text(first.decided_k, "distinct pattern")
+    return _advice(
+        filters, favoured, f"most evidence for its {patterns}", "have as much evidence each"
     )
+
+
+def _advice(
+    filters: Sequence[Filtered], favoured: Sequence[Filtered], best: str, equal: str
+) -> tuple[tuple[str, ...], str, str]:
+    """Return the names of the filters that are favoured, a headline and the first reason.
+
+    Parameters
+    ----------
+    filters, favoured : sequences of Filtered
+        All, and those that nothing is better than.
+    best : str
+        What is said of one that is better than all others.
+    equal : str
+        What is said of several that are alike, behind their names.
+    """
+    names = tuple(f.name for f in favoured)
+    unsure = "" if any(f.confidence != "low" for f in favoured) else ", with low confidence"
+    if len(filters) == 1:
+        return names, f"Only {filters[0].title} was tried: nothing to compare it with", ""
+    if len(favoured) == 1:
+        return names, f"Take {favoured[0].title}: {best}{unsure}", ""
+    take = "raw, the simplest" if "raw" in names else " or ".join(f.title for f in favoured)
+    if len(favoured) == len(filters):
+        headline = f"No filter is clearly better: take {take}{unsure}"
+        return names, headline, f"All filters {equal}."
+    return names, f"Take {take}: {_listed(favoured)} {equal}{unsure}", ""
 
 
 def _reasons(

@@ -7,18 +7,20 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from orimap.tasks.report.comparison import figures
 from orimap.tasks.report.comparison.compare import Filtered, common_count, renumbered
-from orimap.tasks.report.figures import comparison as figures
+from orimap.tasks.report.drawings.write import Drawing
 from orimap.tasks.report.figures.images import NO_PATTERN
-from orimap.tasks.report.page import Drawing
 from orimap.tasks.report.results import (
     NOISE_KINDS,
     analysed_mask,
+    detector_grid,
     noise_table,
     scan_grid,
     stored_k,
     where_measured,
 )
+from orimap.tasks.report.words import units_text
 
 FIGURES = ("maps", "patterns", "noise", "loss", "fluctuation", "held_out")
 
@@ -60,7 +62,7 @@ def _patterns(filters: Sequence[Filtered], numbers: Sequence[np.ndarray]) -> Ite
     yield Drawing(
         "patterns",
         "The pattern of every cluster, a row each, after every filter, a column each.",
-        lambda: figures.patterns_figure(numbered, count, masks),
+        lambda: figures.patterns_figure(numbered, count, masks, detector_grid(filters[0].results)),
     )
 
 
@@ -69,7 +71,7 @@ def _noise(filters: Sequence[Filtered], numbers: Sequence[np.ndarray]) -> Iterat
     noise = {kind: values for kind, values in tables.items() if np.isfinite(values).any()}
     if not noise:
         return
-    units = filters[0].results.groups["clusters"]["cluster_nsd_whole"].attrs.get("units", "")
+    units = units_text(filters[0].results.intensity_units)
     yield Drawing(
         "noise",
         "Noise standard deviation of every cluster after every filter, in three ways.",

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,11 +25,9 @@ from orimap.tasks.report.comparison.compare import (
 from orimap.tasks.report.figures.palette import cluster_colours, text_colour
 from orimap.tasks.report.page import (
     Page,
-    Picture,
     Swatch,
     minute_now,
     render,
-    write_figures,
 )
 from orimap.tasks.report.results import (
     NOISE_KINDS,
@@ -37,9 +35,13 @@ from orimap.tasks.report.results import (
     source_name,
     stored_k,
 )
-from orimap.tasks.report.sentences import measured_sentence
+from orimap.tasks.report.sections.acquisition import measured_sentence
+from orimap.tasks.report.sections.tables import noise_of_all
 from orimap.tasks.simulate.truth import Truth
 from orimap.tasks.store.whole_file import write_whole
+
+if TYPE_CHECKING:
+    from orimap.tasks.report.drawings.write import Picture
 
 
 @dataclass(frozen=True)
@@ -97,12 +99,20 @@ class NotShared:
 
 @dataclass(frozen=True)
 class ComparisonPage(Page):
-    """All that ``comparison.html`` shows; ``seeds`` is the largest number of seeds of a filter."""
+    """All that ``comparison.html`` shows; ``seeds`` is the largest number of seeds of a filter.
+
+    ``kinds`` are those of noise that were measured, ``whole_clusters`` says whether at all
+    positions; ``held_out`` what was kept out of the fits.
+    """
 
     reasons: Sequence[str]
     truth: TruthNote | None
     seeds: int
     filters: Sequence[FilterRow]
+    kinds: Sequence[str]
+    whole_clusters: bool
+    held_out: str
+    no_held_out: str
     not_shared: Sequence[NotShared]
 
 
@@ -134,6 +144,7 @@ def write_comparison(
         Path of the page.
     """
     from orimap.tasks.report.comparison.drawings import FIGURES, comparison_drawings
+    from orimap.tasks.report.drawings.write import write_figures
 
     numbers = match_clusters([f.label for f in filters])
     agreements = agreement({f.name: f.label for f in filters})
@@ -209,7 +220,7 @@ def _page(
     verdict: Verdict,
     truth: Truth | None,
     truth_found: bool,
-    images: Mapping[str, Picture],
+    images: Mapping[str, "Picture"],
 ) -> ComparisonPage:
     """Fill in what the template shows."""
     first, count = filters[0].results, common_count(numbers)
@@ -223,6 +234,7 @@ def _page(
         ],
         images=images,
         written=minute_now(),
+        explored=None,
         reasons=verdict.reasons,
         truth=truth
         and TruthNote(
@@ -230,6 +242,17 @@ def _page(
         ),
         seeds=max(len(f.seeds) for f in filters),
         filters=[_row(f, f.name in verdict.favoured) for f in filters],
+        kinds=[
+            kind for kind in NOISE_KINDS if any(kind in noise_table(f.results) for f in filters)
+        ],
+        whole_clusters=all(noise_of_all(f.results) for f in filters),
+        held_out=_held_out(filters),
+        no_held_out="There are no held-out curves: "
+        + (
+            "no further component lowered the error on what was held out."
+            if any(f.along_k("k_held_out_drop") for f in filters)
+            else "nothing was held out."
+        ),
         not_shared=[
             NotShared(
                 f.title, words.count_text(missing, "cluster"), words.plural(missing, "is", "are")
@@ -238,6 +261,16 @@ def _page(
             if (missing := count - len(n))
         ],
     )
+
+
+def _held_out(filters: Sequence[Filtered]) -> str:
+    """Say what was kept out of the fits; it is of values, which a filter may change."""
+    counts = {f.results.attr("acquisition").get("counts_like") for f in filters}
+    if counts <= {True}:
+        return "Half of the electrons were kept out of the fits."
+    if counts <= {False}:
+        return "Half of the positions and half of the pixels were kept out of the fits, in turn."
+    return "Part of the data was kept out of the fits."
 
 
 def _row(filtered: Filtered, favoured: bool) -> FilterRow:

@@ -13,7 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from orimap.tasks.report.figures.images import (
+    IN_PIXELS,
+    NO_LABEL,
     NO_PATTERN,
+    DetectorGrid,
     ScanGrid,
     label_image,
     match_labels,
@@ -23,21 +26,24 @@ from orimap.tasks.report.figures.palette import cluster_colours, rgb
 from orimap.tasks.report.figures.style import (
     DARK,
     INK,
-    MASKED,
     NARROWEST,
     QUIET,
     bare,
     draw_colour_bar,
     draw_map_legend,
+    draw_pattern_bar,
     draw_scale_bar,
     legend_height,
+    mark_map,
+    mark_pattern,
     number_clusters,
     place_axes,
     show_map,
     write_title,
 )
-from orimap.tasks.report.words import cluster_text, score_text
+from orimap.tasks.report.words import cluster_text, count_text, percent_text, score_text
 
+WRITTEN_FROM = 0.8  # inches: a pattern of this size has room for the length of its scale bar
 # Cao et al. (2025), Fig. 5, names these colours for the five levels; the shades are ours, chosen
 # as far apart as they can be for colour-blind readers too (CIEDE2000 of 11 or more).
 LEVEL_COLOURS = {
@@ -49,17 +55,43 @@ LEVEL_COLOURS = {
 }
 
 
-def cluster_map_figure(labels: np.ndarray, count: int, scan: ScanGrid) -> Figure:
-    """Draw the map of clusters with their numbers and a scale bar."""
+def cluster_map_figure(
+    labels: np.ndarray, colours: Sequence[str], scan: ScanGrid, names: Sequence[str] = ()
+) -> Figure:
+    """Draw the map of clusters with their numbers, a scale bar, and the names that some have.
+
+    Parameters
+    ----------
+    labels : (scan_y, scan_x) array of int
+        -1 for no cluster, -2 for no pattern, as in all maps of clusters here.
+    colours : sequence of str
+        Of each cluster.
+    scan : ScanGrid
+    names : sequence of str
+        Of the clusters, empty where one has none.
+    """
     width, height = scan.box(labels.shape, 4.6, 5.4)
-    room = 0.5 + legend_height(labels)
-    figure = Figure(figsize=(max(width, 1.2) + 0.1, height + room))
+    room = 0.5 + legend_height(labels, names, width)
+    wide = max(width, NARROWEST if any(names) else 1.2)
+    figure = Figure(figsize=(wide + 0.1, height + room))
     axes = place_axes(figure, 0.05, 0.05, width, height)
-    show_map(axes, label_image(labels, cluster_colours(count)))
-    number_clusters(axes, labels, cluster_colours(count))
-    draw_scale_bar(axes, labels.shape, scan)
-    draw_map_legend(axes, labels)
+    _show_clusters(axes, labels, colours, scan, names)
     return figure
+
+
+def _show_clusters(
+    axes: Axes,
+    labels: np.ndarray,
+    colours: Sequence[str],
+    scan: ScanGrid,
+    names: Sequence[str],
+) -> None:
+    """Show a map of clusters with numbers, scale bar and legend."""
+    show_map(axes, label_image(labels, colours))
+    mark_map(axes)
+    number_clusters(axes, labels, colours)
+    draw_scale_bar(axes, labels.shape, scan)
+    draw_map_legend(axes, labels, names, colours)
 
 
 def clusters_figure(
@@ -67,6 +99,9 @@ def clusters_figure(
     patterns: np.ndarray,
     scan: ScanGrid,
     *,
+    colours: Sequence[str] | None = None,
+    detector: DetectorGrid = IN_PIXELS,
+    names: Sequence[str] = (),
     mask: np.ndarray | None = None,
 ) -> Figure:
     """Draw the map of clusters and beside it the pattern of each, framed in its colour.
@@ -74,13 +109,17 @@ def clusters_figure(
     Parameters
     ----------
     labels : (scan_y, scan_x) array of int
-        -1 for no cluster, -2 for no pattern, as in all maps of clusters here.
     patterns : (cluster, dy, dx) array
+    scan : ScanGrid
+    colours : sequence of str
+    detector : DetectorGrid
+    names : sequence of str
+        Of the clusters, empty where one has none.
     mask : (dy, dx) array, optional
         Pixels to leave out of the patterns.
     """
+    colours = colours or cluster_colours(len(patterns))
     count = len(patterns)
-    colours = cluster_colours(count)
     map_width, map_height = scan.box(labels.shape, 5.2, 5.6)
     room, caption, gap = max(map_height, 3.2), 0.22, 0.12
     sizes = [
@@ -91,20 +130,19 @@ def clusters_figure(
     size = max(sizes[columns - 1], 0.35)
     rows = -(-count // columns)
     left = max(map_width, 1.0) + 0.35
-    below = 0.5 + legend_height(labels)
+    below = 0.5 + legend_height(labels, names, map_width)
     height = max(map_height + below, rows * (size + caption + gap) + 0.1)
     figure = Figure(figsize=(left + columns * (size + gap) + 0.05, height))
     axes = place_axes(figure, 0.05, 0.05, map_width, map_height)
-    show_map(axes, label_image(labels, colours))
-    number_clusters(axes, labels, colours)
-    draw_scale_bar(axes, labels.shape, scan)
-    draw_map_legend(axes, labels)
+    _show_clusters(axes, labels, colours, scan, names)
     for cluster, pattern in enumerate(patterns):
         row, column = divmod(cluster, columns)
         top = 0.07 + row * (size + caption + gap)
         tile = place_axes(figure, left + column * (size + gap), top, size, size)
         tile.imshow(pattern_levels(pattern, mask), cmap="gray", vmin=0, vmax=1)
         bare(tile, colours[cluster], 3)
+        mark_pattern(tile, cluster)
+        draw_pattern_bar(tile, pattern.shape, detector, written=size >= WRITTEN_FROM)
         share = 100 * np.count_nonzero(labels == cluster) / labels.size
         tile.set_xlabel(
             f"{cluster_text(cluster)}   {share:.1f} %", fontsize=8, color=INK, labelpad=4
@@ -113,12 +151,18 @@ def clusters_figure(
 
 
 def show_overlapping(
-    axes: Axes, labels: np.ndarray, ratio: np.ndarray, colours: Sequence[str], scan: ScanGrid
+    axes: Axes,
+    labels: np.ndarray,
+    ratio: np.ndarray,
+    colours: Sequence[str],
+    scan: ScanGrid,
+    title: str = "cluster; darker = more of a second",
 ) -> None:
     """Show clusters, darker the more of a second pattern there is, with a scale bar."""
     share = np.nan_to_num(np.clip(ratio, 0, 1))
     darkened = label_image(labels, colours) * (1 - 0.85 * share)[..., None]
-    show_map(axes, darkened, "cluster; darker = more of a second")
+    show_map(axes, darkened, title)
+    mark_map(axes)
     draw_scale_bar(axes, labels.shape, scan)
     draw_map_legend(axes, labels)
 
@@ -127,7 +171,7 @@ def overlap_figure(
     labels: np.ndarray,
     ratio: np.ndarray,
     level: np.ndarray,
-    count: int,
+    colours: Sequence[str],
     scan: ScanGrid,
 ) -> Figure:
     """Draw where a second pattern is present: beside the clusters, as a ratio and by levels.
@@ -136,6 +180,9 @@ def overlap_figure(
     ----------
     labels, ratio, level : (scan_y, scan_x) arrays
         Cluster; second share over first, 0..1; highest of 75, 80, 85, 90, 95 reached, else 0.
+    colours : sequence of str
+        Of the clusters.
+    scan : ScanGrid
     """
     width, height = scan.box(labels.shape, 3.7, 4.2)
     top, pitch = 0.3, max(width, NARROWEST) + 0.3
@@ -144,7 +191,7 @@ def overlap_figure(
     first, second, third = (
         place_axes(figure, 0.05 + i * pitch, top, width, height) for i in range(3)
     )
-    show_overlapping(first, labels, ratio, cluster_colours(count), scan)
+    show_overlapping(first, labels, ratio, colours, scan)
     missing = labels == NO_PATTERN
     share = np.where(missing, np.nan, np.nan_to_num(np.clip(ratio, 0, 1)))
     level = np.where(missing, np.nan, level)
@@ -154,9 +201,11 @@ def overlap_figure(
     bounds = [-1, *(value - 1 for value in LEVEL_COLOURS), 101]
     table = ListedColormap([DARK, *LEVEL_COLOURS.values()])
     show_map(third, level, "levels of overlap", cmap=table, norm=BoundaryNorm(bounds, table.N))
+    mark_map(second)
+    mark_map(third)
     figure.legend(
         handles=[Patch(color=c, label=f"≥ {v} %") for v, c in LEVEL_COLOURS.items()],
-        loc="upper left", ncols=5, fontsize=7, frameon=False, borderaxespad=0, borderpad=0,
+        loc="upper left", ncols=5, fontsize=7.5, frameon=False, borderaxespad=0, borderpad=0,
         bbox_to_anchor=(
             (0.05 + 2 * pitch) / figure.get_figwidth(),
             (0.45 + legend) / figure.get_figheight(),
@@ -166,14 +215,49 @@ def overlap_figure(
     return figure
 
 
-def share_figure(shares: np.ndarray, scan: ScanGrid) -> Figure:
+def levels_figure(labels: np.ndarray, level: np.ndarray, scan: ScanGrid) -> Figure:
+    """Draw for each level of overlap the positions that reach it, in a map of its own.
+
+    Parameters
+    ----------
+    labels, level : (scan_y, scan_x) arrays
+        Cluster; highest of 75, 80, 85, 90, 95 reached, else 0.
+    scan : ScanGrid
+
+    References
+    ----------
+    Cao et al. (2025), Fig. 5, draws the same five levels.
+    """
+    width, height = scan.box(labels.shape, 2.05, 2.6)
+    pitch, placed = max(width, 1.5) + 0.15, max(1, np.count_nonzero(labels >= 0))
+    figure = Figure(figsize=(len(LEVEL_COLOURS) * pitch + 0.05, height + 0.95))
+    for i, (least, colour) in enumerate(LEVEL_COLOURS.items()):
+        axes = place_axes(figure, 0.05 + i * pitch, 0.27, width, height)
+        reached = (level >= least) & (labels >= 0)
+        image = label_image(np.where(labels == NO_PATTERN, NO_PATTERN, NO_LABEL), [DARK])
+        image[labels != NO_PATTERN] = rgb([DARK])[0]
+        image[reached] = rgb([colour])[0]
+        show_map(axes, image, f"≥ {least} %")
+        mark_map(axes)
+        count = int(np.count_nonzero(reached))
+        text = f"{count_text(count, 'position')}, {percent_text(count / placed)}"
+        axes.set_xlabel(text, fontsize=8, color=QUIET, labelpad=3, loc="left")
+    axes = place_axes(figure, 0.05, 0.27 + height + 0.22, width, 0.01)
+    axes.axis("off")
+    draw_scale_bar(axes, labels.shape, scan)
+    return figure
+
+
+def share_figure(
+    shares: np.ndarray, scan: ScanGrid, colours: Sequence[str] | None = None
+) -> Figure:
     """Draw the share of every cluster at every position; (scan_y, scan_x, cluster), 1 = alone."""
+    colours = colours or cluster_colours(shares.shape[2])
     count = shares.shape[2]
-    columns = min(count, 5)
-    width, height = scan.box(shares.shape[:2], 1.8, 2.4)
-    rows = -(-count // columns)
+    rows = -(-count // 5)
+    columns = -(-count // rows)
+    width, height = scan.box(shares.shape[:2], 1.8 if columns > 3 else 2.4, 2.4)
     figure = Figure(figsize=(columns * (width + 0.15) + 0.65, rows * (height + 0.3) + 0.3))
-    colours = cluster_colours(count)
     image = None
     for cluster in range(count):
         row, column = divmod(cluster, columns)
@@ -184,6 +268,7 @@ def share_figure(shares: np.ndarray, scan: ScanGrid) -> Figure:
             axes, shares[..., cluster], cluster_text(cluster), cmap="cividis", vmin=0, vmax=1
         )
         bare(axes, colours[cluster], 2.5)
+        mark_map(axes, cluster)
     draw_scale_bar(figure.axes[0], shares.shape[:2], scan) if rows == 1 else None
     bar_left = 0.05 + columns * (width + 0.15)
     draw_colour_bar(image, place_axes(figure, bar_left, 0.25, 0.1, height))
@@ -191,9 +276,14 @@ def share_figure(shares: np.ndarray, scan: ScanGrid) -> Figure:
 
 
 def baseline_figure(
-    labels: np.ndarray, other: np.ndarray, scan: ScanGrid, agreement: float | None
+    labels: np.ndarray,
+    other: np.ndarray,
+    scan: ScanGrid,
+    agreement: float | None,
+    colours: Sequence[str] | None = None,
 ) -> Figure:
     """Draw our map beside k-means, whose clusters take the colours of ours that they match."""
+    colours = colours or cluster_colours(int(labels.max()) + 1)
     matched = match_labels(labels, other)
     matched = np.where(labels == NO_PATTERN, NO_PATTERN, matched)
     count = max(int(labels.max()), int(matched.max())) + 1
@@ -203,7 +293,10 @@ def baseline_figure(
     note = "" if agreement is None else f"; adjusted Rand index {agreement:.2f}"
     for i, (values, title) in enumerate([(labels, "orimap"), (matched, f"k-means{note}")]):
         axes = place_axes(figure, 0.05 + i * pitch, 0.25, width, height)
-        show_map(axes, label_image(values, cluster_colours(count)), title)
+        show_map(
+            axes, label_image(values, [*colours, *cluster_colours(count)[len(colours) :]]), title
+        )
+        mark_map(axes)
     draw_scale_bar(figure.axes[0], labels.shape, scan)
     draw_map_legend(figure.axes[0], labels)
     return figure
@@ -214,6 +307,8 @@ def fidelity_figure(
     representatives: np.ndarray,
     scores: Mapping[str, np.ndarray],
     *,
+    colours: Sequence[str] | None = None,
+    detector: DetectorGrid = IN_PIXELS,
     mask: np.ndarray | None = None,
 ) -> Figure:
     """Draw each cluster's mean raw pattern above its representative, with the metrics below.
@@ -223,14 +318,18 @@ def fidelity_figure(
     means, representatives : (cluster, dy, dx) arrays
     scores : mapping of name to (cluster,) array
         Written below each pair; NaN is left out.
+    colours : sequence of str
+    detector : DetectorGrid
+    mask : (dy, dx) array, optional
+        Pixels to leave out of the patterns.
     """
+    colours = colours or cluster_colours(len(means))
     count = len(means)
     columns = min(count, 6)
     rows = -(-count // columns)
     size, text = 1.5, 0.16 * len(scores) + 0.15
     block = 2 * size + text + 0.4
     figure = Figure(figsize=(columns * (size + 0.12) + 0.5, rows * block + 0.05))
-    colours = cluster_colours(count)
     for cluster in range(count):
         row, column = divmod(cluster, columns)
         left, top = 0.4 + column * (size + 0.12), 0.28 + row * block
@@ -238,6 +337,8 @@ def fidelity_figure(
             axes = place_axes(figure, left, top + i * (size + 0.05), size, size)
             axes.imshow(pattern_levels(pattern, mask), cmap="gray", vmin=0, vmax=1)
             bare(axes, colours[cluster], 2.5)
+            mark_pattern(axes, cluster)
+            draw_pattern_bar(axes, pattern.shape, detector, written=i == 0)
             if column == 0:
                 axes.set_ylabel(("mean raw", "representative")[i], fontsize=8, color=QUIET)
             if i == 0:
@@ -251,57 +352,3 @@ def fidelity_figure(
             0, -0.05, "\n".join(lines), transform=axes.transAxes, va="top", fontsize=8, color=INK
         )
     return figure
-
-
-def acquisition_figure(
-    bright_field: np.ndarray | None,
-    means: Mapping[str, tuple[np.ndarray, np.ndarray | None]],
-    scan: ScanGrid,
-) -> Figure:
-    """Draw the virtual bright field and mean patterns, masked pixels circled or tinted.
-
-    Parameters
-    ----------
-    bright_field : (scan_y, scan_x) array, optional
-    means : mapping of title to ((dy, dx) array, (dy, dx) array or None)
-        A mean pattern and its mask, 0 where a pixel is used.
-    scan : ScanGrid
-    """
-    count = len(means) + (bright_field is not None)
-    side = 4.0 if count <= 2 else 3.0
-    boxes = [] if bright_field is None else [scan.box(bright_field.shape, side, side)]
-    for mean, _ in means.values():
-        ratio = mean.shape[0] / mean.shape[1]
-        boxes.append((min(side, side / ratio), min(side, side * ratio)))
-    pitches = [max(width, NARROWEST) + 0.3 for width, _ in boxes]
-    figure = Figure(figsize=(sum(pitches), max(height for _, height in boxes) + 0.75))
-    lefts = 0.05 + np.cumsum([0, *pitches[:-1]])
-    panels = [place_axes(figure, left, 0.25, *box) for left, box in zip(lefts, boxes, strict=True)]
-    if bright_field is not None:
-        axes = panels.pop(0)
-        low, high = np.nanpercentile(bright_field, [0.5, 99.5])
-        show_map(axes, bright_field, "virtual bright field", cmap="gray", vmin=low, vmax=high)
-        draw_scale_bar(axes, bright_field.shape, scan)
-    for axes, (title, (mean, mask)) in zip(panels, means.items(), strict=True):
-        show_map(axes, pattern_levels(mean, mask), title, cmap="gray", vmin=0, vmax=1)
-        if mask is not None and np.any(mask):
-            _mark_pixels(axes, np.asarray(mask) != 0)
-    return figure
-
-
-def _mark_pixels(axes: Axes, mask: np.ndarray) -> None:
-    """Circle single masked pixels; tint areas, where circles would hide the pattern."""
-    from scipy import ndimage
-
-    areas, count = ndimage.label(mask)
-    sizes = np.bincount(areas.ravel(), minlength=count + 1)
-    large = (sizes > 4) & (np.arange(count + 1) > 0)
-    tint = np.zeros((*mask.shape, 4))
-    tint[large[areas]] = (*rgb([MASKED])[0], 0.75)
-    axes.imshow(tint, interpolation="nearest", aspect="auto")
-    small = mask & ~large[areas]
-    rows, columns = np.nonzero(small)
-    axes.scatter(columns, rows, s=45, facecolors="none", edgecolors=MASKED, linewidths=1.1)
-    axes.set_xlabel(f"{np.count_nonzero(mask)} masked pixels in orange", fontsize=8, color=QUIET)
-    axes.set_xlim(-0.5, mask.shape[1] - 0.5)
-    axes.set_ylim(mask.shape[0] - 0.5, -0.5)

@@ -1,4 +1,4 @@
-"""Draw curves: what changes as k grows, which pairs agree, how noise grows with brightness."""
+"""Draw curves: what changes as k grows, how noise grows with brightness."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.container import Container
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import AutoLocator, MaxNLocator
+from matplotlib.ticker import AutoLocator, FuncFormatter, MaxNLocator, NullFormatter
 
-from orimap.tasks.report.figures.palette import NO_CLUSTER, cluster_colours
-from orimap.tasks.report.figures.style import INK, QUIET, draw_colour_bar, place_axes, write_title
-from orimap.tasks.report.words import cluster_text
+from orimap.tasks.report.figures.palette import cluster_colours
+from orimap.tasks.report.figures.style import GRID, INK, QUIET, SHADE
+from orimap.tasks.report.words import figure_text, units_text
 
-BLUE, ORANGE, SHADE = *cluster_colours(2), "#e8eef8"
+BLUE, ORANGE = cluster_colours(2)
 SIZE = (5.4, 3.7)
 CAMERA_SIZE = (7.6, 4.0)
 # Noise that grows by less than this factor is drawn on even scales, not on logarithmic ones.
@@ -31,12 +31,18 @@ def curve_axes(up: str, along: str = "number of components k") -> tuple[Figure, 
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(QUIET)
     axes.tick_params(colors=INK, labelsize=9, color=QUIET)
-    axes.grid(axis="y", color="#e5e7eb", linewidth=0.6)
+    axes.grid(axis="y", color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel(along, color=INK)
     axes.set_ylabel(up, color=INK)
     return figure, axes
+
+
+def write_powers(axis: Axis) -> None:
+    """Write the numbers of a logarithmic axis in letters of one size."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: figure_text(value, 1)))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _mark(axes: Axes, decided: int | None, fitted: int | None) -> None:
@@ -82,7 +88,7 @@ def loss_figure(
     knee, decided, fitted : int, optional
     interest : (lowest, highest) k, optional
     """
-    figure, axes = curve_axes(f"mean absolute error ({units})")
+    figure, axes = curve_axes(f"mean absolute error ({units_text(units)})")
     if interest is not None:
         label = f"range of interest: {interest[0]} to {interest[1]}"
         axes.axvspan(interest[0] - 0.5, interest[1] + 0.5, color=SHADE, lw=0, label=label, zorder=0)
@@ -152,6 +158,7 @@ def held_out_figure(
     if threshold is not None and threshold > 0:
         axes.axhline(threshold, color=INK, lw=1, ls="--", label="threshold")
     axes.set_yscale("log")
+    write_powers(axes.yaxis)
     axes.set_ylim(bottom, top)
     draw_legend(axes)
     return figure
@@ -210,83 +217,8 @@ def scree_figure(
             )  # fmt: skip
     _mark(axes, decided, fitted)
     axes.set_yscale("log")
+    write_powers(axes.yaxis)
     draw_legend(axes)
-    return figure
-
-
-def pairs_figure(
-    matrices: Mapping[str, np.ndarray],
-    component_cluster: Sequence[int] | None,
-    *,
-    alike_is_low: Sequence[str] = ("GMSD", "MDSI"),
-) -> Figure:
-    """Draw how alike the fitted components are, pair by pair; brighter is more alike.
-
-    Parameters
-    ----------
-    matrices : mapping of name to (component, component) array
-        The diagonal, a component against itself, is left out.
-    component_cluster : sequence of int or None
-        Cluster of each component, -1 for background. Components are sorted by it, so that those
-        of one cluster stand side by side. None where they belong to none.
-    alike_is_low : sequence of str
-        The metrics for which 0 means identical.
-    """
-    owned = component_cluster is not None
-    count = len(next(iter(matrices.values())))
-    clusters = np.zeros(count, int) if component_cluster is None else np.asarray(component_cluster)
-    order = np.lexsort((np.arange(len(clusters)), np.where(clusters < 0, 10**6, clusters)))
-    colours = cluster_colours(max(int(clusters.max(initial=-1)) + 1, 1))
-    squares = [NO_CLUSTER if clusters[i] < 0 else colours[clusters[i]] for i in order]
-    columns = min(3, len(matrices))
-    rows = -(-len(matrices) // columns)
-    known = sorted({int(c) for c in clusters})
-    side, across, down = 2.5, 3.35, 3.0
-    spare = len(matrices) < rows * columns
-    legend = 0.5 if owned and not spare else 0.0
-    figure = Figure(figsize=(columns * across, rows * down + legend))
-    for i, (name, matrix) in enumerate(matrices.items()):
-        row, column = divmod(i, columns)
-        left, top = 0.25 + column * across, 0.25 + row * down
-        axes = place_axes(figure, left, top, side, side)
-        values = np.array(matrix, dtype=float)[np.ix_(order, order)]
-        np.fill_diagonal(values, np.nan)
-        colour_map = "cividis_r" if name in alike_is_low else "cividis"
-        image = axes.imshow(values, cmap=colour_map, interpolation="nearest", aspect="auto")
-        best = "0 = identical" if name in alike_is_low else "higher = more alike"
-        write_title(axes, f"{name}, {best}")
-        axes.set_xticks([])
-        axes.set_yticks(
-            range(count), [str(c + 1) for c in order], fontsize=8 if count <= 14 else 5.5
-        )
-        axes.tick_params(length=0, pad=2)
-        axes.spines[:].set_visible(False)
-        if owned:
-            # A strip of cluster colours below the columns ties components to the map.
-            axes.scatter(
-                range(count), np.full(count, -0.045), marker="s", s=min(60, 900 / count),
-                c=squares, edgecolors="none", clip_on=False,
-                transform=axes.get_xaxis_transform(),
-            )  # fmt: skip
-        axes.set_xlim(-0.5, count - 0.5)
-        draw_colour_bar(image, place_axes(figure, left + side + 0.06, top, 0.09, side))
-    if not owned:
-        return figure
-    handles = [
-        Line2D([], [], ls="", marker="s", ms=8, color=NO_CLUSTER if c < 0 else colours[c],
-               label="background" if c < 0 else f"cluster {cluster_text(c)}")
-        for c in known
-    ]  # fmt: skip
-    width, height = figure.get_size_inches()
-    looks = {"fontsize": 8.5, "frameon": False, "labelcolor": INK, "borderaxespad": 0}
-    if spare:
-        corner = (((columns - 1) * across + 0.25) / width, (down - 0.25) / height)
-        figure.legend(
-            handles=handles, loc="upper left", bbox_to_anchor=corner, ncols=-(-len(known) // 12),
-            **looks,
-        )  # fmt: skip
-    else:
-        figure.legend(handles=handles, loc="lower left", ncols=max(2, int(width / 1.1)), **looks)
     return figure
 
 
@@ -377,12 +309,15 @@ def camera_figure(
 def _logarithmic(axes: Axes, x: np.ndarray) -> None:
     """Make both scales logarithmic; along x evenly near 0 where some values are not above it."""
     axes.set_yscale("log")
+    write_powers(axes.yaxis)
     if x.min() > 0:
         axes.set_xscale("log")
+        write_powers(axes.xaxis)
         return
     dim = max(-x.min(), np.abs(x[x != 0]).min(initial=1.0))
     even = 10.0 ** math.ceil(math.log10(dim))
     axes.set_xscale("symlog", linthresh=even)
+    write_powers(axes.xaxis)
     axes.set_xlim(left=x.min() - 0.3 * even)
 
 

@@ -12,6 +12,8 @@ from orimap.tasks.report.words import plural
 PATTERN_RANGE = 1000
 # What labels are where there is no cluster, and, in maps that are drawn, where there is no pattern.
 NO_LABEL, NO_PATTERN = -1, -2
+# How reciprocal units are written.
+RECIPROCAL = {"1/Å": "Å⁻¹", "1/nm": "nm⁻¹"}
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,17 @@ class ScanGrid:
         return (width, width * ratio) if width * ratio <= height else (height / ratio, height)
 
 
+@dataclass(frozen=True)
+class DetectorGrid:
+    """How far apart the pixels of the detector are along x, in ``units``; 1 px where unknown."""
+
+    step: float = 1.0
+    units: str = "px"
+
+
+IN_PIXELS = DetectorGrid()
+
+
 def scale_bar_length(width: float, *, smallest: float = 0.0) -> float:
     """Return the largest 1, 2 or 5 times a power of ten up to a third of ``width``.
 
@@ -71,6 +84,14 @@ def scale_bar(shape: tuple[int, int], scan: ScanGrid) -> tuple[float, str]:
     # Less than one position cannot be seen.
     length = scale_bar_length(width, smallest=1.0 if scan.units == "px" else 0.0)
     return length / width, length_text(length, scan.units)
+
+
+def pattern_scale_bar(shape: tuple[int, int], detector: DetectorGrid) -> tuple[float, str]:
+    """Return the length of a pattern's scale bar: a fraction of its width, and as text."""
+    width = shape[1] * detector.step
+    length = scale_bar_length(width, smallest=1.0 if detector.units == "px" else 0.0)
+    units = RECIPROCAL.get(detector.units, detector.units)
+    return length / width, f"{length:g}\u00a0{units}"
 
 
 def length_text(length: float, units: str) -> str:

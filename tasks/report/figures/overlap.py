@@ -8,19 +8,25 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import FuncNorm
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
 from orimap.tasks.report.figures.clusters import show_overlapping
-from orimap.tasks.report.figures.images import ScanGrid
+from orimap.tasks.report.figures.images import IN_PIXELS, DetectorGrid, ScanGrid
 from orimap.tasks.report.figures.palette import cluster_colours
 from orimap.tasks.report.figures.scan_maps import write_number
 from orimap.tasks.report.figures.style import (
+    GRID,
     INK,
     MASKED,
+    NARROWEST,
     QUIET,
     bare,
     draw_colour_bar,
+    draw_pattern_bar,
+    mark_pattern,
     place_axes,
+    plain,
     show_map,
 )
 from orimap.tasks.report.words import cluster_text, figure_text
@@ -110,7 +116,8 @@ def decomposition_figure(
     residual: np.ndarray,
     *,
     units: str,
-    clusters: int,
+    colours: Sequence[str],
+    detector: DetectorGrid = IN_PIXELS,
     fitted: np.ndarray | None = None,
 ) -> Figure:
     """Draw a pattern as the sum of its parts, all on one scale.
@@ -122,8 +129,9 @@ def decomposition_figure(
     parts : sequence of Part
     units : str
         Unit of the intensity.
-    clusters : int
-        Number of clusters, which decides their colours.
+    colours : sequence of str
+        Of the clusters.
+    detector : DetectorGrid
     fitted : (dy, dx) array of bool, optional
         Pixels that the fit saw; the direct beam is brighter than the scale.
     """
@@ -138,7 +146,6 @@ def decomposition_figure(
     height = size * measured.shape[0] / measured.shape[1]
     pitch = size + 0.28
     figure = Figure(figsize=(len(panels) * pitch - 0.1, height + 1.15))
-    colours = cluster_colours(clusters)
     images = []
     for i, part in enumerate(panels):
         axes = place_axes(figure, 0.08 + i * pitch, 0.3, size, height)
@@ -148,7 +155,10 @@ def decomposition_figure(
                 norm=root_norm(limit, signed=part.signed),
             )
         )  # fmt: skip
+        if not part.signed:
+            draw_pattern_bar(axes, measured.shape, detector, written=i == 0)
         if part.cluster is not None:
+            mark_pattern(axes, part.cluster)
             bare(axes, colours[part.cluster], 2.5)
             write_number(axes, part.cluster, colours[part.cluster])
         axes.set_xlabel(part.caption, fontsize=8, color=INK, labelpad=4, loc="left")
@@ -172,6 +182,10 @@ def _root_bar(image: ScalarMappable, place: Axes, limit: float, *, signed: bool)
     ticks = [0.0, quarter, min(whole, limit)]
     bar.set_ticks([-ticks[-1], *ticks[::2]] if signed else ticks)
     bar.set_ticklabels([figure_text(v, 2) for v in bar.get_ticks()])
+    # The outer numbers end where the bar does: nothing is cut off.
+    labels = bar.ax.get_xticklabels()
+    labels[-1].set_horizontalalignment("right")
+    labels[0].set_horizontalalignment("left")
 
 
 def line_figure(
@@ -183,10 +197,12 @@ def line_figure(
     errors: np.ndarray,
     scan: ScanGrid,
     *,
+    colours: Sequence[str] | None = None,
+    detector: DetectorGrid = IN_PIXELS,
     fitted: np.ndarray | None = None,
     cluster_names: Sequence[str] = (),
 ) -> Figure:
-    """Draw patterns along a line, the shares along it, and where the line lies.
+    """Draw patterns along a line, the shares along it, and where it lies, enlarged.
 
     Parameters
     ----------
@@ -197,54 +213,115 @@ def line_figure(
     patterns : (point, dy, dx) array
     shares, errors : (point, cluster) arrays
     scan : ScanGrid
+    colours : sequence of str
+        Of the clusters.
+    detector : DetectorGrid
     fitted : (dy, dx) array of bool, optional
         Pixels that the fit saw; the direct beam is brighter than the scale.
     cluster_names : sequence of str
         Of clusters that have one.
     """
-    count, clusters = len(patterns), shares.shape[1]
-    colours = cluster_colours(clusters)
+    colours = colours or cluster_colours(shares.shape[1])
+    count = len(patterns)
     names = [chr(ord("a") + i) for i in range(count)]
     tile = min(1.3, 11.2 / count - 0.06)
     tall = tile * patterns.shape[1] / patterns.shape[2]
-    width, height = scan.box(labels.shape, 3.4, 2.9)
-    total = count * (tile + 0.06) + 0.1
-    figure = Figure(figsize=(max(total, width + 4.6), height + tall + 1.15))
+    width, height = scan.box(labels.shape, 2.5, 2.9)
+    box = box_around(position, labels.shape)
+    inside = labels[box[0] : box[1], box[2] : box[3]]
+    zoom_width, zoom_height = scan.box(inside.shape, 2.9, 2.9)
+    room = max(height, zoom_height, 2.2)
+    pitch = max(width, NARROWEST - 0.1) + 0.2
+    left = pitch + max(zoom_width, 2.0) + 0.85
+    figure = Figure(figsize=(max(count * (tile + 0.06) + 0.1, left + 3.2), room + tall + 1.15))
     full = figure.get_figwidth()
 
     overview = place_axes(figure, 0.05, 0.3, width, height)
     show_overlapping(overview, labels, ratio, colours, scan)
+    for lw, colour in ((3.2, "#000000"), (1.4, "#ffffff")):
+        corner = (box[2] - 0.5, box[0] - 0.5)
+        size = box[3] - box[2], box[1] - box[0]
+        overview.add_patch(Rectangle(corner, *size, fill=False, edgecolor=colour, lw=lw))
+    overview.set_xlim(-0.5, labels.shape[1] - 0.5)
+    overview.set_ylim(labels.shape[0] - 0.5, -0.5)
+
+    zoom = place_axes(figure, 0.05 + pitch, 0.3, zoom_width, zoom_height)
+    _show_box(zoom, labels, ratio, colours, scan, box)
+    _draw_line(zoom, position, names, size=max(inside.shape))
+
+    _draw_shares(
+        place_axes(figure, left, 0.42, full - left - 0.15, room - 0.24),
+        _distance(position, scan), shares, errors, names, scan.units, cluster_names, colours,
+    )  # fmt: skip
+
+    limit = max(brightest(np.median(patterns, axis=0), fitted), brightest(patterns.mean(0), fitted))
+    top = room + 1.05
+    step = (full - 0.1) / count
+    for i, (pattern, name) in enumerate(zip(patterns, names, strict=True)):
+        axes = place_axes(figure, 0.05 + i * step, top, tile, tall)
+        show_map(axes, pattern, name, cmap="gray", norm=root_norm(limit))
+        draw_pattern_bar(axes, pattern.shape, detector, written=i == 0)
+        label = int(labels[tuple(position[i])])
+        bare(axes, colours[label] if label >= 0 else MASKED, 2.2)
+        if label >= 0:
+            mark_pattern(axes, label)
+    return figure
+
+
+def box_around(position: np.ndarray, shape: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return first and end row and column of a square around a line, within the scan.
+
+    Parameters
+    ----------
+    position : (point, 2) array of int
+        Rows and columns.
+    shape : (int, int)
+        Of the scan.
+    """
+    low, high = position.min(axis=0), position.max(axis=0)
+    # A third of the line's length shows beside it.
+    side = int(np.max(high - low)) + 1
+    side += 2 * max(2, round(side / 6))
+    edges = []
+    for first, last, size in zip(low, high, shape, strict=True):
+        start = int(np.clip((first + last + 1 - side) // 2, 0, max(0, size - side)))
+        edges += [start, min(size, start + side)]
+    return edges[0], edges[1], edges[2], edges[3]
+
+
+def _show_box(
+    axes: Axes,
+    labels: np.ndarray,
+    ratio: np.ndarray,
+    colours: Sequence[str],
+    scan: ScanGrid,
+    box: tuple[int, int, int, int],
+) -> None:
+    """Show part of the map of clusters, darker where they overlap, its rows and columns named."""
+    part = slice(box[0], box[1]), slice(box[2], box[3])
+    show_overlapping(axes, labels[part], ratio[part], colours, scan, "the box, enlarged")
+    # What a pointer explores are whole maps.
+    axes.patch.set_gid(None)
+    axes.images[0].set_extent((box[2] - 0.5, box[3] - 0.5, box[1] - 0.5, box[0] - 0.5))
+    axes.set_xlim(box[2] - 0.5, box[3] - 0.5)
+    axes.set_ylim(box[1] - 0.5, box[0] - 0.5)
+
+
+def _draw_line(axes: Axes, position: np.ndarray, names: Sequence[str], size: int) -> None:
+    """Draw a line over a map, a letter at both of its ends."""
     halo = [withStroke(linewidth=3.2, foreground="#000000")]
-    overview.plot(
-        position[:, 1], position[:, 0], color="#ffffff", lw=1.6, marker="o", ms=2.6,
-        path_effects=halo,
+    axes.plot(
+        position[:, 1], position[:, 0], color="#ffffff", lw=1.6, marker="o", ms=3.2,
+        path_effects=halo, scalex=False, scaley=False,
     )  # fmt: skip
     step = position[-1] - position[0]
     unit = step / max(1e-9, float(np.hypot(*step)))
     for end, sign in ((0, -1), (-1, 1)):
-        y, x = position[end] + sign * unit * 0.045 * max(labels.shape)
-        overview.text(
+        y, x = position[end] + sign * unit * 0.06 * size
+        axes.text(
             x, y, names[end], color="#ffffff", fontsize=10, fontweight="bold", ha="center",
             va="center", path_effects=[withStroke(linewidth=2.4, foreground="#000000")],
         )  # fmt: skip
-    overview.set_xlim(-0.5, labels.shape[1] - 0.5)
-    overview.set_ylim(labels.shape[0] - 0.5, -0.5)
-
-    left = width + 0.85
-    _draw_shares(
-        place_axes(figure, left, 0.42, full - left - 0.15, height - 0.24),
-        _distance(position, scan), shares, errors, names, scan.units, cluster_names,
-    )  # fmt: skip
-
-    limit = max(brightest(np.median(patterns, axis=0), fitted), brightest(patterns.mean(0), fitted))
-    top = height + 1.05
-    pitch = (full - 0.1) / count
-    for i, (pattern, name) in enumerate(zip(patterns, names, strict=True)):
-        axes = place_axes(figure, 0.05 + i * pitch, top, tile, tall)
-        show_map(axes, pattern, name, cmap="gray", norm=root_norm(limit))
-        label = int(labels[tuple(position[i])])
-        bare(axes, colours[label] if label >= 0 else MASKED, 2.2)
-    return figure
 
 
 def _distance(position: np.ndarray, scan: ScanGrid) -> np.ndarray:
@@ -261,19 +338,19 @@ def _draw_shares(
     names: Sequence[str],
     units: str,
     clusters: Sequence[str],
+    colours: Sequence[str],
 ) -> None:
     """Draw the shares of the clusters that matter along a line, with their errors."""
-    colours = cluster_colours(shares.shape[1])
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(QUIET)
-    axes.grid(axis="y", color="#e5e7eb", linewidth=0.6)
+    axes.grid(axis="y", color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(colors=INK, labelsize=9, color=QUIET)
     for cluster in np.flatnonzero(shares.max(axis=0, initial=0) >= 0.1):
         bars = errors[:, cluster] if np.isfinite(errors[:, cluster]).any() else None
         axes.errorbar(
             distance, shares[:, cluster], yerr=bars, color=colours[cluster], marker="o", ms=4.5,
-            lw=1.8, capsize=2.5, label=f"cluster {cluster_text(int(cluster), clusters)}",
+            lw=1.8, capsize=2.5, label=f"cluster {plain(cluster_text(int(cluster), clusters))}",
         )  # fmt: skip
     axes.set_ylim(0, max(1.1, float(shares.max(initial=0)) * 1.08))
     axes.set_ylabel("share", color=INK)

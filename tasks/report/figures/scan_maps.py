@@ -1,13 +1,13 @@
 """Draw maps of numbers over a scan: what registered reflections add up to, where the beam went."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from orimap.tasks.report.figures.images import ScanGrid
+from orimap.tasks.report.figures.images import IN_PIXELS, DetectorGrid, ScanGrid, pattern_levels
 from orimap.tasks.report.figures.palette import (
     NO_CLUSTER,
     NOT_MEASURED,
@@ -17,15 +17,18 @@ from orimap.tasks.report.figures.palette import (
 )
 from orimap.tasks.report.figures.style import (
     INK,
+    MASKED,
     NARROWEST,
     QUIET,
     bare,
     draw_colour_bar,
+    draw_pattern_bar,
     draw_scale_bar,
+    mark_map,
     place_axes,
     show_map,
 )
-from orimap.tasks.report.words import cluster_text, figure_text, plural
+from orimap.tasks.report.words import cluster_text, figure_text, plural, units_text
 
 # Single positions far out of line would leave the rest of a map without contrast.
 SHOWN_PERCENTILES = (0.5, 99.5)
@@ -85,6 +88,7 @@ def scan_maps_figure(
         title = f"{panel.title} ({unit})" if unit else panel.title
         image = show_map(axes, panel.values, title, cmap=panel.colours, vmin=low, vmax=high)
         axes.set_facecolor(NO_CLUSTER)
+        mark_map(axes)
         if missing is not None:
             cover = np.where(missing[..., None], (*rgb([NOT_MEASURED])[0], 1), 0)
             axes.imshow(cover, interpolation="nearest", aspect="auto")
@@ -130,7 +134,7 @@ def shown_range(values: np.ndarray) -> tuple[float, float]:
 
 def _unit(units: str) -> str:
     """Return a unit as it is written beside numbers; nothing for a plain number."""
-    return "" if units == "1" else units
+    return "" if units == "1" else units_text(units)
 
 
 def _few_ticks(width: float) -> object:
@@ -149,7 +153,12 @@ def _corner_scale_bar(
 
 
 def dark_fields_figure(
-    fields: np.ndarray, scan: ScanGrid, *, units: str, places: np.ndarray
+    fields: np.ndarray,
+    scan: ScanGrid,
+    *,
+    units: str,
+    places: np.ndarray,
+    colours: Sequence[str] | None = None,
 ) -> Figure:
     """Draw the virtual dark field of every cluster, framed in its colour.
 
@@ -162,9 +171,11 @@ def dark_fields_figure(
         it: grains differ several-fold in how strongly they scatter.
     places : (cluster,) array of int
         Number of places on the detector that each field collects.
+    colours : sequence of str
+        Of the clusters.
     """
+    colours = colours or cluster_colours(fields.shape[2])
     count = fields.shape[2]
-    colours = cluster_colours(count)
     rows = -(-count // 5)
     columns = -(-count // rows)
     width, height = scan.box(fields.shape[:2], 1.95, 2.5)
@@ -176,6 +187,7 @@ def dark_fields_figure(
         _, high = shown_range(fields[..., cluster])
         show_map(axes, fields[..., cluster], cmap="gray", vmin=0, vmax=high or 1)
         bare(axes, colours[cluster], 2.5)
+        mark_map(axes, cluster)
         write_number(axes, cluster, colours[cluster])
         places_here = int(places[cluster])
         said = f"to {figure_text(high)} {_unit(units)}" if places_here else "no place of its own"
@@ -198,3 +210,61 @@ def write_number(axes: Axes, cluster: int, colour: str) -> None:
         fontsize=9, fontweight="bold", color=text_colour(colour), ha="center",
         bbox={"boxstyle": "round,pad=0.25", "facecolor": colour, "edgecolor": "none"},
     )  # fmt: skip
+
+
+def acquisition_figure(
+    bright_field: np.ndarray | None,
+    means: Mapping[str, tuple[np.ndarray, np.ndarray | None]],
+    scan: ScanGrid,
+    detector: DetectorGrid = IN_PIXELS,
+) -> Figure:
+    """Draw the virtual bright field and mean patterns, masked pixels circled or tinted.
+
+    Parameters
+    ----------
+    bright_field : (scan_y, scan_x) array, optional
+    means : mapping of title to ((dy, dx) array, (dy, dx) array or None)
+        A mean pattern and its mask, 0 where a pixel is used.
+    scan : ScanGrid
+    detector : DetectorGrid
+    """
+    count = len(means) + (bright_field is not None)
+    side = 4.0 if count <= 2 else 3.0
+    boxes = [] if bright_field is None else [scan.box(bright_field.shape, side, side)]
+    for mean, _ in means.values():
+        ratio = mean.shape[0] / mean.shape[1]
+        boxes.append((min(side, side / ratio), min(side, side * ratio)))
+    pitches = [max(width, NARROWEST) + 0.3 for width, _ in boxes]
+    figure = Figure(figsize=(sum(pitches), max(height for _, height in boxes) + 0.75))
+    lefts = 0.05 + np.cumsum([0, *pitches[:-1]])
+    panels = [place_axes(figure, left, 0.25, *box) for left, box in zip(lefts, boxes, strict=True)]
+    if bright_field is not None:
+        axes = panels.pop(0)
+        low, high = np.nanpercentile(bright_field, [0.5, 99.5])
+        show_map(axes, bright_field, "virtual bright field", cmap="gray", vmin=low, vmax=high)
+        mark_map(axes)
+        draw_scale_bar(axes, bright_field.shape, scan)
+    for axes, (title, (mean, mask)) in zip(panels, means.items(), strict=True):
+        show_map(axes, pattern_levels(mean, mask), title, cmap="gray", vmin=0, vmax=1)
+        draw_pattern_bar(axes, mean.shape, detector)
+        if mask is not None and np.any(mask):
+            _mark_pixels(axes, np.asarray(mask) != 0)
+    return figure
+
+
+def _mark_pixels(axes: Axes, mask: np.ndarray) -> None:
+    """Circle single masked pixels; tint areas, where circles would hide the pattern."""
+    from scipy import ndimage
+
+    areas, count = ndimage.label(mask)
+    sizes = np.bincount(areas.ravel(), minlength=count + 1)
+    large = (sizes > 4) & (np.arange(count + 1) > 0)
+    tint = np.zeros((*mask.shape, 4))
+    tint[large[areas]] = (*rgb([MASKED])[0], 0.75)
+    axes.imshow(tint, interpolation="nearest", aspect="auto")
+    small = mask & ~large[areas]
+    rows, columns = np.nonzero(small)
+    axes.scatter(columns, rows, s=45, facecolors="none", edgecolors=MASKED, linewidths=1.1)
+    axes.set_xlabel(f"{np.count_nonzero(mask)} masked pixels in orange", fontsize=8, color=QUIET)
+    axes.set_xlim(-0.5, mask.shape[1] - 0.5)
+    axes.set_ylim(mask.shape[0] - 0.5, -0.5)

@@ -10,21 +10,31 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import Formatter
 
 from orimap.tasks.report.figures.images import (
     NO_LABEL,
     NO_PATTERN,
+    DetectorGrid,
     ScanGrid,
     label_anchors,
+    pattern_scale_bar,
     scale_bar,
 )
 from orimap.tasks.report.figures.palette import NO_CLUSTER, NOT_MEASURED, text_colour
-from orimap.tasks.report.words import cluster_text
+from orimap.tasks.report.words import cluster_text, figure_text
 
 INK = "#20242b"
 QUIET = "#6b7280"
 DARK = "#23272f"
+GRID = "#e5e7eb"
+SHADE = "#e8eef8"
+FRAME = "#c4c8cf"
+PAPER = "#fefefe"  # behind a legend
 MASKED = "#ff8c1a"
+# What a pointer can explore is named so, then what it shows and of which cluster.
+MARK = "explore."
+LEGEND_ROW = 0.2  # inches of a row of a legend in small letters
 NARROWEST = 2.6  # inches: what the title of a panel takes, however narrow its map
 
 
@@ -41,7 +51,7 @@ def place_axes(figure: Figure, left: float, top: float, width: float, height: fl
     )
 
 
-def bare(axes: Axes, colour: str = "#c4c8cf", width: float = 0.8) -> None:
+def bare(axes: Axes, colour: str = FRAME, width: float = 0.8) -> None:
     """Leave only the frame of some axes."""
     axes.set_xticks([])
     axes.set_yticks([])
@@ -49,9 +59,40 @@ def bare(axes: Axes, colour: str = "#c4c8cf", width: float = 0.8) -> None:
         spine.set(color=colour, linewidth=width)
 
 
+def mark_map(axes: Axes, cluster: int | None = None) -> None:
+    """Mark axes as a whole map of the scan, of one cluster where that is given."""
+    axes.patch.set_gid(f"{MARK}scan.{'' if cluster is None else cluster}")
+
+
+def mark_pattern(axes: Axes, cluster: int) -> None:
+    """Mark axes as a pattern of a cluster."""
+    axes.patch.set_gid(f"{MARK}pattern.{cluster}")
+
+
+def plain(text: str) -> str:
+    """Return text from outside as matplotlib shows it: a dollar sign begins no formula."""
+    return text.replace("$", r"\$")
+
+
 def write_title(axes: Axes, text: str) -> None:
     """Write above the left end of some axes what they show."""
     axes.set_title(text, loc="left", fontsize=9, color=INK, pad=4)
+
+
+class PlainFormatter(Formatter):
+    """Writes numbers beside a scale as people do: all with as many decimals, 240, 2 × 10⁻⁵."""
+
+    def format_ticks(self, values: Sequence[float]) -> list[str]:
+        """Return the text of each number."""
+        texts = [figure_text(round(value, 12)) for value in values]
+        if any("×" in text for text in texts):
+            return texts
+        decimals = max((len(text.partition(".")[2]) for text in texts), default=0)
+        return [f"{value:.{decimals}f}".replace("-", "−") for value in values]
+
+    def __call__(self, value: float, pos: int | None = None) -> str:
+        """Return the text of one number."""
+        return figure_text(round(value, 12))
 
 
 def draw_colour_bar(image: ScalarMappable, place: Axes, orientation: str = "vertical") -> Colorbar:
@@ -59,6 +100,7 @@ def draw_colour_bar(image: ScalarMappable, place: Axes, orientation: str = "vert
     bar = place.figure.colorbar(image, cax=place, orientation=orientation)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=8, length=2)
+    bar.formatter = PlainFormatter()
     return bar
 
 
@@ -82,25 +124,88 @@ def draw_scale_bar(axes: Axes, shape: tuple[int, int], scan: ScanGrid) -> None:
     axes.text(0, -0.17 * inch, text, transform=below, va="top", fontsize=10, color=INK)
 
 
-def legend_height(labels: np.ndarray) -> float:
+def draw_pattern_bar(
+    axes: Axes, shape: tuple[int, int], detector: DetectorGrid, *, written: bool = True
+) -> None:
+    """Draw a reciprocal scale bar into the lower left corner of a pattern, mostly with its length.
+
+    Parameters
+    ----------
+    axes : Axes
+        Its box has the proportions of the pattern.
+    shape : (int, int)
+        Of the pattern.
+    detector : DetectorGrid
+    written : bool
+        Whether there is room to write the length above the bar.
+    """
+    fraction, text = pattern_scale_bar(shape, detector)
+    inside = axes.transAxes
+    halo = [withStroke(linewidth=3.4, foreground="#000000", alpha=0.6)]
+    axes.plot(
+        [0.05, 0.05 + fraction], [0.05, 0.05], color="#ffffff", lw=2, transform=inside,
+        solid_capstyle="butt", path_effects=halo, scalex=False, scaley=False,
+    )  # fmt: skip
+    if written:
+        axes.text(
+            0.05, 0.075, text, transform=inside, color="#ffffff", fontsize=8, va="bottom",
+            path_effects=[withStroke(linewidth=1.8, foreground="#000000", alpha=0.6)],
+        )  # fmt: skip
+
+
+def _legend_rows(labels: np.ndarray, names: Sequence[str], width: float) -> tuple[int, int]:
+    """Return the rows and columns of the legend below a map ``width`` inches wide."""
+    shown = _legend_entries(labels, names, ())
+    if not shown:
+        return 0, 1
+    longest = max(len(text) for text, _ in shown)
+    columns = max(1, min(len(shown), int(max(width, NARROWEST) / (0.28 + 0.075 * longest))))
+    return -(-len(shown) // columns), columns
+
+
+def _legend_entries(
+    labels: np.ndarray, names: Sequence[str], colours: Sequence[str]
+) -> list[tuple[str, str]]:
+    """Return words and colour of what a map's legend names: clusters with a name, and no cluster.
+
+    Positions without a cluster are only named where others were not measured.
+    """
+    named = [
+        (plain(cluster_text(cluster, names)), colours[cluster] if colours else "")
+        for cluster, name in enumerate(names)
+        if name and (labels == cluster).any()
+    ]
+    if (labels == NO_PATTERN).any():
+        if (labels == NO_LABEL).any():
+            named.append(("no cluster", NO_CLUSTER))
+        named.append(("not measured", NOT_MEASURED))
+    return named
+
+
+def legend_height(labels: np.ndarray, names: Sequence[str] = (), width: float = 0.0) -> float:
     """Return the room in inches that `draw_map_legend` takes below the scale bar of a map."""
-    return 0.25 if (labels == NO_PATTERN).any() else 0.0
+    rows, _ = _legend_rows(labels, names, width)
+    return rows * LEGEND_ROW + 0.05 if rows else 0.0
 
 
-def draw_map_legend(axes: Axes, labels: np.ndarray) -> None:
-    """Say below a map of clusters which positions have none, where some were not measured."""
-    if not legend_height(labels):
+def draw_map_legend(
+    axes: Axes, labels: np.ndarray, names: Sequence[str] = (), colours: Sequence[str] = ()
+) -> None:
+    """Name below a map of clusters those that have a name, and positions that were not measured."""
+    entries = _legend_entries(labels, names, colours)
+    if not entries:
         return
-    named = {"no cluster": (NO_LABEL, NO_CLUSTER), "not measured": (NO_PATTERN, NOT_MEASURED)}
-    inch = 1 / (axes.get_position().height * axes.figure.get_size_inches()[1])
+    box, (full_width, full_height) = axes.get_position(), axes.figure.get_size_inches()
+    inch = 1 / (box.height * full_height)
+    _, columns = _legend_rows(labels, names, box.width * full_width)
     axes.legend(
         handles=[
             Patch(facecolor=colour, edgecolor=QUIET, linewidth=0.5, label=words)
-            for words, (label, colour) in named.items()
-            if (labels == label).any()
+            for words, colour in entries
         ],
-        loc="upper left", bbox_to_anchor=(0, -0.4 * inch), ncols=2, fontsize=8, frameon=False,
-        borderaxespad=0, borderpad=0, handlelength=0.8, handletextpad=0.4, columnspacing=1.0,
+        loc="upper left", bbox_to_anchor=(0, -0.4 * inch), ncols=columns, fontsize=8,
+        frameon=False, borderaxespad=0, borderpad=0, handlelength=0.8, handletextpad=0.4,
+        columnspacing=1.0,
     )  # fmt: skip
 
 

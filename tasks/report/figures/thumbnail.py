@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from orimap.tasks.report.figures.images import pattern_levels
+from orimap.tasks.report.figures.images import NO_PATTERN, pattern_levels
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 TILE_PIXELS = (160, 256)  # patterns on the page are enlarged to the first, reduced to the second
+MOST_MAP_PIXELS = 512
+OTHERS = (0xD4, 0xD8, 0xDE)  # positions of other clusters, in any kind of light
 
 
 def thumbnail(picture: Path, pixels: int) -> bytes:
@@ -51,6 +53,26 @@ def pattern_tile(pattern: np.ndarray, mask: np.ndarray | None) -> bytes:
     elif longest < smallest:
         times = -(-smallest // longest)
         image = image.resize([side * times for side in image.size], Image.Resampling.NEAREST)
+    return _png(image)
+
+
+def cluster_tile(labels: np.ndarray, cluster: int, colour: str) -> bytes:
+    """Return the positions of one cluster in its colour as PNG, one pixel each.
+
+    Parameters
+    ----------
+    labels : (scan_y, scan_x) array of int
+        -1 for no cluster, -2 for no pattern.
+    cluster : int
+    colour : str
+        ``#rrggbb``
+    """
+    from PIL import Image
+
+    shown = np.select([labels == cluster, labels == NO_PATTERN], [1, 2], 0).astype(np.uint8)
+    step = max(1, -(-max(shown.shape) // MOST_MAP_PIXELS))
+    image = Image.fromarray(np.ascontiguousarray(shown[::step, ::step]), mode="P")
+    image.putpalette([*OTHERS, *bytes.fromhex(colour[1:]), 0, 0, 0])
     return _png(image)
 
 

@@ -4,7 +4,7 @@ from PIL import Image
 
 from orimap.tasks.export.contents import read_contents
 from orimap.tasks.export.draw_figures import write_folder
-from orimap.tasks.report import drawings
+from orimap.tasks.report.drawings import catalogue
 
 
 @pytest.fixture
@@ -12,8 +12,8 @@ def only(monkeypatch):
     """Draw only some figures: all of them take seconds."""
 
     def only(*names):
-        kept = {name: drawings.FIGURES[name] for name in names}
-        monkeypatch.setattr(drawings, "FIGURES", kept)
+        kept = {name: catalogue.FIGURES[name] for name in names}
+        monkeypatch.setattr(catalogue, "FIGURES", kept)
 
     return only
 

@@ -36,9 +36,9 @@ def test_every_format_is_written_beside_the_results(folder, to, revision):
 
 
 def test_figures_are_drawn_in_the_format_that_is_asked_for(folder, monkeypatch):
-    from orimap.tasks.report import drawings
+    from orimap.tasks.report.drawings import catalogue
 
-    monkeypatch.setattr(drawings, "FIGURES", {"shares": drawings.FIGURES["shares"]})
+    monkeypatch.setattr(catalogue, "FIGURES", {"shares": catalogue.FIGURES["shares"]})
     written = export_results(folder, "figures", folder / "drawn", picture="svg")
     assert {path.name for path in written.iterdir()} == {"shares.svg", "export_figures.json"}
 

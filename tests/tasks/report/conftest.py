@@ -10,7 +10,7 @@ from orimap.tasks.maps.reflection_maps import reflection_maps
 from orimap.tasks.patterns.reflections.lengths import Lengths
 from orimap.tasks.patterns.reflections.reflection_list import Reflections
 from orimap.tasks.patterns.reflections.stored_list import ListSize
-from orimap.tasks.report import drawings
+from orimap.tasks.report.drawings import catalogue
 from orimap.tasks.report.report import write_report
 from orimap.tasks.store import variables
 from orimap.tasks.store.groups import write_group
@@ -279,34 +279,53 @@ def make_analysis(
 
 
 class Page(HTMLParser):
-    """What a browser would load, and whether every element is closed."""
+    """What a browser would load, and whether every element is closed.
+
+    ``images`` are the attributes of each; a figure is one, too, with its name and with all that is
+    written in it.
+    """
 
     VOID = frozenset({"meta", "img", "br", "link", "input", "hr"})
 
     def __init__(self, source):
         super().__init__()
         self.open, self.loads, self.images, self.headings, self.words = [], [], [], [], []
+        self.figure = None
         self.feed(source)
         self.close()
 
     def handle_starttag(self, tag, attrs):
         attrs = dict(attrs)
         self.loads += [attrs[name] for name in ("src", "srcset", "data") if name in attrs]
-        if tag == "link":
+        if tag in ("link", "image"):
             self.loads.append(attrs["href"])
+        if tag == "figure":
+            self.figure = attrs.get("data-name")
         if tag == "img":
             self.images.append(attrs)
+        if tag == "svg":
+            self.images.append(
+                {**attrs, "alt": attrs["aria-label"], "name": self.figure, "words": []}
+            )
         if re.fullmatch("h[1-6]", tag):
             self.headings.append(int(tag[1]))
         if tag not in self.VOID:
             self.open.append(tag)
 
     def handle_endtag(self, tag):
-        assert self.open.pop() == tag
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if not self.open or self.open[-1] not in ("style", "script"):
+        if "svg" in self.open:
+            self.images[-1]["words"].append(data)
+        elif not self.open or self.open[-1] not in ("style", "script"):
             self.words.append(data)
+
+    @property
+    def figures(self):
+        """All that is written in each figure, by its name."""
+        return {i["name"]: " ".join(i["words"]) for i in self.images if "name" in i}
 
     @property
     def text(self):
@@ -325,14 +344,14 @@ def written(tmp_path_factory):
 @pytest.fixture
 def small_pictures(monkeypatch):
     """Draw fast where only the words of the page matter."""
-    monkeypatch.setattr("orimap.tasks.report.page.DOTS_PER_INCH", 30)
+    monkeypatch.setattr("orimap.tasks.report.drawings.write.DOTS_PER_INCH", 30)
 
 
 @pytest.fixture
 def few_pictures(monkeypatch, small_pictures):
     """Draw only what tests of words look for; all others are drawn in tests that look at them."""
     kept = ("cluster_map", "held_out", "camera", "beam_shift", "reflection_maps")
-    monkeypatch.setattr(drawings, "FIGURES", {name: drawings.FIGURES[name] for name in kept})
+    monkeypatch.setattr(catalogue, "FIGURES", {name: catalogue.FIGURES[name] for name in kept})
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,12 @@
 import base64
+import hashlib
 import io
+import json
 import re
 import shutil
 import subprocess
 import sys
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -13,10 +16,12 @@ import zarr
 from PIL import Image
 
 from orimap.tasks.errors import InputError
-from orimap.tasks.report import report, sentences
-from orimap.tasks.report.drawings import FIGURES
-from orimap.tasks.report.page import Picture
+from orimap.tasks.report import report
+from orimap.tasks.report.drawings.catalogue import FIGURES, report_drawings
+from orimap.tasks.report.drawings.write import Picture, write_figures
+from orimap.tasks.report.page import render
 from orimap.tasks.report.results import read_results
+from orimap.tasks.report.sections import answer, run
 from orimap.tasks.store import variables
 from orimap.tasks.store.groups import write_group
 from orimap.tasks.store.open_results import Revision, revision_store
@@ -35,12 +40,8 @@ def test_page_opens_with_the_answer(written):
 def test_every_figure_is_a_file_and_on_the_page(written):
     path, page = written
     files = sorted((path.parent / "figures").glob("*"))
-    assert {file.stem for file in files} == set(FIGURES)
+    assert {file.stem for file in files} == set(FIGURES) == set(page.figures)
     assert all(file.suffix == ".png" for file in files)
-    sources = {image["src"] for image in page.images}
-    for file in files:
-        address = "data:image/png;base64," + base64.b64encode(file.read_bytes()).decode()
-        assert address in sources
     assert path.stat().st_size < 6e6
 
 
@@ -49,7 +50,19 @@ def test_page_loads_nothing_from_elsewhere(written):
     assert page.loads
     assert all(address.startswith("data:image/png;base64,") for address in page.loads)
     source = re.sub(r"base64,[^\"]*", "", path.read_text())
-    assert not re.search(r"https?:|//[a-z]|@import|url\(|<script|<iframe", source)
+    assert not re.search(
+        r"https?:|[\"'(]//[a-z]|@import|url\((?!#)|<iframe|<script[^>]* src", source
+    )
+
+
+def test_no_script_runs_but_the_page_s_own(written):
+    source = written[0].read_text()
+    scripts = re.findall(r"<script>(.*?)</script>", source, re.S)
+    assert len(scripts) == 1
+    digest = base64.b64encode(hashlib.sha256(scripts[0].encode()).digest()).decode()
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', source)
+    assert "default-src 'none'; img-src data: blob:; " in policy
+    assert f"script-src 'sha256-{digest}';" in policy
 
 
 def test_every_image_says_what_it_shows(written):
@@ -58,8 +71,10 @@ def test_every_image_says_what_it_shows(written):
 
 def test_images_are_whole(written):
     for image in written[1].images:
+        if "src" not in image:
+            continue
         data = base64.b64decode(image["src"].split(",")[1])
-        assert min(Image.open(io.BytesIO(data)).size) > 30
+        assert min(Image.open(io.BytesIO(data)).size) > 20
 
 
 def test_page_tells_evidence_repairs_and_steps(written):
@@ -88,7 +103,7 @@ def test_hostile_text_is_shown_not_run(tmp_path, small_store_of, page_of, run_re
     assert page.text.count("alert('x')") >= 4
     assert page.open == []
     assert all(address.startswith("data:") for address in page.loads)
-    assert "<script" not in (tmp_path / "report.html").read_text()
+    assert "<script>alert" not in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -107,11 +122,6 @@ def test_unusual_scans_are_drawn(store_of, page_of, content):
     count = content["clusters"]
     assert f"{count} distinct pattern{'' if count == 1 else 's'}, moderate confidence" in page.text
     assert "nan" not in page.text.lower().split()
-
-
-def test_twenty_clusters_stay_below_six_megabytes(tmp_path, store_of, page_of):
-    page_of(store_of(clusters=20, k_max=4, scan=(64, 64), detector=(128, 128)))
-    assert (tmp_path / "report.html").stat().st_size < 6e6
 
 
 @pytest.mark.parametrize(
@@ -148,7 +158,7 @@ def test_a_map_of_one_value_is_told(written):
     _, page = written
     assert "The prominence needed is 3.8 standard deviations of the noise everywhere." in page.text
     assert "The number of reflections is 3 everywhere." in page.text
-    assert "The dark field of 1:4,1:4 is 0 electron everywhere." in page.text
+    assert "The dark field of 1:4,1:4 is 0 electrons everywhere." in page.text
 
 
 def test_the_beam_s_places_are_shown_and_told(written):
@@ -194,10 +204,10 @@ def test_a_stretched_contrast_is_told_below_its_curve(small_store):
     found = read_results(small_store)
     acquired = found.groups["acquisition"].assign_attrs(counts_like=False, camera_gamma=0.55)
     stretched = replace(found, groups={**found.groups, "acquisition": acquired})
-    page = report._page(stretched, {})
-    picture = Picture("data:image/png;base64,", "Variance of the noise")
-    text = report.render("report.html", replace(page, images={"camera": picture})).decode()
-    assert "as it does only where the contrast was stretched" in text
+    page = report.page_of(stretched, {})
+    picture = Picture("<g></g>", "Variance of the noise", (72, 36), 96, 0)
+    text = render("report.html", replace(page, images={"camera": picture})).decode()
+    assert "it does not grow in proportion, so that no gain describes it" in text
     assert "the factor is the gain" not in text
 
 
@@ -214,7 +224,7 @@ def test_a_camera_without_a_curve_has_words_and_no_figure(tmp_path, small_store,
 def test_noise_is_tabled_for_every_cluster_with_its_unit(written):
     _, page = written
     # All corners are masked here: a kind that could not be measured has no column.
-    assert "Noise standard deviation (electron) cluster whole robust 1 6.6 0.25 2" in page.text
+    assert "Noise standard deviation (electrons) cluster whole robust 1 6.6 0.25 2" in page.text
 
 
 @pytest.mark.usefixtures("few_pictures")
@@ -246,7 +256,7 @@ def test_without_held_out_counts_the_page_says_why(tmp_path, small_store_of, pag
 
 @pytest.mark.usefixtures("few_pictures")
 def test_nothing_repaired_is_said(small_store_of, page_of):
-    assert sentences.repairs({"notes": []}, *np.zeros((2, 3, 3), np.uint8)) == []
+    assert run.repairs({"notes": []}, *np.zeros((2, 3, 3), np.uint8)) == []
     page = page_of(small_store_of(without=["acquisition", "analysed"]))
     assert "Not recorded." in page.text
 
@@ -291,24 +301,24 @@ def test_the_page_says_which_second_patterns_were_within_their_error(written):
 def test_a_name_that_the_page_does_not_have_is_an_error(monkeypatch, small_store, tmp_path):
     from jinja2 import UndefinedError
 
-    monkeypatch.setattr(report, "_overlap_section", lambda _: object())
+    monkeypatch.setattr(report, "overlap_section", lambda _: object())
     with pytest.raises(UndefinedError, match="levels"):
         report.write_report(small_store, tmp_path, run={})
 
 
 def test_pieces_of_one_pattern_are_not_further_patterns(small_store):
     found = read_results(small_store)
-    assert report._answer(found) == report.Answer(decided=3, fitted=5, runner_up=4)
+    assert answer.answer_of(found) == answer.Answer(decided=3, fitted=5, runner_up=4)
     pieces = variables.dataset({variables.cluster_parent: np.array([0, 1, 1])})
     clusters = found.groups["clusters"].drop_vars("cluster_parent").merge(pieces)
     split = replace(found, groups={**found.groups, "clusters": clusters})
-    assert report._answer(split).decided == 2
-    assert [card.origin for card in report._cluster_cards(found)] == [
+    assert answer.answer_of(split).decided == 2
+    assert [card.origin for card in answer.cluster_cards(found)] == [
         "components 1, 4",
         "component 2",
         "component 3",
     ]
-    assert [card.origin for card in report._cluster_cards(split)][1:] == ["component 2"] * 2
+    assert [card.origin for card in answer.cluster_cards(split)][1:] == ["component 2"] * 2
 
 
 @pytest.mark.usefixtures("few_pictures")
@@ -359,3 +369,82 @@ def test_the_page_of_a_revision_names_its_edits_and_its_clusters(small_store_of,
     assert not (tmp_path / "figures").exists()
     assert (tmp_path / "report.html").read_text() == "the automatic one"
     assert "cluster_names" not in read_results(store).attr("clusters")
+
+
+def test_the_page_of_a_revision_keeps_the_number_of_the_automatic_result_on_its_curves(
+    small_store, tmp_path
+):
+    store = tmp_path / "analysis.zarr"
+    shutil.copytree(small_store, store)
+    decision = zarr.open_group(store, path="decision", mode="r+").attrs
+    del decision["decided_k"]  # runs store it at the root
+    target = revision_store(tmp_path, "mine")
+    zarr.open_group(target, mode="w").attrs.update(decided_k=2)
+    edited = read_results(store, target)
+    assert edited.attrs["decided_k"] == 2
+    (loss,) = report_drawings(edited, ["loss"])
+    labels = {line.get_label() for line in loss.draw().axes[0].lines}
+    assert "decided: 3" in labels
+    revision = Revision("mine", 2, [], [], "now", False)
+    assert report.page_of(edited, {}, revision).evidence.decided == 3
+
+
+def test_values_that_are_no_counts_have_no_deviance(small_store):
+    found = read_results(small_store)
+    for counts, word in ((True, "deviance"), (False, "error")):
+        acquired = found.groups["acquisition"].assign_attrs(counts_like=counts)
+        page = report.page_of(replace(found, groups={**found.groups, "acquisition": acquired}), {})
+        (drop,) = (c for c in page.evidence.k_table.columns if c.name == "held out drop")
+        assert drop.meaning == f"best held-out {word} below k, less that of k"
+
+
+def test_a_page_of_100_000_positions_and_20_clusters_can_be_mailed(tmp_path, store_of, run_record):
+    found = read_results(store_of(clusters=20, k_max=4, scan=(250, 400), detector=(256, 256)))
+    # Shares that come from counts have noise, which does not compress.
+    clusters = found.groups["clusters"].load().copy()
+    noise = np.random.default_rng(1).normal(0, 0.03, clusters["cluster_share"].shape)
+    inside = clusters["cluster_share"].values > 0
+    clusters["cluster_share"] += np.where(inside, noise, 0).astype(np.float32)
+    found = replace(found, groups={**found.groups, "clusters": clusters})
+    images = write_figures(tmp_path / "figures", report_drawings(found, FIGURES), FIGURES)
+    page = replace(report.page_of(found, run_record), images=images)
+    content = render("report.html", page)
+    assert set(images) == set(FIGURES)
+    assert len(content) < 10e6
+    told = json.loads(re.search(rb'id="explored">(.*?)</script>', content)[1])
+    assert told["every"] == 1
+    shares = np.frombuffer(zlib.decompress(base64.b64decode(told["shares"])), np.uint8)
+    kept = np.clip(np.moveaxis(clusters["cluster_share"].values, 2, 0), 0, 2.54)
+    np.testing.assert_allclose(shares.reshape(20, 250, 400) / 100, kept, atol=0.0051)
+
+
+@pytest.mark.usefixtures("few_pictures")
+def test_only_the_metrics_that_were_stored_are_explained(small_store, tmp_path, page_of):
+    store = tmp_path / "analysis.zarr"
+    shutil.copytree(small_store, store)
+    assert "SSIM is 1 for identical images. GMSD is 0" in page_of(store).text
+    for name in ("gmsd", "mdsi", "psnr"):
+        shutil.rmtree(store / "clusters" / f"cluster_{name}")
+    text = page_of(store).text
+    assert "SSIM is 1 for identical images." in text
+    assert "GMSD is 0" not in text
+    assert "at most 80 dB" not in text
+
+
+@pytest.mark.usefixtures("few_pictures")
+def test_pixels_are_only_called_black_where_some_are_left_out(small_store, tmp_path, page_of):
+    store = tmp_path / "analysis.zarr"
+    shutil.copytree(small_store, store)
+    for group in ("acquisition", "analysed"):
+        shutil.rmtree(store / group / "detector_mask")
+    text = page_of(store).text
+    assert "Pixels that are not analysed are black." not in text
+    assert "have no cluster" not in text
+    assert "light grey" not in text
+
+
+@pytest.mark.usefixtures("few_pictures")
+def test_centring_is_not_referred_to_where_it_is_not_told(small_store, page_of, run_record):
+    assert "is stated below" not in page_of(small_store, run_record).text
+    told = run_record | {"notes": ["Patterns were not centred: the direct beam wanders little."]}
+    assert "is stated below" in page_of(small_store, told).text

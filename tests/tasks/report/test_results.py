@@ -5,9 +5,14 @@ import pytest
 import xarray as xr
 
 from orimap.tasks.errors import InputError
-from orimap.tasks.report.figures.images import ScanGrid
+from orimap.tasks.report.figures.images import DetectorGrid, ScanGrid
+from orimap.tasks.report.figures.palette import cluster_colours
 from orimap.tasks.report.results import (
     analysed_mask,
+    camera_rows,
+    camera_text,
+    colours_of,
+    detector_grid,
     drawn_labels,
     fidelity_scores,
     mean_patterns,
@@ -19,6 +24,7 @@ from orimap.tasks.report.results import (
     source_name,
     stored_k,
     uniform_value,
+    units_of,
     where_measured,
 )
 
@@ -125,3 +131,62 @@ def test_positions_that_were_not_measured_are_marked_in_what_is_drawn(small_stor
     assert (drawn_labels(stopped)[4:] == -2).all()
     assert np.isnan(where_measured(stopped, shares, np.nan)[4:]).all()
     assert (where_measured(stopped, shares, np.nan)[:4] == 1).all()
+
+
+def test_what_was_measured_of_a_camera_is_listed_with_errors():
+    facts = {
+        "camera_gain": 154.2274, "camera_gain_error": 1.561, "camera_offset": 0.05636,
+        "camera_offset_error": 0.03267, "camera_read_noise": 3.5166,
+        "camera_read_noise_error": 0.4266, "camera_shift": 0.0279, "camera_spread": 0.46038,
+        "camera_spread_error": 0.01079,
+    }  # fmt: skip
+    assert camera_rows(facts) == {
+        "gain (intensity per electron)": "154.2 ± 1.6",
+        "offset": "0.056 ± 0.033",
+        "read-out noise": "3.52 ± 0.43",
+        "noise shared with neighbours": "46.0 ± 1.1 %",
+    }
+    stretched = {"camera_gamma": 0.5036, "camera_gamma_error": 0.155, "camera_gain": np.nan}
+    assert camera_rows(stretched) == {"power of the stretch (gamma)": "0.50 ± 0.15"}
+    assert camera_rows({"camera_spread": 0.0}) == {"noise shared with neighbours": "0 %"}
+    assert camera_rows({}) == {}
+    assert camera_text({}, "gain") == "–"
+
+
+@pytest.mark.parametrize(
+    ("facts", "unit"),
+    [({}, "electron"), ({"counts_like": True}, "electron"), ({"counts_like": False}, "a.u."),
+     ({"counts_like": False, "intensity_units": "grey level"}, "grey level")],
+)  # fmt: skip
+def test_values_that_are_no_counts_are_no_electrons(small_store, facts, unit):
+    found = read_results(small_store)
+    acquired = found.groups["acquisition"].copy()
+    acquired.attrs = facts
+    maps = found.groups["reflection_maps"]
+    groups = {**found.groups, "acquisition": acquired}
+    other = replace(found, groups=groups)
+    assert other.intensity_units == unit
+    assert maps["scan_intensity_sum"].attrs["units"] == "electron"
+    assert units_of(other, "reflection_maps", "scan_intensity_sum") == unit
+    assert units_of(other, "reflection_maps", "scan_reflection_count") == "1"
+
+
+def test_colours_that_somebody_chose_stand_in_for_the_usual_ones(small_store):
+    found = read_results(small_store)
+    usual = colours_of(found, 3)
+    assert usual == cluster_colours(3)
+    chosen = ["", "#aB0102", "red; background: url(x)"]
+    clusters = found.groups["clusters"].assign_attrs(cluster_colours=chosen)
+    other = replace(found, groups={**found.groups, "clusters": clusters})
+    assert colours_of(other, 4) == (
+        usual[0], "#aB0102", usual[2], cluster_colours(4)[3],
+    )  # fmt: skip
+
+
+def test_the_detector_is_calibrated_or_in_pixels(small_store):
+    found = read_results(small_store)
+    assert detector_grid(found) == DetectorGrid(0.02, "1/Å")
+    for changed in ({"detector_units": "px"}, {"detector_step": [0.02, 0.0]}):
+        acquired = found.groups["acquisition"].assign_attrs(changed)
+        other = replace(found, groups={**found.groups, "acquisition": acquired})
+        assert detector_grid(other) == DetectorGrid()

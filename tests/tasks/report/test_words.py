@@ -125,3 +125,17 @@ def test_clusters_count_from_1_where_people_read():
         "2 matrix",
         "3",
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [(240, 2, "240"), (999.6, 2, "1000"), (96, 1, "96"), (-240, 2, "−240"), (24, 2, "24")],
+)
+def test_numbers_beyond_their_digits_are_written_out(value, digits, text):
+    assert words.figure_text(value, digits) == text
+
+
+def test_units_are_written_as_beside_numbers():
+    assert words.units_text("electron") == "electrons"
+    assert words.units_text("grey level") == "grey levels"
+    assert words.units_text("a.u.") == "a.u."

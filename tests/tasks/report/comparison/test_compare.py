@@ -167,7 +167,8 @@ def test_maps_agree_by_pairs():
 def test_filters_that_agree_are_all_favoured_and_the_simplest_is_named():
     found = verdict(*(filtered(name, grains()) for name in ("raw", "mean", "epattern")))
     assert found.favoured == ("raw", "mean", "epattern")
-    assert found.headline == "The filters agree: 3 distinct patterns, the same map"
+    assert found.headline == "No filter is clearly better: take raw, the simplest"
+    assert found.reasons[0] == "All filters find 3 distinct patterns and the same map."
     assert "raw is the one to take" in found.reasons[-1]
 
 
@@ -178,7 +179,7 @@ def test_confidence_seeds_and_other_filters_each_have_a_voice():
         filtered("epattern", grains(), ks=[4, 3]),
     )
     assert found.favoured == ("mean",)
-    assert found.headline == "The evidence favours 3×3 mean: 3 distinct patterns"
+    assert found.headline == ("Take 3×3 mean: most evidence for its 3 distinct patterns")
     assert "Decided with 3 seeds: raw 4 to 5, 3×3 mean 3, ePattern 3 to 4." in found.reasons
 
 
@@ -188,10 +189,47 @@ def test_evidence_that_does_not_decide_is_called_so():
         filtered("mean", grains((2, 9)), ks=[3]),
     )
     assert found.favoured == ("raw", "mean")
-    assert found.headline == "The evidence does not tell raw and 3×3 mean apart"
+    assert found.headline == "No filter is clearly better: take raw, the simplest"
+    assert found.reasons[0] == "All filters have as much evidence each."
+
+
+def test_maps_that_are_confirmed_almost_alike_make_no_filter_better():
+    speck = grains()
+    speck[0, 0] = 2
+    other = grains()
+    other[0, 1] = 2
+    agreements = {("raw", "mean"): 0.85, ("raw", "epattern"): 0.84, ("mean", "epattern"): 0.84}
+    three = [filtered(name, label) for name, label in zip(
+        ("raw", "mean", "epattern"), (grains(), speck, other), strict=True)]  # fmt: skip
+    found = judge(three, agreements, None)
+    assert found.favoured == ("raw", "mean", "epattern")
+    assert found.headline == "No filter is clearly better: take raw, the simplest"
+    agreements[("mean", "epattern")] = 0.4
+    assert judge(three, agreements, None).headline.startswith("Take raw: most evidence for its 3")
+
+
+def test_several_without_raw_are_all_to_take():
+    found = verdict(
+        filtered("raw", grains((3, 6, 9)), ks=[5, 5], confidence="low"),
+        filtered("mean", grains(), ks=[3, 3]),
+        filtered("epattern", grains(), ks=[3, 3]),
+    )
+    assert found.headline == (
+        "Take 3×3 mean or ePattern: 3×3 mean and ePattern have as much evidence each"
+    )
+
+
+def test_what_is_taken_with_low_confidence_is_said_to_be():
+    found = verdict(
+        filtered("raw", grains(), ks=[3], confidence="low"),
+        filtered("mean", grains((3, 6, 9)), ks=[5], confidence="low"),
+    )
+    assert found.headline.endswith(", with low confidence")
 
 
 def test_one_filter_alone_is_favoured():
+    alone = verdict(filtered("raw", grains()))
+    assert alone.headline == "Only raw was tried: nothing to compare it with"
     assert verdict(filtered("raw", grains())).favoured == ("raw",)
 
 
@@ -204,7 +242,9 @@ def test_where_the_truth_is_known_the_nearest_map_counts():
         truth=truth,
     )
     assert found.favoured == ("mean",)
-    assert found.headline == "Nearest to the truth of 3 grains: 3×3 mean"
+    assert found.headline == (
+        "Take 3×3 mean: nearest to the truth of 3 grains, with low confidence"
+    )
 
 
 def test_between_equally_near_maps_the_right_number_counts():
@@ -261,7 +301,9 @@ def test_the_page_needs_nothing_but_the_reports(three, tmp_path):
     outside = [at for at in found if not at.startswith(("data:image/png;base64,", "#"))]
     assert outside == ["raw/report.html", "mean/report.html", "epattern/report.html"]
     assert words.count("scan_007.npz , found beside the acquisition") == 1
-    assert "Nearest to the truth of 3 grains: raw and 3×3 mean" in words
+    assert (
+        "Take raw, the simplest: raw and 3×3 mean come equally near the truth of 3 grains" in words
+    )
     drawn = {path.stem for path in (tmp_path / "figures").glob("*.png")}
     assert drawn == {"maps", "patterns", "noise", "loss", "fluctuation", "held_out"}
     for path in (tmp_path / "figures").glob("*.png"):

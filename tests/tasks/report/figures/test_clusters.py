@@ -12,6 +12,7 @@ from orimap.tasks.report.figures.palette import (
     NOT_MEASURED,
     VISION,
     cluster_colours,
+    rgb,
     smallest_difference,
 )
 
@@ -36,7 +37,7 @@ def rendered(figure):
 
 
 def test_cluster_map_has_the_palette_s_colours_numbers_and_scale_bar():
-    figure = clusters.cluster_map_figure(LABELS, 3, NM)
+    figure = clusters.cluster_map_figure(LABELS, cluster_colours(3), NM)
     np.testing.assert_array_equal(images(figure)[0], label_image(LABELS, cluster_colours(3)))
     assert set(words(figure)) == {"1", "2", "3", "20 nm"}
     bar = figure.axes[0].lines[0].get_xdata()
@@ -44,7 +45,9 @@ def test_cluster_map_has_the_palette_s_colours_numbers_and_scale_bar():
 
 
 def test_drawn_pixels_have_the_cluster_s_colour():
-    picture = np.array(rendered(clusters.cluster_map_figure(LABELS, 3, NM)).convert("RGB"))
+    picture = np.array(
+        rendered(clusters.cluster_map_figure(LABELS, cluster_colours(3), NM)).convert("RGB")
+    )
     found = {tuple(pixel) for pixel in picture.reshape(-1, 3)}
     for colour in cluster_colours(3):
         assert tuple(bytes.fromhex(colour[1:])) in found
@@ -77,7 +80,7 @@ def test_overlap_darkens_the_cluster_and_draws_ratio_and_levels():
     ratio[0, 0], ratio[0, 1] = 1.0, 0.5
     level = np.zeros(LABELS.shape, int)
     level[0, :6] = [0, 75, 80, 85, 90, 95]
-    figure = clusters.overlap_figure(LABELS, ratio, level, 3, NM)
+    figure = clusters.overlap_figure(LABELS, ratio, level, cluster_colours(3), NM)
     colours, ratios, levels = images(figure)
     plain = label_image(LABELS, cluster_colours(3))
     np.testing.assert_allclose(colours[0, 0], 0.15 * plain[0, 0])
@@ -117,49 +120,10 @@ def test_fidelity_shows_both_patterns_and_the_metrics():
     drawn = images(figure)
     assert len(drawn) == 6
     np.testing.assert_array_equal(drawn[1], pattern_levels(fits[0]))
-    assert words(figure)[:2] == ["SSIM 0.980\nPSNR 41.3 dB", "PSNR 40.0 dB"]
-
-
-def test_single_masked_pixels_are_circled_and_areas_tinted():
-    mask = np.zeros((20, 24), np.uint8)
-    mask[2, 3] = mask[15, 20] = 1
-    mask[8:12, 8:12] = 4
-    means = {"mean pattern": (RNG.random(mask.shape), mask)}
-    figure = clusters.acquisition_figure(RNG.random((6, 8)), means, NM)
-    pattern = figure.axes[1]
-    circles = pattern.collections[0].get_offsets()
-    np.testing.assert_array_equal(circles, [[3, 2], [20, 15]])
-    tint = pattern.images[1].get_array()[..., 3]
-    np.testing.assert_array_equal(tint > 0, mask == 4)
-    assert pattern.get_xlabel() == "18 masked pixels in orange"
-
-
-@pytest.mark.parametrize("missing", ["bright field", "mean"])
-def test_acquisition_is_drawn_with_one_part_missing(missing):
-    field = None if missing == "bright field" else RNG.random((6, 8))
-    means = {} if missing == "mean" else {"mean pattern": (RNG.random((10, 9)), None)}
-    figure = clusters.acquisition_figure(field, means, NM)
-    assert len(figure.axes) == 1
-    assert len(rendered(figure).getbands()) == 4
-
-
-def test_mean_patterns_are_drawn_side_by_side_each_with_its_own_mask():
-    masks = np.zeros((2, 10, 9), np.uint8)
-    masks[0, 2, 3] = masks[1, 5, 5] = masks[1, 7, 7] = 1
-    means = RNG.random((2, 10, 9))
-    titles = ("as acquired", "as analysed")
-    pairs = zip(means, masks, strict=True)
-    figure = clusters.acquisition_figure(
-        RNG.random((6, 8)), dict(zip(titles, pairs, strict=True)), NM
-    )
-    boxes = [axes.get_position() for axes in figure.axes]
-    assert boxes[0].x1 < boxes[1].x0
-    assert boxes[1].x1 < boxes[2].x0
-    assert boxes[2].x1 <= 1
-    for axes, title, mean, mask in zip(figure.axes[1:], titles, means, masks, strict=True):
-        assert axes.get_title(loc="left") == title
-        np.testing.assert_array_equal(axes.images[0].get_array(), pattern_levels(mean, mask))
-        assert axes.get_xlabel().startswith(f"{mask.sum()} masked")
+    assert [t for t in words(figure) if "px" not in t][:2] == [
+        "SSIM 0.980\nPSNR 41.3 dB",
+        "PSNR 40.0 dB",
+    ]
 
 
 def legends(figure):
@@ -171,9 +135,14 @@ def maps_of(labels):
     """Every figure that shows a map of clusters, and how many such maps it has."""
     ratio = np.where(labels >= 0, 0.5, 0.0)
     return {
-        "cluster map": (clusters.cluster_map_figure(labels, 3, NM), 1),
+        "cluster map": (clusters.cluster_map_figure(labels, cluster_colours(3), NM), 1),
         "clusters": (clusters.clusters_figure(labels, RNG.random((3, 6, 6)), NM), 1),
-        "overlap": (clusters.overlap_figure(labels, ratio, (90 * ratio).astype(int), 3, NM), 1),
+        "overlap": (
+            clusters.overlap_figure(
+                labels, ratio, (90 * ratio).astype(int), cluster_colours(3), NM
+            ),
+            1,
+        ),
         "baseline": (clusters.baseline_figure(labels, np.maximum(labels, 0), NM, 0.9), 2),
     }
 
@@ -201,3 +170,23 @@ def test_there_is_no_overlap_where_nothing_was_measured():
         values = np.ma.filled(np.ma.masked_invalid(axes.images[0].get_array()), np.nan)
         np.testing.assert_array_equal(np.isnan(values), labels == -2)
         assert to_hex(axes.get_facecolor()) == NOT_MEASURED
+
+
+def test_each_level_of_overlap_has_a_map_of_its_own():
+    labels = np.array([[0, 0, 1, 1], [0, -1, 1, -2]])
+    level = np.array([[75, 80, 0, 95], [0, 95, 90, 0]])
+    figure = clusters.levels_figure(labels, level, NM)
+    panels = [axes for axes in figure.axes if axes.images]
+    assert [axes.get_title(loc="left") for axes in panels] == [
+        "≥ 75 %", "≥ 80 %", "≥ 85 %", "≥ 90 %", "≥ 95 %",
+    ]  # fmt: skip
+    reached = [
+        np.isclose(axes.images[0].get_array(), rgb([colour])[0]).all(axis=2)
+        for axes, colour in zip(panels, clusters.LEVEL_COLOURS.values(), strict=True)
+    ]
+    # Where there is no cluster, nothing is reached.
+    np.testing.assert_array_equal(reached[0], [[1, 1, 0, 1], [0, 0, 1, 0]])
+    np.testing.assert_array_equal(reached[4], [[0, 0, 0, 1], [0, 0, 0, 0]])
+    assert panels[0].get_xlabel() == "4 positions, 67 %"
+    assert panels[4].get_xlabel() == "1 position, 17 %"
+    assert "1 position" not in panels[1].get_xlabel()

@@ -6,7 +6,6 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from orimap.tasks.report.figures import curves
-from orimap.tasks.report.figures.palette import NO_CLUSTER, cluster_colours, rgb
 
 K = np.arange(1, 9)
 
@@ -81,41 +80,6 @@ def test_distinct_patterns_are_drawn_against_the_diagonal():
 def test_scree_is_relative_to_the_first_value():
     figure = draw(curves.scree_figure({"sketch": np.array([8.0, 4.0, 0.0, np.nan])}, decided=2))
     np.testing.assert_array_equal(points(figure.axes[0], "sketch"), [[1, 1], [2, 0.5]])
-
-
-def test_pairs_are_sorted_by_cluster_and_leave_the_diagonal_out():
-    matrix = np.arange(16.0).reshape(4, 4)
-    figure = draw(curves.pairs_figure({"SSIM": matrix, "GMSD": matrix}, [1, -1, 0, 1]))
-    axes = figure.axes[0]
-    order = [2, 0, 3, 1]
-    shown = np.ma.filled(axes.images[0].get_array(), np.nan)
-    expected = matrix[np.ix_(order, order)]
-    off = ~np.eye(4, dtype=bool)
-    np.testing.assert_array_equal(shown[off], expected[off])
-    assert np.isnan(np.diag(shown)).all()
-    assert [t.get_text() for t in axes.get_yticklabels()] == ["3", "1", "4", "2"]
-    squares = axes.collections[0].get_facecolors()[:, :3]
-    blue, orange = cluster_colours(2)
-    np.testing.assert_allclose(squares, rgb([blue, orange, orange, NO_CLUSTER]))
-    assert legend(figure) == ["background", "cluster 1", "cluster 2"]
-
-
-def test_components_that_belong_to_no_cluster_are_in_order_and_without_a_legend():
-    matrix = np.array([[1, 0.2, 0.9], [0.2, 1, 0.4], [0.9, 0.4, 1]])
-    figure = curves.pairs_figure({"SSIM": matrix}, None)
-    assert not figure.legends
-    panel = next(axes for axes in figure.axes if axes.images)
-    assert not panel.collections
-    assert [label.get_text() for label in panel.get_yticklabels()] == ["1", "2", "3"]
-
-
-def test_brighter_is_more_alike_in_every_panel():
-    matrix = np.array([[1, 0.2, 0.9], [0.2, 1, 0.4], [0.9, 0.4, 1]])
-    figure = curves.pairs_figure({"SSIM": matrix, "GMSD": 1 - matrix}, [0, 1, 2])
-    panels = [axes.images[0] for axes in figure.axes if axes.images and axes.get_title(loc="left")]
-    for panel, values in zip(panels, (matrix, 1 - matrix), strict=True):
-        alike, apart = panel.to_rgba(np.array([values[0, 2], values[0, 1]]))[:, :3].sum(1)
-        assert alike > apart
 
 
 def noise(x, slope=9.0, level=200.0):

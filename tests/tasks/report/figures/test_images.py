@@ -4,12 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orimap.tasks.report.figures.images import (
+    DetectorGrid,
     ScanGrid,
     label_anchors,
     label_image,
     length_text,
     match_labels,
     pattern_levels,
+    pattern_scale_bar,
     scale_bar_length,
 )
 
@@ -101,3 +103,18 @@ def test_labels_are_matched_by_shared_positions():
 def test_a_renamed_map_is_matched_exactly(names):
     labels = np.arange(20).reshape(4, 5) % 5
     np.testing.assert_array_equal(match_labels(labels, np.array(names)[labels]), labels)
+
+
+@pytest.mark.parametrize(
+    ("width", "detector", "fraction", "text"),
+    [
+        (96, DetectorGrid(0.0292, "1/Å"), 0.5 / (96 * 0.0292), "0.5\u00a0Å⁻¹"),
+        (100, DetectorGrid(0.1, "1/nm"), 0.2, "2\u00a0nm⁻¹"),
+        (64, DetectorGrid(0.5, "mrad"), 10 / 32, "10\u00a0mrad"),
+        (40, DetectorGrid(), 0.25, "10\u00a0px"),
+        (2, DetectorGrid(), 0.5, "1\u00a0px"),
+    ],
+)
+def test_a_pattern_s_scale_bar_is_in_its_unit(width, detector, fraction, text):
+    found = pattern_scale_bar((7, width), detector)
+    assert found == (pytest.approx(fraction), text)

@@ -46,8 +46,13 @@ def test_all_panels_of_a_decomposition_have_one_scale():
     measured[6, 7] = 1e5  # the direct beam
     found = parts()
     figure = figures.decomposition_figure(
-        measured, found, RNG.normal(0, 1, (12, 14)), units="electrons", clusters=5, fitted=fitted
-    )
+        measured,
+        found,
+        RNG.normal(0, 1, (12, 14)),
+        units="electrons",
+        colours=cluster_colours(5),
+        fitted=fitted,
+    )  # fmt: skip
     figure.savefig("/dev/null", format="png", dpi=30)
     images = [axes.images[0] for axes in figure.axes if axes.images]
     limit = sum(part.values for part in found)[fitted].max()
@@ -86,3 +91,37 @@ def test_a_line_without_known_errors_or_scale_is_drawn():
     )  # fmt: skip
     figure.savefig("/dev/null", format="png", dpi=30)
     assert any("positions" in axes.get_xlabel() for axes in figure.axes)
+
+
+@pytest.mark.parametrize(
+    ("position", "shape", "box"),
+    [
+        # Nine long, and two more on either side: 13 rows and columns.
+        ([(10, x) for x in range(11, 20)], (40, 50), (4, 17, 9, 22)),
+        ([(1, x) for x in range(9)], (40, 50), (0, 13, 0, 13)),
+        ([(38, 49), (37, 48), (36, 47)], (40, 50), (33, 40, 43, 50)),
+        ([(0, x) for x in range(9)], (1, 30), (0, 1, 0, 13)),
+    ],
+)
+def test_the_box_around_a_line_stays_in_the_scan(position, shape, box):
+    assert figures.box_around(np.array(position), shape) == box
+
+
+def test_the_box_is_drawn_on_the_map_and_enlarged_beside_it():
+    labels = np.zeros((40, 50), int)
+    labels[:, 15:] = 1
+    position = np.stack([np.full(9, 10), np.arange(11, 20)], axis=1)
+    figure = figures.line_figure(
+        labels, np.zeros((40, 50)), position, RNG.random((9, 12, 14)), np.ones((9, 2)),
+        np.full((9, 2), np.nan), ScanGrid(), colours=["#102030", "#405060"],
+    )  # fmt: skip
+    overview, zoom = figure.axes[:2]
+    (corner,) = {patch.get_xy() for patch in overview.patches if patch.get_width() == 13}
+    assert corner == (8.5, 3.5)
+    assert zoom.get_xlim() == (8.5, 21.5)
+    assert zoom.get_ylim() == (16.5, 3.5)
+    shown = zoom.images[0].get_array()
+    assert shown.shape == (13, 13, 3)
+    np.testing.assert_allclose(shown[0, 5], [0x10 / 255, 0x20 / 255, 0x30 / 255])
+    np.testing.assert_allclose(shown[0, 6], [0x40 / 255, 0x50 / 255, 0x60 / 255])
+    assert any(np.array_equal(line.get_xdata(), position[:, 1]) for line in zoom.lines)

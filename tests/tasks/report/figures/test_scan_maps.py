@@ -3,7 +3,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from orimap.tasks.report.figures import scan_maps as figures
-from orimap.tasks.report.figures.images import ScanGrid
+from orimap.tasks.report.figures.images import ScanGrid, pattern_levels
 from orimap.tasks.report.figures.palette import NO_CLUSTER, cluster_colours
 
 NM = ScanGrid(2.0, 2.0, "nm")
@@ -31,7 +31,7 @@ def test_every_map_has_its_values_its_unit_and_a_colour_bar():
         np.testing.assert_array_equal(image.get_array(), values)
         assert image.colorbar is not None
         assert image.get_clim() == pytest.approx(tuple(np.percentile(values, (0.5, 99.5))))
-    assert {"a (electron)", "b", "c (electron)", "d (electron)", "10 nm"} <= set(words(figure))
+    assert {"a (electrons)", "b", "c (electrons)", "d (electrons)", "10 nm"} <= set(words(figure))
 
 
 def test_positions_without_a_value_are_grey_whatever_the_colours():
@@ -118,3 +118,45 @@ def test_positions_that_were_not_measured_are_black_in_every_map():
         assert np.ptp(values) > 0
         np.testing.assert_array_equal(cover[..., 3], missing)
         assert not cover[..., :3].any()
+
+
+def test_single_masked_pixels_are_circled_and_areas_tinted():
+    mask = np.zeros((20, 24), np.uint8)
+    mask[2, 3] = mask[15, 20] = 1
+    mask[8:12, 8:12] = 4
+    means = {"mean pattern": (RNG.random(mask.shape), mask)}
+    figure = figures.acquisition_figure(RNG.random((6, 8)), means, NM)
+    pattern = figure.axes[1]
+    circles = pattern.collections[0].get_offsets()
+    np.testing.assert_array_equal(circles, [[3, 2], [20, 15]])
+    tint = pattern.images[1].get_array()[..., 3]
+    np.testing.assert_array_equal(tint > 0, mask == 4)
+    assert pattern.get_xlabel() == "18 masked pixels in orange"
+
+
+@pytest.mark.parametrize("missing", ["bright field", "mean"])
+def test_acquisition_is_drawn_with_one_part_missing(missing):
+    field = None if missing == "bright field" else RNG.random((6, 8))
+    means = {} if missing == "mean" else {"mean pattern": (RNG.random((10, 9)), None)}
+    figure = figures.acquisition_figure(field, means, NM)
+    assert len(figure.axes) == 1
+    figure.savefig("/dev/null", format="png", dpi=30)
+
+
+def test_mean_patterns_are_drawn_side_by_side_each_with_its_own_mask():
+    masks = np.zeros((2, 10, 9), np.uint8)
+    masks[0, 2, 3] = masks[1, 5, 5] = masks[1, 7, 7] = 1
+    means = RNG.random((2, 10, 9))
+    titles = ("as acquired", "as analysed")
+    pairs = zip(means, masks, strict=True)
+    figure = figures.acquisition_figure(
+        RNG.random((6, 8)), dict(zip(titles, pairs, strict=True)), NM
+    )
+    boxes = [axes.get_position() for axes in figure.axes]
+    assert boxes[0].x1 < boxes[1].x0
+    assert boxes[1].x1 < boxes[2].x0
+    assert boxes[2].x1 <= 1
+    for axes, title, mean, mask in zip(figure.axes[1:], titles, means, masks, strict=True):
+        assert axes.get_title(loc="left") == title
+        np.testing.assert_array_equal(axes.images[0].get_array(), pattern_levels(mean, mask))
+        assert axes.get_xlabel().startswith(f"{mask.sum()} masked")

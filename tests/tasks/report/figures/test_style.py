@@ -4,7 +4,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from orimap.tasks.report.figures import style
-from orimap.tasks.report.figures.images import ScanGrid
+from orimap.tasks.report.figures.images import DetectorGrid, ScanGrid
 from orimap.tasks.report.figures.palette import text_colour
 
 
@@ -74,3 +74,73 @@ def test_a_colour_bar_shows_the_range_of_its_image(axes):
     assert (bar.vmin, bar.vmax) == (-1, 3)
     assert bar.ax is place
     assert not bar.outline.get_visible()
+
+
+def test_a_pattern_s_scale_bar_is_as_long_as_it_says():
+    axes = style.place_axes(Figure(figsize=(2, 2)), 0.5, 0.5, 1, 1)
+    axes.imshow(np.zeros((96, 80)))
+    limits = axes.get_xlim(), axes.get_ylim()
+    style.draw_pattern_bar(axes, (96, 80), DetectorGrid(0.05, "1/Å"))
+    (bar,), (text,) = axes.lines, axes.texts
+    assert np.ptp(bar.get_xdata()) == pytest.approx(1 / 4)
+    assert text.get_text() == "1\u00a0Å⁻¹"
+    assert (axes.get_xlim(), axes.get_ylim()) == limits
+    style.draw_pattern_bar(axes, (96, 80), DetectorGrid(), written=False)
+    assert len(axes.texts) == 1
+
+
+def legend_of(labels, names, width=3.0):
+    figure = Figure(figsize=(width + 1, 4))
+    axes = style.place_axes(figure, 0.5, 0.5, width, 2)
+    axes.imshow(labels)
+    style.draw_map_legend(axes, labels, names, ["#112233", "#445566", "#778899"])
+    legend = axes.get_legend()
+    if legend is None:
+        return []
+    return [
+        (text.get_text(), to_hex(patch.get_facecolor()))
+        for text, patch in zip(legend.get_texts(), legend.get_patches(), strict=True)
+    ]
+
+
+def test_clusters_with_a_name_and_a_position_are_in_the_legend_of_the_map():
+    labels = np.array([[0, 0, 1], [1, -1, 1]])
+    assert legend_of(labels, ["", "matrix", "twin"]) == [("2 matrix", "#445566")]
+    assert legend_of(labels, []) == legend_of(labels, ["", "", ""]) == []
+    labels[0, 0] = -2
+    assert [text for text, _ in legend_of(labels, ["$a$"])] == [
+        r"1 \$a\$", "no cluster", "not measured",
+    ]  # fmt: skip
+
+
+def test_a_legend_has_room_for_all_its_rows():
+    labels = np.arange(6).reshape(2, 3)
+    names = [f"a rather long name {i}" for i in range(6)]
+    assert style.legend_height(labels, [], 3.0) == 0
+    one, narrow, wide = (
+        style.legend_height(labels, some, width)
+        for some, width in ((names[:1], 3.0), (names, 3.0), (names, 9.0))
+    )
+    assert one < wide < narrow
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [([0, 0.25, 0.5], ["0.00", "0.25", "0.50"]), ([0, 120, 240], ["0", "120", "240"]),
+     ([-10, 0, 10], ["−10", "0", "10"]), ([0, 2e-5], ["0", "2.00 × 10⁻⁵"]),
+     ([0.1 + 0.2], ["0.3"])],
+)  # fmt: skip
+def test_numbers_beside_a_scale_have_as_many_decimals(values, texts):
+    assert style.PlainFormatter().format_ticks(values) == texts
+
+
+def test_a_colour_bar_s_numbers_lie_inside_the_figure_and_are_written_out():
+    figure = Figure(figsize=(3, 2), dpi=100)
+    axes = style.place_axes(figure, 0.3, 0.3, 2, 1)
+    image = axes.imshow(np.array([[0.0, 240.0]]))
+    place = style.place_axes(figure, 0.3, 1.5, 2, 0.1)
+    bar = style.draw_colour_bar(image, place, "horizontal")
+    figure.savefig("/dev/null", format="png")
+    texts = [t.get_text() for t in bar.ax.get_xticklabels()]
+    assert "200" in texts
+    assert not any("e" in text for text in texts)

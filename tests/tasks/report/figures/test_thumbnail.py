@@ -5,7 +5,13 @@ import pytest
 from PIL import Image
 
 from orimap.tasks.report.figures.images import pattern_levels
-from orimap.tasks.report.figures.thumbnail import TILE_PIXELS, pattern_tile, thumbnail
+from orimap.tasks.report.figures.thumbnail import (
+    OTHERS,
+    TILE_PIXELS,
+    cluster_tile,
+    pattern_tile,
+    thumbnail,
+)
 
 
 def opened(png):
@@ -55,3 +61,20 @@ def test_masked_pixels_are_black():
     found = np.asarray(opened(pattern_tile(pattern, mask)))
     assert set(found[0, [0, 100, 140]]) == {0, 255}
     assert list(found[0, [0, 100, 140]]) == [0, 255, 0]
+
+
+def test_the_positions_of_a_cluster_are_one_pixel_each_in_its_colour():
+    labels = np.array([[0, 1, 1, -1], [0, 0, 1, -2]])
+    with Image.open(io.BytesIO(cluster_tile(labels, 1, "#123456"))) as image:
+        shown = np.asarray(image.convert("RGB"))
+    assert shown.shape == (2, 4, 3)
+    np.testing.assert_array_equal(
+        (shown == [0x12, 0x34, 0x56]).all(axis=2), [[0, 1, 1, 0], [0, 0, 1, 0]]
+    )
+    assert tuple(shown[1, 3]) == (0, 0, 0)
+    assert tuple(shown[0, 0]) == tuple(shown[0, 3]) == OTHERS
+
+
+def test_the_map_of_a_large_scan_is_drawn_in_part():
+    with Image.open(io.BytesIO(cluster_tile(np.zeros((5, 1200), int), 0, "#123456"))) as image:
+        assert image.size == (400, 2)

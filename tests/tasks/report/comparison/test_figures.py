@@ -1,7 +1,7 @@
 import numpy as np
 from matplotlib.colors import to_hex
 
-from orimap.tasks.report.figures import comparison
+from orimap.tasks.report.comparison import figures as comparison
 from orimap.tasks.report.figures.images import ScanGrid, label_image, pattern_levels
 from orimap.tasks.report.figures.palette import NO_CLUSTER, cluster_colours
 

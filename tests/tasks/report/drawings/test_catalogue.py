@@ -3,8 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.text import Text
 
-from orimap.tasks.report.drawings import FIGURES, report_drawings
+from orimap.tasks.report.drawings.catalogue import FIGURES, report_drawings
 from orimap.tasks.report.results import read_results
 
 
@@ -35,14 +36,23 @@ def test_a_whole_run_allows_every_figure_in_the_order_of_the_page(small_store):
     [
         ("acquisition", ["acquisition", "camera", "beam_shift"]),
         ("decision", ["distinct", "held_out", "loss", "pairs"]),
-        ("overlap", ["overlap", "line"]),
+        ("overlap", ["overlap", "levels", "line"]),
         ("baseline", ["baseline"]),
         ("decomposition", ["decomposition"]),
         ("line", ["line"]),
         ("reflection_maps", ["reflection_maps", "dark_field"]),
         (
             "clusters",
-            ["cluster_map", "clusters", "overlap", "line", "fidelity", "shares", "baseline"],
+            [
+                "cluster_map",
+                "clusters",
+                "overlap",
+                "levels",
+                "line",
+                "fidelity",
+                "shares",
+                "baseline",
+            ],
         ),
     ],
 )
@@ -72,7 +82,7 @@ def test_singular_values_of_either_origin_are_drawn(small_store):
     ("attributes", "label"),
     [
         ({}, "mean intensity above the offset (electrons)"),
-        ({"counts_like": False}, "mean intensity above the offset"),
+        ({"counts_like": False}, "mean intensity above the offset (a.u.)"),
         (
             {"counts_like": False, "intensity_units": "grey level"},
             "mean intensity above the offset (grey levels)",
@@ -111,3 +121,53 @@ def test_a_stretched_contrast_has_no_line(small_store):
     axes = drawing.draw().axes[0]
     assert axes.get_xlabel() == "mean intensity (electrons)"
     assert "gain × intensity + constant" not in {line.get_label() for line in axes.lines}
+
+
+def test_texts_say_which_pattern_is_drawn_and_how_many_clusters(small_store):
+    results = read_results(small_store)
+    clusters = results.groups["clusters"]
+    (drawing,) = report_drawings(results, ["clusters"])
+    assert drawing.alt == "The cluster map and beside it the mean pattern of each cluster."
+    without = {**results.groups, "clusters": clusters.drop_vars("cluster_mean_pattern")}
+    (drawing,) = report_drawings(replace(results, groups=without), ["clusters"])
+    assert drawing.alt.endswith("the pattern of each cluster from the factorisation.")
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        ("scan_virtual_bright_field", "Mean pattern with masked pixels marked, as acquired and as"),
+        ("detector_mean", "Virtual bright field of the scan."),
+    ],
+)
+def test_the_acquisition_s_text_names_what_is_there(small_store, lost, said):
+    results = read_results(small_store)
+    acquired = results.groups["acquisition"].drop_vars(lost)
+    found = replace(results, groups={**results.groups, "acquisition": acquired})
+    (drawing,) = report_drawings(found, ["acquisition"])
+    assert drawing.alt.startswith(said)
+
+
+@pytest.mark.parametrize("unit", ["grey level", "a.u."])
+def test_no_figure_calls_other_values_electrons(small_store, unit):
+    results = read_results(small_store)
+    acquired = results.groups["acquisition"].assign_attrs(intensity_units=unit, counts_like=False)
+    found = replace(results, groups={**results.groups, "acquisition": acquired})
+    for drawing in report_drawings(found, FIGURES):
+        figure = drawing.draw()
+        texts = [text.get_text() for text in figure.findobj(Text)]
+        # A gain is per electron whatever the unit is.
+        assert not [t for t in texts if "electron" in t and "per electron" not in t], drawing.name
+
+
+def test_chosen_colours_and_names_are_drawn(small_store):
+    results = read_results(small_store)
+    clusters = results.groups["clusters"].assign_attrs(
+        cluster_colours=["#010203", "", ""], cluster_names=["matrix", "", ""]
+    )
+    found = replace(results, groups={**results.groups, "clusters": clusters})
+    (drawing,) = report_drawings(found, ["cluster_map"])
+    axes = drawing.draw().axes[0]
+    drawn = np.unique(np.round(255 * axes.images[0].get_array()).reshape(-1, 3), axis=0)
+    assert [1, 2, 3] in drawn.tolist()
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["1 matrix"]

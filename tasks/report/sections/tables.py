@@ -11,22 +11,17 @@ from orimap.tasks.report.words import (
     bytes_text,
     decoded,
     figure_text,
-    measured_text,
     number,
     percent_text,
     seconds_text,
+    units_text,
 )
 from orimap.tasks.store.variables import DECISION, OVERLAP_RATIO
 
-# What is measured of a camera: how it is called, what it is multiplied by, and its unit.
-CAMERA = {
-    "gain": ("gain (intensity per electron)", 1, ""),
-    "offset": ("offset", 1, ""),
-    "read_noise": ("read-out noise", 1, ""),
-    "spread": ("noise shared with neighbours", 100, " %"),
-    "gamma": ("power of the stretch (gamma)", 1, ""),
-}
 LEVELS = (75, 80, 85, 90, 95)
+# What earlier versions stored where a criterion has no vote, and what is said instead.
+UNSAID = {"not known": "no value for some of the numbers that come into question"}
+NO_KNEE = "the loss has no knee"
 
 
 @dataclass(frozen=True)
@@ -76,11 +71,15 @@ class OverlapPair:
 
 @dataclass(frozen=True)
 class NoiseTable:
-    """Noise standard deviations in ``units``: a column a kind, a row a cluster."""
+    """Noise standard deviations in ``units``: a column a kind, a row a cluster.
+
+    ``whole_clusters`` is false where only some positions of a cluster were measured.
+    """
 
     kinds: list[str]
     units: str
     rows: list[list[str]]
+    whole_clusters: bool
 
 
 @dataclass(frozen=True)
@@ -104,10 +103,18 @@ def criteria_rows(facts: Mapping[str, Any]) -> list[Criterion]:
             vote=figure_text(criterion.get("vote")),
             margin=figure_text(criterion.get("margin"), 2),
             used=bool(criterion.get("used")),
-            why=str(criterion.get("why") or ""),
+            why=_why(criterion),
         )
         for criterion in found
     ]
+
+
+def _why(criterion: Mapping[str, Any]) -> str:
+    """Return the reason of a criterion; where none was known, what is missing."""
+    why = str(criterion.get("why") or "")
+    if why in UNSAID and str(criterion.get("name", "")).startswith("knee"):
+        return NO_KNEE
+    return UNSAID.get(why, why)
 
 
 def k_table(results: Results) -> KTable:
@@ -127,9 +134,7 @@ def k_table(results: Results) -> KTable:
 
     return KTable(
         [
-            Column(
-                printed.get(name, name[2:].replace("_", " ")), ds[name].attrs.get("long_name", "")
-            )
+            Column(printed.get(name, name[2:].replace("_", " ")), _meaning(results, name))
             for name in columns
         ],
         [
@@ -137,6 +142,13 @@ def k_table(results: Results) -> KTable:
             for at, k in enumerate(ds["k"].values if columns else [])
         ],
     )
+
+
+def _meaning(results: Results, name: str) -> str:
+    """Return what an array along k means; values that are no counts have an error, no deviance."""
+    said = str(results.groups["decision"][name].attrs.get("long_name", ""))
+    counts = results.attr("acquisition").get("counts_like")
+    return said if counts is None or counts else said.replace("deviance", "error")
 
 
 def overlap_rows(labels: np.ndarray, ratio: np.ndarray, level: np.ndarray) -> list[OverlapLevel]:
@@ -180,12 +192,22 @@ def noise_rows(results: Results) -> NoiseTable | None:
         return None
     return NoiseTable(
         list(table),
-        results.intensity_units,
+        units_text(results.intensity_units),
         [
             [figure_text(value, 2) for value in values]
             for values in zip(*table.values(), strict=True)
         ],
+        noise_of_all(results),
     )
+
+
+def noise_of_all(results: Results) -> bool:
+    """Return whether noise is that of all positions of each cluster."""
+    measured = decoded(results.attr("clusters").get("noise_positions"))
+    sizes = results.values("clusters", "cluster_size")
+    if measured is None or sizes is None:
+        return True
+    return bool(np.all(np.asarray(measured) >= sizes))
 
 
 def step_rows(steps: Sequence[Mapping[str, Any]]) -> list[StepRow]:
@@ -212,28 +234,4 @@ def machine_rows(machine: Mapping[str, Any]) -> dict[str, str]:
         if name.endswith("_bytes")
         else str(value)
         for name, value in machine.items()
-    }
-
-
-def camera_text(facts: Mapping[str, Any], name: str) -> str:
-    """Return one thing that was measured of the camera, with its standard error."""
-    _, times, unit = CAMERA[name]
-    value, error = (number(facts.get(f"camera_{name}{end}")) for end in ("", "_error"))
-    if value is None:
-        return figure_text(None)
-    return measured_text(times * value, None if error is None else times * error) + unit
-
-
-def camera_rows(facts: Mapping[str, Any]) -> dict[str, str]:
-    """Return all that was measured of the camera by what it is.
-
-    Parameters
-    ----------
-    facts : mapping
-        Attributes of /acquisition.
-    """
-    return {
-        title: camera_text(facts, name)
-        for name, (title, _, _) in CAMERA.items()
-        if number(facts.get(f"camera_{name}")) is not None
     }

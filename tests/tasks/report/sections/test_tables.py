@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import xarray as xr
 
-from orimap.tasks.report import tables
 from orimap.tasks.report.results import read_results
+from orimap.tasks.report.sections import tables
 
 
 def test_overlap_counts_are_those_worked_by_hand():
@@ -64,27 +64,32 @@ def test_noise_that_was_not_measured_has_no_column(small_store):
     results = read_results(small_store)
     found = tables.noise_rows(results)
     assert found.kinds == ["whole", "robust"]
-    assert found.units == "electron"
+    assert found.units == "electrons"
     assert found.rows == [["6.6", "0.25"], ["7.6", "0.25"], ["8.6", "0.25"]]
     nothing = replace(results, groups={**results.groups, "clusters": xr.Dataset()})
     assert tables.noise_rows(nothing) is None
 
 
-def test_what_was_measured_of_a_camera_is_listed_with_errors():
+def test_the_knee_s_reason_is_that_there_is_none():
     facts = {
-        "camera_gain": 154.2274, "camera_gain_error": 1.561, "camera_offset": 0.05636,
-        "camera_offset_error": 0.03267, "camera_read_noise": 3.5166,
-        "camera_read_noise_error": 0.4266, "camera_shift": 0.0279, "camera_spread": 0.46038,
-        "camera_spread_error": 0.01079,
-    }  # fmt: skip
-    assert tables.camera_rows(facts) == {
-        "gain (intensity per electron)": "154.2 ± 1.6",
-        "offset": "0.056 ± 0.033",
-        "read-out noise": "3.52 ± 0.43",
-        "noise shared with neighbours": "46.0 ± 1.1 %",
+        "criteria": [
+            {"name": "knee of the loss", "vote": None, "margin": 240.0, "why": "not known"},
+            {"name": "spectrum", "vote": None, "margin": None, "why": "not known"},
+            {"name": "knee of the loss", "vote": 5, "why": "range of interest 1 to 9"},
+        ]
     }
-    stretched = {"camera_gamma": 0.5036, "camera_gamma_error": 0.155, "camera_gain": np.nan}
-    assert tables.camera_rows(stretched) == {"power of the stretch (gamma)": "0.50 ± 0.15"}
-    assert tables.camera_rows({"camera_spread": 0.0}) == {"noise shared with neighbours": "0 %"}
-    assert tables.camera_rows({}) == {}
-    assert tables.camera_text({}, "gain") == "–"
+    knee, spectrum, found = tables.criteria_rows(facts)
+    assert knee.why == "the loss has no knee"
+    assert knee.margin == "240"
+    assert spectrum.why == "no value for some of the numbers that come into question"
+    assert found.why == "range of interest 1 to 9"
+
+
+def test_noise_of_some_positions_is_told_from_that_of_all(small_store):
+    results = read_results(small_store)
+    assert tables.noise_rows(results).whole_clusters
+    sizes = results.values("clusters", "cluster_size")
+    for measured, all_of_them in ((sizes, True), (np.minimum(sizes, 3), False)):
+        clusters = results.groups["clusters"].assign_attrs(noise_positions=measured.tolist())
+        some = replace(results, groups={**results.groups, "clusters": clusters})
+        assert tables.noise_rows(some).whole_clusters is all_of_them

@@ -7,8 +7,14 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from orimap.tasks.report.figures.curves import curve_axes, draw_legend
-from orimap.tasks.report.figures.images import ScanGrid, label_image, pattern_levels
+from orimap.tasks.report.figures.curves import curve_axes, draw_legend, write_powers
+from orimap.tasks.report.figures.images import (
+    IN_PIXELS,
+    DetectorGrid,
+    ScanGrid,
+    label_image,
+    pattern_levels,
+)
 from orimap.tasks.report.figures.palette import NO_CLUSTER, cluster_colours, text_colour
 from orimap.tasks.report.figures.style import (
     INK,
@@ -16,6 +22,7 @@ from orimap.tasks.report.figures.style import (
     QUIET,
     bare,
     draw_map_legend,
+    draw_pattern_bar,
     draw_scale_bar,
     legend_height,
     number_clusters,
@@ -56,6 +63,7 @@ def patterns_figure(
     patterns: Mapping[str, Mapping[int, np.ndarray]],
     count: int,
     masks: Mapping[str, np.ndarray | None],
+    detector: DetectorGrid = IN_PIXELS,
 ) -> Figure:
     """Draw the pattern of every cluster (a row) after every filter (a column).
 
@@ -66,6 +74,7 @@ def patterns_figure(
         Number of common clusters.
     masks : mapping of title to (dy, dx) array or None
         Pixels to leave out.
+    detector : DetectorGrid
     """
     colours = cluster_colours(count)
     tile = TILES[count > 12]
@@ -92,6 +101,7 @@ def patterns_figure(
             if cluster in found:
                 levels = pattern_levels(found[cluster], masks[title])
                 axes.imshow(levels, cmap="gray", vmin=0, vmax=1)
+                draw_pattern_bar(axes, levels.shape, detector, written=tile == TILES[0])
             else:
                 axes.text(
                     0.5, 0.5, "not found", transform=axes.transAxes, ha="center", va="center",
@@ -229,5 +239,6 @@ def held_out_curves_figure(
         share = drop[gains] / drop[gains].max()
         _draw_curve(axes, title, k[gains], share, colour, marker, decided[title])
     axes.set_yscale("log")
+    write_powers(axes.yaxis)
     draw_legend(axes)
     return figure

@@ -1,0 +1,1 @@
+"""What figures stored results allow, and how they are written."""
