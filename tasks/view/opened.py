@@ -71,6 +71,11 @@ class Opened:
         self.images = Kept(IMAGES_BYTES)
 
     @property
+    def words(self) -> str:
+        """How far the run is now: a run may write beside results that are complete."""
+        return read_state(self.folder).words
+
+    @property
     def version(self) -> str:
         """Changes when the results or their revisions do."""
         holding = repr((self.key, written(self.folder / REVISIONS)))
@@ -87,7 +92,7 @@ class Opened:
         """
         if self.state.analysis is None:
             raise UnavailableError(
-                "results, or a run that has begun", self.state.words, "wait until there is one"
+                "results, or a run that has begun", self.words, "wait until there is one"
             )
         return self.state.analysis
 
@@ -119,7 +124,7 @@ class Opened:
                 f"the group /{group} of the results",
                 "results of which it was not kept"
                 if self.state.complete
-                else f"a run that has not made it yet ({self.state.words})",
+                else f"a run that has not made it yet ({self.words})",
                 "run it with --keep fits" if self.state.complete else "wait until it is there",
             )
 
@@ -172,7 +177,7 @@ class Opened:
                 "the patterns of the scan",
                 "they were not kept (--keep results)"
                 if self.state.complete
-                else f"a run that has not read them yet ({self.state.words})",
+                else f"a run that has not read them yet ({self.words})",
                 "run it again with --keep fits" if self.state.complete else "wait until it has",
             )
         return self.source

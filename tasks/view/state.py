@@ -24,6 +24,7 @@ STEPS = (
     ("", "report"),
 )
 COMPLETE, EMPTY = "complete", "no results"
+NOWHERE = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -70,18 +71,21 @@ def read_state(folder: Path) -> State:
 
 
 def state_key(folder: Path) -> tuple:
-    """Return what changes when `read_state` does, or what the results hold: a dozen file times."""
+    """Return what changes when other results are to be looked at: at most a dozen file times.
+
+    Complete results stay those that are looked at, whatever a further run has made so far.
+    """
     run = RunFolder(folder)
     marks = [
         run.published_analysis,
         run.published_analysis / "clusters",
         folder / "patterns.zarr" / "raw",
-        run.unfinished / "patterns.zarr" / "raw",
-        *(run.analysis / group for group, _ in STEPS),
     ]
-    times = [written(place / "zarr.json") for place in marks]
-    writing = holder(folder / ".lock") is not None
-    return (*times, run.unfinished.is_dir(), writing)
+    complete = tuple(written(place / "zarr.json") for place in marks)
+    if complete[0] != NOWHERE:
+        return complete
+    unfinished = [run.unfinished / "patterns.zarr" / "raw", *(run.analysis / g for g, _ in STEPS)]
+    return (*complete, *(written(place / "zarr.json") for place in unfinished))
 
 
 def written(path: Path) -> tuple[int, int]:
@@ -89,7 +93,7 @@ def written(path: Path) -> tuple[int, int]:
     try:
         found = os.stat(path)
     except OSError:
-        return 0, 0
+        return NOWHERE
     return found.st_ino, found.st_mtime_ns
 
 

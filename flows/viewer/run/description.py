@@ -35,7 +35,7 @@ def describe_run(run: Opened, revision: str | None, *, writable: bool) -> dict[s
         "confidence": decision.get("confidence"),
         "reasons": [str(reason) for reason in decision.get("reasons", ())],
         "notes": [str(note) for note in root.get("notes", ())],
-        "state": run.state.words,
+        "state": run.words,
         "version": run.version,
         "scan": _scan(run, facts) if known else None,
         "detector": _detector(run, facts) if known else None,
@@ -53,7 +53,7 @@ def describe_run(run: Opened, revision: str | None, *, writable: bool) -> dict[s
 def _headline(run: Opened, root: dict[str, Any], clusters: Clustered | None) -> str:
     """Return the answer in one sentence, or how far the run is."""
     if clusters is None:
-        return run.state.words[0].upper() + run.state.words[1:]
+        return f"{run.words[0].upper()}{run.words[1:]}"
     return words.headline(
         len(set(clusters.parent.tolist())),
         str(run.group("decision").attrs.get("confidence")),

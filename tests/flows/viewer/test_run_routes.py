@@ -192,12 +192,12 @@ def test_what_cannot_be_meant_is_refused_in_words(page, address, found):
     assert said(page.get(address))["found"] == found
 
 
-def test_another_number_is_drawn_as_orimap_decide_draws_it(page, folder):
+def test_another_number_is_drawn_as_orimap_decide_draws_it(page, small_run, folder):
     numbers = {n["distinct"]: n for n in page.get("/api/run").json()["numbers"]}
     assert {1, 2} <= set(numbers)
     # That of the results, and one that no fit holds by itself.
     for number, decided in (
-        (2, orimap.open(folder)),
+        (2, small_run),
         (3, orimap.decide(folder, distinct=3, quiet=True)),
     ):
         known = page.get(f"/api/number/{number}?wait=60").json()

@@ -54,12 +54,17 @@ def test_complete_results_are_shown_while_a_run_writes_others(complete):
     state = read_state(complete)
     assert (state.words, state.complete) == ("complete", True)
     assert state.patterns == complete / "patterns.zarr"
+    before = state_key(complete)
     write(complete / ".unfinished" / "analysis.zarr", "acquisition")
     with held(complete / ".lock"):
         state = read_state(complete)
+        # What was read of them need not be read again.
+        assert state_key(complete) == before
     assert (state.words, state.complete) == ("running: centre and filter", True)
     assert state.analysis == complete / "analysis.zarr"
     assert read_state(complete).words == "complete"
+    write(complete / "analysis.zarr", "clusters", "b")
+    assert state_key(complete) != before
 
 
 def test_patterns_of_another_ingestion_are_not_those_of_the_results(complete):
