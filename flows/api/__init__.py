@@ -362,7 +362,9 @@ def export(
 
 
 @_in_python
-def simulate(out: str | os.PathLike[str], *, quiet: bool = False, **recipe: Any) -> Path:
+def simulate(
+    out: str | os.PathLike[str], *, quiet: bool = False, force: bool = False, **recipe: Any
+) -> Path:
     """Write a simulated scan, and its truth beside it (.npz).
 
     Parameters
@@ -371,6 +373,8 @@ def simulate(out: str | os.PathLike[str], *, quiet: bool = False, **recipe: Any)
         File to write: .zarr, .hspy, .blo or .npy.
     quiet : bool
         Show no progress.
+    force : bool
+        Replace a scan of that name, and its truth.
     **recipe
         The fields of `orimap.tasks.simulate.recipe.ScanRecipe`, which are the options of
         ``orimap simulate``: ``scan=(64, 64)``, ``detector=(128, 128)``, ``grains=8`` ...
@@ -383,7 +387,7 @@ def simulate(out: str | os.PathLike[str], *, quiet: bool = False, **recipe: Any)
     Raises
     ------
     InputError
-        If the recipe cannot be simulated, or the file cannot be written.
+        If the recipe cannot be simulated, or the file cannot be written or is there already.
     """
     from pathlib import Path
 
@@ -393,7 +397,8 @@ def simulate(out: str | os.PathLike[str], *, quiet: bool = False, **recipe: Any)
 
     planned, written = ScanRecipe(**recipe), Path(out)
     PlainRunner(choose_display(quiet=quiet)).step(
-        "simulate a scan", lambda progress: write_scan(planned, written, progress)
+        "simulate a scan",
+        lambda progress: write_scan(planned, written, progress, force=force),
     )
     return written
 

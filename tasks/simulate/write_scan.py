@@ -28,7 +28,11 @@ BLO_CAMERA_LENGTH_CM = 20.0
 
 
 def write_scan(
-    recipe: ScanRecipe, out: Path, progress: Callable[[int, int], None] = silent
+    recipe: ScanRecipe,
+    out: Path,
+    progress: Callable[[int, int], None] = silent,
+    *,
+    force: bool = False,
 ) -> SimulatedScan:
     """Simulate a scan into a file, with its truth beside it.
 
@@ -44,6 +48,8 @@ def write_scan(
         rounded; the truth says how many counts a grey level is.
     progress : callable, optional
         Called with the rows done and the rows in all.
+    force : bool
+        Replace a scan of that name, and the truth beside it.
 
     Returns
     -------
@@ -55,9 +61,9 @@ def write_scan(
     Raises
     ------
     InputError
-        If the ending is another, the folder cannot be written, the scan is too large for the
-        format, or the grains cannot be laid out. Nothing is left half-written: an old file stays
-        until the new one is whole.
+        If the ending is another, the folder cannot be written, something of that name is there,
+        the scan is too large for the format, or the grains cannot be laid out. Nothing is left
+        half-written: an old file stays until the new one is whole.
     """
     out = Path(out)
     writers = {".zarr": _write_zarr, ".npy": _write_npy, ".hspy": _write_hspy, ".blo": _write_blo}
@@ -72,6 +78,14 @@ def write_scan(
             "a folder that can be written",
             f"{out.parent} is {'not writable' if out.parent.exists() else 'not there'}",
             "create it, or write elsewhere",
+        )
+    truth = out.with_suffix(".npz")
+    taken = [path for path in (out, truth) if os.path.lexists(path)]
+    if taken and not force:
+        raise InputError(
+            "the name of a file that does not exist yet, nor the truth beside it (.npz)",
+            f"{' and '.join(map(str, taken))}: already there",
+            "write to another file, or replace it with --force",
         )
     size = 2 * int(np.prod(recipe.scan)) * int(np.prod(recipe.detector))
     if out.suffix in (".hspy", ".blo") and size > WHOLE_FILE_LIMIT_BYTES:
@@ -88,7 +102,6 @@ def write_scan(
         )
     scan = plan_scan(recipe)
     unfinished = out.with_name(f".unfinished-{os.getpid()}-{out.name}")
-    truth = out.with_suffix(".npz")
     unfinished_truth = truth.with_name(f".unfinished-{os.getpid()}-{truth.name}")
     try:
         counts_per_grey_level = writers[out.suffix](scan, unfinished, progress)
