@@ -79,7 +79,8 @@ def run(
 ) -> Results | Estimate:
     """Analyse an acquisition: how many patterns, where each one is, where they overlap.
 
-    The same as ``orimap run``. Worker processes do not import the script that calls this.
+    The same as ``orimap run``. Worker processes do not import the script that calls this. Of calls
+    from several threads, one waits for the other.
 
     Parameters
     ----------
@@ -120,6 +121,7 @@ def run(
     keep_compiled_code()
     from orimap.flows.cli.answers import analyse
     from orimap.flows.interactive.results import Results
+    from orimap.flows.interactive.turns import in_turn
     from orimap.flows.pipeline.runtime.runner import choose_display
     from orimap.flows.request.config import read_config
     from orimap.flows.request.request import Request
@@ -136,13 +138,15 @@ def run(
             from orimap.flows.pipeline.estimate import estimate
 
             return estimate(check(read(Path(file))))
-        analyse(read(Path(file)), display, debug=False)
+        asked_for = read(Path(file))
+        with in_turn(display.note):
+            analyse(asked_for, display, debug=False)
     else:
         from orimap.flows.interactive.arrays import as_file, estimate_array
 
         if dry_run:
             return estimate_array(file, folder, read)
-        with as_file(file, folder, read, display) as known:
+        with in_turn(display.note), as_file(file, folder, read, display) as known:
             analyse(known, display, debug=False)
     return Results(folder)
 
@@ -207,6 +211,7 @@ def decide(
 
     from orimap.flows.cli.results import AS_STORED
     from orimap.flows.interactive.results import Results
+    from orimap.flows.interactive.turns import in_turn
     from orimap.flows.pipeline.redecide import redecide
     from orimap.flows.pipeline.runtime.runner import PlainRunner, choose_display
     from orimap.tasks.errors import InputError
@@ -219,7 +224,7 @@ def decide(
             "leave it out, or run the analysis anew with it (orimap.run)",
         )
     display = choose_display(quiet=quiet)
-    with display.run(f"opening {os.fspath(folder)}"):
+    with in_turn(display.note), display.run(f"opening {os.fspath(folder)}"):
         _, after = redecide(Path(folder), changes, PlainRunner(display), dry_run=dry_run)
     return after if dry_run else Results(folder)
 
@@ -273,13 +278,15 @@ def edit(
     """
     from pathlib import Path
 
+    from orimap.flows.interactive.turns import in_turn
     from orimap.flows.pipeline.revise import revise
     from orimap.flows.pipeline.runtime.runner import PlainRunner, choose_display
     from orimap.tasks.maps.by_hand.edits import Edits
 
     edits = Edits.read(merge, rename or {}, background, split)
     runner = PlainRunner(choose_display(quiet=quiet))
-    return revise(Path(folder), edits, runner, revision=revision, source=source).name
+    with in_turn(runner.note):
+        return revise(Path(folder), edits, runner, revision=revision, source=source).name
 
 
 @_in_python
