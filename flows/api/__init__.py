@@ -30,15 +30,9 @@ def _in_python(call: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(call)
     def called(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return call(*args, **kwargs)
-        except ValueError as error:
-            from orimap.flows.interactive.words import speak_python
-            from orimap.tasks.errors import InputError
+        from orimap.flows.interactive.words import speaking_python
 
-            if isinstance(error, InputError):
-                speak_python(error)
-            raise
+        return speaking_python(call)(*args, **kwargs)
 
     return called
 
@@ -134,10 +128,12 @@ def run(
 
     if isinstance(file, (str, os.PathLike)):
         if dry_run:
-            from orimap.flows.pipeline.check import check
+            from orimap.flows.pipeline.check import check, check_place
             from orimap.flows.pipeline.estimate import estimate
 
-            return estimate(check(read(Path(file))))
+            plan = check(read(Path(file)))
+            check_place(plan)
+            return estimate(plan)
         asked_for = read(Path(file))
         with in_turn(display.note):
             analyse(asked_for, display, debug=False)
@@ -182,7 +178,7 @@ def decide(
     """Decide again from the fits of a finished run, without fitting again.
 
     The same as ``orimap decide``: what is not given stays as it was. The file of the acquisition is
-    not needed. Results that were opened before show what has been replaced: open them anew.
+    not needed. Results that were opened before are refused afterwards: open them anew.
 
     Parameters
     ----------

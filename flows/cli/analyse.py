@@ -154,19 +154,12 @@ def _can_go_on() -> Iterator[None]:
 
 def _print_plan(request: Request) -> None:
     """Check all that a run checks before long work, and print what it would do."""
-    from orimap.flows.pipeline.check import check, check_disk, check_writable
+    from orimap.flows.pipeline.check import check, check_place
     from orimap.flows.pipeline.estimate import estimate
-    from orimap.flows.pipeline.results import is_complete
     from orimap.tasks.acquire.acquisition import describe
-    from orimap.tasks.store.run_folder import RunFolder
 
     plan = check(request)
-    check_writable(request.output)
-    there = not request.restart and is_complete(
-        RunFolder(request.output), plan.fingerprint, request.keep
-    )
-    if not there:
-        check_disk(plan)
+    there = check_place(plan)
     asked = request.model_dump(mode="json", exclude_unset=True, exclude={"file", "output"})
     print_lines(
         [

@@ -92,6 +92,11 @@ class ArrayInput:
         return list(itertools.product(*map(_slices, cuts)))
 
     @property
+    def bytes(self) -> int:
+        """Bytes of the whole array, which compression may make fewer."""
+        return math.prod(self.array.shape) * self.array.dtype.itemsize
+
+    @property
     def pattern_bytes(self) -> int:
         """Bytes of one pattern."""
         first, second = (self.array.shape[axis] for axis in self.detector)

@@ -17,6 +17,7 @@ from orimap.tasks.simulate.grains import VOLTAGE_KV
 from orimap.tasks.simulate.recipe import ScanRecipe
 from orimap.tasks.simulate.scan import SCAN_STEP_NM, SimulatedScan, plan_scan
 from orimap.tasks.store import variables
+from orimap.tasks.store.run_folder import require_outside_stores
 from orimap.tasks.stream.blocks import silent
 
 # .hspy and .blo are written from memory.
@@ -79,6 +80,7 @@ def write_scan(
             f"{out.parent} is {'not writable' if out.parent.exists() else 'not there'}",
             "create it, or write elsewhere",
         )
+    require_outside_stores(out.parent)
     truth = out.with_suffix(".npz")
     taken = [path for path in (out, truth) if os.path.lexists(path)]
     if taken and not force:

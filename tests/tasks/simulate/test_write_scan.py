@@ -81,6 +81,14 @@ def test_writing_again_by_force_replaces_the_old_scan_and_reports_progress(tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([out.name, "scan.npz"])
 
 
+def test_nothing_is_simulated_into_a_store(tmp_path):
+    write_scan(RECIPE, tmp_path / "scan.zarr")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError, match="not inside a data set"):
+        write_scan(RECIPE, tmp_path / "scan.zarr" / "more.npy")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 @pytest.mark.parametrize("there", ["scan.zarr", "scan.npy", "scan.npz"])
 def test_a_scan_or_a_truth_that_exists_is_not_written_over(tmp_path, there):
     (tmp_path / there).write_text("somebody's work")
