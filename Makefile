@@ -79,7 +79,7 @@ docs: $(INSTALLED) $(DOCS)
 # Those of the README and of the documentation, from simulated scans: a few minutes.
 pictures: $(INSTALLED)
 	$(BIN)/orimap demo
-	$(BIN)/orimap simulate demo/bent.zarr --scan 36x48 --detector 96x96 --grains 4 --bend 2.5 --seed 3
+	$(BIN)/orimap simulate demo/bent.zarr --force --scan 36x48 --detector 96x96 --grains 4 --bend 2.5 --seed 3
 	$(BIN)/orimap run demo/bent.zarr --output demo/bent --k 1:12
 	$(BIN)/python docs/pictures.py demo/results demo/bent
 

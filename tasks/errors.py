@@ -136,6 +136,20 @@ def problem(error: Mapping[str, Any]) -> str:
     return words.format(**facts).replace("'", "")
 
 
+def as_whole(value: Any) -> int | None:
+    """Return a value as a whole number, of whatever library it is; None where it is none.
+
+    Truth values are no numbers here, and 2.0 is one.
+    """
+    if isinstance(value, (str, bytes)) or type(value).__name__ in ("bool", "bool_"):
+        return None
+    try:
+        number = int(value)
+        return number if bool(number == value) else None
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the name that was probably meant, None where none is near."""
     from difflib import get_close_matches

@@ -30,15 +30,9 @@ def _in_python(call: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(call)
     def called(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return call(*args, **kwargs)
-        except ValueError as error:
-            from orimap.flows.interactive.words import speak_python
-            from orimap.tasks.errors import InputError
+        from orimap.flows.interactive.words import speaking_python
 
-            if isinstance(error, InputError):
-                speak_python(error)
-            raise
+        return speaking_python(call)(*args, **kwargs)
 
     return called
 
@@ -79,7 +73,8 @@ def run(
 ) -> Results | Estimate:
     """Analyse an acquisition: how many patterns, where each one is, where they overlap.
 
-    The same as ``orimap run``. Worker processes do not import the script that calls this.
+    The same as ``orimap run``. Worker processes do not import the script that calls this. Of calls
+    from several threads, one waits for the other.
 
     Parameters
     ----------
@@ -120,6 +115,7 @@ def run(
     keep_compiled_code()
     from orimap.flows.cli.answers import analyse
     from orimap.flows.interactive.results import Results
+    from orimap.flows.interactive.turns import in_turn
     from orimap.flows.pipeline.runtime.runner import choose_display
     from orimap.flows.request.config import read_config
     from orimap.flows.request.request import Request
@@ -132,17 +128,21 @@ def run(
 
     if isinstance(file, (str, os.PathLike)):
         if dry_run:
-            from orimap.flows.pipeline.check import check
+            from orimap.flows.pipeline.check import check, check_place
             from orimap.flows.pipeline.estimate import estimate
 
-            return estimate(check(read(Path(file))))
-        analyse(read(Path(file)), display, debug=False)
+            plan = check(read(Path(file)))
+            check_place(plan)
+            return estimate(plan)
+        asked_for = read(Path(file))
+        with in_turn(display.note):
+            analyse(asked_for, display, debug=False)
     else:
         from orimap.flows.interactive.arrays import as_file, estimate_array
 
         if dry_run:
             return estimate_array(file, folder, read)
-        with as_file(file, folder, read, display) as known:
+        with in_turn(display.note), as_file(file, folder, read, display) as known:
             analyse(known, display, debug=False)
     return Results(folder)
 
@@ -178,7 +178,7 @@ def decide(
     """Decide again from the fits of a finished run, without fitting again.
 
     The same as ``orimap decide``: what is not given stays as it was. The file of the acquisition is
-    not needed. Results that were opened before show what has been replaced: open them anew.
+    not needed. Results that were opened before are refused afterwards: open them anew.
 
     Parameters
     ----------
@@ -207,6 +207,7 @@ def decide(
 
     from orimap.flows.cli.results import AS_STORED
     from orimap.flows.interactive.results import Results
+    from orimap.flows.interactive.turns import in_turn
     from orimap.flows.pipeline.redecide import redecide
     from orimap.flows.pipeline.runtime.runner import PlainRunner, choose_display
     from orimap.tasks.errors import InputError
@@ -219,7 +220,7 @@ def decide(
             "leave it out, or run the analysis anew with it (orimap.run)",
         )
     display = choose_display(quiet=quiet)
-    with display.run(f"opening {os.fspath(folder)}"):
+    with in_turn(display.note), display.run(f"opening {os.fspath(folder)}"):
         _, after = redecide(Path(folder), changes, PlainRunner(display), dry_run=dry_run)
     return after if dry_run else Results(folder)
 
@@ -276,13 +277,15 @@ def edit(
     """
     from pathlib import Path
 
+    from orimap.flows.interactive.turns import in_turn
     from orimap.flows.pipeline.revise import revise
     from orimap.flows.pipeline.runtime.runner import PlainRunner, choose_display
     from orimap.tasks.maps.by_hand.edits import Edits
 
     edits = Edits.read(merge, rename or {}, background, split, colour or {})
     runner = PlainRunner(choose_display(quiet=quiet))
-    return revise(Path(folder), edits, runner, revision=revision, source=source).name
+    with in_turn(runner.note):
+        return revise(Path(folder), edits, runner, revision=revision, source=source).name
 
 
 @_in_python
@@ -365,7 +368,9 @@ def export(
 
 
 @_in_python
-def simulate(out: str | os.PathLike[str], *, quiet: bool = False, **recipe: Any) -> Path:
+def simulate(
+    out: str | os.PathLike[str], *, quiet: bool = False, force: bool = False, **recipe: Any
+) -> Path:
     """Write a simulated scan, and its truth beside it (.npz).
 
     Parameters
@@ -374,6 +379,8 @@ def simulate(out: str | os.PathLike[str], *, quiet: bool = False, **recipe: Any)
         File to write: .zarr, .hspy, .blo or .npy.
     quiet : bool
         Show no progress.
+    force : bool
+        Replace a scan of that name, and its truth.
     **recipe
         The fields of `orimap.tasks.simulate.recipe.ScanRecipe`, which are the options of
         ``orimap simulate``: ``scan=(64, 64)``, ``detector=(128, 128)``, ``grains=8`` ...
@@ -386,7 +393,7 @@ def simulate(out: str | os.PathLike[str], *, quiet: bool = False, **recipe: Any)
     Raises
     ------
     InputError
-        If the recipe cannot be simulated, or the file cannot be written.
+        If the recipe cannot be simulated, or the file cannot be written or is there already.
     """
     from pathlib import Path
 
@@ -396,7 +403,8 @@ def simulate(out: str | os.PathLike[str], *, quiet: bool = False, **recipe: Any)
 
     planned, written = ScanRecipe(**recipe), Path(out)
     PlainRunner(choose_display(quiet=quiet)).step(
-        "simulate a scan", lambda progress: write_scan(planned, written, progress)
+        "simulate a scan",
+        lambda progress: write_scan(planned, written, progress, force=force),
     )
     return written
 

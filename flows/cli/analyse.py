@@ -154,19 +154,15 @@ def _can_go_on() -> Iterator[None]:
 
 def _print_plan(request: Request) -> None:
     """Check all that a run checks before long work, and print what it would do."""
-    from orimap.flows.pipeline.check import check, check_disk, check_writable
+    from orimap.flows.pipeline.check import check, check_place
     from orimap.flows.pipeline.estimate import estimate
-    from orimap.flows.pipeline.results import is_complete, lost_fits
+    from orimap.flows.pipeline.results import lost_fits
     from orimap.tasks.acquire.acquisition import describe
     from orimap.tasks.store.run_folder import RunFolder
 
     plan = check(request)
-    check_writable(request.output)
-    folder = RunFolder(request.output)
-    there = not request.restart and is_complete(folder, plan.fingerprint, request.keep)
-    lost = None if there else lost_fits(folder, plan.ks)
-    if not there:
-        check_disk(plan)
+    there = check_place(plan)
+    lost = None if there else lost_fits(RunFolder(request.output), plan.ks)
     asked = request.model_dump(mode="json", exclude_unset=True, exclude={"file", "output"})
     print_lines(
         [

@@ -36,7 +36,7 @@ def demo(
     with only_writer(output):
         prepare_processes()
         PlainRunner(display).step(
-            "simulate a scan", lambda progress: write_scan(recipe, scan, progress)
+            "simulate a scan", lambda progress: write_scan(recipe, scan, progress, force=True)
         )
         # Anew: what an earlier demo left is of another scan.
         request = Request.read(file=scan, output=results, seed=seed, restart=True)
@@ -77,6 +77,9 @@ def simulate(
         float | None, typer.Option(help="Pixels; by default a fiftieth of the detector")
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed makes the same scan")] = 0,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a scan of that name, and its truth")
+    ] = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -104,7 +107,7 @@ def simulate(
         seed=seed,
     )
     PlainRunner(choose_display(quiet=quiet)).step(
-        "simulate a scan", lambda progress: write_scan(recipe, out, progress)
+        "simulate a scan", lambda progress: write_scan(recipe, out, progress, force=force)
     )
     print(f"{out}\n{out.with_suffix('.npz')}")
 

@@ -76,12 +76,15 @@ def estimate_array(array: Any, output: Path, read: Callable[[Path], Request]) ->
     Raises
     ------
     InputError
-        If the array or the request is at fault.
+        If the array or the request is at fault, the folder cannot be written, or its disk is too
+        small for the array and the results.
     """
+    from orimap.flows.pipeline.check import check_place
     from orimap.flows.pipeline.estimate import estimate
 
-    _, _, plan = _checked(array, output, read)
+    given, _, plan = _checked(array, output, read)
     plan.acquisition.close()
+    check_place(plan, beside=given.bytes)
     return estimate(plan)
 
 

@@ -7,8 +7,11 @@ on the page, and 0 is none: ``results.cluster(1)`` is the first, and its positio
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from orimap.flows.interactive.words import speaking_python
 
 if TYPE_CHECKING:
     import os
@@ -47,7 +50,16 @@ class Results:
     def __init__(self, folder: str | os.PathLike[str], revision: str | None = None) -> None:
         from pathlib import Path
 
-        self.folder: Path = Path(folder)
+        from orimap.tasks.errors import InputError
+
+        try:
+            self.folder: Path = Path(folder)
+        except TypeError as error:
+            raise InputError(
+                "the folder that a run has filled",
+                f"{type(folder).__name__}, which is no path",
+                "give its path, as orimap.open('results')",
+            ) from error
         self.revision = revision
         # Opened at once, to say so at once where there are no results.
         self.tree: xr.DataTree = self._open()
@@ -55,7 +67,38 @@ class Results:
     def _open(self) -> xr.DataTree:
         from orimap.tasks.store.open_results import open_results
 
+        # Before what it belongs to: what is replaced meanwhile is noticed. Where there is no such
+        # folder, opening it says so.
+        with suppress(OSError):
+            self._mark = self._marks()
         return open_results(self.folder, self.revision)
+
+    def _marks(self) -> tuple[str | None, str | None]:
+        """Return what tells these clusters from those of another decision or edit."""
+        from orimap.tasks.store.groups import complete_mark, group_attributes
+        from orimap.tasks.store.open_results import revision_store
+
+        automatic = complete_mark(self.folder / "analysis.zarr", "clusters")
+        if self.revision is None:
+            return automatic, None
+        try:
+            facts = group_attributes(revision_store(self.folder, self.revision), "")
+        except FileNotFoundError:
+            return automatic, None
+        return automatic, str(facts.get("made"))
+
+    def _require_same(self) -> None:
+        """Check that what was opened is still there: it is read again whenever it is asked for."""
+        from orimap.tasks.errors import InputError
+
+        if self._marks() == self._mark:
+            return
+        again = repr(str(self.folder)) + (f", {self.revision!r}" if self.revision else "")
+        raise InputError(
+            f"the results in {self.folder} as they were when they were opened",
+            "they have been replaced, or removed, since then",
+            f"open them again with orimap.open({again})",
+        )
 
     # What was decided.
 
@@ -129,6 +172,7 @@ class Results:
         ``overlap_ratio_error``; ``second_label`` the second cluster from 1 on, 0 where there is
         none; ``overlap_level`` the highest of 75, 80, 85, 90, 95 % that is reached.
         """
+        self._require_same()
         found = self.tree["overlap"].to_dataset().drop_vars(DETECTOR, errors="ignore")
         return found.assign(second_label=self._counted(found["second_label"]))
 
@@ -145,6 +189,7 @@ class Results:
         return self._numbered(self._intensity(self._of("clusters", "cluster_representative")))
 
     @property
+    @speaking_python
     def patterns(self) -> xr.DataArray:
         """All patterns as they were ingested, (scan_y, scan_x, detector_y, detector_x), with Dask.
 
@@ -170,6 +215,7 @@ class Results:
             ) from error
         return raw["pattern_intensity"]
 
+    @speaking_python
     def cluster(self, number: int) -> xr.DataArray:
         """Return all raw patterns of one cluster, lazily.
 
@@ -193,7 +239,7 @@ class Results:
         import numpy as np
         import xarray as xr
 
-        self._require_cluster(number)
+        number = self._require_cluster(number)
         row, column = np.nonzero(self.labels.values == number)
         patterns = self.patterns
         taken = xr.DataArray(
@@ -209,6 +255,7 @@ class Results:
             places[name] = ("position", along.values[index], along.attrs)
         return taken.assign_coords(places)
 
+    @speaking_python
     def decompose(self, y: int, x: int) -> xr.Dataset:
         """Take the pattern at one position apart into the clusters that overlap in it.
 
@@ -232,11 +279,13 @@ class Results:
         """
         from orimap.tasks.maps.decomposition import decompose
 
+        self._require_same()
         found = decompose(self.folder, (y, x), self.revision)
         for name in ("label", "second_label"):
             found.attrs[name] += 1
         return self._labelled(found)
 
+    @speaking_python
     def along_line(
         self, start: tuple[float, float], end: tuple[float, float], count: int | None = None
     ) -> xr.Dataset:
@@ -262,8 +311,7 @@ class Results:
         """
         from orimap.tasks.maps.decomposition import along_line
 
-        longest = max(abs(b - a) for a, b in zip(start, end, strict=True))
-        count = round(longest) + 1 if count is None else count
+        self._require_same()
         return self._labelled(along_line(self.folder, start, end, count, self.revision))
 
     # Looking at it.
@@ -291,13 +339,23 @@ class Results:
         return ax
 
     def __repr__(self) -> str:
+        from orimap.tasks.errors import InputError
+
         scan = " × ".join(str(self.tree.sizes[name]) for name in SCAN)
         revised = f", revision {self.revision!r}" if self.revision else ""
-        return f"<orimap.Results {str(self.folder)!r}{revised}: {self.headline}; {scan} positions>"
+        try:
+            said = f"{self.headline}; {scan} positions"
+        except InputError as error:
+            said = f"{error.found}; {error.remedy}"
+        return f"<orimap.Results {str(self.folder)!r}{revised}: {said}>"
 
     def _repr_html_(self) -> str:
         from orimap.flows.interactive.pictures import in_short
 
+        if self._marks() != self._mark:
+            from html import escape
+
+            return escape(repr(self))
         return in_short(
             self.labels,
             self._measured,
@@ -352,6 +410,7 @@ class Results:
         return list(self.tree["clusters"].attrs.get("cluster_colours", ()))
 
     def _of(self, group: str, name: str) -> xr.DataArray:
+        self._require_same()
         return self.tree[group].to_dataset()[name]
 
     @cached_property
@@ -396,14 +455,16 @@ class Results:
             }
         )
 
-    def _require_cluster(self, number: int) -> None:
-        """Check that there is a cluster of this number."""
-        from orimap.tasks.errors import InputError
+    def _require_cluster(self, number: int) -> int:
+        """Check that there is a cluster of this number, and return it."""
+        from orimap.tasks.errors import InputError, as_whole
 
         count = self.tree["clusters"].sizes["cluster"]
-        if number not in range(1, count + 1):
+        whole = as_whole(number)
+        if whole is None or not 1 <= whole <= count:
             raise InputError(
-                f"a cluster from 1 to {count}",
-                f"cluster {number}",
+                f"a cluster from 1 to {count}" if count else "results with clusters",
+                f"cluster {number!r}",
                 "clusters count from 1, as on the map; results.plot() shows it",
             )
+        return whole

@@ -1,10 +1,7 @@
 """Check all that can be known of a run before any long work."""
 
 import math
-import os
 import shutil
-import tempfile
-from pathlib import Path
 
 from orimap.cluster.local import ON_THIS_MACHINE
 from orimap.flows.pipeline.estimate import estimate, load_that_fits
@@ -15,10 +12,10 @@ from orimap.tasks.acquire.formats.signals import Signal
 from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.decide.choose_k import find_strategy
 from orimap.tasks.decide.evidence.published import check_size
-from orimap.tasks.errors import InputError, words_of
+from orimap.tasks.errors import InputError
 from orimap.tasks.patterns.filters import check_filter
 from orimap.tasks.store.groups import complete_mark
-from orimap.tasks.store.run_folder import RunFolder
+from orimap.tasks.store.run_folder import RunFolder, nearest_existing, require_writable
 
 
 def check(request: Request, opened: Signal | None = None) -> Plan:
@@ -47,33 +44,44 @@ def check(request: Request, opened: Signal | None = None) -> Plan:
     return plan
 
 
-def check_writable(folder: Path) -> None:
-    """Check that a folder can be written, or made, without making it.
+def check_place(plan: Plan, beside: int = 0) -> bool:
+    """Check the folder of the results: that it can be written, and that all fits on its disk.
+
+    Parameters
+    ----------
+    plan : Plan
+    beside : int
+        Bytes that lie there as well while the run takes.
+
+    Returns
+    -------
+    bool
+        Whether the complete results of this very request are there already.
 
     Raises
     ------
     InputError
-        If not, with what is in the way.
+        If the folder cannot be written, or the disk is too small.
     """
-    try:
-        existing = nearest_existing(folder)
-        if not existing.is_dir():
-            raise NotADirectoryError(f"{existing} is a file")
-        if not os.access(existing, os.W_OK):
-            raise PermissionError(f"{existing} is not writable")
-        # Rights are not everything: a quota, or a share that is mounted read-only.
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError as error:
-        raise InputError(
-            f"a folder that can be written for the results ({folder})",
-            words_of(error),
-            "choose another folder with --output, or fix its permissions",
-        ) from error
+    from orimap.flows.pipeline.results import is_complete
+
+    request = plan.request
+    require_writable(request.output)
+    folder = RunFolder(request.output)
+    if not request.restart and is_complete(folder, plan.fingerprint, request.keep):
+        return True
+    check_disk(plan, beside)
+    return False
 
 
-def check_disk(plan: Plan) -> None:
+def check_disk(plan: Plan, beside: int = 0) -> None:
     """Check that the results of a run fit on the disk, even if nothing compresses.
+
+    Parameters
+    ----------
+    plan : Plan
+    beside : int
+        Bytes that lie there as well while the run takes.
 
     Raises
     ------
@@ -81,6 +89,7 @@ def check_disk(plan: Plan) -> None:
         If they may not, with the space that is needed and the space that is free.
     """
     needed, free = disk_needed_and_free(plan)
+    needed += beside
     if needed > free:
         from orimap.tasks.report.words import bytes_text
 
@@ -112,20 +121,3 @@ def disk_warning(plan: Plan) -> str | None:
         f"The results may take up to {bytes_text(needed)}, and {bytes_text(free)} are free on "
         f"the disk of {plan.request.output}."
     )
-
-
-def nearest_existing(path: Path) -> Path:
-    """Return a path, or the nearest of the folders around it that exists.
-
-    Raises
-    ------
-    OSError
-        If a name is too long, or a link leads nowhere.
-    """
-    whole = path.absolute()
-    for place in (whole, *whole.parents):
-        if os.path.exists(place):  # False as well where one may not look
-            return place
-        if place.is_symlink():
-            raise FileNotFoundError(f"{place} is a link that leads nowhere")
-    return Path(whole.anchor)

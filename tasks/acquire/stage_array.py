@@ -24,7 +24,7 @@ from orimap.tasks.acquire.formats.signals import (
     holds_patterns,
     is_complex,
 )
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, words_of
 from orimap.tasks.stream.blocks import Progress, silent
 
 # The array in its store; coordinates lie beside it, by the names of their dimensions.
@@ -35,6 +35,8 @@ CHUNK_BYTES = 4 * 2**20
 BLOCK_BYTES = 64 * 2**20
 # Whole patterns are put together from chunks that cut the detector, but no more than this at once.
 LARGEST_BLOCK_BYTES = 2**30
+# Of what somebody else's error says.
+MOST_LETTERS = 200
 KINDS = {"xarray": "xarray array", "dask": "Dask array", "numpy": "NumPy array"}
 
 
@@ -90,6 +92,11 @@ class ArrayInput:
         return list(itertools.product(*map(_slices, cuts)))
 
     @property
+    def bytes(self) -> int:
+        """Bytes of the whole array, which compression may make fewer."""
+        return math.prod(self.array.shape) * self.array.dtype.itemsize
+
+    @property
     def pattern_bytes(self) -> int:
         """Bytes of one pattern."""
         first, second = (self.array.shape[axis] for axis in self.detector)
@@ -143,10 +150,27 @@ class Cut:
 
     def __getitem__(self, cut: Any) -> np.ndarray:
         """Return a piece in memory."""
-        piece = self._array[cut]
-        if hasattr(piece, "compute"):
-            piece = piece.compute()
-        return np.asarray(piece, dtype=self.dtype)
+        try:
+            piece = self._array[cut]
+            if hasattr(piece, "compute"):
+                piece = piece.compute()
+            values = getattr(piece, "values", piece)
+        except (InputError, MemoryError):
+            raise
+        except Exception as error:
+            # Whatever somebody's own function, or a library that reads for it, stumbled upon.
+            where = "; ".join(f"{each.start}:{each.stop}" for each in _ranges(cut, self.shape))
+            words = words_of(error)[:MOST_LETTERS]
+            raise InputError(
+                "an array whose values can be computed",
+                f"computing a piece of it ({where}) failed: {type(error).__name__}"
+                + (f": {words}" if words else ""),
+                "mend what makes the array; array[...].compute() of this piece shows where it "
+                "fails",
+            ) from error
+        if np.ma.is_masked(values):
+            raise _masked("a masked array")
+        return np.asarray(values, dtype=self.dtype)
 
 
 def write_array(given: ArrayInput, store: Path, progress: Progress = silent) -> None:
@@ -250,15 +274,32 @@ def _one_array(array: Any) -> Any:
             else "give the path of a file, or an array with four axes",
         )
     if isinstance(array, np.ma.MaskedArray):
-        if np.ma.getmaskarray(array).any():
-            raise InputError(
-                "an array that holds its values itself",
-                "a masked array",
-                "give array.astype(float).filled(numpy.nan): what is not a number counts as not "
-                "measured",
-            )
+        if np.ma.is_masked(array):
+            raise _masked("a masked array")
         return array.data
+    # A Dask array tells of what kind its pieces will be; xarray has put numbers in place of masks.
+    if isinstance(getattr(array, "_meta", None), np.ma.MaskedArray):
+        raise _masked(
+            "a Dask array of masked arrays", "dask.array.ma.filled(array.astype(float), numpy.nan)"
+        )
     return array
+
+
+def _masked(found: str, filled: str = "array.astype(float).filled(numpy.nan)") -> InputError:
+    """Return the error for values that hide behind a mask."""
+    return InputError(
+        "an array that holds its values itself",
+        found,
+        f"give {filled}: what is not a number counts as not measured",
+    )
+
+
+def _ranges(cut: Any, shape: Sequence[int]) -> Iterator[range]:
+    """Yield the range that a cut takes of each axis."""
+    given = cut if isinstance(cut, tuple) else (cut,)
+    for axis, length in enumerate(shape):
+        part = given[axis] if axis < len(given) else slice(None)
+        yield range(length)[part] if isinstance(part, slice) else range(part, part + 1)
 
 
 def _require_patterns(name: str, array: Cut) -> None:

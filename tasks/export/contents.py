@@ -208,6 +208,8 @@ class Contents:
         """What somebody who opens an exported file has to know, in sentences."""
         origin = "The zero of the detector's axes is at the direct beam."
         said = [LABELS_SAY, COMPONENTS_SAY, origin]
+        if not self.count:
+            said.append("There are no clusters.")
         if self.tree.attrs.get("revision_outdated"):
             said.append(
                 f"Revision {self.revision} is outdated: it was made from an earlier decision."
@@ -230,6 +232,11 @@ class Contents:
     def layer(self, name: str) -> Layer:
         """Return a layer by its name."""
         return next(layer for layer in self.layers if layer.name == name)
+
+    @property
+    def images(self) -> list[Layer]:
+        """All layers but stacks without an image: where there are no clusters."""
+        return [layer for layer in self.layers if layer.array.size]
 
     @cached_property
     def layers(self) -> Sequence[Layer]:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, as_whole, words_of
 from orimap.tasks.export.formats import FORMATS, PICTURES
+from orimap.tasks.store.run_folder import require_outside_stores, try_writing
 
 if TYPE_CHECKING:
     from orimap.tasks.export.contents import Contents
@@ -72,10 +73,13 @@ def export_results(
     earlier = _earlier(place / record) if force else ()
     if not force:
         _refuse_taken([place] if as_file else [], place if (place / record).exists() else None)
+    require_outside_stores(place)
+    # A folder that is there is written into, whatever is around it.
+    home = place if place.is_dir() and not as_file else place.parent
     if output is None:
-        place.parent.mkdir(parents=True, exist_ok=True)
-    _check_writable(place)
-    aside = place.with_name(f".unfinished-{os.getpid()}-{place.name}")
+        home.mkdir(parents=True, exist_ok=True)
+    _check_writable(home)
+    aside = home / f".unfinished-{os.getpid()}-{place.name or to}"
     try:
         if as_file:
             _file_writers()[to](contents, aside)
@@ -121,7 +125,7 @@ def _folder_writers() -> Mapping[str, Callable[["Contents", Path], dict[str, str
 
 
 def _check_format(to: str) -> None:
-    if to in FORMATS:
+    if isinstance(to, str) and to in FORMATS:
         return
     if to == "zspy":
         raise InputError(
@@ -130,7 +134,8 @@ def _check_format(to: str) -> None:
             "export hspy, and save it anew where hyperspy and Zarr 2 are installed: "
             "hs.load('mean_patterns.hspy').save('mean_patterns.zspy')",
         )
-    raise InputError("a format to export to", repr(to), f"choose one of {', '.join(FORMATS)}")
+    found = repr(to) if isinstance(to, str) else f"{to!r}, which is not one name"
+    raise InputError("a format to export to", found, f"choose one of {', '.join(FORMATS)}")
 
 
 def _check_figures(to: str, picture: str | None, dpi: int | None) -> tuple[str, int]:
@@ -146,9 +151,10 @@ def _check_figures(to: str, picture: str | None, dpi: int | None) -> tuple[str, 
         raise InputError(
             "a format of figures", repr(picture), f"choose one of {', '.join(PICTURES)}"
         )
-    if dpi is not None and not 10 <= dpi <= 2400:
-        raise InputError("10 to 2400 dots per inch", f"{dpi}", "300 suits most journals")
-    return picture or "png", dpi or DOTS_PER_INCH
+    dots = DOTS_PER_INCH if dpi is None else as_whole(dpi)
+    if dots is None or not 10 <= dots <= 2400:
+        raise InputError("10 to 2400 dots per inch", f"{dpi!r}", "300 suits most journals")
+    return picture or "png", dots
 
 
 def _place(
@@ -174,7 +180,7 @@ def _place(
         raise InputError(
             f"a folder, as {to} is several files",
             f"--output {output}, a file" if output.is_file() else f"--output {output}",
-            f"write --output {output.with_suffix('')}" if ending else "name another folder",
+            f"write --output {output.with_suffix('')}" if ending else "give another folder",
         )
     return output, form.file is not None
 
@@ -185,24 +191,23 @@ def _refuse_taken(places: list[Path], exported: Path | None = None) -> None:
     if taken or exported:
         more = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
         raise InputError(
-            "a place where nothing is yet",
+            "a folder that does not exist yet"
+            if exported
+            else "the name of a file that does not exist yet",
             f"an earlier export in {exported}" if exported else f"{taken[0]}{more}",
             "write elsewhere with --output, or replace it with --force",
         )
 
 
-def _check_writable(place: Path) -> None:
-    parent = place.parent
-    if not (parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)):
+def _check_writable(folder: Path) -> None:
+    try:
+        try_writing(folder)
+    except OSError as error:
         raise InputError(
             "a folder that can be written",
-            f"{parent} is {'not writable' if parent.exists() else 'not there'}",
+            error.strerror or words_of(error),
             "create it, or write elsewhere with --output",
-        )
-    if place.is_dir() and not os.access(place, os.W_OK | os.X_OK):
-        raise InputError(
-            "a folder that can be written", f"{place} is not", "write elsewhere with --output"
-        )
+        ) from error
 
 
 def _write_record(contents: "Contents", to: str, path: Path, written: dict[str, str]) -> None:

@@ -15,9 +15,9 @@ UNITS = {"1/Å": r"$\AA^{-1}$"}
 
 def write_folder(contents: Contents, folder: Path) -> dict[str, str]:
     """Write a file for each layer; return what each shows, by its name."""
-    for layer in contents.layers:
+    for layer in contents.images:
         _write(contents, layer, folder / f"{layer.name}.hspy")
-    return {f"{layer.name}.hspy": layer.title for layer in contents.layers}
+    return {f"{layer.name}.hspy": layer.title for layer in contents.images}
 
 
 def write_file(contents: Contents, path: Path) -> None:
@@ -27,7 +27,7 @@ def write_file(contents: Contents, path: Path) -> None:
     part = path.with_name(f"{path.name}.part")  # the writer takes a new file for each signal
     try:
         with h5py.File(path, "w") as whole:
-            for layer in contents.layers:
+            for layer in contents.images:
                 _write(contents, layer, part)
                 with h5py.File(part) as one:
                     whole.attrs.update(one.attrs)

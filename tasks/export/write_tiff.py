@@ -22,7 +22,7 @@ def write_folder(contents: Contents, folder: Path) -> dict[str, str]:
 
     written = {}
     colours = contents.colours
-    for layer in contents.layers:
+    for layer in contents.images:
         written[f"{layer.name}.tif"] = layer.title
         values, coloured = layer.values(), {}
         if layer.label and contents.count <= MOST_COLOURS:

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from orimap.tasks.decide.grains.stored import GRAINS
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, as_whole
 from orimap.tasks.factorise.stored_fits import fit_group
 from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.store import variables
@@ -62,7 +62,7 @@ def along_line(
     results: Path,
     start: tuple[float, float],
     end: tuple[float, float],
-    count: int,
+    count: int | None = None,
     revision: str | None = None,
 ) -> xr.Dataset:
     """Return the patterns and shares at positions along a line.
@@ -73,9 +73,9 @@ def along_line(
         The folder of a run.
     start, end : (float, float)
         Row and column in the scan.
-    count : int
-        Number of points, evenly spaced from start to end; each stands for the nearest position,
-        nothing is interpolated.
+    count : int, optional
+        Number of points, evenly spaced from start to end, by default one for each row or column
+        that the line crosses; each stands for the nearest position, nothing is interpolated.
     revision : str, optional
         Whose clusters stand in place of the automatic ones.
 
@@ -140,13 +140,13 @@ def decomposition(
 
     With the groups of the store of a ``revision`` in place of those of the results.
     """
-    y, x = (int(at) for at in position)
     rows, columns = patterns.scan_shape
-    if not (0 <= y < rows and 0 <= x < columns):
+    y, x = (as_whole(at) for at in position)
+    if y is None or x is None or not (0 <= y < rows and 0 <= x < columns):
         raise InputError(
             f"a position in the scan of {rows} x {columns}",
-            f"row {y}, column {x}",
-            "count rows and columns from 0",
+            f"row {position[0]!r}, column {position[1]!r}",
+            "give whole numbers of row and column, counted from 0",
         )
     v = variables
     clusters, overlap = (open_revised(analysis, revision, name) for name in ("clusters", "overlap"))
@@ -202,7 +202,7 @@ def line(
     patterns: PatternSource,
     start: tuple[float, float],
     end: tuple[float, float],
-    count: int,
+    count: int | None = None,
     revision: Path | None = None,
 ) -> xr.Dataset:
     """As ``along_line``, for a store of results and the patterns wherever they are.
@@ -227,24 +227,42 @@ def line(
 
 
 def places_on_line(
-    start: tuple[float, float], end: tuple[float, float], count: int, scan_shape: tuple[int, int]
+    start: tuple[float, float],
+    end: tuple[float, float],
+    count: int | None,
+    scan_shape: tuple[int, int],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return points (count, 2) evenly spaced on a line, and the positions nearest to them.
+
+    Without a count, one for each row or column that the line crosses.
 
     Raises
     ------
     InputError
         If the line leaves the scan or has fewer than two points.
     """
-    ends = np.array([start, end], float)
     last = np.array(scan_shape) - 1
-    if count < 2 or not np.isfinite(ends).all() or np.any(ends < 0) or np.any(ends > last):
+    try:
+        ends = np.array([start, end], float)
+    except (TypeError, ValueError):
+        ends = np.array(np.nan)
+    # What is no number is not within the scan either.
+    if ends.shape != (2, 2) or not np.all((ends >= 0) & (ends <= last)):
         raise InputError(
-            f"two points or more on a line within rows 0 to {last[0]}, columns 0 to {last[1]}",
-            f"{count} from {tuple(start)} to {tuple(end)}",
+            f"a line from (row, column) to (row, column), within rows 0 to {last[0]} and columns "
+            f"0 to {last[1]}",
+            f"from {start!r} to {end!r}",
             "choose a line within the scan",
         )
-    points = np.linspace(*ends, count)
+    crossed = round(float(np.abs(ends[1] - ends[0]).max())) + 1
+    number = max(crossed, 2) if count is None else as_whole(count)
+    if number is None or number < 2:
+        raise InputError(
+            "a whole number of points along the line, 2 or more",
+            f"{count!r}",
+            "leave it out for one at each row or column that the line crosses",
+        )
+    points = np.linspace(*ends, number)
     return points, np.round(points).astype(int)
 
 

@@ -17,6 +17,7 @@ from orimap.tasks.simulate.grains import VOLTAGE_KV
 from orimap.tasks.simulate.recipe import ScanRecipe
 from orimap.tasks.simulate.scan import SCAN_STEP_NM, SimulatedScan, plan_scan
 from orimap.tasks.store import variables
+from orimap.tasks.store.run_folder import require_outside_stores
 from orimap.tasks.stream.blocks import silent
 
 # .hspy and .blo are written from memory.
@@ -28,7 +29,11 @@ BLO_CAMERA_LENGTH_CM = 20.0
 
 
 def write_scan(
-    recipe: ScanRecipe, out: Path, progress: Callable[[int, int], None] = silent
+    recipe: ScanRecipe,
+    out: Path,
+    progress: Callable[[int, int], None] = silent,
+    *,
+    force: bool = False,
 ) -> SimulatedScan:
     """Simulate a scan into a file, with its truth beside it.
 
@@ -44,6 +49,8 @@ def write_scan(
         rounded; the truth says how many counts a grey level is.
     progress : callable, optional
         Called with the rows done and the rows in all.
+    force : bool
+        Replace a scan of that name, and the truth beside it.
 
     Returns
     -------
@@ -55,9 +62,9 @@ def write_scan(
     Raises
     ------
     InputError
-        If the ending is another, the folder cannot be written, the scan is too large for the
-        format, or the grains cannot be laid out. Nothing is left half-written: an old file stays
-        until the new one is whole.
+        If the ending is another, the folder cannot be written, something of that name is there,
+        the scan is too large for the format, or the grains cannot be laid out. Nothing is left
+        half-written: an old file stays until the new one is whole.
     """
     out = Path(out)
     writers = {".zarr": _write_zarr, ".npy": _write_npy, ".hspy": _write_hspy, ".blo": _write_blo}
@@ -72,6 +79,15 @@ def write_scan(
             "a folder that can be written",
             f"{out.parent} is {'not writable' if out.parent.exists() else 'not there'}",
             "create it, or write elsewhere",
+        )
+    require_outside_stores(out.parent)
+    truth = out.with_suffix(".npz")
+    taken = [path for path in (out, truth) if os.path.lexists(path)]
+    if taken and not force:
+        raise InputError(
+            "the name of a file that does not exist yet, nor the truth beside it (.npz)",
+            f"{' and '.join(map(str, taken))}: already there",
+            "write to another file, or replace it with --force",
         )
     size = 2 * int(np.prod(recipe.scan)) * int(np.prod(recipe.detector))
     if out.suffix in (".hspy", ".blo") and size > WHOLE_FILE_LIMIT_BYTES:
@@ -88,7 +104,6 @@ def write_scan(
         )
     scan = plan_scan(recipe)
     unfinished = out.with_name(f".unfinished-{os.getpid()}-{out.name}")
-    truth = out.with_suffix(".npz")
     unfinished_truth = truth.with_name(f".unfinished-{os.getpid()}-{truth.name}")
     try:
         counts_per_grey_level = writers[out.suffix](scan, unfinished, progress)

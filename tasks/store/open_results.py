@@ -13,7 +13,7 @@ from typing import Any
 
 import xarray as xr
 
-from orimap.tasks.errors import InputError, Notice
+from orimap.tasks.errors import InputError, Notice, is_out_of_reach, words_of
 from orimap.tasks.store.groups import complete_mark, group_attributes, open_group
 from orimap.tasks.store.variables import DETECTOR
 
@@ -75,7 +75,7 @@ def find_revision(folder: Path, revision: str) -> Revision:
     """
     store = revision_store(folder, revision)
     try:
-        if not NAME.fullmatch(revision):
+        if not (isinstance(revision, str) and NAME.fullmatch(revision)):
             raise FileNotFoundError(store)
         facts = group_attributes(store, "")
     except FileNotFoundError:
@@ -83,7 +83,7 @@ def find_revision(folder: Path, revision: str) -> Revision:
         raise InputError(
             f"a revision {revision!r} of the results in {folder}",
             f"revisions there: {', '.join(there)}" if there else "no revisions there",
-            "name one of them, or make it with orimap edit",
+            "give one of them, or make it with orimap edit",
         ) from None
     return Revision(
         revision,
@@ -148,7 +148,7 @@ def open_results(folder: Path, revision: str | None = None) -> xr.DataTree:
         raise InputError(
             "a folder with the results of a run",
             f"no complete analysis.zarr in {folder}",
-            "name the folder that orimap.run or orimap run --output has filled",
+            "give the folder that orimap.run or orimap run --output has filled",
         )
     _place_detector(tree, folder / "patterns.zarr")
     if revision is None:
@@ -203,3 +203,11 @@ def _opened(store: Path) -> xr.DataTree:
         return xr.open_datatree(store, engine="zarr", consolidated=False)
     except FileNotFoundError:  # what Zarr raises for a folder without a store is one of its kind
         return xr.DataTree()
+    except OSError as error:
+        if is_out_of_reach(error):
+            raise
+        raise InputError(
+            "a folder with the results of a run",
+            error.strerror or words_of(error),
+            "give the folder that orimap.run or orimap run --output has filled",
+        ) from error

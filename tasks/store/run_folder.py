@@ -5,7 +5,9 @@ rerun never destroys the last complete result before the new one is complete. Ea
 groups; a group is marked complete, last, with the fingerprint of its inputs and options.
 """
 
+import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -151,6 +153,86 @@ class RunFolder:
         self.unfinished.rmdir()
 
 
+# Files that make a folder a store, or a part of one.
+OF_STORES = ("zarr.json", ".zgroup", ".zarray")
+
+
+def require_outside_stores(place: Path) -> None:
+    """Check that a place to write to lies in no store: what is written there would damage it.
+
+    Raises
+    ------
+    InputError
+        With the store that it lies in.
+    """
+    for whole in (place.absolute(), place.resolve()):
+        for folder in (whole, *whole.parents):
+            if any(os.path.exists(folder / name) for name in OF_STORES):
+                raise InputError(
+                    "a place that is not inside a data set (a Zarr store)",
+                    f"{place} is in {folder}" if folder != whole else f"{place} is one",
+                    "write elsewhere: what is added to a data set damages it",
+                )
+
+
+def require_writable(folder: Path) -> None:
+    """Check that a folder for results can be written, or made, without making it.
+
+    Raises
+    ------
+    InputError
+        If not, with what is in the way.
+    """
+    try:
+        try_writing(nearest_existing(folder))
+    except OSError as error:
+        raise InputError(
+            f"a folder that can be written for the results ({folder})",
+            error.strerror or words_of(error),
+            "choose another folder with --output, or fix its permissions",
+        ) from error
+    require_outside_stores(folder)
+
+
+def try_writing(folder: Path) -> None:
+    """Write a file without a name into a folder, which leaves nothing there.
+
+    Raises
+    ------
+    OSError
+        If that cannot be. Rights are not everything: a quota, or a share mounted read-only.
+    """
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is {'a file' if folder.exists() else 'not there'}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"{folder} is not writable")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except FileNotFoundError as error:  # a folder of the system's own, where no files can be made
+        raise PermissionError(f"{folder} takes no files") from error
+    except OSError as error:
+        # Without the name of the file, which nobody has given.
+        raise OSError(f"{folder}: {error.strerror or error}") from error
+
+
+def nearest_existing(path: Path) -> Path:
+    """Return a path, or the nearest of the folders around it that exists.
+
+    Raises
+    ------
+    OSError
+        If a name is too long, or a link leads nowhere.
+    """
+    whole = path.absolute()
+    for place in (whole, *whole.parents):
+        if os.path.exists(place):  # False as well where one may not look
+            return place
+        if place.is_symlink():
+            raise FileNotFoundError(f"{place} is a link that leads nowhere")
+    return Path(whole.anchor)
+
+
 @contextmanager
 def only_writer(root: Path) -> Iterator[None]:
     """Hold the folder for one run: two runs cannot write it at once.
@@ -158,8 +240,9 @@ def only_writer(root: Path) -> Iterator[None]:
     Raises
     ------
     InputError
-        If the folder cannot be written; UnavailableError if another run holds it.
+        If the folder cannot be written, or is in a store; UnavailableError if another run holds it.
     """
+    require_outside_stores(root)
     with ExitStack() as stack:
         try:
             root.mkdir(parents=True, exist_ok=True)

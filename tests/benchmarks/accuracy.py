@@ -58,7 +58,7 @@ def scans(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Pa
     changes = {name: json.loads(value) for name, value in (s.split("=", 1) for s in arguments.set)}
     for seed in range(first, last):
         file = folder / f"seed{seed}.zarr"
-        write_scan(ScanRecipe(seed=seed, **changes), file)
+        write_scan(ScanRecipe(seed=seed, **changes), file, force=True)
         yield f"seed {seed}", file, file.with_suffix(".npz")
 
 

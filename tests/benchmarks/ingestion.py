@@ -83,7 +83,7 @@ def _simulated(path: Path, scan: tuple[int, int]) -> Path:
     if not path.exists():
         shapes = ("--scan", "x".join(map(str, scan)), "--detector", "x".join(map(str, DETECTOR)))
         recipe = ("--grains", "10", "--dose", "5000", "--seed", "1")
-        command = [ORIMAP, "simulate", path, *shapes, *recipe, "--quiet"]
+        command = [ORIMAP, "simulate", path, *shapes, *recipe, "--force", "--quiet"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return path
 

@@ -64,14 +64,14 @@ def _commands(folder: Path, files: Iterable[Path]) -> dict[str, list[str | Path]
     shapes = ("--scan", "12x16", "--detector", "64x64", "--grains", "3")
     for ending in ENDINGS:
         scan = folder / f"scan.{ending}"
-        _seconds([ORIMAP, "simulate", scan, *shapes, "--quiet"])
+        _seconds([ORIMAP, "simulate", scan, *shapes, "--force", "--quiet"])
         commands[f"orimap info {scan.name}"] = [ORIMAP, "info", scan]
     for file in files:
         commands[f"orimap info {file.name}"] = [ORIMAP, "info", file]
     dry = [ORIMAP, "run", folder / "scan.blo", "--output", folder / "results", "--dry-run"]
     commands["orimap run --dry-run"] = dry
     small = folder / "small.hspy"
-    _seconds([ORIMAP, "simulate", small, *SMALL, "--quiet"])
+    _seconds([ORIMAP, "simulate", small, *SMALL, "--force", "--quiet"])
     for workers in ("threads", "processes"):
         to = ("--output", folder / workers, "--restart", "--quiet", "--cluster", workers)
         commands[f"orimap run, 9x12 of 48x48, {workers}"] = [ORIMAP, "run", small, *to]

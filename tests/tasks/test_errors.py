@@ -2,11 +2,13 @@ import errno
 import os
 import pickle
 
+import numpy as np
 import pytest
 
 from orimap.tasks.errors import (
     InputError,
     UnavailableError,
+    as_whole,
     is_out_of_reach,
     nearest,
     printable,
@@ -60,3 +62,15 @@ def test_what_the_system_says_comes_without_its_number(tmp_path):
 def test_the_nearest_name_is_found_where_one_is_near():
     assert nearest("filtr", ["filter", "file", "k"]) == "filter"
     assert nearest("grains", ["filter", "file", "k"]) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (3, 3), (-2, -2), (2.0, 2), (np.int64(5), 5), (np.float32(4), 4), (np.uint8(0), 0),
+        (2.5, None), (float("nan"), None), (float("inf"), None), (True, None), (np.True_, None),
+        ("3", None), (None, None), ([1], None), (1j, None),
+    ],
+)  # fmt: skip
+def test_a_whole_number_of_any_library_is_taken_and_nothing_else(value, number):
+    assert as_whole(value) == number

@@ -66,7 +66,7 @@ class Benchmark:
         """Return the file of a scan, simulated if it is not there."""
         file = self.scans / f"scan{number:03d}.zarr"
         if not file.with_suffix(".npz").exists():
-            write_scan(self.recipes[number], file)
+            write_scan(self.recipes[number], file, force=True)
         return file
 
     def enter(self, number: int, way: str, reply: rows.Reply) -> None:

@@ -55,7 +55,7 @@ def make_inputs(size: Size, folder: Path, forms: set[str]) -> tuple[Inputs, ours
     inputs = Inputs(size, folder)
     folder.mkdir(parents=True, exist_ok=True)
     if not inputs.scan.with_suffix(".npz").exists():
-        write_scan(size.recipe, inputs.scan)
+        write_scan(size.recipe, inputs.scan, force=True)
     with process_client(available_cores()) as client:
         prepared = ours.prepare(client, inputs.scan, inputs.ingested, size.ks)
     for form in forms:

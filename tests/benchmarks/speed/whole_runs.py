@@ -50,7 +50,7 @@ def measure(case: Case, folder: Path) -> dict:
     if not file.exists():
         shapes = (("--scan", case.scan), ("--detector", case.detector))
         given = [word for name, (y, x) in shapes for word in (name, f"{y}x{x}")]
-        quietly([ORIMAP, "simulate", file, *given, "--quiet"])
+        quietly([ORIMAP, "simulate", file, *given, "--force", "--quiet"])
         if case.dense:
             counts = np.load(file)
             rng = np.random.default_rng(0)

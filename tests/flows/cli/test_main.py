@@ -117,7 +117,7 @@ def test_simulate_takes_every_field_of_a_recipe_with_its_default():
     parameters = inspect.signature(simulate).parameters
     defaults = {field.name: field.default for field in dataclasses.fields(ScanRecipe)}
     taken = {name: p.default for name, p in parameters.items()}
-    assert set(defaults) == set(taken) - {"out", "quiet", "debug"}
+    assert set(defaults) == set(taken) - {"out", "force", "quiet", "debug"}
     for name, default in defaults.items():
         text = "x".join(map(str, default)) if isinstance(default, tuple) else default
         assert taken[name] == text

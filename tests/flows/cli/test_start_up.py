@@ -46,7 +46,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("start up")
     for ending in ("npy", "blo", "hspy", "zarr"):
         recipe = ScanRecipe(scan=(4, 5), detector=(32, 32), grains=2)
-        write_scan(recipe, folder / f"scan.{ending}")
+        write_scan(recipe, folder / f"scan.{ending}", force=True)
     (folder / ".orimap").mkdir()
     with Journal(folder / ".orimap" / JOURNAL) as journal:
         journal.set_meta("folder", str(folder))

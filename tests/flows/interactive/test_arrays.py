@@ -48,6 +48,22 @@ def test_a_dry_run_writes_nothing(array, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("place", ["scan.npy", "scan.npy/b", "/proc/foo", "a" * 300])
+@pytest.mark.parametrize("kind", ["array", "file"])
+def test_a_dry_run_checks_where_the_results_go(array, scan, tmp_path, kind, place):
+    (tmp_path / "scan.npy").write_text("somebody's work")
+    with pytest.raises(InputError, match="a folder that can be written for the results"):
+        given = array if kind == "array" else scan
+        orimap.run(given, tmp_path / place, k="1:3", dry_run=True)
+
+
+def test_a_dry_run_of_an_array_counts_the_room_for_the_array_itself(tmp_path):
+    array = da.zeros((1024,) * 4, dtype=np.uint16, chunks=(16, 16, 1024, 1024))
+    with pytest.raises(InputError, match="disk space for the results") as raised:
+        orimap.run(array, tmp_path / "out", k="1:3", dry_run=True, bin=64)
+    assert "up to 2.2 TB" in raised.value.needed
+
+
 @pytest.mark.parametrize(
     ("given", "asked", "said"),
     [

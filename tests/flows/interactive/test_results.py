@@ -88,10 +88,42 @@ def test_a_cluster_is_all_its_raw_patterns(results, raw, number):
     assert patterns["detector_y"].attrs["units"] == "1/Å"
 
 
-@pytest.mark.parametrize("number", [0, 3, -1])
+@pytest.mark.parametrize("number", [0, 3, -1, 1.5, "1", True, None, [1], float("nan")])
 def test_a_cluster_that_is_not_there_is_refused(results, number):
-    with pytest.raises(InputError, match=f"a cluster from 1 to 2\nfound: cluster {number}"):
+    with pytest.raises(InputError, match="a cluster from 1 to 2\nfound: cluster ") as raised:
         results.cluster(number)
+    assert raised.value.found == f"cluster {number!r}"
+
+
+def test_numbers_of_numpy_are_numbers(results):
+    assert results.cluster(np.int64(2)).name == "cluster_2"
+    parts = results.decompose(np.uint8(2), np.float64(3))
+    assert parts.attrs["position"] == [2, 3]
+    line = results.along_line(np.array([0, 0]), np.array([0, 6]), np.int32(4))
+    assert line.sizes["point"] == 4
+
+
+@pytest.mark.usefixtures("same_workers")
+def test_results_that_were_replaced_say_that_they_have_to_be_opened_again(results, tmp_path):
+    shutil.copytree(results.folder, tmp_path / "out")
+    opened = orimap.open(tmp_path / "out")
+    labels = opened.labels
+    new = orimap.decide(tmp_path / "out", components=3, no_merge=True, quiet=True)
+    assert new.decompose(2, 3).sizes["cluster"] == new.number == 3
+    for ask in (
+        lambda: opened.decompose(2, 3),
+        lambda: opened.along_line((0, 0), (0, 6)),
+        lambda: opened.cluster(1),
+        lambda: opened.labels,
+        lambda: opened.overlap,
+    ):
+        with pytest.raises(InputError, match="have been replaced") as raised:
+            ask()
+        assert raised.value.remedy == f"open them again with orimap.open({str(tmp_path / 'out')!r})"
+    assert "open them again" in repr(opened)
+    assert "open them again" in opened._repr_html_()
+    # What was read before stays what it was.
+    np.testing.assert_array_equal(labels, results.labels)
 
 
 def test_patterns_that_were_removed_are_asked_for(results, tmp_path):
@@ -184,6 +216,21 @@ def test_a_revision_stands_in_place_of_the_automatic_result(results, tmp_path):
     assert merged == "Clusters 1 and 2 were merged."
     assert automatic == f"The automatic result: {results.headline}."
     assert orimap.open(copy).number == 2
+
+
+@pytest.mark.parametrize(
+    ("folder", "revision", "found"),
+    [
+        ("a" * 300, None, "File name too long"),
+        (5, None, "int, which is no path"),
+        (None, 5, "no revisions there"),
+        (None, ["edit-1"], "no revisions there"),
+    ],
+)
+def test_what_cannot_be_opened_is_said(results, folder, revision, found):
+    with pytest.raises(InputError) as raised:
+        orimap.open(results.folder if folder is None else folder, revision)
+    assert raised.value.found == found
 
 
 def test_results_can_be_sent_to_another_process(results):

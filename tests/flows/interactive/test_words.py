@@ -1,6 +1,6 @@
 import pytest
 
-from orimap.flows.interactive.words import in_python, speak_python
+from orimap.flows.interactive.words import in_python, speak_python, speaking_python
 from orimap.tasks.errors import InputError, UnavailableError
 
 
@@ -12,7 +12,10 @@ from orimap.tasks.errors import InputError, UnavailableError
         ("as --scan-shape says", "as scan_shape says"),
         ("--image-names '{x}_{y}' if", "image_names='{x}_{y}' if"),
         ("(--gain, --offset)", "(gain, offset)"),
-        ("leave out --no-merge", "leave out merge=False"),
+        ("leave out --no-merge", "leave out no_merge=True"),
+        ("did you mean --no-merge?", "did you mean no_merge=True?"),
+        ("leave out --no-split-bent", "leave out split_bent=False"),
+        ("give them with --scan-shape YxX", "give them with scan_shape=(rows, columns)"),
         ("without --from", "without source"),
         ("--rename 2=matrix", 'rename="2=matrix"'),
         ("ask for --distinct 5.", "ask for distinct=5."),
@@ -34,3 +37,14 @@ def test_an_error_keeps_its_kind_and_says_all_three_parts_anew():
     assert isinstance(error, InputError)
     assert (error.needed, error.remedy) == ("room for output", "give another output")
     assert str(error) == "needed: room for output\nfound: none\nwhat to do: give another output"
+
+
+def test_a_function_of_python_speaks_python_and_other_errors_stay_as_they_are():
+    @speaking_python
+    def fail(error):
+        raise error
+
+    with pytest.raises(InputError, match="found: bin=3"):
+        fail(InputError("an even number", "--bin 3", "give --bin 4"))
+    with pytest.raises(ValueError, match="--bin"):
+        fail(ValueError("--bin"))

@@ -1,12 +1,11 @@
 """What is checked before any long work."""
 
-import os
 from types import SimpleNamespace
 
 import pytest
 
 from orimap.flows.pipeline import check as checks
-from orimap.flows.pipeline.check import check, check_disk, check_writable, disk_warning
+from orimap.flows.pipeline.check import check, check_disk, check_place, disk_warning
 from orimap.flows.pipeline.estimate import estimate
 from orimap.flows.request.request import Request
 from orimap.tasks.decide.evidence import published
@@ -85,19 +84,13 @@ def test_results_that_may_not_fit_are_refused_with_what_is_needed_and_free(check
     assert disk_warning(plan).startswith("The results may take up to ")
 
 
-def test_a_folder_is_checked_without_making_it(tmp_path, monkeypatch):
-    check_writable(tmp_path / "a" / "b")
-    assert list(tmp_path.iterdir()) == []
-    (tmp_path / "file").touch()
-    (tmp_path / "link").symlink_to(tmp_path / "gone")
-    for folder, found in (
-        ("file/results", f"{tmp_path / 'file'} is a file"),
-        ("link/results", f"{tmp_path / 'link'} is a link that leads nowhere"),
-        ("n" * 300, "File name too long"),
-    ):
-        with pytest.raises(InputError) as refused:
-            check_writable(tmp_path / folder)
-        assert refused.value.found.startswith(found)
-    monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(InputError, match="is not writable"):
-        check_writable(tmp_path / "a")
+def test_the_folder_of_the_results_is_checked_with_all_that_lies_there(checked, monkeypatch):
+    plan = checked(k="1:3")
+    needed = estimate(plan).disk_bytes
+    _free(monkeypatch, needed + 10)
+    assert check_place(plan, beside=10) is False
+    with pytest.raises(InputError, match="of disk space for the results"):
+        check_place(plan, beside=11)
+    plan.request.output.write_text("somebody's work")
+    with pytest.raises(InputError, match="is a file"):
+        check_place(plan)

@@ -46,6 +46,39 @@ def test_an_array_reads_as_it_was(acquisition, small_scan):
     assert (found.path.name, found.scan_units, found.dtype) == ("NumPy array", "px", np.uint16)
 
 
+def test_what_a_dask_array_hides_behind_a_mask_is_not_read(acquisition, small_scan):
+    masked = da.from_array(np.ma.masked_greater(small_scan, 3), chunks=(2, -1, -1, -1))
+    with pytest.raises(InputError, match=r"dask\.array\.ma\.filled") as raised:
+        ArrayInput(masked)
+    assert raised.value.found == "a Dask array of masked arrays"
+    # xarray makes numbers of it by itself.
+    found = acquisition(xr.DataArray(masked, dims=("y", "x", "ky", "kx"))).read(*ALL)
+    np.testing.assert_array_equal(found, np.where(small_scan > 3, np.nan, small_scan))
+
+
+def test_what_is_filled_as_the_message_says_is_read_as_not_measured(acquisition, small_scan):
+    masked = da.from_array(np.ma.masked_greater(small_scan, 3), chunks=(2, -1, -1, -1))
+    found = acquisition(da.ma.filled(masked.astype(float), np.nan)).read(*ALL)
+    np.testing.assert_array_equal(found, np.where(small_scan > 3, np.nan, small_scan))
+
+
+def test_a_mask_that_only_the_computed_pieces_have_is_noticed(acquisition, small_scan):
+    plain = da.from_array(small_scan, chunks=(2, -1, -1, -1))
+    hidden = plain.map_blocks(np.ma.masked_greater, 3, meta=np.empty((0,) * 4, small_scan.dtype))
+    with pytest.raises(InputError, match="found: a masked array"):
+        acquisition(hidden)
+
+
+def test_an_array_that_cannot_be_computed_is_not_called_a_damaged_file(acquisition, small_scan):
+    array = da.from_array(small_scan, chunks=(2, -1, -1, -1))
+    broken = array.map_blocks(lambda block: 1 / 0, dtype=small_scan.dtype, meta=small_scan[:0])
+    with pytest.raises(InputError) as raised:
+        acquisition(broken)
+    assert raised.value.needed == "an array whose values can be computed"
+    assert "failed: ZeroDivisionError: division by zero" in raised.value.found
+    assert raised.value.found.startswith("computing a piece of it (0:2; ")
+
+
 def test_zeros_are_counts_and_not_missing(acquisition):
     array = np.zeros((4, 5, 6, 7), np.uint8)
     array[3] = 1

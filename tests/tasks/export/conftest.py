@@ -119,3 +119,16 @@ def uncalibrated(tmp_path_factory):
         beam_energy_kev=None,
         intensity_exponent=-40,
     )
+
+
+@pytest.fixture(scope="session")
+def without_clusters(tmp_path_factory):
+    """Results with a revision "none", in which no position belongs to a cluster."""
+    folder = write_results(tmp_path_factory.mktemp("without"))
+    clusters = groups(np.full(SCAN, -1))["clusters"].isel(cluster=slice(0))
+    clusters["component_cluster"][:] = -1
+    overlap = groups()["overlap"]
+    overlap["second_label"][:] = -1
+    revised = {"clusters": clusters, "overlap": overlap}
+    write_tree(folder / "revisions" / "none.zarr", revised, decided_k=0)
+    return folder

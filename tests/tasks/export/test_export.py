@@ -1,5 +1,6 @@
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -121,6 +122,9 @@ def test_what_fails_half_way_leaves_nothing(folder, monkeypatch):
         ("csv", {"picture": "svg", "dpi": 100}, "--format and --dpi for figures only"),
         ("figures", {"picture": "gif"}, "choose one of png, svg, pdf"),
         ("figures", {"dpi": 0}, "10 to 2400 dots per inch"),
+        ("figures", {"dpi": "x"}, "10 to 2400 dots per inch\nfound: 'x'"),
+        ("figures", {"dpi": 99.5}, "10 to 2400 dots per inch"),
+        (["hspy"], {}, r"\['hspy'\], which is not one name"),
         ("npz", {"revision": "yours"}, "revisions there: mine"),
         ("npz", {"output": "x.zip"}, r"write --output .*x\.npz"),
         ("tiff", {"output": "x.tif"}, r"a folder, as tiff is several[\s\S]*write --output .*x$"),
@@ -134,6 +138,51 @@ def test_what_cannot_be_done_is_said(folder, tmp_path, to, options, words):
         export_results(folder, to, **options)
     assert [path.name for path in tmp_path.iterdir()] == ["results"]
     assert {path.name for path in folder.iterdir()} == {"analysis.zarr", "revisions"}
+
+
+@pytest.mark.parametrize(
+    ("to", "place"),
+    [
+        ("csv", "analysis.zarr"),
+        ("npz", "analysis.zarr"),
+        ("csv", "analysis.zarr/new"),
+        ("npz", "revisions/mine.zarr/clusters/x.npz"),
+        ("hspy", "revisions/mine.zarr/clusters"),
+    ],
+)
+def test_nothing_is_written_into_a_store_by_force_either(folder, finished, to, place):
+    before = sorted(finished.rglob("*"))
+    with pytest.raises(InputError, match="not inside a data set"):
+        export_results(folder, to, folder / place, force=True)
+    assert sorted(finished.rglob("*")) == before
+
+
+@pytest.mark.parametrize("place", [".", "../here"])
+def test_the_folder_one_is_in_can_be_written_to(folder, tmp_path, monkeypatch, place):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    export_results(folder, "csv", Path(place))
+    export_results(folder, "npz", Path(place))
+    written = {"clusters.csv", "columns.csv", "export_csv.json", "gold.npz", "positions.csv"}
+    assert {path.name for path in (tmp_path / "here").iterdir()} == written
+
+
+def test_a_folder_that_takes_no_files_is_told(folder):
+    for to, place in (("npz", "/proc/a.npz"), ("csv", "/proc")):
+        with pytest.raises(InputError, match="a folder that can be written\nfound: /proc"):
+            export_results(folder, to, Path(place))
+
+
+@pytest.mark.parametrize("to", sorted(set(FORMATS) - {"figures", "blo"}))
+def test_what_there_is_is_written_where_there_are_no_clusters(without_clusters, tmp_path, to):
+    place = tmp_path / f"{to}{FORMATS[to].file or ''}"
+    written = export_results(without_clusters, to, place, revision="none")
+    assert written.exists()
+    if to in ("hspy", "tiff"):
+        names = {path.stem for path in written.iterdir()}
+        assert {"labels", "component_patterns", "overlap_ratio"} <= names
+        assert not {"mean_patterns", "representatives", "shares"} & names
+        assert "There are no clusters." in (written / f"export_{to}.json").read_text()
 
 
 def test_a_folder_without_results_is_refused(tmp_path):

@@ -63,16 +63,43 @@ def test_patterns_along_a_line_are_those_of_its_positions(run):
     np.testing.assert_array_equal(ds["line_share_error"], maps.share_error[rows, columns])
 
 
-@pytest.mark.parametrize("position", [(9, 0), (0, 12), (-1, 3)])
+@pytest.mark.parametrize(
+    "position", [(9, 0), (0, 12), (-1, 3), ("a", 1), (float("nan"), 0), (1.5, 2), (True, 0)]
+)
 def test_a_position_outside_the_scan_is_refused(run, position):
-    with pytest.raises(InputError, match="9 x 12"):
+    with pytest.raises(InputError, match="9 x 12") as raised:
         decompose(run[0], position)
+    assert raised.value.found == f"row {position[0]!r}, column {position[1]!r}"
 
 
-@pytest.mark.parametrize("line", [((0, 0), (9, 0), 5), ((-1, 0), (3, 3), 5), ((0, 0), (3, 3), 1)])
-def test_a_line_that_leaves_the_scan_or_has_one_point_is_refused(run, line):
-    with pytest.raises(InputError, match="rows 0 to 8, columns 0 to 11"):
-        along_line(run[0], *line)
+@pytest.mark.parametrize(
+    "ends",
+    [
+        ((0, 0), (9, 0)),
+        ((-1, 0), (3, 3)),
+        ((0, float("nan")), (3, 3)),
+        ((0, 0), (float("inf"), 3)),
+        ((0,), (5,)),
+        ((0, 0, 0), (3, 3, 3)),
+        ((0, 0), (3,)),
+        ("a", "b"),
+        (0, 5),
+    ],
+)
+def test_a_line_that_is_not_within_the_scan_is_refused(run, ends):
+    with pytest.raises(InputError, match="rows 0 to 8 and columns 0 to 11") as raised:
+        along_line(run[0], *ends)
+    assert raised.value.found == f"from {ends[0]!r} to {ends[1]!r}"
+
+
+@pytest.mark.parametrize("count", [1, -3, 2.5, "five", float("nan")])
+def test_a_line_has_two_points_or_more(run, count):
+    with pytest.raises(InputError, match="points along the line, 2 or more"):
+        along_line(run[0], (0, 0), (3, 3), count)
+
+
+def test_a_line_has_by_default_a_point_for_each_row_or_column_that_it_crosses(run):
+    assert along_line(run[0], (2, 0), (3, 8)).sizes["point"] == 9
 
 
 def test_a_folder_without_results_is_refused(tmp_path):

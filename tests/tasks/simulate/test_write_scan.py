@@ -34,7 +34,7 @@ def test_npy_hspy_and_blo_hold_the_same_patterns(tmp_path, counts):
     from rsciio import blockfile, hspy
 
     for ending in ("npy", "hspy", "blo"):
-        write_scan(RECIPE, tmp_path / f"scan.{ending}")
+        write_scan(RECIPE, tmp_path / f"scan.{ending}", force=True)
     np.testing.assert_array_equal(np.load(tmp_path / "scan.npy"), counts)
     (found,) = hspy.file_reader(tmp_path / "scan.hspy")
     np.testing.assert_array_equal(found["data"], counts)
@@ -72,13 +72,31 @@ def test_truth_lies_beside_the_scan(tmp_path):
 
 
 @pytest.mark.parametrize("ending", ["zarr", "npy", "hspy", "blo"])
-def test_writing_again_replaces_the_old_scan_and_reports_progress(tmp_path, ending):
+def test_writing_again_by_force_replaces_the_old_scan_and_reports_progress(tmp_path, ending):
     out = tmp_path / f"scan.{ending}"
     calls = []
     for _ in range(2):
-        write_scan(RECIPE, out, lambda *call: calls.append(call))
+        write_scan(RECIPE, out, lambda *call: calls.append(call), force=True)
     assert calls[-1] == (5, 5)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([out.name, "scan.npz"])
+
+
+def test_nothing_is_simulated_into_a_store(tmp_path):
+    write_scan(RECIPE, tmp_path / "scan.zarr")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError, match="not inside a data set"):
+        write_scan(RECIPE, tmp_path / "scan.zarr" / "more.npy")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("there", ["scan.zarr", "scan.npy", "scan.npz"])
+def test_a_scan_or_a_truth_that_exists_is_not_written_over(tmp_path, there):
+    (tmp_path / there).write_text("somebody's work")
+    name = "scan.hspy" if there == "scan.npz" else there
+    with pytest.raises(InputError, match=f"{there}: already there"):
+        write_scan(RECIPE, tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [there]
+    assert (tmp_path / there).read_text() == "somebody's work"
 
 
 @pytest.mark.parametrize("ending", ["zarr", "npy", "hspy"])
@@ -90,7 +108,8 @@ def test_a_failure_half_way_leaves_the_old_scan_alone(tmp_path, ending, counts):
         raise RuntimeError("stopped")
 
     with pytest.raises(RuntimeError, match="stopped"):
-        write_scan(ScanRecipe(scan=(5, 6), detector=(32, 32), grains=1, seed=9), out, fail)
+        other = ScanRecipe(scan=(5, 6), detector=(32, 32), grains=1, seed=9)
+        write_scan(other, out, fail, force=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([out.name, "scan.npz"])
     assert np.load(tmp_path / "scan.npz")["weights"].shape == (5, 6, 2)
 

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from orimap.tasks.store.groups import (
     remove_group,
     write_group,
 )
-from orimap.tasks.store.run_folder import RunFolder, only_writer
+from orimap.tasks.store.run_folder import RunFolder, only_writer, require_writable
 
 
 def numbers(value, name="scan_value"):
@@ -206,3 +207,40 @@ def test_arrays_are_added_to_a_complete_group_once(tmp_path):
     assert (read["a"].values, read["b"].values) == ([1.0], [2.0])
     assert read["b"].attrs["units"] == "pixel"
     assert (read.attrs["fact"], read.attrs["complete"]) == (1, "m")
+
+
+def test_a_folder_is_checked_without_making_it(tmp_path, monkeypatch):
+    require_writable(tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    for folder, found in (
+        ("file/results", f"{tmp_path / 'file'} is a file"),
+        ("link/results", f"{tmp_path / 'link'} is a link that leads nowhere"),
+        ("n" * 300, "File name too long"),
+    ):
+        with pytest.raises(InputError) as refused:
+            require_writable(tmp_path / folder)
+        assert refused.value.found.startswith(found)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(InputError, match="is not writable"):
+        require_writable(tmp_path / "a")
+
+
+def test_a_folder_that_takes_no_files_is_told_by_the_name_that_was_given():
+    with pytest.raises(InputError) as refused:
+        require_writable(Path("/proc/results"))
+    assert refused.value.found.startswith("/proc")
+    assert "tmp" not in refused.value.found
+
+
+@pytest.mark.parametrize("place", ["scan.zarr", "scan.zarr/a/b", "link/a"])
+def test_nothing_is_written_into_a_store(tmp_path, place):
+    zarr.open_group(tmp_path / "scan.zarr", mode="w")
+    (tmp_path / "link").symlink_to(tmp_path / "scan.zarr")
+    there = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError, match="not inside a data set"):
+        require_writable(tmp_path / place)
+    with pytest.raises(InputError, match="not inside a data set"), only_writer(tmp_path / place):
+        pass
+    assert sorted(tmp_path.rglob("*")) == there

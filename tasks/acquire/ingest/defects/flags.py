@@ -100,6 +100,8 @@ def flags_of_values(
     if lowest.dtype.kind not in "iuf" or patterns < FEWEST_PATTERNS:
         return none
     known = none.flagged if known is None else known
+    if lowest.dtype == np.float16:  # does not reach the numbers that are looked for
+        lowest, highest = lowest.astype(np.float32), highest.astype(np.float32)
     same = (lowest == highest) & ~known
     found = none
     for number in LARGEST_NUMBERS:
