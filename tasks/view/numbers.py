@@ -187,7 +187,7 @@ class Numbers:
             raise InputError(
                 "results with all their fits",
                 f"no /{', /'.join(missing)}",
-                "run the analysis again with --keep fits",
+                "decide again with this version (orimap decide DIR), or run it with --keep fits",
             )
 
     @cached_property

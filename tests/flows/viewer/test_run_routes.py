@@ -356,6 +356,7 @@ def test_results_that_were_kept_without_patterns_are_shown_as_far_as_they_go(fol
     known = page.get("/api/run").json()
     assert [kind["id"] for kind in known["pattern_kinds"]] == ["reconstructed"]
     assert known["writable"] is False
+    assert [n["distinct"] for n in known["numbers"]] == [2]
     assert array(page.get("/api/cluster/1/mean")).shape == (48, 46)
     assert page.get("/api/decomposition?y=0&x=0").status_code == 200
     assert array(page.get("/api/pattern/reconstructed?y=0&x=0")).max() > 0
