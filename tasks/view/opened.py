@@ -2,6 +2,8 @@
 
 Nothing is read before it is asked for, but for what the first clicks need. When the results
 change, all is read anew.
+
+Tested in tests/flows/viewer/test_run_routes.py.
 """
 
 import hashlib

@@ -1,4 +1,7 @@
-"""Say what a run is, for the page that shows it: headline, calibration, what there is to see."""
+"""Say what a run is, for the page that shows it: headline, calibration, what there is to see.
+
+Tested in tests/flows/viewer/test_run_routes.py.
+"""
 
 from typing import Any
 
