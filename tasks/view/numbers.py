@@ -5,8 +5,9 @@ as it was stored. It fits the dark fields anew, which takes seconds for a large 
 strongest components of the fit with that number of components are a first look.
 """
 
+import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass
 from functools import cached_property
@@ -77,7 +78,7 @@ class Numbers:
         self._analysis = analysis
         self._split_bent, self._split = split_bent, split_unconnected
         self._regularity = regularity
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="number of patterns")
+        self._asking, self._working = threading.Lock(), threading.Lock()
         self._asked: dict[int, Future[NumberMap]] = {}
 
     @classmethod
@@ -109,12 +110,24 @@ class Numbers:
                 "choose a smaller one, or fit more: orimap run ... --k",
             )
         self._require_fits()
-        if number not in self._asked:
-            self._asked[number] = self._worker.submit(self.whole, number)
+        with self._asking:
+            if number not in self._asked:
+                self._asked[number] = Future()
+                # Of a process that ends nobody wants the map any more.
+                threading.Thread(target=self._make, args=(number,), daemon=True).start()
         try:
             return self._asked[number].result(timeout=wait_seconds)
         except NotYet:
             return self.quick(number)
+
+    def _make(self, number: int) -> None:
+        """Make the whole map of a number, one number at a time."""
+        future = self._asked[number]
+        with self._working:
+            try:
+                future.set_result(self.whole(number))
+            except Exception as error:  # whoever asks for it gets it
+                future.set_exception(error)
 
     def whole(self, number: int) -> NumberMap:
         """Return the map that ``orimap decide --distinct`` would draw."""
@@ -174,7 +187,7 @@ class Numbers:
             raise InputError(
                 "results with all their fits",
                 f"no /{', /'.join(missing)}",
-                "run the analysis again with --keep fits",
+                "decide again with this version (orimap decide DIR), or run it with --keep fits",
             )
 
     @cached_property

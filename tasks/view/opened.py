@@ -2,6 +2,8 @@
 
 Nothing is read before it is asked for, but for what the first clicks need. When the results
 change, all is read anew.
+
+Tested in tests/flows/viewer/test_run_routes.py.
 """
 
 import hashlib
@@ -287,8 +289,9 @@ class Opened:
 
     @cached_property
     def counts(self) -> bool:
-        """Whether the values are counts, whose noise is known."""
-        return bool(self.group("sketch").attrs.get("counts", False))
+        """Whether the values are counts as they were acquired, whose noise is known."""
+        raw = self.source is not None and self.source.filter == "raw"
+        return raw and bool(self.group("sketch").attrs.get("counts", False))
 
     def analysed_pattern(self, position: tuple[int, int]) -> np.ndarray:
         """Return the pattern of one position as it was analysed."""

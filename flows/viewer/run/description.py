@@ -1,4 +1,7 @@
-"""Say what a run is, for the page that shows it: headline, calibration, what there is to see."""
+"""Say what a run is, for the page that shows it: headline, calibration, what there is to see.
+
+Tested in tests/flows/viewer/test_run_routes.py.
+"""
 
 from typing import Any
 
@@ -140,8 +143,10 @@ def numbers(run: Opened) -> list[dict[str, Any]]:
     fitted = int(decision.attrs["fitted_k"])
     decided = run.clusters()
     shown = len(set(decided.parent.tolist()))
+    # Others are drawn from what the decided one was drawn of, which may not have been kept.
+    others = distinct if run.has("dark_fields") and run.has("sketch") else []
     found = {}
-    for number in sorted({*distinct, shown} - {0}):
+    for number in sorted({*others, shown} - {0}):
         holding = [k for k, n in zip(ks, distinct, strict=True) if n == number]
         k = fitted if number == shown else min(holding, key=lambda k: abs(k - fitted))
         found[number] = {

@@ -1,4 +1,7 @@
-"""Edits of the page: tried without a trace, or written as one revision."""
+"""Edits of the page: tried without a trace, or written as one revision.
+
+Tested in tests/flows/viewer/test_run_routes.py.
+"""
 
 import base64
 import json

@@ -1,6 +1,8 @@
 """Try edits on finished results: the map that they would give, with nothing written.
 
 What is drawn of is worked out once; every edit is made once, however many follow it.
+
+Tested in tests/flows/viewer/test_run_routes.py.
 """
 
 import json

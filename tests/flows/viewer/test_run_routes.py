@@ -12,9 +12,13 @@ from starlette.testclient import TestClient
 
 import orimap
 from orimap.flows.viewer import run_routes
+from orimap.flows.viewer.run import description, try_edits
+from orimap.flows.viewer.run.edit_routes import MOST_BYTES
 from orimap.flows.viewer.run_routes import run_app
+from orimap.tasks.maps.by_hand.edits import Edits
 from orimap.tasks.store.locks import held
 from orimap.tasks.store.open_results import revision_names
+from orimap.tasks.view.opened import Viewed
 
 pytestmark = [
     pytest.mark.usefixtures("same_workers"),
@@ -263,6 +267,66 @@ def test_edits_are_tried_without_a_trace_and_written_as_one_revision(folder):
     assert more["clusters"] == tried["clusters"]
 
 
+def test_an_edit_is_made_once_however_many_follow_it(small_run, monkeypatch):
+    made, apply = [], try_edits.apply_all
+
+    def counted(grouping, steps, regularity):
+        made.extend(steps)
+        return apply(grouping, steps, regularity)
+
+    monkeypatch.setattr(try_edits, "apply_all", counted)
+    monkeypatch.setattr(try_edits, "MOST_KEPT", 3)
+    trial = try_edits.Trial(small_run.folder)
+    names = [Edits.read(rename={1: f"name {n}"}) for n in range(4)]
+    assert trial.after(names[:2]).names[0] == "name 1"
+    assert trial.after(names[:1]).names[0] == "name 0"
+    assert made == names[:2]
+    # The oldest are let go of, never the results themselves.
+    assert trial.after(names).names[0] == "name 3"
+    assert trial.after([]).names[0] == ""
+    assert trial.after(names[:1]).names[0] == "name 0"
+    assert made == [*names, names[0]]
+
+
+def test_what_was_read_stays_while_results_do(folder):
+    viewed = Viewed(folder)
+    run = viewed.now()
+    clusters = run.clusters()
+    with held(folder / ".lock"):
+        assert viewed.now() is run
+        assert run.words == "complete"
+    orimap.edit(folder, rename={1: "a"}, revision="mine", quiet=True)
+    assert viewed.now() is run
+    assert run.clusters() is clusters
+    assert run.clusters("mine").names[0] == "a"
+    shutil.rmtree(folder / "revisions" / "mine.zarr")
+    orimap.edit(folder, rename={1: "b"}, revision="mine", quiet=True)
+    assert run.clusters("mine").names[0] == "b"
+
+
+def test_centred_patterns_are_shown_as_acquired_and_as_analysed(folder):
+    clusters = zarr.open_group(folder / "analysis.zarr", path="clusters", mode="r+")
+    clusters.attrs["patterns_centred"] = True
+    beam = zarr.open_group(folder / "patterns.zarr", path="beam", mode="r+")
+    moves = np.zeros((6, 7, 2), np.int16)
+    moves[1, 2] = 3, -4
+    beam["scan_pixel_shift"][:] = moves
+    run = Viewed(folder).now()
+    kinds = description.pattern_kinds(run, run.clusters())
+    assert [(kind["id"], kind["frame"]) for kind in kinds] == [
+        ("raw", "as acquired"),
+        ("filtered", "centred"),
+        ("reconstructed", "centred"),
+        ("residual", "centred"),
+    ]
+    page = TestClient(run_app(folder))
+    assert page.get("/api/run").json()["virtual_frame"] == "centred"
+    acquired = page.get("/api/pattern/raw?y=1&x=2")
+    assert acquired.headers["x-shift"] == "3,-4"
+    moved = array(page.get("/api/pattern/filtered?y=1&x=2"))
+    np.testing.assert_array_equal(moved[3:, :-4], array(acquired)[:-3, 4:])
+
+
 def test_a_page_that_only_shows_writes_nothing(folder):
     page = TestClient(run_app(folder, writable=False))
     assert page.get("/api/run").json()["writable"] is False
@@ -299,7 +363,7 @@ def test_nothing_is_written_while_a_run_writes(folder):
         b'{"steps": [{"rename": {"1": "a"}}], "source": 4}',
         b'{"steps": [{"rename": {"1": "a"}}], "source": "nobody"}',
         b'{"steps": [{"rename": {"1": "a"}}], "name": "../a"}',
-        b'{"steps": [{"rename": {"1": "a"}}], "name": "' + 2**20 * b"x" + b'"}',
+        b'{"steps": [{"rename": {"1": "a"}}], "name": "' + MOST_BYTES * b"x" + b'"}',
     ],
 )
 def test_edits_that_cannot_be_meant_are_refused(folder, body):
@@ -356,6 +420,7 @@ def test_results_that_were_kept_without_patterns_are_shown_as_far_as_they_go(fol
     known = page.get("/api/run").json()
     assert [kind["id"] for kind in known["pattern_kinds"]] == ["reconstructed"]
     assert known["writable"] is False
+    assert [n["distinct"] for n in known["numbers"]] == [2]
     assert array(page.get("/api/cluster/1/mean")).shape == (48, 46)
     assert page.get("/api/decomposition?y=0&x=0").status_code == 200
     assert array(page.get("/api/pattern/reconstructed?y=0&x=0")).max() > 0
