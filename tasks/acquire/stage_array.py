@@ -285,9 +285,7 @@ def _one_array(array: Any) -> Any:
     return array
 
 
-def _masked(
-    found: str, filled: str = "array.astype(float).filled(numpy.nan)"
-) -> InputError:
+def _masked(found: str, filled: str = "array.astype(float).filled(numpy.nan)") -> InputError:
     """Return the error for values that hide behind a mask."""
     return InputError(
         "an array that holds its values itself",

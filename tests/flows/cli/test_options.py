@@ -159,5 +159,5 @@ def test_a_wrong_value_is_refused_in_plain_words(given, said):
 def test_a_configuration_is_reported_with_its_line(tmp_path):
     config = tmp_path / "run.yaml"
     config.write_text("k: 1:12\nbin: two\n")
-    with pytest.raises(InputError, match=r"run\.yaml, line 2: --bin 'two': a whole number"):
+    with pytest.raises(InputError, match=r"run\.yaml, line 2: --bin two"):
         read_request("run", config, {"bin": "2"})
