@@ -121,8 +121,10 @@ def test_a_wrong_value_is_reported_with_its_option(field, written, found):
 
 
 def test_an_option_by_its_old_name_is_read_with_a_note():
-    with pytest.warns(Notice, match="--decided-k .* is now called --components"):
+    with pytest.warns(Notice, match="--decided-k .* is now called --components") as told:
         assert _read(decided_k="4").components == 4
+    # As of the line that has called, not of one inside a library.
+    assert [each.filename for each in told] == [__file__]
     assert _read(decided_k=None) == _read()
     stored = _read(components=4).model_dump(mode="json")
     stored["decided_k"] = stored.pop("components")
