@@ -99,7 +99,7 @@ def open_client(
         from orimap.cluster.batch.workers import batch_client
 
         if folder is None:
-            raise InputError("a folder that workers see", "none", "name one")
+            raise InputError("a folder that workers see", "none", "give one")
         number = workers or _of_profile(site, adapt)
         jobs = batch_client(
             system,

@@ -5,6 +5,8 @@ Also what other programs report, in plain words.
 
 import errno
 import re
+import sys
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -18,6 +20,11 @@ OUT_OF_REACH = {
     *(errno.ECONNRESET, errno.ECONNREFUSED, errno.ECONNABORTED, errno.EAGAIN, errno.EBUSY),
     *(errno.EMFILE, errno.ENFILE, errno.EINTR),
 }
+
+# Of a value that cannot be read, in a message.
+MOST_LETTERS = 80
+# Modules whose lines nobody looks for who has called orimap.
+INSIDE = ("orimap", "pydantic", "contextlib")
 
 WHOLE_NUMBER, NUMBER = "a whole number is needed", "a number is needed"
 # By the types that pydantic gives its errors; in braces, the facts that come with them.
@@ -41,13 +48,21 @@ WORDS = {
     "tuple_type": "a list of values is needed",
     "too_short": "{min_length} values are needed, not {actual_length}",
     "too_long": "{max_length} values are needed, not {actual_length}",
-    "extra_forbidden": "there is no such option",
+    "extra_forbidden": "it is not an option",
     "missing": "it is not given",
 }
 
 
 class Notice(UserWarning):
     """What a user should know and nothing is wrong with; shown without where it comes from."""
+
+
+def tell(text: str) -> None:
+    """Tell a `Notice`, as of the line that has called orimap, not of one inside it."""
+    level, frame = 1, sys._getframe(0)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(INSIDE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, Notice, stacklevel=level)
 
 
 class InputError(ValueError):
@@ -133,7 +148,17 @@ def problem(error: Mapping[str, Any]) -> str:
     words = WORDS.get(kind)
     if words is None:
         return "this is not understood"
-    return words.format(**facts).replace("'", "")
+    # Of what is no list at all, pydantic counts nothing.
+    counted = {name: "so many" if value is None else value for name, value in facts.items()}
+    return words.format(**counted).replace("'", "")
+
+
+def shown(value: Any) -> str:
+    """Return a value as a message shows it: as it was typed, and no more than a line of it."""
+    text = value if isinstance(value, str) and value.strip() and "\n" not in value else repr(value)
+    if len(text) <= MOST_LETTERS:
+        return text
+    return f"{text[:MOST_LETTERS]}... ({len(text):,} letters)"
 
 
 def as_whole(value: Any) -> int | None:

@@ -118,10 +118,11 @@ def run(
     from orimap.flows.interactive.turns import in_turn
     from orimap.flows.pipeline.runtime.runner import choose_display
     from orimap.flows.request.config import read_config
-    from orimap.flows.request.request import Request
+    from orimap.flows.request.request import Request, laid_over
 
     folder, display = Path(output), choose_display(quiet=quiet)
-    asked = (read_config(Path(config)) if config is not None else {}) | request
+    given = {name: value for name, value in request.items() if value is not None}
+    asked = laid_over(read_config(Path(config)) if config is not None else {}, given)
 
     def read(acquisition: Path) -> Request:
         return Request.read(**asked | {"file": acquisition, "output": folder})
@@ -398,10 +399,12 @@ def simulate(
     from pathlib import Path
 
     from orimap.flows.pipeline.runtime.runner import PlainRunner, choose_display
-    from orimap.tasks.simulate.recipe import ScanRecipe
-    from orimap.tasks.simulate.write_scan import write_scan
+    from orimap.flows.request.recipe import read_recipe
+    from orimap.tasks.simulate.write_scan import require_place, write_scan
 
-    planned, written = ScanRecipe(**recipe), Path(out)
+    written = Path(out)
+    require_place(written, force=force)
+    planned = read_recipe(**recipe)
     PlainRunner(choose_display(quiet=quiet)).step(
         "simulate a scan",
         lambda progress: write_scan(planned, written, progress, force=force),

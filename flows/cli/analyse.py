@@ -106,12 +106,31 @@ def _needs(estimate: "Estimate") -> list[tuple[str, str]]:
 
     seconds = estimate.seconds
     return [
-        ("k", "{} to {}".format(*estimate.range_of_k)),
+        ("k", _from_to(*estimate.range_of_k)),
         ("workers", str(estimate.workers)),
         ("memory", f"about {bytes_text(estimate.memory_bytes)} over all processes"),
         ("disk", f"at most {bytes_text(estimate.disk_bytes)}"),
         ("time", f"about {seconds:.0f} s" if seconds < 90 else f"about {seconds / 60:.0f} min"),
     ]
+
+
+def _from_to(first: int, last: int) -> str:
+    """Return a range in words, a single number where it is none."""
+    return str(first) if first == last else f"{first} to {last}"
+
+
+def _as_typed(name: str, value: Any) -> str:
+    """Return an option as somebody might have typed it, without its dashes."""
+    written = name.replace("_", "-")
+    if value is True:
+        return written
+    if isinstance(value, list):
+        between = {"scan_shape": "x", "l1": ","}.get(name, ":")
+        pairs = [value[at : at + 2] for at in range(0, len(value), 2)]
+        if name == "k" and value[0] == value[1]:
+            pairs = [value[:1]]
+        value = ",".join(between.join(f"{each:g}" for each in pair) for pair in pairs)
+    return f"{written} {value}"
 
 
 @with_request_options
@@ -169,7 +188,7 @@ def _print_plan(request: Request) -> None:
             *_described(describe(plan.acquisition)),
             *(("note", note) for note in plan.correction.notes),
             *(("doubtful", guess) for guess in plan.correction.guesses),
-            ("asked for", ", ".join(f"{name} {value}" for name, value in asked.items())),
+            ("asked for", ", ".join(_as_typed(name, value) for name, value in asked.items())),
             ("results in", str(request.output)),
             ("note", lost or ""),
             *_needs(estimate(plan)),

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from orimap.flows.pipeline.runtime.runner import Display
     from orimap.flows.request.request import Request
 
+# Commands whose options are those of a request.
+TAKE_REQUESTS = ("run", "compare-filters", "decide", "info", "submit", "replay")
 # Beginnings of the reasons that are told beside the answer.
 DOUBTS = ("Guessed: ", "Doubtful: ")
 
@@ -47,7 +49,8 @@ def answers(command: Callable[..., None]) -> Callable[..., None]:
 
                 traceback.print_exc()
             if isinstance(error, InputError):
-                print(error, file=sys.stderr)
+                # What a request needs is said by more commands than the one that is named.
+                print(str(error).replace("orimap run --help", _help_of(command)), file=sys.stderr)
                 raise typer.Exit(INPUT_AT_FAULT) from error
             if not options.get("debug"):
                 first = words_of(error) if isinstance(error, OSError) else _first_line(error)
@@ -55,6 +58,12 @@ def answers(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(FAILED) from error
 
     return wrapped
+
+
+def _help_of(command: Callable[..., None]) -> str:
+    """Return what explains the options of a command of its own."""
+    name = {"compare": "compare-filters"}.get(command.__name__, command.__name__)
+    return f"orimap {name if name in TAKE_REQUESTS else 'run'} --help"
 
 
 def _state(options: dict[str, Any]) -> Path | None:

@@ -70,7 +70,9 @@ def edit(
         "colour": colour,
     }
     if listed or delete is not None:
-        _manage(directory, delete, asked=any(edits.values()) or bool(revision or source))
+        _manage(
+            directory, delete, listed=listed, asked=any(edits.values()) or bool(revision or source)
+        )
         return
     from orimap.flows.pipeline.revise import revise
     from orimap.flows.pipeline.runtime.runner import PlainRunner, choose_display
@@ -97,12 +99,16 @@ def edit(
     print(f"its page: orimap report {directory} --revision {made.name}")
 
 
-def _manage(directory: Path, delete: str | None, *, asked: bool) -> None:
+def _manage(directory: Path, delete: str | None, *, listed: bool, asked: bool) -> None:
     """List or remove revisions."""
     from orimap.tasks.report.words import count_text
     from orimap.tasks.store.open_results import delete_revision, find_revision, revision_names
     from orimap.tasks.store.run_folder import only_writer
 
+    if listed and delete is not None:
+        raise InputError(
+            "either --list or --delete", f"--list and --delete {delete}", "leave one of them out"
+        )
     if asked:
         raise InputError(
             "--list or --delete alone",
@@ -112,8 +118,10 @@ def _manage(directory: Path, delete: str | None, *, asked: bool) -> None:
     if not (directory / "analysis.zarr").is_dir():
         raise InputError(
             "the folder of a finished run, with analysis.zarr in it",
-            f"{directory} has none" if directory.is_dir() else f"there is no folder {directory}",
-            "name the folder that was given to orimap run as --output",
+            f"{directory} has none"
+            if directory.is_dir()
+            else f"no folder of that name ({directory})",
+            "give the folder that was given to orimap run as --output",
         )
     if delete is not None:
         with only_writer(directory):

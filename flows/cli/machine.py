@@ -202,7 +202,7 @@ def check(
 
     site = check_cluster(system, workers=1, profile=profile)
     if not folder.is_dir():
-        raise InputError("a folder for results", f"no folder {folder}", "make it, or name another")
+        raise InputError("a folder for results", f"no folder {folder}", "make it, or give another")
     if dry_run:
         _print_script(site, folder)
         return

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from typer.core import TyperCommand
 
 from orimap.flows.request.request import RENAMED, Request, laid_over
+from orimap.flows.request.values import needed_for
 from orimap.tasks.errors import InputError, problem
 
 # How values are written that are more than a word or a number.
@@ -296,7 +297,7 @@ def read_request(
     for name, how in (("file", "FILE"), ("output", "--output DIR")):
         if name not in fields:
             raise InputError(
-                Request.model_fields[name].description,
+                needed_for(name, how, Request.model_fields[name]),
                 f"no {how}",
                 f"orimap {command} FILE --output DIR; orimap {command} --help explains the rest",
             )

@@ -104,8 +104,10 @@ def report(
     if not results.is_dir():
         raise InputError(
             "the folder of a finished run, with analysis.zarr in it",
-            f"{directory} has none" if directory.is_dir() else f"there is no folder {directory}",
-            "name the folder that was given to orimap run as --output",
+            f"{directory} has none"
+            if directory.is_dir()
+            else f"no folder of that name ({directory})",
+            "give the folder that was given to orimap run as --output",
         )
     with only_writer(directory):
         run_facts = json.loads(facts.read_text()) if facts.is_file() else {}

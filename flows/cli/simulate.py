@@ -10,8 +10,7 @@ import typer
 
 from orimap.flows.cli.answers import Debug, Quiet, analyse, answers, print_result
 from orimap.flows.cli.options import completing
-from orimap.flows.request.request import Request, Shape
-from orimap.tasks.errors import InputError, problem
+from orimap.flows.request.request import Request
 
 
 @answers
@@ -85,12 +84,13 @@ def simulate(
 ) -> None:
     """Write a simulated scan, and its truth beside it (.npz)."""
     from orimap.flows.pipeline.runtime.runner import PlainRunner, choose_display
-    from orimap.tasks.simulate.recipe import ScanRecipe
-    from orimap.tasks.simulate.write_scan import write_scan
+    from orimap.flows.request.recipe import read_recipe
+    from orimap.tasks.simulate.write_scan import require_place, write_scan
 
-    recipe = ScanRecipe(
-        scan=_rows_and_columns(scan, "--scan"),
-        detector=_rows_and_columns(detector, "--detector"),
+    require_place(out, force=force)
+    recipe = read_recipe(
+        scan=scan,
+        detector=detector,
         grains=grains,
         dose=dose,
         overlap=overlap,
@@ -110,19 +110,6 @@ def simulate(
         "simulate a scan", lambda progress: write_scan(recipe, out, progress, force=force)
     )
     print(f"{out}\n{out.with_suffix('.npz')}")
-
-
-def _rows_and_columns(text: str, option: str) -> tuple[int, int]:
-    """Read 64x48 as (64, 48)."""
-    from pydantic import TypeAdapter, ValidationError
-
-    try:
-        return TypeAdapter(Shape).validate_python(text)
-    except ValidationError as error:
-        message = problem(error.errors()[0])
-        raise InputError(
-            f"{option} as ROWSxCOLUMNS", f"{text!r}: {message}", "write for instance 64x64"
-        ) from error
 
 
 def _print_truth(results: Path, truth: Path) -> None:

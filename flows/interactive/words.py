@@ -20,7 +20,8 @@ COMMAND = re.compile(r"(\borimap [a-z][^;,:()\n]*)")
 # An option, and its value where there is one rather than a word of the sentence.
 OPTION = re.compile(
     r"(?<![\w-])--(?P<name>[a-z](?:[a-z0-9-]*[a-z0-9])?)"
-    r"(?:[ =](?P<value>'[^'\n]*'|\"[^\"\n]*\"|(?=[^\s;,()]*[0-9A-Z{}])[^\s;,()]+))?"
+    r"(?:[ =](?P<value>'[^'\n]*'|\"[^\"\n]*\"|[\[(][-+., 0-9e]*[\])]"
+    r"|(?=[^\s;,()\[\]]*[0-9A-Z{}])[^\s;,()\[\]]+))?"
 )
 NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 # What options are called in Python where it is not their own name.
@@ -76,11 +77,11 @@ def _argument(option: re.Match[str]) -> str:
         return f"{_name(name.removeprefix('no-'))}=False" + (f" {value}" if value else "")
     if value is None:
         return _name(name)
-    stop = "." if value.endswith(".") else ""
-    value = value.removesuffix(".")
+    stop = value[-1] if value[-1] in ".:" else ""
+    value = value.removesuffix(stop)
     if value in WRITTEN_AS:
         return f"{_name(name)}={WRITTEN_AS[value]}{stop}"
-    if not NUMBER.fullmatch(value) and value[0] not in "'\"":
+    if not NUMBER.fullmatch(value) and value[0] not in "'\"[(" and value not in ("True", "None"):
         value = f'"{value}"'
     return f"{_name(name)}={value}{stop}"
 

@@ -126,7 +126,7 @@ class BatchSubmitter:
         kept = self._read(reference)
         if kept is None:
             raise InputError(
-                f"a job that was submitted from {self.folder}", reference, "name one that was"
+                f"a job that was submitted from {self.folder}", reference, "give one that was"
             )
         job_id = self.job_id(reference)
         state, reason = "unknown", f"{self.system} has no job of this name"

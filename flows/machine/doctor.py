@@ -144,7 +144,7 @@ def _compiled(state: Path | None) -> Finding:
     kept = state is not None and folder.is_relative_to(state.absolute())
     if COMPILED in os.environ and folder.is_relative_to(tempfile.gettempdir()) and not kept:
         words = f"{folder}, until it is cleared: this account can write no home of its own"
-        remedy = "make a home for the account, or name a folder for the state: --state"
+        remedy = "make a home for the account, or give a folder for the state: --state"
         return Finding(what, "doubt", words, remedy)
     return Finding(what, "ok", f"kept in {folder}")
 
@@ -221,7 +221,7 @@ def _journal(state: Path) -> Iterator[Finding]:
                 connection.execute("CREATE TABLE kept (id)")
     except (OSError, sqlite3.Error) as error:
         yield Finding(
-            what, "wrong", f"{state}: {words_of(error)}", "name a folder on a local disk: --state"
+            what, "wrong", f"{state}: {words_of(error)}", "give a folder on a local disk: --state"
         )
         return
     network = _on(state)

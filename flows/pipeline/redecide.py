@@ -195,7 +195,7 @@ def root_of(folder: RunFolder) -> dict[str, Any]:
     if root.get("status") == "complete":
         return root
     if not folder.root.is_dir():
-        found = f"there is no folder {folder.root}"
+        found = f"no folder of that name ({folder.root})"
     elif (folder.unfinished / "moving").exists():
         return root  # about to be put in place
     else:
@@ -203,7 +203,7 @@ def root_of(folder: RunFolder) -> dict[str, Any]:
     raise InputError(
         "the folder of a finished run, with analysis.zarr in it",
         found,
-        "name the folder that was given to orimap run as --output, or let that run finish",
+        "give the folder that was given to orimap run as --output, or let that run finish",
     )
 
 

@@ -24,7 +24,7 @@ from orimap.flows.pipeline.runtime.runner import StepRunner
 from orimap.flows.pipeline.runtime.workers import are_threads
 from orimap.flows.pipeline.steps import conclude
 from orimap.flows.request.request import Request, with_new_names
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, shown
 from orimap.tasks.maps.by_hand.edits import Edits
 from orimap.tasks.store import variables
 from orimap.tasks.store.fingerprint import fingerprint
@@ -135,8 +135,8 @@ def _free_name(directory: Path, asked: str | None) -> str:
         return f"edit-{number}"
     if not NAME.fullmatch(asked):
         raise InputError(
-            "a name of letters, digits, dots and dashes for the revision",
-            f"--revision {asked}",
+            "a name of at most 64 letters, digits, dots and dashes for the revision",
+            f"--revision {shown(asked)}",
             "give for instance --revision checked",
         )
     if asked in there:

@@ -1,30 +1,39 @@
 """Everything that a run can be asked: one model for command line, YAML, Prefect form and Python."""
 
-import re
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
-from orimap.tasks.acquire.formats.meaning.given import (
-    read_beam_energy,
-    read_detector_step,
-    read_scan_step,
+from orimap.flows.request.values import (
+    MOST_WORKERS,
+    Axes,
+    BeamEnergy,
+    DetectorStep,
+    FramesAround,
+    ImageNames,
+    Penalties,
+    RangeOfK,
+    RangeOfWorkers,
+    Region,
+    ScanStep,
+    Shape,
+    Size,
+    needed_for,
+    of_numbers,
+    plain,
 )
-from orimap.tasks.acquire.formats.meaning.names import parse_axes
-from orimap.tasks.errors import InputError, Notice, nearest, problem
+from orimap.tasks.errors import NUMBER, WHOLE_NUMBER, InputError, nearest, problem, shown, tell
 
-MOST_WORKERS = 256  # what one scheduler serves without being in the way
 # What computes. It does not change what is computed.
 WORKERS_FIELDS = (
     *("workers", "worker_memory", "cluster", "adapt", "profile"),
@@ -44,137 +53,11 @@ NEWER_FIELDS = {*CAMERA_FIELDS, *READING_FIELDS} - {"reader", "signal", "dataset
 # The number of patterns as a person wants it. Where none of these is given, and ``components`` goes
 # by its old name, fingerprints are those of the first version.
 CHOICES = ("distinct", "no_merge")
+NOT_WITH_DISTINCT = ("components", "no_merge")
 # Old names of options, and until which version they are read.
 RENAMED, RENAMED_UNTIL = {"decided_k": "components"}, "0.3"
 # Images of the detector: they may lie elsewhere and be read anew.
 DETECTOR_IMAGES = ("mask", "dark", "gain_map")
-
-
-def _range(value: Any, written: str) -> Any:
-    """Read "1:20" as (1, 20); anything but text stays as it is. ``written`` is an example."""
-    if not isinstance(value, str):
-        return value
-    match = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", value)
-    if not match:
-        raise ValueError(f"must be {written}")
-    return int(match[1]), int(match[2])
-
-
-def _range_of_k(value: Any) -> Any:
-    """Read the numbers of components to try, "5" as 5 alone, and check their order."""
-    if isinstance(value, str) and value.strip().isdecimal():
-        value = int(value)
-    if isinstance(value, int):
-        value = (value, value)
-    value = _range(value, "one number or FIRST:LAST, for instance 5 or 1:20")
-    if isinstance(value, (tuple, list)) and len(value) == 2:
-        low, high = value
-        if low < 1:
-            raise ValueError("the smallest number of components is 1")
-        if high < low:
-            raise ValueError(f"the last k ({high}) is below the first ({low})")
-    return value
-
-
-def _range_of_workers(value: Any) -> Any:
-    """Read the fewest and the most workers, and check their order."""
-    value = _range(value, "MIN:MAX, for instance 2:20")
-    if isinstance(value, (tuple, list)) and len(value) == 2 and not 1 <= value[0] <= value[1]:
-        raise ValueError("MIN must be at least 1 and no larger than MAX")
-    return value
-
-
-def _shape(value: Any) -> Any:
-    """Read "40x50" as (40, 50)."""
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*(\d+)\s*[xX×]\s*(\d+)\s*", value)
-        if not match:
-            raise ValueError("must be ROWSxCOLUMNS, for instance 40x50")
-        value = (int(match[1]), int(match[2]))
-    return value
-
-
-def _frames_around(value: Any) -> Any:
-    """Read "5:3" as (5, 3), and "5" or 5 as (5, 0)."""
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*(\d+)\s*(?::\s*(\d+)\s*)?", value)
-        if not match:
-            raise ValueError("must be BEFORE or BEFORE:AFTER, for instance 5 or 5:3")
-        return int(match[1]), int(match[2] or 0)
-    return (value, 0) if isinstance(value, int) else value
-
-
-def _image_names(value: Any) -> Any:
-    """Check that a pattern of names has a place for column and row."""
-    placed = isinstance(value, str) and all(value.count(axis) == 1 for axis in ("{x}", "{y}"))
-    if not placed and value not in ("order", None):
-        raise ValueError("must be order, or have {x} and {y} in it, for instance 'p_{x}_{y}'")
-    return value
-
-
-def _region(value: Any) -> Any:
-    """Read "10:50,20:60" as (10, 50, 20, 60)."""
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*(\d+):(\d+)\s*,\s*(\d+):(\d+)\s*", value)
-        if not match:
-            raise ValueError("must be Y0:Y1,X0:X1, for instance 10:50,20:60")
-        value = tuple(int(part) for part in match.groups())
-    if isinstance(value, (tuple, list)) and len(value) == 4:
-        y0, y1, x0, x1 = value
-        if not (0 <= y0 < y1 and 0 <= x0 < x1):
-            raise ValueError(
-                f"{y0}:{y1},{x0}:{x1} holds nothing; the end must come after the start"
-            )
-    return value
-
-
-def _penalties(value: Any) -> Any:
-    """Read "0.1" as (0.1, 0.1) and "0.1,0" as (0.1, 0)."""
-    if isinstance(value, str):
-        try:
-            parts = [float(part) for part in value.split(",")]
-        except ValueError as error:
-            raise ValueError("must be one number, or two with a comma between them") from error
-        value = parts * 2 if len(parts) == 1 else parts
-    if isinstance(value, (int, float)):
-        value = (value, value)
-    return value
-
-
-def _size(value: str) -> str:
-    """Check a size in bytes; it stays what was given."""
-    if not re.fullmatch(r"\d+(\.\d+)? ?([KMGT]i?)?B", value):
-        raise ValueError("must be a size with its unit, for instance 8 GB")
-    return value
-
-
-def _checked(read: Callable[[str], Any]) -> BeforeValidator:
-    """Check a text that is read where the acquisition is opened; it stays what was given."""
-
-    def check(value: Any) -> Any:
-        if value is not None:
-            read(value if isinstance(value, str) else str(value))
-        return value
-
-    return BeforeValidator(check)
-
-
-RangeOfK = Annotated[tuple[int, int], BeforeValidator(_range_of_k)]
-RangeOfWorkers = Annotated[
-    tuple[int, Annotated[int, Field(le=MOST_WORKERS)]], BeforeValidator(_range_of_workers)
-]
-Shape = Annotated[tuple[int, int], BeforeValidator(_shape)]
-FramesAround = Annotated[
-    tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]],
-    BeforeValidator(_frames_around),
-]
-ImageNames = Annotated[str, BeforeValidator(_image_names)]
-Region = Annotated[tuple[int, int, int, int], BeforeValidator(_region)]
-Axes = Annotated[str, _checked(parse_axes)]
-ScanStep = Annotated[str, _checked(read_scan_step)]
-DetectorStep = Annotated[str, _checked(read_detector_step)]
-BeamEnergy = Annotated[str, _checked(read_beam_energy)]
-Size = Annotated[str, AfterValidator(_size)]
 
 
 def with_new_names(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -196,11 +79,11 @@ def with_new_names(fields: Mapping[str, Any]) -> dict[str, Any]:
                 f"--{_dashed(old)}, its old name, as well",
                 f"leave out --{_dashed(old)}",
             )
-        warnings.warn(
+        if new in NOT_WITH_DISTINCT and found.get("distinct") is not None:
+            raise _one_way(f"--distinct {found['distinct']} and --{_dashed(old)} {value}")
+        tell(
             f"--{_dashed(old)} ({old}) is now called --{_dashed(new)} ({new}); the old name is "
-            f"read until orimap {RENAMED_UNTIL}",
-            Notice,
-            stacklevel=3,
+            f"read until orimap {RENAMED_UNTIL}"
         )
         found[new] = value
     return found
@@ -214,8 +97,8 @@ def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, A
     below, above = with_new_names(below), with_new_names(above)
     given = {name for name, value in above.items() if value not in (None, False)}
     if "distinct" in given:
-        below = {n: v for n, v in below.items() if n not in ("components", "no_merge")}
-    elif given & {"components", "no_merge"}:
+        below = {n: v for n, v in below.items() if n not in NOT_WITH_DISTINCT}
+    elif given & {*NOT_WITH_DISTINCT}:
         below.pop("distinct", None)
     return {**below, **above}
 
@@ -242,10 +125,6 @@ def _with_old_names(schema: dict[str, Any]) -> None:
             "description": f"Old name of {new}, read until orimap {RENAMED_UNTIL}",
             "deprecated": True,
         }
-
-
-Penalty = Annotated[float, Field(ge=0, le=1)]
-Penalties = Annotated[tuple[Penalty, Penalty], BeforeValidator(_penalties)]
 
 
 class Request(BaseModel):
@@ -442,18 +321,30 @@ class Request(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _by_new_names(cls, fields: Any) -> Any:
-        return with_new_names(fields) if isinstance(fields, Mapping) else fields
+        if not isinstance(fields, Mapping):
+            return fields
+        # Nothing given is what stands for it, also where that is something.
+        unset = [
+            name
+            for name, field in cls.model_fields.items()
+            if field.default is not None and not field.is_required() and fields.get(name) is None
+        ]
+        named = with_new_names(fields)
+        return {name: value for name, value in named.items() if name not in unset}
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _of_this_language(cls, value: Any, info: ValidationInfo) -> Any:
+        value = plain(value)
+        if isinstance(value, bool) and of_numbers(cls.model_fields[str(info.field_name)]):
+            raise ValueError("a number is needed, not true or false")
+        return value
 
     @model_validator(mode="after")
     def _one_number(self) -> "Request":
         if self.distinct is not None and (self.components is not None or self.no_merge):
             other = "--no-merge" if self.components is None else f"--components {self.components}"
-            raise InputError(
-                "one way to choose the number of patterns",
-                f"--distinct {self.distinct} and {other}",
-                "give --distinct for a number of patterns, or --components, with or without "
-                "--no-merge, for a number of components",
-            )
+            raise _one_way(f"--distinct {self.distinct} and {other}")
         return self
 
     @property
@@ -483,12 +374,28 @@ class Request(BaseModel):
             field = cls.model_fields.get(name)
             if field is None:
                 raise no_such_option(name, option, dashes="--") from error
-            found = "nothing" if first["type"] == "missing" else repr(values.get(name))
+            if len(first["loc"]) == 1 and first["type"] == "missing":
+                found = f"no {option}"
+            else:
+                wrong = problem(first)
+                # That a number is needed is said already.
+                more = "" if wrong in (WHOLE_NUMBER, NUMBER) else f": {wrong}"
+                found = f"{option} {shown(plain(values.get(name)))}{more}"
             raise InputError(
-                str(field.description),
-                f"{option} {found}: {problem(first)}",
+                needed_for(name, option, field),
+                found,
                 f"correct {option}; orimap run --help explains it",
             ) from error
+
+
+def _one_way(found: str) -> InputError:
+    """Return the error for a number of patterns that is asked for in two ways."""
+    return InputError(
+        "one way to choose the number of patterns",
+        found,
+        "give --distinct for a number of patterns, or --components, with or without --no-merge, "
+        "for a number of components",
+    )
 
 
 def no_such_option(name: str, found: str, dashes: str = "") -> InputError:
@@ -496,6 +403,6 @@ def no_such_option(name: str, found: str, dashes: str = "") -> InputError:
     meant = nearest(name, Request.model_fields)
     return InputError(
         "an option that orimap run knows",
-        f"{found}: there is no such option",
+        f"{found}, which is not an option",
         f"did you mean {dashes}{_dashed(meant)}?" if meant else "orimap run --help lists them all",
     )

@@ -76,7 +76,7 @@ def _job(entry: Entry, changes: Mapping[str, Any]) -> Job:
     if not before.file.exists():
         raise InputError(
             "the files of the acquisition",
-            f"there is no {before.file}",
+            f"no file of that name ({before.file})",
             "put it back, and check that its disk is mounted",
         )
     stored = before.model_dump(exclude_unset=True, exclude={"restart"})

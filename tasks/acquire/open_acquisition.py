@@ -100,7 +100,7 @@ def open_acquisition(
         raise InputError(
             "to know which axes are the scan and which the detector",
             f"{path.name}, {chosen.title!r}: {chosen.contradiction}",
-            f"name them in the order in which they are stored, for instance --axes {EXAMPLE}",
+            f"give them in the order in which they are stored, for instance --axes {EXAMPLE}",
         )
     shape = tuple(int(n) for n in chosen.array.shape)
     described = chosen.axes

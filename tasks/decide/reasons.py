@@ -218,13 +218,27 @@ def _held_out_sentences(
 
 def _settle_sentence(evidence: Evidence, best: Candidate, other: Candidate | None) -> str:
     """Return a sentence that names the runner-up and what would settle the question."""
-    settle = _what_would_settle(evidence, best)
+    last, positions = int(evidence.ks[-1]), evidence.limits.positions
+    if _needs_more_components(evidence, best):
+        more = 2 * last if positions is None else min(2 * last, positions - 1)
+        settle = f"To be sure, fit more components, for instance --k {evidence.ks[0]}:{more}."
+    else:
+        settle = f"It would be settled by {_what_would_settle(evidence, best)}."
     if other is None:
-        return f"No fit holds another number. It would be settled by {settle}."
+        return f"No fit holds another number. {settle}"
     return (
         f"Runner-up: {_counted(other.distinct, 'distinct pattern', 'distinct patterns')} "
         f"(--distinct {other.distinct} shows {'it' if other.distinct == 1 else 'them'}). "
-        f"It would be settled by {settle}."
+        f"{settle}"
+    )
+
+
+def _needs_more_components(evidence: Evidence, best: Candidate) -> bool:
+    """Return whether the answer is so near to the last fit that larger ones may differ."""
+    return (
+        not why_not_countable(evidence, best.fit)
+        and best.first > len(evidence.ks) - PLATEAU
+        and evidence.limits.more_components
     )
 
 
@@ -233,11 +247,9 @@ def _what_would_settle(evidence: Evidence, best: Candidate) -> str:
     last, limits = int(evidence.ks[-1]), evidence.limits
     if why_not_countable(evidence, best.fit):
         return "a scan of more positions"
-    if best.first > len(evidence.ks) - PLATEAU:
-        if limits.more_components:
-            return f"fits with more than {last} components (--k)"
-        if limits.positions is not None and last >= limits.positions - 1:
-            return "a scan of more positions"
+    near_the_end = best.first > len(evidence.ks) - PLATEAU
+    if near_the_end and limits.positions is not None and last >= limits.positions - 1:
+        return "a scan of more positions"
     if lies_on_others(evidence, best):
         return (
             "a look at the shares: what lies on top of a crystal is dark in the share of its "

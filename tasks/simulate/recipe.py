@@ -91,7 +91,6 @@ class ScanRecipe:
         bounds = [
             ("rows and columns of the scan", min(self.scan), 1, 4096),
             ("rows and columns of the detector", min(self.detector), 16, 2048),
-            ("number of grains", self.grains, 1, max(1, min(positions // 4, 100))),
             ("dose in electrons per pattern", self.dose, 1, 1e8),
             ("overlap in positions", self.overlap, 0, max(self.scan)),
             ("bend in degrees", self.bend, 0, 10),
@@ -104,6 +103,17 @@ class ScanRecipe:
             ("disk radius in pixels", self.disk_radius_px, 0.5, min(self.detector) / 8),
             ("seed", self.seed, 0, 2**63 - 1),
         ]
+        most = max(1, min(positions // 4, 100))
+        if not 1 <= self.grains <= most:
+            rows, columns = self.scan
+            raise InputError(
+                f"number of grains between 1 and {most} in a scan of {rows} x {columns} positions",
+                f"{self.grains:g}",
+                f"give fewer --grains (where none are given, {ScanRecipe.grains}), or a larger "
+                "--scan"
+                if self.grains > most
+                else f"give --grains {min(most, ScanRecipe.grains)}",
+            )
         for name, value, low, high in bounds:
             if not low <= value <= high:
                 raise InputError(

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, words_of
 from orimap.tasks.simulate import crystal
 from orimap.tasks.simulate.grains import VOLTAGE_KV
 from orimap.tasks.simulate.recipe import ScanRecipe
 from orimap.tasks.simulate.scan import SCAN_STEP_NM, SimulatedScan, plan_scan
 from orimap.tasks.store import variables
-from orimap.tasks.store.run_folder import require_outside_stores
+from orimap.tasks.store.run_folder import require_outside_stores, try_writing
 from orimap.tasks.stream.blocks import silent
 
 # .hspy and .blo are written from memory.
@@ -67,28 +67,7 @@ def write_scan(
         half-written: an old file stays until the new one is whole.
     """
     out = Path(out)
-    writers = {".zarr": _write_zarr, ".npy": _write_npy, ".hspy": _write_hspy, ".blo": _write_blo}
-    if out.suffix not in writers:
-        raise InputError(
-            "a file name that ends in " + ", ".join(writers),
-            f"{out.name!r}",
-            "choose one of these endings",
-        )
-    if not (out.parent.is_dir() and os.access(out.parent, os.W_OK)):
-        raise InputError(
-            "a folder that can be written",
-            f"{out.parent} is {'not writable' if out.parent.exists() else 'not there'}",
-            "create it, or write elsewhere",
-        )
-    require_outside_stores(out.parent)
-    truth = out.with_suffix(".npz")
-    taken = [path for path in (out, truth) if os.path.lexists(path)]
-    if taken and not force:
-        raise InputError(
-            "the name of a file that does not exist yet, nor the truth beside it (.npz)",
-            f"{' and '.join(map(str, taken))}: already there",
-            "write to another file, or replace it with --force",
-        )
+    require_place(out, force=force)
     size = 2 * int(np.prod(recipe.scan)) * int(np.prod(recipe.detector))
     if out.suffix in (".hspy", ".blo") and size > WHOLE_FILE_LIMIT_BYTES:
         raise InputError(
@@ -103,10 +82,11 @@ def write_scan(
             "choose a square detector or another format",
         )
     scan = plan_scan(recipe)
+    truth = out.with_suffix(".npz")
     unfinished = out.with_name(f".unfinished-{os.getpid()}-{out.name}")
     unfinished_truth = truth.with_name(f".unfinished-{os.getpid()}-{truth.name}")
     try:
-        counts_per_grey_level = writers[out.suffix](scan, unfinished, progress)
+        counts_per_grey_level = _writers()[out.suffix](scan, unfinished, progress)
         np.savez_compressed(
             unfinished_truth,
             labels=scan.labels,
@@ -135,6 +115,44 @@ def write_scan(
         unfinished.unlink(missing_ok=True)
         unfinished_truth.unlink(missing_ok=True)
     return scan
+
+
+def require_place(out: Path, *, force: bool) -> None:
+    """Check the name of the file that a scan is to be written to.
+
+    Raises
+    ------
+    InputError
+        As `write_scan` does, but for what depends on the scan.
+    """
+    if out.suffix not in _writers():
+        raise InputError(
+            "a file name that ends in " + ", ".join(_writers()),
+            f"{out.name!r}",
+            "choose one of these endings",
+        )
+    try:
+        try_writing(out.parent)
+        taken = [
+            path for path in (out, out.with_suffix(".npz")) if path.is_symlink() or path.exists()
+        ]
+    except OSError as error:
+        raise InputError(
+            "a folder that can be written",
+            error.strerror or words_of(error),
+            "create it, or write elsewhere",
+        ) from error
+    require_outside_stores(out.parent)
+    if taken and not force:
+        raise InputError(
+            "the name of a file that does not exist yet, nor the truth beside it (.npz)",
+            f"{' and '.join(map(str, taken))}: already there",
+            "write to another file, or replace it with --force",
+        )
+
+
+def _writers() -> dict[str, Callable[[SimulatedScan, Path, Callable[[int, int], None]], float]]:
+    return {".zarr": _write_zarr, ".npy": _write_npy, ".hspy": _write_hspy, ".blo": _write_blo}
 
 
 def _write_zarr(scan: SimulatedScan, path: Path, progress: Callable[[int, int], None]) -> float:

@@ -6,14 +6,13 @@ attributes what was changed and which clusters it was made from.
 
 import re
 import shutil
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
-from orimap.tasks.errors import InputError, Notice, is_out_of_reach, words_of
+from orimap.tasks.errors import InputError, is_out_of_reach, tell, words_of
 from orimap.tasks.store.groups import complete_mark, group_attributes, open_group
 from orimap.tasks.store.variables import DETECTOR
 
@@ -166,7 +165,7 @@ def open_results(folder: Path, revision: str | None = None) -> xr.DataTree:
             ) from error
     tree.attrs = {**tree.attrs, **revised.attrs, "revision_outdated": found.outdated}
     if found.outdated:
-        warnings.warn(found.standing, Notice, stacklevel=2)
+        tell(found.standing)
     return tree
 
 

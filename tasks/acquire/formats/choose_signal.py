@@ -68,7 +68,7 @@ def choose_signal(
         raise InputError(
             "a scan of patterns: four axes, or three with --scan-shape",
             f"{path.name} holds no array of numbers with three to five axes",
-            "name another file, or the data set inside this one with --dataset",
+            "give another file, or the data set inside this one with --dataset",
         )
     if asked is not None:
         number, leading = _asked(path, signals, asked)
@@ -106,7 +106,7 @@ def choose_signal(
         "a scan of patterns: two scan axes and two detector axes"
         + (f" of {FEWEST_PIXELS} pixels or more" if tiny else ""),
         f"{path.name} holds {_list(signals)}",
-        "name the file with the patterns (.emi files name all that belong to them), or what its "
+        "give the file with the patterns (.emi files name all that belong to them), or what its "
         "axes are with --axes where it is wrong about them",
     )
 
@@ -261,7 +261,7 @@ def _require_real(path: Path, signals: list[Signal], numbers: Sequence[int]) -> 
         raise InputError(
             "patterns of real intensities",
             f"{path.name} holds complex values: {_list(signals, unreal)}",
-            "save the intensities, which are the squared magnitudes, or name another data set",
+            "save the intensities, which are the squared magnitudes, or give another data set",
         )
 
 

@@ -93,7 +93,7 @@ def recognise(path: Path) -> str:
     if not path.exists():
         raise InputError(
             "an acquisition: a file, a Zarr folder or a folder of images",
-            f"there is no {path}",
+            f"no file of that name ({path})",
             "check the spelling and that the disk is mounted",
         )
     if not os.access(path, os.R_OK):
@@ -159,7 +159,7 @@ def _recognise_folder(path: Path) -> str:
     raise InputError(
         "a Zarr folder or a folder of images (BMP, TIFF, PNG)",
         f"{path.name or path} holds {len(names)} entries and none of these",
-        "name the file of the acquisition itself",
+        "give the file of the acquisition itself",
     )
 
 
@@ -216,13 +216,13 @@ def _reader_of_ending(path: Path, ending: str) -> str:
         raise InputError(
             "the file that holds or describes the patterns",
             f"{path.name}, which only accompanies it",
-            f"name the {COMPANION_OF[ending]} file beside it",
+            f"give the {COMPANION_OF[ending]} file beside it",
         )
     if not claims:
         raise InputError(
             "a file that a reader knows by its content or ending",
             f"{path.name}, with the ending {ending or '(none)'}",
-            "name a reader with --reader, or for HDF5 the data set with --dataset",
+            "give a reader with --reader, or for HDF5 the data set with --dataset",
         )
     raise InputError(
         f"one reader for {ending}",

@@ -203,7 +203,9 @@ def read_detector_image(
     y0, y1, x0, x1 = crop
     if not path.exists():
         raise InputError(
-            f"an image of the detector for {option}", f"there is no {path}", f"check {option}"
+            f"an image of the detector for {option}",
+            f"no file of that name ({path})",
+            f"check {option}",
         )
     try:
         if path.suffix.lower() == ".npy":

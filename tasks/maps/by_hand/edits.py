@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, as_whole, shown
 
 LONGEST_NAME = 60
 COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
@@ -52,9 +52,9 @@ class Edits:
             If one cannot be read, or two contradict each other.
         """
         if not isinstance(rename, Mapping):
-            rename = dict(_named(text, "--rename", "name", "matrix") for text in rename)
+            rename = _once("--rename", "name", rename, "matrix")
         if not isinstance(colour, Mapping):
-            colour = dict(_named(text, "--colour", "colour", "#aa3377") for text in colour)
+            colour = _once("--colour", "colour", colour, "#aa3377")
         groups = tuple(_numbers("--merge", group) for group in _several(merge))
         edits = cls(
             groups,
@@ -113,7 +113,7 @@ class Edits:
             for number in numbers:
                 if not 1 <= number <= count:
                     raise InputError(
-                        f"clusters that are there: {_there(count)}",
+                        f"existing clusters, {_there(count)}",
                         f"{option} {number}",
                         "count clusters from 1, as on the page of the results",
                     )
@@ -147,7 +147,7 @@ class Edits:
                         raise InputError(
                             f"one edit of cluster {number}",
                             f"{taken[number]} and {option} {','.join(map(str, group))}",
-                            "name all clusters of one merge together (--merge 3,4,5), and make "
+                            "give all clusters of one merge together (--merge 3,4,5), and make "
                             "further changes in a second edit with --from",
                         )
                     taken[number] = f"{option} {','.join(map(str, group))}"
@@ -174,7 +174,7 @@ class Edits:
 
 def _several(given: Any) -> list[Any]:
     """Return a list of edits; a single one may come without."""
-    return [given] if isinstance(given, (int, str)) else list(given)
+    return list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
 
 
 def _numbers(option: str, given: Any) -> tuple[int, ...]:
@@ -193,13 +193,28 @@ def _numbers(option: str, given: Any) -> tuple[int, ...]:
 
 
 def _number(option: str, part: Any, given: Any) -> int:
-    if isinstance(part, bool) or not re.fullmatch(r"\s*\d+\s*", str(part)):
+    number = int(part) if re.fullmatch(r"\s*\d+\s*", str(part)) else as_whole(part)
+    if isinstance(part, bool) or number is None:
         raise InputError(
             f"numbers of clusters for {option}",
             f"{option} {given}",
             "give them as on the page, for instance 3",
         )
-    return int(part)
+    return number
+
+
+def _once(option: str, thing: str, texts: Iterable[str], instance: str) -> dict[str, str]:
+    """Return the names, or colours, of clusters, each of which has one."""
+    given: dict[str, str] = {}
+    for number, value in (_named(text, option, thing, instance) for text in texts):
+        if given.setdefault(number.strip(), value) != value:
+            raise InputError(
+                f"one {thing} for cluster {number}",
+                f"{option} {number}={shown(given[number.strip()])} and {option} "
+                f"{number}={shown(value)}",
+                "leave one of them out",
+            )
+    return given
 
 
 def _named(text: str, option: str, thing: str, instance: str) -> tuple[str, str]:
@@ -218,7 +233,7 @@ def _name(number: Any, given: str) -> str:
     if not name or len(name) > LONGEST_NAME or not name.isprintable():
         raise InputError(
             f"a name of 1 to {LONGEST_NAME} letters for cluster {number}",
-            f"--rename {number}={given}",
+            f"--rename {number}={shown(given)}",
             "give a short name, for instance matrix",
         )
     return name

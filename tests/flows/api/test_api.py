@@ -104,3 +104,17 @@ def test_options_at_fault_are_named(tmp_path):
         orimap.run(tmp_path / "scan.npy", tmp_path / "results", fliter="mean")
     with pytest.raises(InputError, match="number of grains between 1 and"):
         orimap.simulate(tmp_path / "scan.npy", grains=0)
+    # First what is wrong with the file, whatever the recipe is.
+    with pytest.raises(InputError, match=r"ends in \.zarr"):
+        orimap.simulate(tmp_path / "s.txt", scan=(4, 4))
+    (tmp_path / "scan.npy").write_text("somebody's work")
+    with pytest.raises(InputError, match=r"or replace it with force$"):
+        orimap.simulate(tmp_path / "scan.npy", scan="4x5", grains=2)
+    assert (tmp_path / "scan.npy").read_text() == "somebody's work"
+
+
+def test_what_python_gives_goes_before_the_file_and_none_is_not_given(scan, tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("distinct: 2\nk: 1:3\n")
+    needs = orimap.run(scan, tmp_path / "o", config=file, k=None, components=2, dry_run=True)
+    assert needs.range_of_k == (1, 3)

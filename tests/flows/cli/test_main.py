@@ -167,7 +167,7 @@ def test_the_command_line_comes_before_the_config_file(scan, tmp_path):
     config.write_text(f"file: {scan}\noutput: {tmp_path / 'out'}\nk: 1:20\nseed: 3\n")
     answer = _call("run", "--config", config, "--k", "1:5", "--dry-run")
     assert answer.exit_code == 0, answer.stderr
-    assert "k [1, 5], seed 3" in answer.stdout
+    assert "k 1:5, seed 3" in answer.stdout
     assert "1 to 5" in answer.stdout
 
 
@@ -183,7 +183,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(scan, tmp_path):
 @pytest.mark.parametrize(
     ("name", "values", "said"),
     [
-        ("absent.npy", None, "there is no"),
+        ("absent.npy", None, "no file of that name"),
         ("short.npy", np.ones((48, 40)), "short.npy has 48×40"),
         ("picture.npy", np.random.default_rng(0).random((48, 48, 3)), "a colour picture"),
         ("text.png", "text", "text.png cannot be read"),
@@ -259,7 +259,7 @@ def bad_input(scan, tmp_path):
         "k as a word": ((scan, "--k", "many"), "must be one number or FIRST:LAST"),
         "decided k": ((scan, "--decided-k", "50"), "--components 50"),
         "filter": ((scan, "--filter", "blur"), "--filter blur"),
-        "lengths": ((scan, "--epattern-lengths", "long"), "'long'"),
+        "lengths": ((scan, "--epattern-lengths", "long"), "--epattern-lengths long"),
         "strategy": ((scan, "--strategy", "guess"), "guess"),
         "scan shape": ((scan, "--scan-shape", "5x5"), "9×12"),
         "roi": ((scan, "--roi", "0:4,50:60"), "--roi"),

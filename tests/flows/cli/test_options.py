@@ -159,5 +159,48 @@ def test_a_wrong_value_is_refused_in_plain_words(given, said):
 def test_a_configuration_is_reported_with_its_line(tmp_path):
     config = tmp_path / "run.yaml"
     config.write_text("k: 1:12\nbin: two\n")
-    with pytest.raises(InputError, match=r"run\.yaml, line 2: --bin 'two': a whole number"):
+    with pytest.raises(InputError, match=r"run\.yaml, line 2: --bin two"):
         read_request("run", config, {"bin": "2"})
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            ("decide", "x", "--distinct", "five"),
+            "needed: the folder of a finished run, with analysis.zarr in it\n"
+            "found: no folder of that name (x)\n",
+        ),
+        (
+            ("run", "x.blo", "--output", "o", "--distinct", "five"),
+            "needed: a whole number for --distinct, for instance 5\nfound: --distinct five\n"
+            "what to do: correct --distinct; orimap run --help explains it\n",
+        ),
+        (
+            ("compare-filters", "x.blo", "--output", "o", "--bin", "0"),
+            "needed: a whole number for --bin, for instance 2\n"
+            "found: --bin 0: must be at least 1\n"
+            "what to do: correct --bin; orimap compare-filters --help explains it\n",
+        ),
+        (
+            ("info", "x.blo", "--scan-shape", "4"),
+            "needed: a value for --scan-shape, for instance 40x50\n"
+            "found: --scan-shape 4: must be ROWSxCOLUMNS, for instance 40x50\n"
+            "what to do: correct --scan-shape; orimap info --help explains it\n",
+        ),
+        (
+            ("run", "x.blo"),
+            "needed: a folder for the results, --output DIR\nfound: no --output DIR\n",
+        ),
+        (
+            ("info", "nofile.hspy"),
+            "found: no file of that name (nofile.hspy)\n",
+        ),
+    ],
+)
+def test_a_mistake_points_to_the_help_of_its_own_command(given, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    answer = CliRunner().invoke(main.app, given)
+    assert answer.exit_code == 2
+    assert said in answer.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -52,8 +52,8 @@ def test_a_dry_run_writes_nothing(array, tmp_path):
 @pytest.mark.parametrize("kind", ["array", "file"])
 def test_a_dry_run_checks_where_the_results_go(array, scan, tmp_path, kind, place):
     (tmp_path / "scan.npy").write_text("somebody's work")
+    given = array if kind == "array" else scan
     with pytest.raises(InputError, match="a folder that can be written for the results"):
-        given = array if kind == "array" else scan
         orimap.run(given, tmp_path / place, k="1:3", dry_run=True)
 
 

@@ -19,6 +19,11 @@ from orimap.tasks.errors import InputError, UnavailableError
         ("without --from", "without source"),
         ("--rename 2=matrix", 'rename="2=matrix"'),
         ("ask for --distinct 5.", "ask for distinct=5."),
+        ("--k 0: too small", "k=0: too small"),
+        ("--k 5:1: the wrong way", 'k="5:1": the wrong way'),
+        ("--crop [1, 2]: more", "crop=[1, 2]: more"),
+        ("--scan-shape (-4, 5)", "scan_shape=(-4, 5)"),
+        ("--distinct True: a number", "distinct=True: a number"),
         ("a dash -- like this, and a-b--c", "a dash -- like this, and a-b--c"),
     ],
 )

@@ -197,6 +197,8 @@ def test_the_command_says_what_was_made_and_refuses_what_cannot_be(finished):
         (["--merge", "1,2", "--revision", "../x"], "--revision ../x"),
         (["--background", "1", "--from", "nobody"], "revisions there: edit-1"),
         (["--list", "--merge", "1,2"], "an edit as well"),
+        (["--list", "--delete", "html"], "found: --list and --delete html"),
+        (["--merge", "1,2", "--revision", "x" * 300], "a name of at most 64 letters"),
         ([], "no edit"),
     ):
         answer = call("edit", finished, "--quiet", *options)

@@ -27,7 +27,7 @@ def test_a_wrong_value_is_reported_with_file_and_line(tmp_path):
     with pytest.raises(InputError) as refused:
         read.check()
     place = f"{tmp_path / 'run.yaml'}, line 3"
-    assert refused.value.found == f"{place}: --bin 'two': a whole number is needed"
+    assert refused.value.found == f"{place}: --bin two"
     _read(tmp_path, "k: 5\nbin: 2\n").check()
 
 
@@ -40,7 +40,7 @@ def test_an_unknown_name_is_reported_with_its_line_and_the_nearest_option(tmp_pa
     with pytest.raises(InputError) as refused:
         _read(tmp_path, f"k: 1:12\n{name}: 3\n")
     assert f"{tmp_path / 'run.yaml'}, line 2: " in refused.value.found
-    assert refused.value.found.endswith(": there is no such option")
+    assert refused.value.found.endswith(", which is not an option")
     assert refused.value.remedy == remedy
 
 

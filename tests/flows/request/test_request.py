@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from orimap.flows.request.config import read_config
@@ -18,6 +19,18 @@ def _read(**fields):
         ("k", [2, 9], (2, 9)),
         ("k", "5", (5, 5)),
         ("k", 5, (5, 5)),
+        ("k", np.int64(5), (5, 5)),
+        ("k", np.array([2, 9]), (2, 9)),
+        ("k", ["2", "9"], (2, 9)),
+        ("k", range(1, 4), (1, 3)),
+        ("k", None, (1, 20)),
+        ("centre", None, "auto"),
+        ("distinct", np.int32(3), 3),
+        ("gain", np.float32(2.5), 2.5),
+        ("l1", np.float64(0.1), (0.1, 0.1)),
+        ("skip_frames", np.uint8(5), (5, 0)),
+        ("scan_shape", np.array([40, 50]), (40, 50)),
+        ("restart", np.True_, True),
         ("adapt", " 2 : 20", (2, 20)),
         ("scan_shape", "40x50", (40, 50)),
         ("skip_frames", "5", (5, 0)),
@@ -66,14 +79,34 @@ def test_values_are_read_as_they_are_written(field, written, read):
         ("l1", "0.1,x", "must be one number, or two with a comma"),
         ("crop", [1, 2], "more values are needed"),
         ("crop", [1, 2, 3, 4, 5], "4 values are needed, not 5"),
-        ("gain", "two", "a number is needed"),
+        ("gain", "two", "a number for --gain, for instance 3.2\nfound: --gain two\n"),
         ("gain", "0", "must be above 0"),
         ("worker_memory", "8", "must be a size with its unit, for instance 8 GB"),
         ("bin", "0", "must be at least 1"),
-        ("bin", "two", "a whole number is needed"),
-        ("counts", "perhaps", "must be one of auto, yes or no"),
+        ("bin", "two", "a whole number for --bin, for instance 2\nfound: --bin two\n"),
+        ("bin", 1.5, "needed: a whole number for --bin, for instance 2\nfound: --bin 1.5\n"),
+        ("mask", 5, "needed: a file for --mask\nfound: --mask 5: a path is needed"),
+        ("restart", "perhaps", "needed: true or false for --restart"),
+        ("k", 1.5, "found: --k 1.5: must be one number or FIRST:LAST"),
+        ("k", [], r"found: --k \[\]: must be one number or FIRST:LAST"),
+        ("k", [1, 2, 3], "must be one number or FIRST:LAST"),
+        ("k", [1, 2.5], "must be one number or FIRST:LAST"),
+        ("k", range(1, 9, 2), r"in steps of one, for instance range\(1, 13\)"),
+        ("k", range(0), "a range must go up in steps of one"),
+        ("k", True, "--k True: a number is needed, not true or false"),
+        ("distinct", True, "--distinct True: a number is needed, not true or false"),
+        ("workers", np.False_, "--workers False: a number is needed, not true or false"),
+        ("scan_shape", (-20, -24), "the numbers of rows and columns must be 1 or more"),
+        ("scan_shape", "0x5", "the numbers of rows and columns must be 1 or more"),
+        ("scan_shape", 4, "--scan-shape 4: a list of values is needed"),
+        ("centre", "x" * 500, r"--centre x{80}\.\.\. \(500 letters\)"),
+        (
+            "counts",
+            "perhaps",
+            "needed: auto, yes or no for --counts\nfound: --counts perhaps: must",
+        ),
         ("seed", "-1", "must be at least 0"),
-        ("colour", "red", "there is no such option"),
+        ("colour", "red", "--colour, which is not an option"),
         ("scan_step", "2", "must be a number with its unit, for instance 2nm"),
         ("scan_step", 2, "must be a number with its unit, for instance 2nm"),
         ("detector_step", "0.01nm", "for instance 0.01/Å"),
@@ -88,8 +121,10 @@ def test_a_wrong_value_is_reported_with_its_option(field, written, found):
 
 
 def test_an_option_by_its_old_name_is_read_with_a_note():
-    with pytest.warns(Notice, match="--decided-k .* is now called --components"):
+    with pytest.warns(Notice, match="--decided-k .* is now called --components") as told:
         assert _read(decided_k="4").components == 4
+    # As of the line that has called, not of one inside a library.
+    assert [each.filename for each in told] == [__file__]
     assert _read(decided_k=None) == _read()
     stored = _read(components=4).model_dump(mode="json")
     stored["decided_k"] = stored.pop("components")
@@ -97,6 +132,8 @@ def test_an_option_by_its_old_name_is_read_with_a_note():
         assert Request.model_validate(stored) == _read(components=4)
     with pytest.raises(InputError, match="its old name, as well"):
         _read(decided_k=4, components=4)
+    with pytest.raises(InputError, match="found: --distinct 3 and --decided-k 4\n"):
+        _read(decided_k=4, distinct=3)
     offered = Request.model_json_schema()["properties"]["decided_k"]
     assert offered["deprecated"] is True
 

@@ -34,7 +34,7 @@ def test_a_calibration_can_stand_beside_an_acquisition(scan):
         "beam_energy": "200kV",
     }
     scan.with_name("scan.mib.orimap.yaml").write_text("scan-step: 2\n")
-    with pytest.raises(InputError, match="--scan-step '2': must be a number with its unit"):
+    with pytest.raises(InputError, match="--scan-step 2: must be a number with its unit"):
         read_sidecar(scan)
 
 

@@ -192,7 +192,7 @@ def test_the_runner_up_and_what_would_settle_it_are_said_unless_all_is_clear(mak
 def test_near_the_end_of_the_range_more_components_would_settle_it(make_evidence):
     held = list(range(1, 9 - PLATEAU + 1)) + [9 - PLATEAU + 1] * (PLATEAU - 1)
     found = make_evidence(held)
-    settling = "settled by fits with more than 8 components (--k)."
+    settling = f"To be sure, fit more components, for instance --k {found.ks[0]}:16."
     near = reasons(found, held[-1], confidence="low", other=1)[-1]
     assert near.endswith(settling)
     assert not reasons(found, 2, confidence="low", other=1)[-1].endswith(settling)
@@ -201,18 +201,22 @@ def test_near_the_end_of_the_range_more_components_would_settle_it(make_evidence
 @pytest.mark.parametrize(
     ("limits", "settled_by"),
     [
-        (Limits(280), "fits with more than 20 components (--k)."),
+        (Limits(280), "To be sure, fit more components, for instance --k 1:40."),
+        (Limits(30), "To be sure, fit more components, for instance --k 1:29."),
         # The scan has been fitted as far as it goes: a wider range is not to be had.
-        (Limits(21, more_components=False), "a scan of more positions."),
-        (Limits(280, more_components=False), "more electrons a pattern, or summing detector "),
-        (Limits(9), "a scan of more positions."),
+        (Limits(21, more_components=False), "settled by a scan of more positions."),
+        (
+            Limits(280, more_components=False),
+            "settled by more electrons a pattern, or summing detector ",
+        ),
+        (Limits(9), "settled by a scan of more positions."),
     ],
 )
 def test_what_would_settle_it_can_be_done(make_evidence, limits, settled_by):
     found = make_evidence(list(range(1, 21)), limits=limits)
     said = reasons(found, 20, confidence="low", other=19)[-1]
-    assert f"It would be settled by {settled_by}" in said
-    assert ("--k)" in said) is (limits == Limits(280))
+    assert settled_by in said
+    assert ("--k " in said) is (limits.more_components and limits != Limits(9))
 
 
 @pytest.mark.parametrize(

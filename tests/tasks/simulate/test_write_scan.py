@@ -107,8 +107,8 @@ def test_a_failure_half_way_leaves_the_old_scan_alone(tmp_path, ending, counts):
     def fail(done, total):
         raise RuntimeError("stopped")
 
+    other = ScanRecipe(scan=(5, 6), detector=(32, 32), grains=1, seed=9)
     with pytest.raises(RuntimeError, match="stopped"):
-        other = ScanRecipe(scan=(5, 6), detector=(32, 32), grains=1, seed=9)
         write_scan(other, out, fail, force=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([out.name, "scan.npz"])
     assert np.load(tmp_path / "scan.npz")["weights"].shape == (5, 6, 2)

@@ -135,7 +135,7 @@ def _header(file: Path) -> tuple[tuple[int, int], str]:
             raise InputError(
                 "one frame a file in a folder of .mib files",
                 f"{file.name} has {frames}",
-                "name the .mib file of the acquisition itself",
+                "give the .mib file of the acquisition itself",
             )
         return (frame.height, frame.width), str(frame.pixel_bytes)
     from PIL import Image
@@ -182,7 +182,7 @@ def open_images(
         raise InputError(
             "images of one scan",
             f"{folder.name} holds hidden files only ({some_of(hidden)})",
-            "name the folder of the acquisition itself",
+            "give the folder of the acquisition itself",
         )
     placed = place_images(found, asked)
     files = placed.files

@@ -298,7 +298,7 @@ def _require_no_series(path: Path) -> None:
         raise InputError(
             "all patterns of one scan",
             f"{path.name} holds one, as do {len(beside) - 1} other .mib files beside it",
-            f"name the folder {folder}: it is one acquisition",
+            f"give the folder {folder}: it is one acquisition",
         )
 
 

@@ -32,7 +32,7 @@ def open_empad(path: Path, asked: Asked = NOTHING_ASKED) -> Signal:
         raise InputError(
             "an .xml file that names the .raw file with the patterns",
             f"{path.name} names none",
-            "name the .xml file that the detector wrote",
+            "give the .xml file that the detector wrote",
         )
     raw = path.with_name(described.raw)
     if not raw.exists():

@@ -26,7 +26,7 @@ def test_empty_and_missing_files_are_named(tmp_path):
     (tmp_path / "empty.blo").touch()
     with pytest.raises(InputError, match="0 bytes"):
         open_acquisition(tmp_path / "empty.blo")
-    with pytest.raises(InputError, match="there is no"):
+    with pytest.raises(InputError, match="no file of that name"):
         open_acquisition(tmp_path / "missing.blo")
     with pytest.raises(InputError, match="holds 1 entries"):
         open_acquisition(tmp_path)
@@ -159,7 +159,7 @@ def test_a_name_that_is_no_text_is_refused_and_other_letters_are_read(tmp_path, 
 def test_a_link_that_leads_in_circles_is_not_there(tmp_path):
     (tmp_path / "a.npy").symlink_to("b.npy")
     (tmp_path / "b.npy").symlink_to("a.npy")
-    with pytest.raises(InputError, match="there is no"):
+    with pytest.raises(InputError, match="no file of that name"):
         open_acquisition(tmp_path / "a.npy")
 
 

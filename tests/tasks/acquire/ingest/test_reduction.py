@@ -104,7 +104,7 @@ def test_a_mask_may_have_the_size_of_the_crop(tmp_path):
 
 def test_masks_at_fault_say_what_is_wrong(tmp_path):
     path, whole = tmp_path / "mask.npy", (0, 6, 0, 8)
-    with pytest.raises(InputError, match="there is no"):
+    with pytest.raises(InputError, match="no file of that name"):
         read_mask(path, (6, 8), whole, 1)
     path.write_text("words")
     with pytest.raises(InputError, match=r"mask\.npy cannot be read"):

@@ -129,7 +129,7 @@ def test_one_of_many_single_frames_says_that_the_folder_is_to_be_named(tmp_path,
     write_frames(tmp_path / "frames", small_scan.reshape(20, 6, 7))
     with pytest.raises(InputError, match="holds one, as do 19 other") as error:
         open_acquisition(tmp_path / "frames" / "frame_0003.mib")
-    assert error.value.remedy == "name the folder frames: it is one acquisition"
+    assert error.value.remedy == "give the folder frames: it is one acquisition"
 
 
 def test_a_folder_with_whole_merlin_scans_is_none_itself(tmp_path, small_scan):

@@ -150,5 +150,5 @@ def test_what_does_not_fit_is_named(image):
         read_correction(SHAPE, CROP, dark=image("other.npy", np.full(SHAPE, np.nan)))
     with pytest.raises(InputError, match="--gain-map"):
         read_correction(SHAPE, CROP, gain_map=image("other.npy", np.zeros(SHAPE)))
-    with pytest.raises(InputError, match="there is no"):
+    with pytest.raises(InputError, match="no file of that name"):
         read_correction(SHAPE, CROP, dark=dark.with_name("absent.npy"))
