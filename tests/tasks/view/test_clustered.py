@@ -45,7 +45,7 @@ def test_a_line_has_a_point_for_each_row_or_column(clustered, clustered_run):
     np.testing.assert_array_equal(places, whole["line_position"])
     np.testing.assert_allclose(distances, whole["line_distance"])
     for ends in (((0, 0), (0, 0)), ((0, 0), (9, 3)), ((np.nan, 0), (2, 2)), ((-1, 0), (2, 2))):
-        with pytest.raises(InputError, match="a line from|points along the line"):
+        with pytest.raises(InputError, match=r"a line from|points along the line"):
             clustered.along(*ends)
 
 
