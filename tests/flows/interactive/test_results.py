@@ -199,7 +199,7 @@ def test_a_notebook_shows_map_answer_and_reasons(results):
 def test_a_revision_stands_in_place_of_the_automatic_result(results, tmp_path):
     for store in ("analysis.zarr", "patterns.zarr"):
         (tmp_path / store).symlink_to(results.folder / store)
-    clusters = results["clusters"].to_dataset(inherit=False).load()
+    clusters = results["clusters"].to_dataset(inherit=False).load().copy(deep=True)
     clusters["cluster_label"][:] = 1
     clusters["cluster_name"] = ("cluster", np.array(["", "matrix"], dtype=object))
     tree = xr.DataTree.from_dict({"/clusters": clusters})
