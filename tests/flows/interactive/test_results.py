@@ -196,7 +196,6 @@ def test_a_notebook_shows_map_answer_and_reasons(results):
 
 
 def test_a_revision_stands_in_place_of_the_automatic_result(results, tmp_path):
-<<<<<<< HEAD
     copy = tmp_path / "copy"
     shutil.copytree(results.folder, copy)
     orimap.edit(copy, merge=[(1, 2)], rename={1: "matrix"}, revision="mine", quiet=True)
@@ -217,22 +216,6 @@ def test_a_revision_stands_in_place_of_the_automatic_result(results, tmp_path):
     assert merged == "Clusters 1 and 2 were merged."
     assert automatic == f"The automatic result: {results.headline}."
     assert orimap.open(copy).number == 2
-=======
-    for store in ("analysis.zarr", "patterns.zarr"):
-        (tmp_path / store).symlink_to(results.folder / store)
-    clusters = results["clusters"].to_dataset(inherit=False).load().copy(deep=True)
-    clusters["cluster_label"][:] = 1
-    clusters["cluster_name"] = ("cluster", np.array(["", "matrix"], dtype=object))
-    tree = xr.DataTree.from_dict({"/clusters": clusters})
-    tree.to_zarr(revision_store(tmp_path, "mine"), zarr_format=3, consolidated=False)
-    mine = orimap.open(tmp_path, "mine")
-    assert (mine.labels == 2).all()
-    assert mine.cluster(2).sizes["position"] == 42
-    assert mine.decompose(0, 0).attrs["label"] == 2
-    assert mine.plot().get_legend().get_texts()[1].get_text() == "2 matrix   100.0 %"
-    assert "revision 'mine'" in repr(mine)
-    assert not (orimap.open(tmp_path).labels == 2).all()
->>>>>>> w19e
 
 
 @pytest.mark.parametrize(
