@@ -5,8 +5,9 @@ starts from it makes them again, on the fit as it is stored, and then its own.
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -16,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 import zarr
 
+from orimap.cluster.environment import one_thread_for_blas
 from orimap.flows.pipeline.redecide import HERE, root_of, stored_patterns
-from orimap.flows.pipeline.runtime.helpers import open_workers_and_helpers
+from orimap.flows.pipeline.runtime.helpers import Here, open_workers_and_helpers
 from orimap.flows.pipeline.runtime.measure import versions
 from orimap.flows.pipeline.runtime.run import Decided, Fitted, Prepared, Run
 from orimap.flows.pipeline.runtime.runner import StepRunner
@@ -38,10 +40,15 @@ from orimap.tasks.store.open_results import (
 )
 from orimap.tasks.store.run_folder import RunFolder, only_writer
 from orimap.tasks.stream.blocks import Progress
+from orimap.tasks.stream.in_threads import Threads
 
 if TYPE_CHECKING:
     from orimap.tasks.maps.by_hand.revise import Grouping
     from orimap.tasks.maps.parts import Parts
+
+# Patterns of up to this size are read twice by threads of this process in less time than worker
+# processes take to start.
+THREADS_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -114,15 +121,26 @@ def revise(
         request = Request.read(**with_new_names({**root["request"], **HERE, "output": directory}))
         prepared = stored_patterns(folder, request)
         raw = zarr.open_array(prepared.store, path="raw/pattern_intensity", mode="r")
-        workers = open_workers_and_helpers(
-            request, runner.note, threads=are_threads(request, raw.nbytes)
-        )
-        with workers as (client, helpers):
+        with _workers(request, raw.nbytes, runner) as (client, helpers):
             run = Run(request, folder, runner, client, helpers)
             return runner.step(
                 "revision",
                 partial(_write, run, prepared, int(root["fitted_k"]), name, steps, source),
             )
+
+
+@contextmanager
+def _workers(
+    request: Request, scan_bytes: int, runner: StepRunner
+) -> Iterator[tuple[Any, Executor]]:
+    """Give what reads the patterns: threads of this process, or workers for a large scan."""
+    if scan_bytes > THREADS_BYTES:
+        threads = are_threads(request, scan_bytes)
+        with open_workers_and_helpers(request, runner.note, threads=threads) as opened:
+            yield opened
+    else:
+        with one_thread_for_blas(), Threads() as threads_here:
+            yield threads_here, Here()
 
 
 def _free_name(directory: Path, asked: str | None) -> str:
