@@ -75,15 +75,13 @@ class Server:
 
     @property
     def _worked_ms(self) -> float:
-        """Processor time of all its threads that are there."""
+        """Processor time of all its threads that are there; what ended ones had is lost."""
         tasks = Path(f"/proc/{self.process.pid}/task")
         worked = 0
         for task in tasks.iterdir():
             with suppress(OSError):  # a thread that has ended meanwhile
                 worked += int((task / "schedstat").read_text().split()[0])
-        # Threads that have ended are in the sum of the process alone, to a hundredth of a second.
-        known = self.process.cpu_times()
-        return max(worked / 1e6, 1e3 * (known.user + known.system))
+        return worked / 1e6
 
     @property
     def megabytes(self) -> float:
