@@ -70,7 +70,7 @@ def run_app(folder: Path, *, writable: bool = True) -> Starlette:
     long = partial(_endpoint, viewed, streams)
     routes = [
         Route("/", _viewer_page),
-        Route("/api/run", short(partial(_run, writable=writable))),
+        Route("/api/run", short(partial(_run, writable=writable, then=edits.warm_up))),
         Route("/api/clusters", short(_clusters)),
         Route("/api/cluster/{number}/{kind}", short(_cluster_pattern)),
         Route("/api/boundaries", short(_boundaries)),
@@ -165,8 +165,15 @@ def _answered(viewed: Viewed, work: Work, asked: Asked, stop: threading.Event) -
     )
 
 
-def _run(run: Opened, asked: Asked, _: threading.Event, *, writable: bool) -> Response:
-    run.warm_up()
+def _run(
+    run: Opened,
+    asked: Asked,
+    _: threading.Event,
+    *,
+    writable: bool,
+    then: Callable[[Opened], None],
+) -> Response:
+    run.warm_up(partial(then, run))
     return Json(describe_run(run, asked.revision, writable=writable))
 
 

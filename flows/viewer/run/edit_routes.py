@@ -16,13 +16,14 @@ from starlette.responses import Response
 
 from orimap.flows.viewer.run.answers import CONFLICT, Json, error_answer
 from orimap.flows.viewer.run.asked import AskedEdits
+from orimap.flows.viewer.run.description import can_be_edited
 from orimap.flows.viewer.run.try_edits import Trial
 from orimap.tasks.errors import InputError, UnavailableError
 from orimap.tasks.report.figures.palette import cluster_colours
 from orimap.tasks.store.open_results import revision_names
 from orimap.tasks.view.kept import Kept
 from orimap.tasks.view.layers import labels_map
-from orimap.tasks.view.opened import Viewed
+from orimap.tasks.view.opened import Opened, Viewed
 
 # Edits are text of some lines.
 MOST_BYTES = 2**20
@@ -63,11 +64,18 @@ class EditRoutes:
         except InputError as error:
             return error_answer(error)
 
+    def warm_up(self, run: Opened) -> None:
+        """Work out what the first edit of finished results needs."""
+        if self._writable and can_be_edited(run):
+            self._trial(run)
+
+    def _trial(self, run: Opened) -> Trial:
+        """Return what edits are tried on; it stays until the results are others."""
+        return self._trials.get(run.results_mark, lambda: Trial(self._viewed.folder), lambda _: 1)
+
     def _tried(self, asked: AskedEdits) -> dict[str, Any]:
         run = self._viewed.now()
-        # What results were drawn of stays until they are others.
-        trial = self._trials.get(run.results_mark, lambda: Trial(self._viewed.folder), lambda _: 1)
-        grouping = trial.after(asked.steps, asked.source)
+        grouping = self._trial(run).after(asked.steps, asked.source)
         label, count = grouping.label, len(grouping.names)
         sizes = np.bincount(label[label >= 0], minlength=count).tolist()
         looks = zip(grouping.names, cluster_colours(count, grouping.colours), sizes, strict=True)
