@@ -9,7 +9,7 @@ import hashlib
 import io
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from orimap.flows.viewer.table.find_runs import OUTCOME, RECORD, RESULTS, UNFINISHED, RunFinder
-from orimap.flows.watch.journal import Entry, read_entries, read_history
+from orimap.flows.watch.journal import Entry, read_entries
 from orimap.tasks.errors import InputError, printable, words_of
 from orimap.tasks.report.words import count_text, headline
 from orimap.tasks.store.locks import holder
@@ -48,7 +48,7 @@ DOUBTS = {"Guessed: ": "guessed", "Doubtful: ": "doubtful"}
 MASKED = "masked pixels"
 COLUMNS = ("name", "number", "confidence", "flags", "state", "reason", "started", "seconds", "path")
 # Addresses of what is known of a run without results, relative to the table's.
-ABOUT = "about/"
+ABOUT, ENTRY, RUN = "about/", "entry", "run"
 LARGEST_BYTES = 20_000_000
 
 
@@ -87,30 +87,6 @@ class Row:
     page: str | None = None
 
 
-@dataclass(frozen=True)
-class About:
-    """All that is known of one row.
-
-    Parameters
-    ----------
-    row : Row
-    folder : Path or None
-        Of its results, where there is one in the table.
-    below : str
-        Its path below the root.
-    entry : Entry or None
-        What the journal says.
-    history : sequence of dict
-        Its changes, oldest first.
-    """
-
-    row: Row
-    folder: Path | None
-    below: str
-    entry: Entry | None = None
-    history: Sequence[dict[str, Any]] = ()
-
-
 class RunTable:
     """All runs below a folder; safe to be asked by several threads.
 
@@ -140,10 +116,10 @@ class RunTable:
             rows = {below: row for below, (_, row) in kept.items()}
             entries, problem = self._journal_entries()
         for entry in entries:
-            below = _output_below(self.root, entry.job_text)
+            below = output_below(self.root, entry.job_text)
             if entry.state in STATES:
                 known = rows.get(below) if below else None
-                rows[below or f"\0{entry.number}"] = _with_entry(known, entry)
+                rows[below or f"\0{entry.number}"] = with_entry(known, entry)
         told = "; ".join(filter(None, (self._finder.incomplete, problem)))
         return sorted(rows.values(), key=lambda row: row.started, reverse=True), told
 
@@ -161,29 +137,9 @@ class RunTable:
                     return below, self.root / below
         return None
 
-    def about(self, kind: str, which: str) -> About | None:
-        """Return all that is known of an acquisition ("entry") or a run; None where there is none.
-
-        Raises
-        ------
-        InputError
-            If the journal cannot be read.
-        """
-        rows, _ = self.rows()
-        with self._busy:
-            entries, _ = self._journal_entries()
-        for entry in entries:
-            below = _output_below(self.root, entry.job_text)
-            if which == (str(entry.number) if kind == "entry" else below or None):
-                known = next((row for row in rows if row.path == printable(below)), None)
-                folder = self.root / below if below in self._folders else None
-                row = known or _with_entry(None, entry)
-                history = read_history(self.journal, entry.number)
-                return About(row, folder, below, entry, history)
-        if kind == "run" and which in self._folders:
-            row = next(row for row in rows if row.path == printable(which))
-            return About(row, self.root / which, which)
-        return None
+    def entries(self) -> list[Entry]:
+        """Return what the journal held when the table was last made."""
+        return list(self._entries[1])
 
     def _kept(self, below: str, marks: frozenset[str]) -> tuple[Any, Row]:
         """Return a row with what it was made of, the one from before where that still holds."""
@@ -283,7 +239,7 @@ def _row(below: str, folder: Path, marks: frozenset[str], running: bool) -> Row:
         started=_started(folder, record, outcome),
         seconds=float(seconds) if isinstance(seconds, (int, float)) else None,
         thumbnail=f"runs/{quoted(below)}/thumbnail.png" if _changed(folder / FIGURE) else None,
-        page=f"{ABOUT}run/{quoted(below)}" if state == "failed" else f"runs/{quoted(below)}/",
+        page=f"{ABOUT}{RUN}/{quoted(below)}" if state == "failed" else f"runs/{quoted(below)}/",
         **facts,
     )
 
@@ -363,14 +319,14 @@ def _utc(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _with_entry(row: Row | None, entry: Entry) -> Row:
+def with_entry(row: Row | None, entry: Entry) -> Row:
     """Return a row with what the journal knows of its acquisition."""
     state, since = STATES[entry.state], _utc(datetime.fromisoformat(entry.since))
     title = printable(entry.title)
     # The state stands beside it.
     told = "" if entry.state in ("done", "running") else printable(entry.reason)
     reason = "" if told == state else told
-    about = f"{ABOUT}entry/{entry.number}"
+    about = f"{ABOUT}{ENTRY}/{entry.number}"
     if row is None:
         confidence = entry.confidence or ""
         gone = entry.state == "done"
@@ -397,7 +353,7 @@ def _with_entry(row: Row | None, entry: Entry) -> Row:
 
 
 @lru_cache(maxsize=10_000)
-def _output_below(root: Path, job_text: str) -> str:
+def output_below(root: Path, job_text: str) -> str:
     """Return where the results of a job go, below the root; empty where that is elsewhere."""
     try:
         output = Path(json.loads(job_text)["request"]["output"])
