@@ -111,7 +111,9 @@ export function paintNumbers(data, place, colours) {
 
 /** Colours of labels, RGBA; where some are lit, the others step back. */
 export function paintLabels(data, clusters, lit = new Set()) {
-  const colours = [NO_CLUSTER, ...clusters.map((cluster) => parts(cluster.colour))];
+  // Numbers may have holes.
+  const colours = [NO_CLUSTER];
+  for (const { number, colour } of clusters) colours[number] = parts(colour);
   const shown = colours.map((colour, n) =>
     lit.size && !lit.has(n) ? colour.map((part) => Math.round(0.14 * part + 0.86 * 214)) : colour,
   );
