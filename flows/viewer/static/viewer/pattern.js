@@ -132,8 +132,8 @@ export function startPattern(state, overlays) {
     if (subject !== state.subject && subject !== state.pinned) return;
     const { clusters } = state.base;
     // Another number, or changes, are not what shares were computed of.
-    const of = state.number !== null ? ` of the ${clusters.length} clusters before this preview` : state.steps.length ? " before your changes" : "";
-    const heading = state.pinned ? `Shares at row ${y}, column ${x}${of}` : `Shares of clusters${of}`;
+    const before = state.number !== null ? " before this preview" : state.steps.length ? " before your changes" : "";
+    const heading = state.pinned ? `Shares at row ${y}, column ${x}${before}` : `Shares of ${before && `the ${clusters.length} `}clusters${before}`;
     node.classList.toggle("narrow", clusters.every(({ name }) => !name));
     node.replaceChildren(...sharesList(found, { clusters, titleOf: (number) => state.titleOf(number, clusters), heading, unit: state.run.intensity_unit }));
   }, (error) => node.replaceChildren(make("p", { className: "quiet" }, error.message)));
@@ -190,7 +190,7 @@ export function startPattern(state, overlays) {
     if (!at) return say(find("pixel-readout"), "");
     const { step, unit, centre } = state.run.detector;
     const value = shown.data[at.y * shown.shape[1] + at.x];
-    const parts = [`${at.y}, ${at.x}: ${written(value)} ${unitText(state.run.intensity_unit)}`];
+    const parts = [`${at.y}, ${at.x}: ${written(value)} ${unitText(state.run.intensity_unit, value)}`];
     if (centre) {
       const [far, called] = step && unit ? [[(at.y - centre[0]) * step[0], (at.x - centre[1]) * step[1]], unitText(unit)] : [[at.y - centre[0], at.x - centre[1]], "px"];
       parts.push(`${written(Math.hypot(...far))} ${called} from the centre`);

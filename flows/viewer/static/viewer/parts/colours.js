@@ -143,8 +143,8 @@ export function written(value) {
 }
 
 /** A unit as it is written behind a number: 1/nm becomes nm⁻¹, a ratio has none. */
-export function unitText(unit) {
+export function unitText(unit, value) {
   if (!unit || unit === "1") return "";
-  if (unit === "electron") return "electrons";
+  if (unit === "electron") return value === 1 ? "electron" : "electrons";
   return unit.replace(/^1\/(.+)$/, "$1⁻¹");
 }
