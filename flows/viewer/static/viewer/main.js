@@ -129,7 +129,7 @@ async function begin() {
   const { revisions } = revision ? await getJson("./api/run") : { revisions: [] };
   const known = revisions.some(({ name }) => name === revision);
   await openRevision(state, known ? revision : null, wanted);
-  if (revision && !known) notice("trouble", `There is no revision “${revision}”; the automatic result is shown.`);
+  if (revision && !known) notice("place", `There is no revision “${revision}”; the automatic result is shown.`);
   if (find(`tab-${tab}`)) showTab(tab);
   keepPlace(state);
   tellState(state.run);
