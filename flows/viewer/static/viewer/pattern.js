@@ -130,9 +130,9 @@ export function startPattern(state, overlays) {
     const { y, x } = subject;
     const found = await getJson(address("./api/decomposition", { y, x, revision: state.revision }), signal);
     if (subject !== state.subject && subject !== state.pinned) return;
-    const { clusters } = state.base;
-    // Another number, or changes, are not what shares were computed of.
-    const before = state.number !== null ? " before this preview" : state.steps.length ? " before your changes" : "";
+    // Shares are of the clusters that are stored; those of a preview or of changes are not computed.
+    const { clusters } = state.regrouped ? state.base : state;
+    const before = !state.regrouped ? "" : state.number === null ? " before your changes" : " before this preview";
     const heading = state.pinned ? `Shares at row ${y}, column ${x}${before}` : `Shares of ${before && `the ${clusters.length} `}clusters${before}`;
     node.classList.toggle("narrow", clusters.every(({ name }) => !name));
     node.replaceChildren(...sharesList(found, { clusters, titleOf: (number) => state.titleOf(number, clusters), heading, unit: state.run.intensity_unit }));

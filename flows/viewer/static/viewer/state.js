@@ -56,6 +56,11 @@ export class State {
     return this.number !== null || this.steps.length > 0;
   }
 
+  /** Whether positions may belong to other clusters than in what is stored: not by names and colours. */
+  get regrouped() {
+    return this.number !== null || this.steps.some(({ rename, colour, ...regrouping }) => Object.keys(regrouping).length);
+  }
+
   /** The label on the map now at a position. */
   labelAt({ y, x }) {
     return this.labels ? this.labels.data[y * this.labels.shape[1] + x] : 0;
