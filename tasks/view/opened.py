@@ -22,7 +22,6 @@ from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.store import variables
 from orimap.tasks.store.groups import complete_mark, open_group
 from orimap.tasks.store.open_results import (
-    REVISIONS,
     find_revision,
     open_revised,
     revision_store,
@@ -79,9 +78,8 @@ class Opened:
 
     @property
     def version(self) -> str:
-        """Changes when the results or their revisions do."""
-        holding = repr((self.key, written(self.folder / REVISIONS)))
-        return hashlib.blake2b(holding.encode(), digest_size=8).hexdigest()
+        """Changes when the automatic results do; each revision says itself when it was made."""
+        return hashlib.blake2b(repr(self.key).encode(), digest_size=8).hexdigest()
 
     @property
     def analysis(self) -> Path:

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from orimap.tasks.errors import InputError, UnavailableError
 
 LOG = logging.getLogger("orimap.viewer")
+OK, ACCEPTED = 200, 202
 NOT_FOUND, CONFLICT, BAD_REQUEST, UNAVAILABLE, BROKEN = 404, 409, 400, 503, 500
 KINDS = {"f": np.dtype("<f4"), "i": np.dtype("<i2")}
 
