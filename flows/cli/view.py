@@ -36,21 +36,21 @@ def view(
         ),
     ] = None,
     no_browser: Annotated[
-        bool, typer.Option("--no-browser", help="Open no browser, only say the address")
+        bool, typer.Option("--no-browser", help="Open no browser, only print the address")
     ] = False,
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Let nobody save corrections (revisions)")
     ] = False,
     token: Annotated[
-        bool, typer.Option("--token", help="Only print the token that the pages ask for")
+        bool, typer.Option("--token", help="Only print the token, for a browser that asks for it")
     ] = False,
     debug: Debug = False,
 ) -> None:
     """Look at results in a browser: one run, or a table of all runs in a folder.
 
     Maps, patterns, virtual images, corrections by hand. The pages are on this machine alone
-    (127.0.0.1), for who knows a token; the browser that this command opens needs none. Ctrl-C ends
-    it.
+    (127.0.0.1), and shown only to those who know a token; the browser that this command opens
+    needs none. Ctrl-C ends it.
     """
     from orimap.flows.viewer.entry.access import Access, access_folder, read_token
 
@@ -88,7 +88,7 @@ def view(
                 print(f"to open it by hand, once, within 10 minutes: {address}enter?code="
                       f"{access.code()}", flush=True)  # fmt: skip
             else:
-                print(f"the token that it asks for: {ask}", flush=True)
+                print(f"get the token with: {ask}", flush=True)
             if "SSH_CONNECTION" in os.environ:
                 number = listening.getsockname()[1]
                 tunnel = f"ssh -L {number}:127.0.0.1:{number} {socket.getfqdn()}"

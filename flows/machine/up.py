@@ -227,7 +227,7 @@ def bring_up(site: Site, note: Callable[[str], None]) -> None:
         up.start("view", "orimap.flows", "view", str(site.results), "--state", str(site.state),
                  "--port", str(site.view_port), "--no-browser")  # fmt: skip
         token = f"orimap view --token --state {shlex.quote(str(site.state))}"
-        note(f"results: {site.viewer} (the token that it asks for: {token})")
+        note(f"results: {site.viewer} (get the token with: {token})")
         note(f"up: {site.address} (watching {site.watched}; logs in {site.logs})")
         up.keep()
 

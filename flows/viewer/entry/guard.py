@@ -86,7 +86,7 @@ class Guard:
         request = Request(scope, receive)
         if not own_host(request.headers):
             return _refused(421, "a request for 127.0.0.1 or localhost", "another host",
-                            "open the address that orimap view has printed")  # fmt: skip
+                            "open the address that orimap view printed")  # fmt: skip
         if request.method not in METHODS:
             return _refused(405, "a request to look, or to write a revision", request.method,
                             "use the pages of the viewer")  # fmt: skip
@@ -138,7 +138,7 @@ class Guard:
         if self.access.is_token(given):
             return self._let_in(Response(status_code=204))
         return await self._wrong(
-            _refused(403, "the token of this viewer", "another text", f"read it with {self.ask}")
+            _refused(403, "the token of this viewer", "another text", f"get it with: {self.ask}")
         )
 
     async def _take_code(self, request: Request) -> Response:
@@ -148,8 +148,8 @@ class Guard:
             return self._let_in(_page("entered", 200))
         if self._is_known(request):
             return _page("entered", 200)
-        return await self._wrong(self._ask_for_token(request, "That address has been used, or is "
-                                                     "too old: it lets in once."))  # fmt: skip
+        return await self._wrong(self._ask_for_token(request, "This address has been used already, "
+                                                     "or is too old: it works once."))  # fmt: skip
 
     async def _wrong(self, answer: Response) -> Response:
         """Take a second to answer what was wrong, so that nobody tries many."""
@@ -174,7 +174,7 @@ class Guard:
         """Return the page that asks for the token, or words where no page is wanted."""
         if "text/html" not in request.headers.get("accept", ""):
             return _refused(401, "the token of this viewer", "none, or one that has expired",
-                            f"open its page again, or read the token with {self.ask}")  # fmt: skip
+                            f"open its page again, or get the token with: {self.ask}")  # fmt: skip
         return _page("asked", 401, why=why, ask=self.ask, where=self.access.where,
                      account=self.access.account)  # fmt: skip
 

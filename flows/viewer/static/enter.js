@@ -1,6 +1,7 @@
 // Asks for the token, or sends on whoever was let in; the address with the code is replaced.
 const form = document.getElementById("form");
 const said = document.getElementById("said");
+const token = document.getElementById("token");
 
 async function known() {
   const answer = await fetch("/enter/known", { cache: "no-store" });
@@ -20,7 +21,7 @@ form.addEventListener("submit", async (event) => {
     const answer = await fetch("/enter", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ token: document.getElementById("token").value }),
+      body: JSON.stringify({ token: token.value }),
     });
     if (answer.status === 204) {
       goOn();
@@ -30,6 +31,9 @@ form.addEventListener("submit", async (event) => {
       answer.status === 429
         ? "Too many tries at a time: wait a few seconds."
         : "This is not the token of this viewer.";
+    // What is pasted next takes its place.
+    token.value = "";
+    token.focus();
   } catch {
     said.textContent = "The viewer does not answer: it may have been ended.";
   } finally {

@@ -83,6 +83,13 @@ function cell(id, label, content) {
   return made;
 }
 
+/** What the reason does not say: how long something lasts, and where options of a watched file go. */
+function hint({ state, reason }) {
+  if (state === "arriving") return "It is analysed once it is complete and no longer changes; what stays incomplete for an hour (orimap watch --patience) is quarantined.";
+  const options = state === "quarantined" && /--[a-z]/.test(reason) && !reason.includes("orimap.yaml");
+  return options ? "Options of a watched file go into a file beside it, NAME.orimap.yaml, as lines such as scan-shape: 256x256." : "";
+}
+
 function row(run) {
   const made = make("tr");
   const picture = make("td", "picture");
@@ -105,7 +112,10 @@ function row(run) {
     name.append(make("span", "", run.name));
   }
   const words = run.reason || (run.number === null ? run.headline : "");
-  if (words) name.append(make("p", "reason", words));
+  // The state stands in a column of its own.
+  if (words && words.toLowerCase() !== run.state) name.append(make("p", "reason", words));
+  const more = hint(run);
+  if (more) name.append(make("p", "reason", more));
   const flags = run.flags.length ? make("span") : "";
   for (const flag of run.flags) flags.append(make("span", "flag", flag));
   const time = run.started ? make("time", "", moment(run.started)) : "";
@@ -118,7 +128,7 @@ function row(run) {
     cell("flags", "", flags),
     cell("state", "", mark(run.state)),
     cell("time", "", time),
-    cell("lasted", "", duration(run.seconds)),
+    cell("lasted", "took", duration(run.seconds)),
   );
   return made;
 }
@@ -150,6 +160,8 @@ function draw() {
     rows.replaceChildren(...wanted);
     if (focused && focused !== document.activeElement && rows.contains(focused)) focused.focus({ preventScroll: true });
   }
+  const flagged = runs.some((run) => run.flags.length);
+  at("runs").classList.toggle("unflagged", !flagged);
   at("more").hidden = chosen.length <= limit;
   const all = runs.length === 1 ? "1 run" : `${runs.length} runs`;
   const count = chosen.length === runs.length ? all : `${chosen.length} of ${all}`;
@@ -182,7 +194,7 @@ function sortBy(id) {
 
 function prepare() {
   for (const column of COLUMNS) {
-    const head = make("th", column.id === "number" ? "number" : "");
+    const head = make("th", ["number", "flags"].includes(column.id) ? column.id : "");
     head.scope = "col";
     if (column.key) {
       head.dataset.id = column.id;

@@ -74,7 +74,7 @@ def test_it_serves_until_it_is_ended_and_shows_the_token_to_nobody(home, results
             said = [process.stdout.readline() for _ in range(2)]
             (address,) = re.findall(r"http://127\.0\.0\.1:\d+/", said[0])
             token = (home / "token").read_text().strip()
-            assert said[1] == "the token that it asks for: orimap view --token\n"
+            assert said[1] == "get the token with: orimap view --token\n"
             with pytest.raises(urllib.error.HTTPError) as refused:
                 urllib.request.urlopen(f"{address}api/runs", timeout=20)
             assert refused.value.code == 401

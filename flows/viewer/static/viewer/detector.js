@@ -7,7 +7,7 @@ import { find, make } from "./parts/dom.js";
 const LAYER = "drawn-detector";
 const GRIP_PX = 9;
 const COLOUR = "#4be3ff";
-const FIELDS = [["y", "Row of the middle"], ["x", "Column of the middle"], ["radius", "Radius"], ["inner", "Inner radius"]];
+const FIELDS = [["y", "Centre row"], ["x", "Centre column"], ["radius", "Radius"], ["inner", "Inner radius"]];
 
 export function startDetector(state) {
   let shape = null; // {shape: "disc"|"ring", y, x, radius, inner}
@@ -91,7 +91,8 @@ export function startDetector(state) {
     form.hidden = !shape;
     find("detector-away").disabled = !shape;
     for (const kind of ["disc", "ring"]) find(kind).setAttribute("aria-pressed", String(shape?.shape === kind));
-    picture.canvas.classList.toggle("drawing", Boolean(shape));
+    find("detector-hint").hidden = Boolean(shape);
+    picture.canvas.classList.toggle("drawing", active());
     if (!shape) return;
     const { step, unit } = state.run.detector;
     if (!form.children.length)
@@ -106,15 +107,18 @@ export function startDetector(state) {
       label.hidden = input.name === "inner" && shape.shape === "disc";
       if (document.activeElement !== input || input.valueAsNumber !== value) input.value = value.toFixed(1);
       const long = input.name === "radius" || input.name === "inner";
-      label.querySelector("small").textContent = long && step && unit ? `px = ${written(value * step[1])} ${unitText(unit)}` : "px";
+      label.querySelector("small").textContent = long && step && unit ? `${written(value)} px = ${written(value * step[1])} ${unitText(unit)}` : "px";
     }
   }
 
   // Where the beam wandered, the detector goes with it: a pattern as acquired lies elsewhere.
   const onPattern = ({ y, x }) => ({ y: y - shift()[0], x: x - shift()[1] });
 
+  // On other tabs the pattern is looked at without it.
+  const active = () => state.tab === "detector";
+
   function grip(at) {
-    if (!shape) return null;
+    if (!shape || !active()) return null;
     const [x, y] = picture.toScreen(at.y, at.x);
     const middle = onPattern(shape);
     const near = (radius) => {
@@ -127,14 +131,14 @@ export function startDetector(state) {
     return away <= shape.radius ? "middle" : null;
   }
 
-  /** Begin to drag: a handle, the whole, or a new one from its middle. */
+  /** Begin to drag: a handle, the whole, or a new one from its centre. */
   function grab(at) {
-    if (!shape) return null;
+    if (!active()) return null;
     const what = grip(at);
-    const start = { ...shape };
-    const middle = onPattern(start);
+    const start = shape ? { ...shape } : { shape: "disc" };
     const to = (place) => {
-      const far = Math.hypot(place.y - middle.y, place.x - middle.x);
+      const middle = what && onPattern(start);
+      const far = what && Math.hypot(place.y - middle.y, place.x - middle.x);
       if (what === "radius") return { ...start, radius: far };
       if (what === "inner") return { ...start, inner: far };
       if (what === "middle") return { ...start, y: start.y + place.y - at.y, x: start.x + place.x - at.x };
@@ -145,7 +149,7 @@ export function startDetector(state) {
   }
 
   function draw(context) {
-    if (!shape) return;
+    if (!shape || !active()) return;
     const middle = onPattern(shape);
     const [x, y] = picture.toScreen(middle.y, middle.x);
     const circle = (radius) => {
@@ -179,6 +183,7 @@ export function startDetector(state) {
   find("detector-away").addEventListener("click", away);
   find("detector-fields").addEventListener("submit", (event) => event.preventDefault());
   state.on("run", () => shape && picture && change(shape, true));
+  state.on("tab", () => picture && (picture.canvas.classList.toggle("drawing", active()), picture.draw()));
   return {
     draw,
     away,
@@ -191,7 +196,7 @@ export function startDetector(state) {
       const cursors = { radius: "ew-resize", inner: "ew-resize", middle: "move" };
       picture.listen({
         grab,
-        hover: (place) => (picture.canvas.style.cursor = shape ? (cursors[grip(place)] ?? "crosshair") : ""),
+        hover: (place) => (picture.canvas.style.cursor = active() ? (cursors[grip(place)] ?? "crosshair") : ""),
       });
     },
   };

@@ -6,13 +6,14 @@ import { find, make, say } from "./parts/dom.js";
 import { hereIs } from "./map.js";
 
 const PATTERNS = 6;
-const FIELDS = [["y0", "From row"], ["x0", "from column"], ["y1", "To row"], ["x1", "to column"]];
+const FIELDS = [["y0", "From row"], ["x0", "From column"], ["y1", "To row"], ["x1", "To column"]];
 const [WIDE, HIGH, LEFT, BELOW] = [320, 170, 34, 32];
 const SVG = "http://www.w3.org/2000/svg";
 
 export function startLine(state, showTab) {
   const form = find("line-fields");
   let asked = null;
+  let shown = false;
   for (const [name, title] of FIELDS)
     form.append(make("label", { className: "stacked" }, make("span", {}, title), make("input", { type: "number", min: 0, step: 1, name, required: true })));
   form.addEventListener("submit", (event) => event.preventDefault());
@@ -21,7 +22,7 @@ export function startLine(state, showTab) {
 
   async function showLine(line) {
     fill(line);
-    state.set({ line, region: null });
+    state.set({ line, region: null, subject: single() });
     say(find("line-message"), "");
     asked?.abort();
     asked = new AbortController();
@@ -50,7 +51,8 @@ export function startLine(state, showTab) {
       const text = make("span", {}, `${at.y}, ${at.x}`);
       return make("button", { type: "button", className: "thumbnail", title: `Row ${at.y}, column ${at.x}`, onclick: () => hereIs(state, at, true) }, canvas, text);
     });
-    return make("div", { className: "strip", role: "group", "aria-label": "Patterns along the line" }, ...buttons);
+    const strip = make("div", { className: "strip", role: "group", "aria-label": "Patterns along the line" }, ...buttons);
+    return make("div", {}, make("p", { className: "quiet" }, "Patterns along the line, by row and column"), strip);
   }
 
   function showRegion(region) {
@@ -61,7 +63,7 @@ export function startLine(state, showTab) {
     const found = { y0, x0, y1, x1 };
     fill(found);
     say(find("line-message"), "");
-    find("line-result").replaceChildren(make("p", { className: "quiet" }, `The mean pattern of ${(y1 - y0 + 1) * (x1 - x0 + 1)} positions is shown as the pattern.`));
+    find("line-result").replaceChildren(make("p", { className: "quiet" }, `Shown is the mean pattern of ${(y1 - y0 + 1) * (x1 - x0 + 1)} positions. Click on the map for a single one.`));
     state.set({ region: found, line: null, subject: { of: "region", ...found } });
   }
 
@@ -70,7 +72,21 @@ export function startLine(state, showTab) {
   };
   find("line-show").addEventListener("click", withFields(showLine));
   find("region-show").addEventListener("click", withFields(showRegion));
+  const single = () => (state.subject?.of === "region" && state.position ? { of: "position", ...state.position } : state.subject);
+  const away = () => {
+    find("line-result").replaceChildren();
+    state.set({ line: null, region: null, subject: single() });
+  };
   state.on("base", () => state.line && showLine(state.line));
+  // A rectangle goes together with its pattern.
+  state.on("subject region", () => {
+    const there = state.region && state.subject?.of === "region";
+    const gone = shown && !there;
+    shown = Boolean(there);
+    if (!gone) return;
+    if (!state.line) find("line-result").replaceChildren();
+    state.set({ region: null });
+  });
 
   return {
     /** Begin to drag on the map, where the tool is one of these. */
@@ -110,10 +126,7 @@ export function startLine(state, showTab) {
         context.stroke();
       }
     },
-    away: () => {
-      find("line-result").replaceChildren();
-      state.set({ line: null, region: null });
-    },
+    away,
   };
 }
 

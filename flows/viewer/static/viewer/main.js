@@ -1,14 +1,17 @@
 // Starts the page: opens the results, listens to keys, and follows what the server says.
 
-import { connection, forget, getJson } from "./parts/api.js";
+import { connection, getJson } from "./parts/api.js";
 import { find, notice, takesKey } from "./parts/dom.js";
 import { startDetector } from "./detector.js";
-import { openRevision, startEdit } from "./edit.js";
+import { DISCARD, openRevision, reopen, startAnswer } from "./clusters/answer.js";
+import { startEdit } from "./clusters/edit.js";
+import { startNumbers } from "./clusters/numbers.js";
+import { startSave } from "./clusters/save.js";
 import { startLine } from "./line.js";
 import { hereIs, lightUp, startMap } from "./map.js";
-import { startNumbers } from "./numbers.js";
 import { startPattern } from "./pattern.js";
-import { State } from "./state.js";
+import { keepPlace, placeAsked } from "./place.js";
+import { State, numbered } from "./state.js";
 
 const ASK_AGAIN_MS = 4000;
 const MOST_MS = 15_000;
@@ -22,7 +25,9 @@ const detector = startDetector(state);
 const pattern = startPattern(state, [(context) => detector.draw(context)]);
 detector.on(pattern);
 const edit = startEdit(state);
+startAnswer(state);
 startNumbers(state);
+startSave(state);
 
 function showTab(name) {
   for (const tab of document.querySelectorAll("[role=tab]")) {
@@ -31,6 +36,7 @@ function showTab(name) {
     tab.tabIndex = chosen ? 0 : -1;
     find(tab.getAttribute("aria-controls")).hidden = !chosen;
   }
+  state.set({ tab: name });
 }
 
 function startTabs() {
@@ -59,20 +65,21 @@ let typed = { text: "", at: 0 };
 function digit(key) {
   const now = performance.now();
   const text = now - typed.at < SECOND_DIGIT_MS ? typed.text + key : key;
-  const number = Number(text) <= state.clusters.length ? Number(text) : Number(key);
+  const number = numbered(state.clusters, Number(text)) ? Number(text) : Number(key);
   typed = { text: String(number), at: now };
   lightUp(state, number);
 }
 
-function letGo() {
+function release() {
   if (detector.there && !state.fixed) detector.away();
   if (state.line || state.region) line.away();
   if (state.lit.size) lightUp(state, 0);
-  state.set({ fixed: false });
+  notice("saved", "");
+  state.set({ fixed: false, boundary: null });
 }
 
 function onKey(event) {
-  if (!state.base || find("help").open || (takesKey(event.target, event.key) && event.key !== "Escape")) return;
+  if (!state.base || document.querySelector("dialog[open]") || (takesKey(event.target, event.key) && event.key !== "Escape")) return;
   const command = event.ctrlKey || event.metaKey;
   if (command && event.key.toLowerCase() === "z") {
     event.preventDefault();
@@ -85,7 +92,7 @@ function onKey(event) {
   }
   if (/^\d$/.test(event.key)) return digit(event.key);
   const others = {
-    Escape: letGo,
+    Escape: release,
     "+": () => map.enlarge(1.5),
     "-": () => map.enlarge(1 / 1.5),
     "?": () => find("help").showModal(),
@@ -108,12 +115,24 @@ function tellState({ state: doing }) {
 }
 
 async function open() {
-  if (state.steps.length && !confirm("Your changes are not saved. Leave them?")) return;
-  forget();
-  const known = state.run?.revisions.some(({ name }) => name === state.revision);
-  await openRevision(state, known ? state.revision : null);
+  if (state.steps.length && !confirm(DISCARD)) return;
+  const { revisions } = await getJson("./api/run");
+  const known = revisions.some(({ name }) => name === state.revision);
+  await reopen(state, known ? state.revision : null);
   tellState(state.run);
   notice("trouble", "");
+}
+
+/** Show what the address of the page asks for, as far as it is there. */
+async function begin() {
+  const { revision, tab, ...wanted } = placeAsked();
+  const { revisions } = revision ? await getJson("./api/run") : { revisions: [] };
+  const known = revisions.some(({ name }) => name === revision);
+  await openRevision(state, known ? revision : null, wanted);
+  if (revision && !known) notice("place", `There is no revision “${revision}”; the automatic result is shown.`);
+  if (find(`tab-${tab}`)) showTab(tab);
+  keepPlace(state);
+  tellState(state.run);
 }
 
 /** Ask every few seconds whether the results have changed; where nobody answers, say so. */
@@ -123,7 +142,7 @@ async function follow() {
     // What comes first while a run goes on is shown at once; later nobody is taken by surprise.
     if (!state.base?.clusters.length && run.version !== state.run?.version) return await open();
     tellState(run);
-    if (state.base && run.version !== state.run.version)
+    if (state.base && !state.saving && run.version !== state.run.version)
       notice("changed", "The results have changed since this page was opened.", { kind: "calm", action: "Show them", onaction: open });
   } catch (error) {
     if (error.name === "TimeoutError") connection.dispatchEvent(new Event("lost"));
@@ -142,7 +161,7 @@ document.addEventListener("keydown", onKey);
 find("help-button").addEventListener("click", () => find("help").showModal());
 startTabs();
 find("runs").hidden = !location.pathname.startsWith("/runs/");
-open()
+begin()
   .catch((error) => {
     find("headline").textContent = "There is nothing to show yet";
     notice("trouble", error.message);

@@ -6,6 +6,7 @@ import { ink, paintLabels, paintNumbers, rangeOf, scaleOf, table, unitText, writ
 import { download, find, make, notice, say } from "./parts/dom.js";
 import { drawBoundaries, drawNumbers, drawPinned, drawPosition, insides, touching } from "./parts/marks.js";
 import { Picture } from "./parts/picture.js";
+import { numbered } from "./state.js";
 
 const DRAWN = "drawn-detector";
 // The largest value a ratio can have, where it is not 1.
@@ -15,17 +16,29 @@ export function startMap(state, drags) {
   const canvas = find("map");
   const picture = new Picture(canvas, [
     (context) => drawBoundaries(context, picture, state, find("boundaries").checked),
-    (context) => state.layer === "clusters" && drawNumbers(context, picture, numbered(), state),
+    (context) => state.layer === "clusters" && drawNumbers(context, picture, places(), state),
     (context) => drags.draw(context, picture),
     (context) => drawPinned(context, picture, state.pinned),
     (context) => drawPosition(context, picture, state),
-    scaleBar(() => calibration(state.run), state.run?.scan.shape[1] === 1 ? "position" : "positions"),
+    scaleBar(() => calibration(state.run), state.run?.scan.shape[1] === 1 ? "position" : "positions", marked),
   ]);
+  /** Whether what was drawn or fixed on the map lies in a box of it, in CSS pixels. */
+  function marked(x0, y0, x1, y1) {
+    const { region, line, fixed, position } = state;
+    const ends = region ?? line ?? (fixed && position && { y0: position.y, x0: position.x, y1: position.y, x1: position.x });
+    if (!ends) return false;
+    const sides = (a, b) => [Math.min(a, b) - 0.5, Math.max(a, b) + 0.5];
+    const [top, low] = sides(ends.y0, ends.y1);
+    const [left, right] = sides(ends.x0, ends.x1);
+    const [u0, v0] = picture.toScreen(top, left);
+    const [u1, v1] = picture.toScreen(low, right);
+    return u0 < x1 && u1 > x0 && v0 < y1 && v1 > y0;
+  }
   let values = null;
-  let places = { of: null, found: [] };
-  const numbered = () => {
-    if (places.of !== state.labels) places = { of: state.labels, found: insides(state.labels) };
-    return places.found;
+  let widest = { of: null, found: [] };
+  const places = () => {
+    if (widest.of !== state.labels) widest = { of: state.labels, found: insides(state.labels) };
+    return widest.found;
   };
 
   const ask = latest(async ({ id, revision }, signal) => {
@@ -77,7 +90,7 @@ export function startMap(state, drags) {
   function badge(layer) {
     let text = "";
     if (layer.id === DRAWN) text = state.drawn?.said ?? "";
-    else if (layer.id === "clusters" && state.number !== null) text = `As ${state.number} patterns: a ${state.quick ? "quick preview" : "preview"}`;
+    else if (layer.id === "clusters" && state.number !== null) text = `${state.number} patterns: a preview`;
     else if (layer.id === "clusters" && state.steps.length) text = "With your changes, not saved";
     else if (state.previewed) text = "Without your changes";
     say(find("map-badge"), text);
@@ -87,16 +100,20 @@ export function startMap(state, drags) {
     const node = find("map-readout");
     if (!state.position) return void (node.textContent = "Point at the map, or press an arrow key.");
     const { y, x } = state.position;
-    const parts = [`Row ${y}, column ${x}`];
+    const place = [`Row ${y}, column ${x}`];
     const label = state.labelAt(state.position);
-    if (state.clusters.length) parts.push(label > 0 ? `cluster ${state.titleOf(label)}` : label < 0 ? "not measured" : "no cluster");
+    if (state.clusters.length) place.push(label > 0 ? `cluster ${state.titleOf(label)}` : label < 0 ? "not measured" : "no cluster");
     const layer = layerNow();
+    const parts = [];
     if (layer.kind === "number" && values?.id === layer.id)
       parts.push(`${called(layer)} ${written(values.data[y * values.shape[1] + x])} ${unitText(layer.unit)}`);
     const steps = calibration(state.run, true);
     if (steps) parts.push(`${written(y * steps[0])}, ${written(x * steps[1])} ${unitText(state.run.scan.unit)}`);
-    node.textContent = node.title = parts.join(" · ");
-    find("let-go").hidden = !state.fixed;
+    // Two lines at all times: the map stays where it is.
+    const lines = [place.join(" · "), capital(parts.join(" · "))];
+    node.title = lines.filter(Boolean).join(" · ");
+    node.replaceChildren(...lines.map((text) => make("span", {}, text)));
+    find("release").hidden = !state.fixed;
   }
 
   function legend() {
@@ -119,7 +136,7 @@ export function startMap(state, drags) {
     for (const layer of [...drawn, ...state.run.layers]) {
       const share = /^share-(\d+)$/.exec(layer.id);
       if (share && +share[1] > shares) continue;
-      const option = make("option", { value: layer.id }, layer.title);
+      const option = make("option", { value: layer.id, title: layer.title }, layer.title.replace(/:.*/, ""));
       const group = layer.group || "Map";
       if (!groups.has(group)) groups.set(group, make("optgroup", { label: group }));
       groups.get(group).append(option);
@@ -131,7 +148,7 @@ export function startMap(state, drags) {
 
   state.on("run base drawn", () => state.run && layers());
   state.on("clusters lit", legend);
-  state.on("run layer labels clusters lit drawn revision number steps quick", () => state.run && refresh());
+  state.on("run layer labels clusters lit drawn revision number steps", () => state.run && refresh());
   state.on("position fixed", () => (readout(), picture.draw()));
   state.on("position", () => state.fixed && state.position && picture.reveal(state.position));
   state.on("boundary labels line region pinned", () => picture.draw());
@@ -143,7 +160,7 @@ export function startMap(state, drags) {
     input.addEventListener("change", () => state.set({ tool: input.value }));
   find("map-in").addEventListener("click", () => picture.enlarge(1.5, state.position ?? undefined));
   find("map-out").addEventListener("click", () => picture.enlarge(1 / 1.5));
-  find("let-go").addEventListener("click", () => (state.set({ fixed: false }), canvas.focus()));
+  find("release").addEventListener("click", () => (state.set({ fixed: false }), canvas.focus()));
   find("map-png").addEventListener("click", () => download(canvas, `${state.run.name}-${state.layer}.png`));
   const doubtful = doubtfulBoundaries(state);
   find("doubtful").addEventListener("click", doubtful);
@@ -153,7 +170,7 @@ export function startMap(state, drags) {
     if (position) hereIs(state, position, fixed);
   };
   picture.listen({
-    hover: (place, event) => event.pointerType === "mouse" && !state.fixed && hold(place, false),
+    hover: (place, event) => event.pointerType === "mouse" && !state.fixed && state.subject?.of !== "region" && hold(place, false),
     click: (place) => (canvas.focus({ preventScroll: true }), hold(place, true)),
     free: () => state.set({ fixed: false }),
     grab: (place) => drags.grab(place, picture),
@@ -170,7 +187,7 @@ export function hereIs(state, position, fixed = state.fixed) {
 
 /** Light up one cluster, 0 for none, and show its pattern. */
 export function lightUp(state, number) {
-  if (number > state.clusters.length) return;
+  if (number && !numbered(state.clusters, number)) return;
   const lit = new Set(number ? [number] : []);
   const back = state.position ? { of: "position", ...state.position } : state.subject;
   state.set({ lit, subject: number ? { of: "cluster", number } : back });
@@ -201,13 +218,21 @@ function doubtfulBoundaries(state) {
     const rank = visited.next++ % ranked.length;
     const { clusters, positions, doubt, most } = ranked[rank];
     const names = clusters.map((number) => state.titleOf(number, state.base.clusters)).join(" and ");
-    const which = rank === 0 ? "The most doubtful boundary" : `Number ${rank + 1} of ${ranked.length} boundaries by doubt`;
+    const which = ranked.length > 1 ? `${ordinal(rank + 1)} of ${ranked.length} boundaries` : "The only boundary";
     state.set({ layer: layer.id, boundary: touching(state.base.labels, clusters), lit: new Set() });
     hereIs(state, most, true);
-    const text = `${which} is between clusters ${names}: ${positions} positions, ${called(layer)} ${written(doubt)} on average. Held is the most doubtful of them.`;
-    notice("doubt", text, { kind: "calm", action: "Close", onaction: () => state.set({ boundary: null }) });
+    const text = `${which}: between clusters ${names}, ${positions} positions, ${called(layer)} ${written(doubt)} on average. The most doubtful of them is selected.`;
+    notice("doubt", text, { kind: "calm", onclose: () => state.set({ boundary: null }) });
   };
 }
+
+/** Most doubtful, second most doubtful … 6th most doubtful … */
+function ordinal(rank) {
+  const ending = { one: "st", two: "nd", few: "rd", other: "th" }[new Intl.PluralRules("en", { type: "ordinal" }).select(rank)];
+  return ["Most", "Second most", "Third most", "Fourth most", "Fifth most"][rank - 1]?.concat(" doubtful") ?? `${rank}${ending} most doubtful`;
+}
+
+const capital = (text) => text && text[0].toUpperCase() + text.slice(1);
 
 /** What a layer is called within a sentence: before the colon of its title. */
 const called = ({ title }) => title[0].toLowerCase() + title.slice(1).replace(/:.*/, "");

@@ -5,6 +5,8 @@ import { colourBar, scaleBar } from "./parts/bars.js";
 import { paintNumbers, rangeOf, scaleOf, table, unitText, written } from "./parts/colours.js";
 import { download, find, make, notice, say, segments } from "./parts/dom.js";
 import { Picture } from "./parts/picture.js";
+import { sharesList } from "./parts/shares.js";
+import { numbered } from "./state.js";
 
 const OF_CLUSTERS = [{ id: "mean", title: "Mean" }, { id: "representative", title: "Factorised" }];
 // Of all pixels, what is not brighter than the end of the colours: the direct beam would leave
@@ -12,7 +14,6 @@ const OF_CLUSTERS = [{ id: "mean", title: "Mean" }, { id: "representative", titl
 const BRIGHTEST = 0.998;
 // Short enough for a row; what the server calls them is shown on hovering.
 const SHORT = { raw: "Acquired", filtered: "Analysed", reconstructed: "Fit", residual: "Residual" };
-const MOST_SHARES = 8;
 
 /** One pattern with its title and its bar of colours. */
 class Pane {
@@ -28,12 +29,17 @@ class Pane {
     this.picture = new Picture(figure.querySelector("canvas"), [...overlays, bar]);
   }
 
-  show(shown) {
-    this.shown = shown;
-    this.paint();
+  /** The lowest and the highest value that gets a colour of its own. */
+  get range() {
+    const { data, kind } = this.shown;
+    if (kind === "residual") return rangeOf(data, 1 - BRIGHTEST, BRIGHTEST);
+    // Sparse counts have most pixels at zero: the range is that of all but the very brightest.
+    const [low, high] = rangeOf(data, 0, BRIGHTEST);
+    return [Math.min(low, 0), high];
   }
 
-  paint() {
+  /** Draw, with the range of values given or that of the pattern alone. */
+  paint([low, high] = this.shown ? this.range : []) {
     if (!this.shown) return;
     const { data, shape, title, kind } = this.shown;
     const node = this.figure.querySelector(".title");
@@ -42,16 +48,11 @@ class Pane {
     const bend = document.querySelector("[name=scale]:checked").value;
     const signed = kind === "residual";
     let scale;
-    if (signed) {
-      const [low, high] = rangeOf(data, 1 - BRIGHTEST, BRIGHTEST);
-      scale = scaleOf(bend, low * dimmer, high * dimmer, { signed });
-    } else {
-      // Sparse counts have most pixels at zero: the range is that of all but the very brightest.
-      const [low, high] = rangeOf(data, 0, BRIGHTEST);
+    if (signed) scale = scaleOf(bend, low * dimmer, high * dimmer, { signed });
+    else {
       const positive = data.filter((value) => value > 0);
       const floor = positive.length ? rangeOf(positive, 0.01)[0] / 2 : null;
-      const least = Math.min(low, 0);
-      scale = scaleOf(bend, least, least + (high - least) * dimmer, { floor });
+      scale = scaleOf(bend, low, low + (high - low) * dimmer, { floor });
     }
     const colours = table(signed ? "differences" : find("table").value);
     const place = (value) => Math.min(Math.max(scale.place(value), 0), 1);
@@ -60,6 +61,8 @@ class Pane {
     colourBar(this.figure.querySelector(".colours"), colours, scale.ticks, this.state.run.intensity_unit, "");
   }
 }
+
+const lower = (title) => title[0].toLowerCase() + title.slice(1);
 
 export function startPattern(state, overlays) {
   const current = new Pane(find("current"), state, overlays);
@@ -91,7 +94,7 @@ export function startPattern(state, overlays) {
       return `Row ${subject.y}, column ${subject.x}${label > 0 ? ` · cluster ${state.titleOf(label)}` : ""}`;
     }
     if (subject.of === "cluster") {
-      const { positions } = state.clusters[subject.number - 1] ?? {};
+      const { positions } = numbered(state.clusters, subject.number) ?? {};
       return `Cluster ${state.titleOf(subject.number)} · ${written(positions)} positions`;
     }
     return `Rows ${subject.y0}–${subject.y1}, columns ${subject.x0}–${subject.x1}`;
@@ -104,7 +107,8 @@ export function startPattern(state, overlays) {
     notice("trouble", "");
     const count = subject.of === "region" ? ` · mean of ${headers.get("X-Positions")}` : "";
     const shift = (headers.get("X-Shift") ?? "0,0").split(",").map(Number);
-    current.show({ data, shape, kind, shift, of: subject, title: titleOf(subject) + count });
+    current.shown = { data, shape, kind, shift, of: subject, title: titleOf(subject) + count };
+    paint();
     const node = current.picture.canvas;
     node.dataset.shown = path;
     node.dataset.milliseconds = Math.round(performance.now() - started);
@@ -121,37 +125,32 @@ export function startPattern(state, overlays) {
     }
   }
 
-  const takeApart = latest(async (subject, signal) => {
+  /** Return what lists the shares at a position in an element. */
+  const takingApart = (node) => latest(async (subject, signal) => {
     const { y, x } = subject;
     const found = await getJson(address("./api/decomposition", { y, x, revision: state.revision }), signal);
-    if (subject === state.subject) listShares(found);
-  }, (error) => shares().replaceChildren(make("p", { className: "quiet" }, error.message)));
-  const shares = () => find("shares");
+    if (subject !== state.subject && subject !== state.pinned) return;
+    // Shares are of the clusters that are stored; those of a preview or of changes are not computed.
+    const { clusters } = state.regrouped ? state.base : state;
+    const before = !state.regrouped ? "" : state.number === null ? " before your changes" : " before this preview";
+    const heading = state.pinned ? `Shares at row ${y}, column ${x}${before}` : `Shares of ${before && `the ${clusters.length} `}clusters${before}`;
+    node.classList.toggle("narrow", clusters.every(({ name }) => !name));
+    node.replaceChildren(...sharesList(found, { clusters, titleOf: (number) => state.titleOf(number, clusters), heading, unit: state.run.intensity_unit }));
+  }, (error) => node.replaceChildren(make("p", { className: "quiet" }, error.message)));
+  const takeApart = takingApart(find("shares"));
+  const takePinnedApart = takingApart(find("pinned-shares"));
 
-  function listShares(found) {
-    const clusters = state.base.clusters;
-    if (!found.measured) return shares().replaceChildren(make("p", { className: "quiet" }, "Not measured here."));
-    const sorted = [...found.shares].sort((one, other) => other.share - one.share);
-    const used = sorted.filter(({ share }) => share > 0.005).slice(0, MOST_SHARES);
-    const most = Math.max(1, ...used.map(({ share, error }) => share + (error || 0)));
-    shares().classList.toggle("narrow", clusters.every(({ name }) => !name));
-    const rows = used.map(({ cluster, share, error }) => {
-      const bar = make("span", { className: "fill", style: { width: `${(100 * share) / most}%`, background: clusters[cluster - 1]?.colour } });
-      const track = make("span", { className: "track" }, bar);
-      if (error > 0) track.append(make("span", { className: "whisker", style: { left: `${(100 * Math.max(share - error, 0)) / most}%`, width: `${(100 * Math.min(2 * error, share + error)) / most}%` } }));
-      const number = `${share.toFixed(2)}${error > 0 ? ` ± ${error < 0.005 ? error.toFixed(3) : error.toFixed(2)}` : ""}`;
-      return make("li", {}, make("span", { className: "who", title: state.titleOf(cluster, clusters) }, state.titleOf(cluster, clusters)), track, make("span", { className: "number" }, number));
-    });
-    const ratio = found.second
-      ? `Second over first: ${found.overlap_ratio.toFixed(2)}${found.overlap_ratio_error > 0 ? ` ± ${found.overlap_ratio_error.toFixed(2)}` : ""}`
-      : "One pattern alone";
-    const rest = found.background_intensity == null ? "" : ` · background ${written(found.background_intensity)} ${unitText(state.run.intensity_unit)}`;
-    const before = state.number !== null ? " as decided" : state.steps.length ? " before your changes" : "";
-    shares().replaceChildren(
-      make("h3", {}, `Shares of clusters${before}`),
-      make("ul", {}, ...rows),
-      make("p", { className: "quiet" }, ratio + rest),
-    );
+  /** Draw both patterns; on one scale, where that is wanted and both are of one kind. */
+  function paint() {
+    const signed = (pane) => pane.shown?.kind === "residual";
+    const two = Boolean(current.shown && pinned.shown);
+    const common = two && signed(current) === signed(pinned);
+    find("common").parentElement.hidden = !two;
+    find("common").disabled = !common;
+    if (!common || !find("common").checked) return [current, pinned].forEach((pane) => pane.paint());
+    const ranges = [current.range, pinned.range];
+    const range = [Math.min(...ranges.map(([low]) => low)), Math.max(...ranges.map(([, high]) => high))];
+    return [current, pinned].forEach((pane) => pane.paint(range));
   }
 
   function refresh() {
@@ -164,18 +163,24 @@ export function startPattern(state, overlays) {
     });
     const path = where(subject, kind());
     if (path) draw({ subject, kind: kind(), path });
-    else current.figure.querySelector(".title").textContent = `${titleOf(subject)} · its mean pattern is there once it is saved`;
+    else current.figure.querySelector(".title").textContent = `${titleOf(subject)} · its mean pattern is computed when it is saved`;
     if (subject.of === "position" && state.base.clusters.length) takeApart(subject);
-    else shares().replaceChildren();
+    else find("shares").replaceChildren();
+    if (state.pinned && state.base.clusters.length) takePinnedApart(state.pinned);
   }
 
   function pin(on) {
     if (on && !current.shown) return;
     find("pinned").hidden = !on;
     find("panes").classList.toggle("two", on);
-    pinned.show(on ? { ...current.shown } : null);
+    find("decompositions").classList.toggle("two", on);
+    find("pinned-shares").hidden = !on;
+    find("pinned-shares").replaceChildren();
+    pinned.shown = on ? { ...current.shown, title: `Pinned: ${lower(current.shown.title)}` } : null;
+    paint();
     const subject = on && current.shown.of;
     state.set({ pinned: subject?.of === "position" ? subject : null });
+    if (state.subject) refresh();
   }
 
   /** Say what is under the pointer: the pixel, its value, and how far from the direct beam it is. */
@@ -185,10 +190,10 @@ export function startPattern(state, overlays) {
     if (!at) return say(find("pixel-readout"), "");
     const { step, unit, centre } = state.run.detector;
     const value = shown.data[at.y * shown.shape[1] + at.x];
-    const parts = [`${at.y}, ${at.x}: ${written(value)} ${unitText(state.run.intensity_unit)}`];
+    const parts = [`${at.y}, ${at.x}: ${written(value)} ${unitText(state.run.intensity_unit, value)}`];
     if (centre) {
       const [far, called] = step && unit ? [[(at.y - centre[0]) * step[0], (at.x - centre[1]) * step[1]], unitText(unit)] : [[at.y - centre[0], at.x - centre[1]], "px"];
-      parts.push(`${written(Math.hypot(...far))} ${called} from the middle`);
+      parts.push(`${written(Math.hypot(...far))} ${called} from the centre`);
     }
     return say(find("pixel-readout"), parts.join(" · "));
   }
@@ -203,9 +208,8 @@ export function startPattern(state, overlays) {
     if (current.shown && state.subject && state.base) refresh();
   });
   for (const input of document.querySelectorAll("[name=scale]"))
-    input.addEventListener("change", () => [current, pinned].forEach((pane) => pane.paint()));
-  for (const id of ["brightness", "table"])
-    find(id).addEventListener("input", () => [current, pinned].forEach((pane) => pane.paint()));
+    input.addEventListener("change", paint);
+  for (const id of ["brightness", "table", "common"]) find(id).addEventListener("input", paint);
   find("pin").addEventListener("click", () => pin(true));
   find("unpin").addEventListener("click", () => (pin(false), find("pin").focus()));
   find("pattern-png").addEventListener("click", () => download(current.picture.canvas, `${state.run.name}-pattern.png`));

@@ -4,8 +4,8 @@
 //   revision    name of the revision that is shown, null for the automatic result
 //   base        {clusters, labels} as they are stored for it
 //   steps       changes of clusters that are not saved
-//   number      another number of patterns that is looked at, or null; quick: its map is not yet
-//               the one that a decision would draw
+//   saving      revision that is being written: {name, title, done, total}, or null
+//   number      another number of patterns that is looked at, or null
 //   clusters    those on the map now: [{number, name, colour, positions}]
 //   labels      {data, shape} of the map now: cluster from 1 on, 0 none, -1 not measured
 //   layer       id of what the map shows
@@ -14,17 +14,22 @@
 //   subject     what the pattern is of: {of: "position", y, x}, {of: "cluster", number},
 //               {of: "region", y0, x0, y1, x1}
 //   pinned      position whose pattern is pinned, or null
+//   tab         what is worked on: clusters, detector, line or numbers
 //   tool        what dragging on the map does: point, line or region
 //   line, region   what was drawn on the map, or null
 //   drawn       virtual image of the detector: {values, shape, said, exact, of}, or null
 //   boundary    a boundary that is pointed at: Uint8Array of positions, or null
 
+/** The cluster of a number, or nothing: other numbers of patterns keep those of the decided clusters. */
+export const numbered = (clusters, number) => clusters.find((cluster) => cluster.number === number);
+
 export class State {
   constructor() {
     this.listeners = [];
-    Object.assign(this, { run: null, revision: null, base: null, steps: [], number: null, quick: false });
+    Object.assign(this, { run: null, revision: null, base: null, steps: [], number: null });
     Object.assign(this, { clusters: [], labels: null, layer: "clusters", position: null });
     Object.assign(this, { fixed: false, lit: new Set(), subject: null, tool: "point" });
+    Object.assign(this, { tab: "clusters", saving: null });
     Object.assign(this, { line: null, region: null, drawn: null, boundary: null, pinned: null });
   }
 
@@ -42,13 +47,18 @@ export class State {
 
   /** The number and the name of a cluster: "2 matrix". */
   titleOf(number, clusters = this.clusters) {
-    const name = clusters[number - 1]?.name;
+    const name = numbered(clusters, number)?.name;
     return name ? `${number} ${name}` : `${number}`;
   }
 
   /** Whether the map is not that of what is stored. */
   get previewed() {
     return this.number !== null || this.steps.length > 0;
+  }
+
+  /** Whether positions may belong to other clusters than in what is stored: not by names and colours. */
+  get regrouped() {
+    return this.number !== null || this.steps.some(({ rename, colour, ...regrouping }) => Object.keys(regrouping).length);
   }
 
   /** The label on the map now at a position. */

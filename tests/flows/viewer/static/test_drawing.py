@@ -10,7 +10,7 @@ MAP, PATTERN = ("#map", (12, 14)), ("#pattern", (48, 46))
 
 def value_read(page):
     """Return what the readout says of the detector, electrons."""
-    read = re.search(r"detector ([\d\u202f.]+) electron", page.text("#map-readout"))
+    read = re.search(r"Detector ([\d\u202f.]+) electron", page.text("#map-readout"))
     return float(read[1].replace("\u202f", "")) if read else None
 
 
@@ -27,7 +27,7 @@ def fields(page):
     }
 
 
-def test_a_disc_drawn_on_the_pattern_gives_its_virtual_image(page, counts, disc):
+def test_a_disc_drawn_on_the_pattern_gives_its_virtual_image(page, counts, disc, three_grains):
     page.point(*MAP, 3, 4).click().perform()
     page.click("#tab-detector")
     page.click("#disc")
@@ -50,9 +50,27 @@ def test_a_disc_drawn_on_the_pattern_gives_its_virtual_image(page, counts, disc)
     page.until(lambda: value_read(page) == pytest.approx(image[3, 4], rel=0.005))
     until_exact(page)
     assert page.text("#map-badge") == "Exact"
+    # The radius in the unit of the detector, in words that cannot be taken for the size of a pixel.
+    step = three_grains["detector_x"].values[1] - three_grains["detector_x"].values[0]
+    said = page.texts("#detector-fields small")[2]
+    assert said.startswith("4.2 px = ")
+    assert float(said.split()[3]) == pytest.approx(4.2 * step, rel=0.005)
     page.click("#detector-away")
     assert page.find("#map").get_attribute("data-shown") == "clusters"
     assert page.text("#detector-said") == ""
+
+
+def test_dragging_draws_a_disc_before_one_is_chosen_and_other_tabs_are_without_it(page):
+    page.point(*MAP, 3, 4).click().perform()
+    page.until_shown(y=3, x=4)
+    before = page.colour(*PATTERN, 12, 30)
+    page.click("#tab-detector")
+    page.drag(*PATTERN, (12, 30), (12, 34))
+    page.until(lambda: fields(page)["radius"] == pytest.approx(4, abs=0.15))
+    until_exact(page)
+    assert page.colour(*PATTERN, 12, 30) != before
+    page.click("#tab-clusters")
+    page.until(lambda: page.colour(*PATTERN, 12, 30) == before)
 
 
 def test_a_detector_is_moved_and_changed_by_its_handles(page):
@@ -119,6 +137,15 @@ def test_a_rectangle_on_the_map_has_a_mean_pattern(page, counts):
     page.point(*PATTERN, y, x).perform()
     read = re.match(rf"{y}, {x}: ([\d.]+) electrons", page.text("#pixel-readout"))
     assert float(read[1]) == pytest.approx(mean[y, x], rel=0.005)
+    # It stays while the pointer passes, and goes with its rectangle at a click.
+    page.point(*MAP, 9, 9).perform()
+    page.until_shown(path="./api/region")
+    assert "mean pattern of 12 positions" in page.text("#line-result")
+    inside = page.colour(*MAP, 2, 4)
+    page.point(*MAP, 9, 9).click().perform()
+    page.until_shown(path="./api/pattern/raw", y=9, x=9)
+    assert page.text("#line-result") == ""
+    assert page.colour(*MAP, 2, 4) == inside
 
 
 def test_a_line_can_be_given_by_numbers_and_keys_alone(page):

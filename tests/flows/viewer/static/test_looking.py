@@ -13,8 +13,12 @@ MAP, PATTERN = ("#map", (12, 14)), ("#pattern", (48, 46))
 def test_the_page_opens_with_the_answer_its_reasons_and_the_map(page, three_grains):
     assert page.text("#headline") == three_grains.headline
     assert page.driver.title == "results · orimap"
+    places = [page.find(name).rect for name in ("#map", "#pattern")]
     page.click("#why-button")
     assert page.texts("#reasons li") == three_grains.reasons
+    assert [page.find(name).rect for name in ("#map", "#pattern")] == places
+    page.keys(Keys.ESCAPE)
+    assert not page.find("#why").is_displayed()
     colours = [item.get_attribute("value") for item in page.all("#clusters .colour")]
     labels = three_grains.labels.values
     # Away from what stands on the map: scale bar, buttons, frame of the position, numbers.
@@ -86,7 +90,7 @@ def test_another_map_shows_its_values_with_a_bar_and_at_the_position(page, count
     page.point(*MAP, 3, 4).click().perform()
     page.layer("navigation")
     total = counts.sum((2, 3))
-    read = re.search(r"navigation image ([\d\u202f.]+) electrons", page.text("#map-readout"))
+    read = re.search(r"Navigation image ([\d\u202f.]+) electrons", page.text("#map-readout"))
     assert float(read[1].replace("\u202f", "")) == pytest.approx(total[3, 4], rel=0.005)
     ticks = [tick.text.replace("\u202f", "") for tick in page.all("#map-bar .ticks span")]
     assert float(ticks[0]) == pytest.approx(total.min(), rel=0.005)
@@ -116,8 +120,10 @@ def test_arrows_move_and_digits_light_up_clusters(page, three_grains):
 
 def test_the_most_doubtful_boundary_is_one_click_away(page, three_grains):
     page.click("#doubtful")
+    place = page.find("#map").rect
     said = page.until(lambda: page.text("#notice-doubt p"))
-    one, other = map(int, re.search(r"between clusters (\d) and (\d):", said).groups())
+    assert page.find("#map").rect == place
+    one, other = map(int, re.search(r"between clusters (\d) and (\d),", said).groups())
     y, x = map(int, re.search(r"Row (\d+), column (\d+)", page.text("#map-readout")).groups())
     labels = three_grains.labels.values
     assert labels[y, x] in (one, other)
@@ -125,19 +131,29 @@ def test_the_most_doubtful_boundary_is_one_click_away(page, three_grains):
     assert {one, other} <= set(around.ravel().tolist())
     assert page.find("#layer").get_attribute("value") == "doubt"
     page.click("#doubtful")
-    page.until(lambda: "Number 2 of" in page.text("#notice-doubt p"))
+    page.until(lambda: page.text("#notice-doubt p").startswith("Second most doubtful of"))
     page.click("#notice-doubt button")
     assert not page.all("#notice-doubt")
 
 
-def test_two_patterns_stand_side_by_side(page):
+def test_two_patterns_stand_side_by_side_on_one_scale_with_their_shares(page, three_grains):
     page.point(*MAP, 3, 4).click().perform()
     page.until_shown(y=3, x=4)
     page.click("#pin")
     page.point(*MAP, 9, 10).click().perform()
     page.until_shown(y=9, x=10)
     titles = [page.text(f"#{name} .title").split(" · ")[0] for name in ("pinned", "current")]
-    assert titles == ["Row 3, column 4", "Row 9, column 10"]
+    assert titles == ["Pinned: row 3, column 4", "Row 9, column 10"]
+    ends = [f"#{name} .ticks span:last-child" for name in ("pinned", "current")]
+    assert page.text(ends[0]) == page.text(ends[1])
+    page.click("#common")
+    assert page.text(ends[0]) != page.text(ends[1])
+    for name, (y, x) in {"pinned-shares": (3, 4), "shares": (9, 10)}.items():
+        page.until(lambda n=name, y=y, x=x: f"row {y}, column {x}" in page.text(f"#{n} h3"))
+        first = int(three_grains.labels.values[y, x])
+        assert page.text(f"#{name} .who") == str(first)
+        share = three_grains.shares.values[y, x, first - 1]
+        assert page.text(f"#{name} .number").startswith(f"{share:.2f}")
     page.click("#unpin")
     assert not page.find("#pinned").is_displayed()
 
@@ -148,21 +164,44 @@ def test_the_map_with_another_number_of_patterns_is_a_preview(page, three_grains
     assert int(decided) == three_grains.number
     page.click("#numbers input[value='2']")
     page.until(lambda: len(page.all("#map-legend .chip")) == 2)
-    assert page.text("#map-badge").startswith("As 2 patterns")
+    assert page.text("#map-badge") == "2 patterns: a preview"
+    assert page.text("#headline") == "2 patterns: a preview"
+    assert page.text("#automatic") == f"(automatic: {three_grains.headline})"
+    assert page.text("#numbers-command") == "orimap decide results --distinct 2"
     page.click(f"#numbers input[value='{decided}']")
     page.until(lambda: len(page.all("#map-legend .chip")) == three_grains.number)
     assert page.text("#map-badge") == ""
+    assert page.text("#headline") == three_grains.headline
+    assert not page.find("#numbers-adopt").is_displayed()
+
+
+def test_what_is_looked_at_stands_in_the_address(page, served):
+    page.layer("overlap")
+    page.click("#tab-line")
+    page.point(*MAP, 3, 4).click().perform()
+    page.until(lambda: page.driver.current_url.endswith("?map=overlap&tab=line&row=3&column=4"))
+    page.driver.refresh()
+    page.until(lambda: page.find("#map").get_attribute("data-shown") == "overlap")
+    page.until_shown(y=3, x=4)
+    assert page.find("#panel-line").is_displayed()
+    page.driver.get(f"{served}?revision=<i>gone</i>&map=none&row=99&column=0")
+    page.until(lambda: "no revision “<i>gone</i>”" in page.text("#notice-place p"))
+    assert page.find("#map").get_attribute("data-shown") == "clusters"
 
 
 def test_the_report_and_the_help_are_at_hand(page):
     page.keys("?")
-    assert "lets it go" in page.text("#help")
+    assert "releases it" in page.text("#help")
     assert page.find("#help").is_displayed()
     page.find("#help button").click()
     page.click("#report")
+    viewer, report = page.until(lambda: len(both := page.driver.window_handles) == 2 and both)
+    page.driver.switch_to.window(report)
     page.until(lambda: page.driver.current_url.endswith("/report.html"))
     assert '"file"' in page.text("body")  # what stands for the report here, without an icon
     assert all("favicon.ico" in line for line in page.driver.complaints())
+    page.driver.close()
+    page.driver.switch_to.window(viewer)
 
 
 def test_maps_and_patterns_are_saved_as_pictures(page, tmp_path):

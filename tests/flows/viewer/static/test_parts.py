@@ -79,6 +79,24 @@ def test_scale_bars_have_round_lengths(call):
     )
 
 
+def test_a_second_pattern_is_only_said_to_be_there_where_it_counts(call):
+    def said(second, *shares):
+        used = [{"share": share, "error": error} for share, error in shares]
+        found = {"second": second, "overlap_ratio": 0.5, "overlap_ratio_error": 0.02}
+        return call("shares", f"m.overlap({json.dumps(found)}, {json.dumps(used)})")
+
+    assert said(0, (0.9, 0.02)) == "One pattern alone"
+    assert said(0, (0.9, 0.02), (0.05, 0.02)) == "The second pattern is below its error"
+    assert said(0, (0.87, 0.03), (0.05, 0.01)) == "The second pattern is too weak to count"
+    assert said(2, (0.6, 0.02), (0.3, 0.02)) == "Second over first: 0.50 ± 0.02"
+
+
+def test_numbers_of_clusters_may_have_holes(call):
+    clusters = [{"number": 1, "colour": "#010203"}, {"number": 4, "colour": "#040506"}]
+    found = call("colours", f"[...m.paintLabels([4, 1, 0], {json.dumps(clusters)})]")
+    assert np.reshape(found, (3, 4))[:, :3].tolist() == [[4, 5, 6], [1, 2, 3], [236, 236, 236]]
+
+
 @pytest.mark.parametrize("name", ["viridis", "inferno"])
 def test_tables_are_those_of_matplotlib_but_for_what_nobody_sees(call, name):
     table = np.reshape(call("colours", f"[...m.table('{name}')]"), (256, 3))

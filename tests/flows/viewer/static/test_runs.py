@@ -100,7 +100,9 @@ def test_a_link_asks_for_the_token_once_and_leads_on(browser, served):
     assert str(folder / "token") in shown.find("main").text
     token.send_keys("wrong" + Keys.ENTER)
     shown.until(lambda: "not the token" in shown.find("#said").text)
-    token.clear()
+    # What is pasted now takes its place.
+    assert token.get_attribute("value") == ""
+    assert browser.switch_to.active_element == token
     token.send_keys((folder / "token").read_text().strip() + Keys.ENTER)
     shown.until(lambda: browser.title == "orimap: all runs" and len(shown.names) == 1)
     # A browser tells of each answer that refuses; there is nothing else.

@@ -76,7 +76,7 @@ def test_a_tap_holds_a_position(browser, make_page, served):
     for kind, points in (("touchStart", [at]), ("touchEnd", [])):
         browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
     page.until_shown(y=3, x=4)
-    assert page.find("#let-go").is_displayed()
+    assert page.find("#release").is_displayed()
 
 
 def test_pixels_stay_sharp_on_a_screen_of_high_resolution(browser, make_page, served):

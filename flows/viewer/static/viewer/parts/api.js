@@ -7,12 +7,12 @@ const TYPES = { float32: Float32Array, int16: Int16Array };
 const OPTIONS = [[/--split /g, "cluster "], [/--(merge|background|rename|revision|from) /g, ""]];
 const onPage = (text) => OPTIONS.reduce((so, [option, word]) => so.replace(option, word), String(text));
 
-/** The server said no: what it needed, what it found and what to do. */
+/** The server said no: what it needed, what it found and what to do; perhaps to replace what is there. */
 export class Refused extends Error {
-  constructor(status, { needed = "", found = "", remedy = "" }) {
+  constructor(status, { needed = "", found = "", remedy = "", replaceable = false }) {
     const sentences = [needed && `Needed: ${needed}.`, found && `Found: ${found}.`, remedy && `What to do: ${remedy}.`];
     super(onPage(sentences.filter(Boolean).join(" ")));
-    Object.assign(this, { status, needed, found, remedy });
+    Object.assign(this, { status, needed, found, remedy, replaceable });
   }
 }
 

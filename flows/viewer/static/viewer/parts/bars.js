@@ -3,14 +3,19 @@
 import { make } from "./dom.js";
 import { unitText, written } from "./colours.js";
 
+const NEAR_PX = 24;
+
 /** The largest of 1, 2 and 5 times a power of ten up to `most`. */
 export function roundLength(most) {
   const power = 10 ** Math.floor(Math.log10(most));
   return [5, 2, 1].find((factor) => factor * power <= most) * power;
 }
 
-/** An overlay that draws a scale bar; `calibration()` gives {step, unit} or null: then in pixels. */
-export function scaleBar(calibration, pixels) {
+/**
+ * An overlay that draws a scale bar; `calibration()` gives {step, unit} or null: then in pixels.
+ * It fades where the pointer is near or where `marked(x0, y0, x1, y1)` says that something is.
+ */
+export function scaleBar(calibration, pixels, marked = () => false) {
   return (context, picture) => {
     const { step, unit } = calibration() ?? { step: 1, unit: pixels };
     const { clientWidth, clientHeight } = picture.canvas;
@@ -21,6 +26,9 @@ export function scaleBar(calibration, pixels) {
     context.font = "600 13px system-ui, sans-serif";
     const box = Math.max(px, context.measureText(text).width) + 16;
     const [left, top] = [10, clientHeight - 48];
+    const { pointer } = picture;
+    const near = pointer && pointer.x < left + box + NEAR_PX && pointer.y > top - NEAR_PX;
+    if (near || marked(left, top, left + box, top + 38)) context.globalAlpha = 0.25;
     context.fillStyle = "rgba(10, 13, 18, 0.72)";
     context.beginPath();
     context.roundRect(left, top, box, 38, 5);

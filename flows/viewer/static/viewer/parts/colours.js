@@ -111,7 +111,9 @@ export function paintNumbers(data, place, colours) {
 
 /** Colours of labels, RGBA; where some are lit, the others step back. */
 export function paintLabels(data, clusters, lit = new Set()) {
-  const colours = [NO_CLUSTER, ...clusters.map((cluster) => parts(cluster.colour))];
+  // Numbers may have holes.
+  const colours = [NO_CLUSTER];
+  for (const { number, colour } of clusters) colours[number] = parts(colour);
   const shown = colours.map((colour, n) =>
     lit.size && !lit.has(n) ? colour.map((part) => Math.round(0.14 * part + 0.86 * 214)) : colour,
   );
@@ -141,8 +143,8 @@ export function written(value) {
 }
 
 /** A unit as it is written behind a number: 1/nm becomes nm⁻¹, a ratio has none. */
-export function unitText(unit) {
+export function unitText(unit, value) {
   if (!unit || unit === "1") return "";
-  if (unit === "electron") return "electrons";
+  if (unit === "electron") return value === 1 ? "electron" : "electrons";
   return unit.replace(/^1\/(.+)$/, "$1⁻¹");
 }

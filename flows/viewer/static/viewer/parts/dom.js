@@ -34,14 +34,26 @@ export async function whileBusy(node, text, promise) {
   }
 }
 
-/** Put a line above the page that stays until `text` is empty; a button goes with it. */
-export function notice(id, text, { kind = "", action, onaction } = {}) {
+// What a person has closed does not come again before there is something else to say.
+const closed = new Map();
+
+/** Lay a message over the page until `text` is empty or it is closed; a button may go with it. */
+export function notice(id, text, { kind = "", action, onaction, onclose } = {}) {
   const old = find(`notice-${id}`);
-  if (!text) return old?.remove();
+  if (!text) {
+    closed.delete(id);
+    return old?.remove();
+  }
   const same = old?.firstChild.textContent === text;
-  if (same) return undefined;
+  if (same || closed.get(id) === text) return undefined;
   const line = make("div", { id: `notice-${id}`, className: `notice ${kind}` }, make("p", {}, text));
   if (action) line.append(make("button", { type: "button", onclick: onaction }, action));
+  const close = () => {
+    closed.set(id, text);
+    line.remove();
+    onclose?.();
+  };
+  line.append(make("button", { type: "button", className: "plain close", "aria-label": "Close", title: "Close", onclick: close }, "✕"));
   if (old) old.replaceWith(line);
   else find("notices").append(line);
   return undefined;

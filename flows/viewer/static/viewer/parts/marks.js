@@ -3,6 +3,7 @@
 import { ink } from "./colours.js";
 
 const NUMBER_PX = 13;
+const PINNED = "pinned";
 
 /** Positions where two clusters touch, Uint8Array of 0 and 1. */
 export function touching({ data, shape }, [one, other]) {
@@ -62,9 +63,18 @@ export function drawPinned(context, picture, pinned) {
   context.arc(x, y, 5, 0, 2 * Math.PI);
   context.fill();
   context.stroke();
+  Object.assign(context, { font: `600 ${NUMBER_PX}px system-ui, sans-serif`, textBaseline: "middle" });
+  const wide = context.measureText(PINNED).width + 10;
+  const left = x + 10 + wide > picture.canvas.clientWidth ? x - 10 - wide : x + 10;
+  context.fillStyle = "rgba(10, 13, 18, 0.78)";
+  context.beginPath();
+  context.roundRect(left, y - 10, wide, 20, 4);
+  context.fill();
+  context.fillStyle = "#ffffff";
+  context.fillText(PINNED, left + 5, y + 1);
 }
 
-/** Draw a frame around the position, with hairlines to the sides where it is held. */
+/** Draw a frame around the position, with hairlines to the sides where it is fixed. */
 export function drawPosition(context, picture, { position, fixed }) {
   if (!position) return;
   const size = Math.max(picture.scale, 7);
@@ -111,7 +121,7 @@ export function drawNumbers(context, picture, places, { clusters, lit }) {
     const text = `${label}`;
     if ((2 * far - 1) * picture.scale < Math.max(NUMBER_PX + 4, context.measureText(text).width + 6)) continue;
     const pale = lit.size && !lit.has(label);
-    context.fillStyle = pale ? "#3a414b" : ink(clusters[label - 1]?.colour ?? "#ececec");
+    context.fillStyle = pale ? "#3a414b" : ink(clusters.find(({ number }) => number === label)?.colour ?? "#ececec");
     context.fillText(text, ...picture.toScreen(y, x));
   }
 }

@@ -14,6 +14,7 @@ export class Picture {
     this.middle = [0, 0];
     this.source = document.createElement("canvas");
     this.shape = null;
+    this.pointer = null;
     new ResizeObserver(() => this.fit()).observe(canvas);
     matchMedia("(resolution: 1dppx)").addEventListener?.("change", () => this.fit());
   }
@@ -106,6 +107,13 @@ export class Picture {
     this.draw();
   }
 
+  /** Where the pointer is on the canvas, in CSS pixels: overlays make way for it. */
+  pointTo(event) {
+    const box = event && this.canvas.getBoundingClientRect();
+    this.pointer = event && { x: event.clientX - box.left, y: event.clientY - box.top };
+    this.draw();
+  }
+
   /** Draw before the next frame. */
   draw() {
     this.pending ??= requestAnimationFrame(() => this.paint());
@@ -149,6 +157,7 @@ export class Picture {
     });
     canvas.addEventListener("pointermove", (event) => {
       if (!this.shape) return;
+      this.pointTo(event);
       const place = this.toImage(event);
       if (!drag) return void hover?.(place, event);
       const away = [event.clientY - drag.y, event.clientX - drag.x];
@@ -171,7 +180,10 @@ export class Picture {
       }
     });
     canvas.addEventListener("pointercancel", () => (drag = null));
-    canvas.addEventListener("pointerleave", () => drag || leave?.());
+    canvas.addEventListener("pointerleave", () => {
+      this.pointTo(null);
+      if (!drag) leave?.();
+    });
     canvas.addEventListener("dblclick", (event) => this.shape && free?.(this.toImage(event)));
     canvas.addEventListener(
       "wheel",

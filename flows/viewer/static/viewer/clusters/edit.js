@@ -1,9 +1,9 @@
 // Clusters put right by hand: every change is a step that the server shows on the map; the page
 // keeps the steps, so that undoing is to leave out the last one. Only saving writes anything.
 
-import { address, getArray, getJson, labelsOf, latest, post } from "./parts/api.js";
-import { find, make, notice, say, whileBusy } from "./parts/dom.js";
-import { lightUp } from "./map.js";
+import { labelsOf, latest, post } from "../parts/api.js";
+import { find, make, say, whileBusy } from "../parts/dom.js";
+import { lightUp } from "../map.js";
 
 // What the server says of steps that speak for themselves.
 const TOLD = / (was|were) (merged|named|given)/;
@@ -12,13 +12,13 @@ export function startEdit(state) {
   let ticked = new Set();
   let undone = [];
   const outdated = () => state.run.revisions.find(({ name }) => name === state.revision)?.outdated;
-  const open = () => state.run.writable && !outdated() && state.number === null;
+  const open = () => state.run.writable && !outdated() && state.number === null && !state.saving;
 
   const ask = latest(async ({ steps, taken }, signal) => {
     if (!steps.length) return show(steps, { ...state.base, said: [] });
     try {
       const asked = post("./api/preview", { source: state.revision, steps }, signal);
-      const found = await whileBusy(find("edit-busy"), "Drawing the map anew …", asked);
+      const found = await whileBusy(find("edit-busy"), "Redrawing the map …", asked);
       show(steps, { clusters: found.clusters, labels: labelsOf(found), said: found.said });
     } catch (error) {
       if (error.name === "AbortError") throw error;
@@ -68,7 +68,7 @@ export function startEdit(state) {
     colours.addEventListener("change", () => step({ colour: { [number]: colours.value } }));
     const lit = make("button", { type: "button", className: "number", "aria-pressed": String(state.lit.has(number)), "aria-label": `Light up ${title}`, title: "Light it up and show its mean pattern" }, `${number}`);
     lit.addEventListener("click", () => lightUp(state, state.lit.has(number) ? 0 : number));
-    const named = make("input", { className: "name", value: name, maxLength: 60, placeholder: "name it", disabled: !open(), autocomplete: "off", spellcheck: false, "aria-label": `Name of cluster ${number}` });
+    const named = make("input", { className: "name", value: name, maxLength: 60, placeholder: "name", disabled: !open(), autocomplete: "off", spellcheck: false, "aria-label": `Name of cluster ${number}` });
     named.addEventListener("change", () => {
       const text = named.value.trim();
       if (text && text !== name) step({ rename: { [number]: text } });
@@ -89,10 +89,10 @@ export function startEdit(state) {
     find("background").disabled = !open() || count < 1 || count === state.clusters.length;
     find("undo").disabled = !open() || !state.steps.length;
     find("redo").disabled = !open() || !undone.length;
-    find("save").hidden = !state.steps.length || !state.run.writable;
     let hint = "Tick clusters to merge or split them. Nothing is written before you save.";
     if (!state.clusters.length) hint = "There are no clusters yet.";
     else if (!state.run.writable) hint = "These results can be looked at, but not changed here.";
+    else if (state.saving) hint = "Your changes are being saved.";
     else if (outdated()) hint = "This revision was made from an earlier decision: choose the automatic result to make changes.";
     else if (state.number !== null) hint = "A preview of another number cannot be changed here: go back to the number that was decided.";
     find("edit-hint").textContent = hint;
@@ -109,42 +109,18 @@ export function startEdit(state) {
     );
   }
 
-  async function save(event) {
-    event.preventDefault();
-    // Names are names of folders, too.
-    const name = find("save-name").value.trim().replace(/\s+/g, "-");
-    find("save-name").value = name;
-    try {
-      find("save").querySelector("button").disabled = true;
-      message("");
-      const asked = post("./api/revisions", { name, source: state.revision, steps: state.steps });
-      const made = await whileBusy(find("edit-busy"), "Writing the revision …", asked);
-      undone = [];
-      find("save-name").value = "";
-      await openRevision(state, made.name);
-      notice("saved", `Saved as revision “${made.name}”. The automatic result is as it was.`, { kind: "calm", action: "Close", onaction: () => notice("saved", "") });
-    } catch (error) {
-      message(/no revision has/.test(error.needed) ? `There is a revision “${name}” already: choose another name.` : error.message);
-      find("save-name").focus();
-    } finally {
-      find("save").querySelector("button").disabled = false;
-    }
-  }
-
   const chosen = () => [...ticked].sort((one, other) => one - other);
   find("merge").addEventListener("click", () => step({ merge: [chosen()] }));
   find("split").addEventListener("click", () => step({ split: chosen() }));
   find("background").addEventListener("click", () => step({ background: chosen() }));
   find("undo").addEventListener("click", undo);
   find("redo").addEventListener("click", redo);
-  find("save").addEventListener("submit", save);
-  window.addEventListener("beforeunload", (event) => state.steps.length && event.preventDefault());
-  state.on("clusters run number revision", () => state.run && rows());
+  state.on("clusters run number revision saving", () => state.run && rows());
   state.on("lit", () => {
     for (const item of find("clusters").children)
       item.querySelector(".number").setAttribute("aria-pressed", String(state.lit.has(Number(item.dataset.number))));
   });
-  state.on("run base clusters steps number revision", () => state.run && (buttons(), steps()));
+  state.on("run base clusters steps number revision saving", () => state.run && (buttons(), steps()));
   state.on("base", () => (undone = []));
   return { undo, redo };
 }
@@ -155,36 +131,8 @@ export function inWords({ merge = [], split = [], background = [], rename = {}, 
   return [
     ...merge.map((group) => `Clusters ${listed(group)} merged`),
     ...split.map((number) => `Cluster ${number} split`),
-    ...background.map((number) => `Cluster ${number} to the background`),
+    ...background.map((number) => `Cluster ${number} marked as background`),
     ...Object.entries(rename).map(([number, name]) => `Cluster ${number} named “${name}”`),
     ...Object.keys(colour).map((number) => `Cluster ${number} given another colour`),
   ].join("; ");
-}
-
-/** Show a revision as it is stored; null is the automatic result. */
-export async function openRevision(state, revision) {
-  const run = await getJson(address("./api/run", { revision }));
-  if (!run.scan) return state.set({ run });
-  const base = await storedClusters(run, revision);
-  const { clusters, labels } = base;
-  const [rows, columns] = run.scan.shape;
-  const inside = state.position && state.position.y < rows && state.position.x < columns;
-  const position = inside ? state.position : { y: Math.floor(rows / 2), x: Math.floor(columns / 2) };
-  const fixed = state.fixed && inside;
-  const layer = run.layers.some(({ id }) => id === state.layer) ? state.layer : (run.layers[0]?.id ?? state.layer);
-  const fresh = { steps: [], number: null, quick: false, lit: new Set(), boundary: null };
-  notice("changed", "");
-  return state.set({ run, revision, base, clusters, labels, ...fresh, layer, position, fixed, subject: { of: "position", ...position } });
-}
-
-/** The clusters that are stored, and their map; none where a run has not come so far. */
-async function storedClusters(run, revision) {
-  const { shape } = run.scan;
-  if (!run.layers.some(({ id }) => id === "clusters"))
-    return { clusters: [], labels: { data: new Int16Array(shape[0] * shape[1]), shape } };
-  const [{ clusters }, labels] = await Promise.all([
-    getJson(address("./api/clusters", { revision })),
-    getArray(address("./api/map/clusters", { revision })),
-  ]);
-  return { clusters, labels };
 }
