@@ -22,13 +22,19 @@ from starlette.staticfiles import StaticFiles
 from orimap.flows.viewer.run import answers
 from orimap.flows.viewer.run.answers import Json, array_answer, error_answer
 from orimap.flows.viewer.run.asked import Asked
-from orimap.flows.viewer.run.description import cluster_words, describe_run, number_words
+from orimap.flows.viewer.run.description import (
+    cluster_words,
+    describe_run,
+    drawing_words,
+    number_words,
+)
 from orimap.flows.viewer.run.edit_routes import EditRoutes
 from orimap.flows.viewer.run.pages import Pages
 from orimap.flows.viewer.run.writing import Writer
 from orimap.tasks.errors import InputError, UnavailableError
 from orimap.tasks.view.clustered import boundaries
 from orimap.tasks.view.layers import labels_map
+from orimap.tasks.view.numbers import Drawing, numbered_like
 from orimap.tasks.view.opened import Opened, Viewed
 from orimap.tasks.view.state import state_key
 from orimap.tasks.view.streamed import StoppedError, exact_image, region_mean
@@ -41,7 +47,7 @@ STREAMS = 2
 # While a run moves its results into place, parts of them are missing for a moment.
 TRIES, MOMENT_SECONDS = 4, 0.1
 NOBODY_WAITS = 499
-# A map of another number of patterns that takes longer is shown in a quick form first.
+# Of a map of another number of patterns that takes longer it is said how far it is.
 PATIENCE_SECONDS = 1.0
 
 Work = Callable[[Opened, Asked, threading.Event], Response]
@@ -66,7 +72,7 @@ def run_app(folder: Path, *, writable: bool = True) -> Starlette:
     long = partial(_endpoint, viewed, streams)
     routes = [
         Route("/", _viewer_page),
-        Route("/api/run", short(partial(_run, writer=writer))),
+        Route("/api/run", short(partial(_run, writer=writer, then=edits.warm_up))),
         Route("/api/clusters", short(_clusters)),
         Route("/api/cluster/{number}/{kind}", short(_cluster_pattern)),
         Route("/api/boundaries", short(_boundaries)),
@@ -162,8 +168,15 @@ def _answered(viewed: Viewed, work: Work, asked: Asked, stop: threading.Event) -
     )
 
 
-def _run(run: Opened, asked: Asked, _: threading.Event, *, writer: Writer) -> Response:
-    run.warm_up()
+def _run(
+    run: Opened,
+    asked: Asked,
+    _: threading.Event,
+    *,
+    writer: Writer,
+    then: Callable[[Opened], None],
+) -> Response:
+    run.warm_up(partial(then, run))
     return Json(describe_run(run, asked.revision, writer))
 
 
@@ -287,13 +300,20 @@ def _region(run: Opened, asked: Asked, stop: threading.Event) -> Response:
 
 
 def _number(run: Opened, asked: Asked, _: threading.Event) -> Response:
+    """What clusters another number of patterns gives, or how far their map is."""
     found = run.numbers.get(asked.whole("number"), asked.number("wait", PATIENCE_SECONDS))
+    if isinstance(found, Drawing):
+        return Json(drawing_words(found), status_code=answers.ACCEPTED)
     return Json(number_words(run, found))
 
 
 def _number_map(run: Opened, asked: Asked, _: threading.Event) -> Response:
     found = run.numbers.get(asked.whole("number"), asked.number("wait", PATIENCE_SECONDS))
-    return array_answer(labels_map(found.label, run.measured), quick=str(int(found.quick)))
+    if isinstance(found, Drawing):
+        return Json(drawing_words(found), status_code=answers.ACCEPTED)
+    shown = run.clusters()
+    label = numbered_like(found.label, len(found.sizes), shown.label, shown.count)[0]
+    return array_answer(labels_map(label, run.measured))
 
 
 async def _viewer_page(_: Request) -> Response:

@@ -310,19 +310,28 @@ class Opened:
         """Return a map with NaN where nothing was measured."""
         return image if self.measured is None else np.where(self.measured, image, np.nan)
 
-    def warm_up(self) -> None:
-        """Begin to read what the first clicks need, once."""
+    def warm_up(self, then: Callable[[], None] = lambda: None) -> None:
+        """Begin to read what the first clicks need, once, while nobody waits for it.
+
+        Parameters
+        ----------
+        then : callable
+            Called when that is read.
+        """
         with self._lock:
             first, self._warming = not self._warming, True
         if first:
-            threading.Thread(target=self.warm, daemon=True, name="first clicks").start()
+            threading.Thread(
+                target=self._warm, args=(then,), daemon=True, name="first clicks"
+            ).start()
 
-    def warm(self) -> None:
-        """Read what the first clicks need, while nobody waits for it."""
-        with suppress(InputError, FileNotFoundError, KeyError):
+    def _warm(self, then: Callable[[], None]) -> None:
+        """Read it. What is not there, or is just being replaced, is said to whoever asks for it."""
+        with suppress(InputError, OSError, KeyError, ValueError):
             self.clusters()
             self.approximate  # noqa: B018
             self.sample  # noqa: B018
+            then()
 
     def _made(self, name: str, make: Callable[[], T]) -> T:
         """Return a part, made once however many threads ask for it."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from orimap.flows.viewer.run.writing import Writer
 from orimap.tasks.report import words
+from orimap.tasks.report.figures.palette import cluster_colours
 from orimap.tasks.store import variables
 from orimap.tasks.store.groups import group_attributes, open_group
 from orimap.tasks.store.open_results import (
@@ -18,7 +19,7 @@ from orimap.tasks.store.open_results import (
 )
 from orimap.tasks.view.clustered import Clustered
 from orimap.tasks.view.layers import Layer
-from orimap.tasks.view.numbers import NumberMap, colours_like
+from orimap.tasks.view.numbers import Drawing, NumberMap, numbered_like
 from orimap.tasks.view.opened import Opened
 
 REPORT = "report.html"
@@ -235,16 +236,37 @@ def cluster_words(clusters: Clustered) -> list[dict[str, Any]]:
 
 
 def number_words(run: Opened, found: NumberMap) -> dict[str, Any]:
-    """Return the clusters of another number of patterns, in colours that fit the map shown."""
+    """Return the clusters of another number of patterns, numbered and coloured as those decided.
+
+    Each is that of the decided clusters with which it has most positions in common.
+    """
     shown, sizes = run.clusters(), found.sizes
-    colours = colours_like(found.label, len(sizes), shown.label, shown.colours)
+    _, numbers = numbered_like(found.label, len(sizes), shown.label, shown.count)
+    free = iter(c for c in cluster_colours(len(sizes) + shown.count) if c not in shown.colours)
+    clusters = [
+        {
+            "number": number + 1,
+            "name": "",
+            "colour": shown.colours[number] if number < shown.count else next(free),
+            "positions": size,
+            "like": number + 1 if number < shown.count else None,
+        }
+        for number, size in sorted(zip(numbers, sizes, strict=True))
+    ]
     return {
         "distinct": found.distinct,
         "components": found.components,
-        "quick": found.quick,
         "how": found.how,
-        "clusters": [
-            {"number": n, "name": "", "colour": colour, "positions": size}
-            for n, (colour, size) in enumerate(zip(colours, sizes, strict=True), start=1)
-        ],
+        "clusters": clusters,
+    }
+
+
+def drawing_words(drawing: Drawing) -> dict[str, Any]:
+    """Return how far the map of another number is."""
+    return {
+        "distinct": drawing.distinct,
+        "working": True,
+        "done": drawing.done,
+        "total": drawing.total,
+        "doing": drawing.doing,
     }

@@ -22,6 +22,7 @@ from orimap.flows.viewer.run.answers import (
     error_answer,
 )
 from orimap.flows.viewer.run.asked import AskedEdits
+from orimap.flows.viewer.run.description import can_be_edited
 from orimap.flows.viewer.run.try_edits import Trial
 from orimap.flows.viewer.run.writing import TakenError, Writer
 from orimap.tasks.errors import InputError, UnavailableError
@@ -29,7 +30,7 @@ from orimap.tasks.report.figures.palette import cluster_colours
 from orimap.tasks.store.open_results import revision_names
 from orimap.tasks.view.kept import Kept
 from orimap.tasks.view.layers import labels_map
-from orimap.tasks.view.opened import Viewed
+from orimap.tasks.view.opened import Opened, Viewed
 
 if TYPE_CHECKING:
     from orimap.tasks.maps.by_hand.revise import Grouping
@@ -87,6 +88,15 @@ class EditRoutes:
         except InputError as error:
             return error_answer(error)
 
+    def warm_up(self, run: Opened) -> None:
+        """Work out what the first edit of finished results needs."""
+        if self._writer.writable and can_be_edited(run):
+            self._trial(run)
+
+    def _trial(self, run: Opened) -> Trial:
+        """Return what edits are tried on; it stays until the results are others."""
+        return self._trials.get(run.results_mark, lambda: Trial(self._viewed.folder), lambda _: 1)
+
     def _tried(self, asked: AskedEdits) -> dict[str, Any]:
         run, grouping = self._viewed.now(), self._after(asked)
         label, count = grouping.label, len(grouping.names)
@@ -111,10 +121,7 @@ class EditRoutes:
 
     def _after(self, asked: AskedEdits) -> "Grouping":
         """Return the map after edits; InputError where one of them cannot be made."""
-        run = self._viewed.now()
-        # What results were drawn of stays until they are others.
-        trial = self._trials.get(run.results_mark, lambda: Trial(self._viewed.folder), lambda _: 1)
-        return trial.after(asked.steps, asked.source)
+        return self._trial(self._viewed.now()).after(asked.steps, asked.source)
 
     @staticmethod
     def _said(asked: AskedEdits, grouping: "Grouping") -> list[str]:

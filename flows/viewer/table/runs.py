@@ -10,7 +10,7 @@ import io
 import json
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -23,10 +23,14 @@ from orimap.tasks.errors import InputError, printable, words_of
 from orimap.tasks.report.words import count_text, headline
 from orimap.tasks.store.locks import holder
 from orimap.tasks.store.open_results import REVISIONS
+from orimap.tasks.view.state import read_state
 
 LOCK = ".lock"
 FIGURE = "figures/cluster_map.png"
-ATTRIBUTES = (f"{RESULTS}/zarr.json", f"{RESULTS}/decision/zarr.json")
+ATTRIBUTES = (
+    *(f"{RESULTS}/zarr.json", f"{RESULTS}/decision/zarr.json"),
+    f"{RESULTS}/acquisition/zarr.json",
+)
 # What a row is made of: it is made again when one of these changes.
 MADE_OF = (*ATTRIBUTES, RECORD, OUTCOME, FIGURE, UNFINISHED, REVISIONS)
 # The journal's words, as they are shown here.
@@ -41,7 +45,10 @@ STATES = {
 }
 # Beginnings of the reasons of a decision that somebody should look at.
 DOUBTS = {"Guessed: ": "guessed", "Doubtful: ": "doubtful"}
+MASKED = "masked pixels"
 COLUMNS = ("name", "number", "confidence", "flags", "state", "reason", "started", "seconds", "path")
+# Addresses of what is known of a run without results, relative to the table's.
+ABOUT, ENTRY, RUN = "about/", "entry", "run"
 LARGEST_BYTES = 20_000_000
 
 
@@ -109,10 +116,10 @@ class RunTable:
             rows = {below: row for below, (_, row) in kept.items()}
             entries, problem = self._journal_entries()
         for entry in entries:
-            below = _output_below(self.root, entry.job_text)
+            below = output_below(self.root, entry.job_text)
             if entry.state in STATES:
                 known = rows.get(below) if below else None
-                rows[below or f"\0{entry.number}"] = _with_entry(known, entry)
+                rows[below or f"\0{entry.number}"] = with_entry(known, entry)
         told = "; ".join(filter(None, (self._finder.incomplete, problem)))
         return sorted(rows.values(), key=lambda row: row.started, reverse=True), told
 
@@ -130,6 +137,10 @@ class RunTable:
                     return below, self.root / below
         return None
 
+    def entries(self) -> list[Entry]:
+        """Return what the journal held when the table was last made."""
+        return list(self._entries[1])
+
     def _kept(self, below: str, marks: frozenset[str]) -> tuple[Any, Row]:
         """Return a row with what it was made of, the one from before where that still holds."""
         folder = self.root / below
@@ -137,7 +148,8 @@ class RunTable:
         # How a run stands that is under way or was ended is not told by times of files.
         running = UNFINISHED in marks and _is_written(folder)
         known = self._rows.get(below)
-        if known is not None and known[0] == (facts, running):
+        # How far one under way is can be told anew at every look.
+        if known is not None and known[0] == (facts, running) and not running:
             return known
         try:
             row = _row(below, folder, marks, running)
@@ -213,8 +225,8 @@ def _row(below: str, folder: Path, marks: frozenset[str], running: bool) -> Row:
         root = _json(folder / ATTRIBUTES[0]).get("attributes", {})
         if root.get("status") == "complete":
             decision = _json(folder / ATTRIBUTES[1]).get("attributes", {})
-            facts = _answer(root, decision)
-    state, reason = _state(marks, outcome, complete=bool(facts), running=running)
+            facts = _answer(root, decision, _acquisition(folder))
+    state, reason = _state(folder, marks, outcome, complete=bool(facts), running=running)
     seconds = record.get("seconds")
     flags = (*facts.pop("flags", ()), *_by_hand(folder))
     if facts and state == "interrupted":
@@ -227,7 +239,7 @@ def _row(below: str, folder: Path, marks: frozenset[str], running: bool) -> Row:
         started=_started(folder, record, outcome),
         seconds=float(seconds) if isinstance(seconds, (int, float)) else None,
         thumbnail=f"runs/{quoted(below)}/thumbnail.png" if _changed(folder / FIGURE) else None,
-        page=f"runs/{quoted(below)}/",
+        page=f"{ABOUT}{RUN}/{quoted(below)}" if state == "failed" else f"runs/{quoted(below)}/",
         **facts,
     )
 
@@ -236,12 +248,24 @@ def _named(below: str) -> dict[str, str]:
     return {"path": printable(below), "name": printable(below)}
 
 
-def _answer(root: dict[str, Any], decision: dict[str, Any]) -> dict[str, Any]:
+def _acquisition(folder: Path) -> dict[str, Any]:
+    """Return what is known of the acquisition; nothing where that was not kept."""
+    try:
+        return dict(_json(folder / ATTRIBUTES[2]).get("attributes", {}))
+    except FileNotFoundError:
+        return {}
+
+
+def _answer(
+    root: dict[str, Any], decision: dict[str, Any], acquisition: dict[str, Any]
+) -> dict[str, Any]:
     """Return what was decided."""
     number, confidence = int(root["decided_k"]), str(decision["confidence"])
     crystal, countable = (bool(root.get(name, True)) for name in ("crystal_found", "countable"))
     reasons = [str(reason) for reason in decision.get("reasons", ())]
-    flags = [word for start, word in DOUBTS.items() if any(r.startswith(start) for r in reasons)]
+    flags = {word for start, word in DOUBTS.items() if any(r.startswith(start) for r in reasons)}
+    if acquisition.get("guesses"):
+        flags.add("guessed")
     return {
         "number": number if crystal and countable else None,
         "confidence": confidence,
@@ -249,17 +273,18 @@ def _answer(root: dict[str, Any], decision: dict[str, Any]) -> dict[str, Any]:
         "flags": (
             *([] if crystal else ["no crystal"]),
             *([] if countable else ["too few positions"]),
-            *flags,
+            *(word for word in DOUBTS.values() if word in flags),
+            *([MASKED] if acquisition.get("n_masked") else []),
         ),
     }
 
 
 def _state(
-    marks: frozenset[str], outcome: dict[str, Any], *, complete: bool, running: bool
+    folder: Path, marks: frozenset[str], outcome: dict[str, Any], *, complete: bool, running: bool
 ) -> tuple[str, str]:
     """Return how a run stands, and why."""
     if running:
-        return "running", ""
+        return "running", read_state(folder).words.partition(": ")[2]
     if outcome.get("state") == "failed":
         reason, remedy = (str(outcome.get(name) or "") for name in ("reason", "remedy"))
         return "failed", "; ".join(filter(None, (reason, remedy)))
@@ -294,11 +319,14 @@ def _utc(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _with_entry(row: Row | None, entry: Entry) -> Row:
+def with_entry(row: Row | None, entry: Entry) -> Row:
     """Return a row with what the journal knows of its acquisition."""
     state, since = STATES[entry.state], _utc(datetime.fromisoformat(entry.since))
     title = printable(entry.title)
-    reason = "" if entry.state == "done" else printable(entry.reason)
+    # The state stands beside it.
+    told = "" if entry.state in ("done", "running") else printable(entry.reason)
+    reason = "" if told == state else told
+    about = f"{ABOUT}{ENTRY}/{entry.number}"
     if row is None:
         confidence = entry.confidence or ""
         gone = entry.state == "done"
@@ -310,15 +338,22 @@ def _with_entry(row: Row | None, entry: Entry) -> Row:
             number=entry.decided_k,
             confidence=confidence,
             started=since,
+            page=about,
         )
     if entry.state == "done" or row.state == "damaged":
         return row
-    return Row(**{**asdict(row), "flags": row.flags, "state": state, "reason": reason,
-                  "started": row.started or since})  # fmt: skip
+    ended = entry.state in ("failed", "quarantined")
+    return replace(
+        row,
+        state=state,
+        reason=reason or (row.reason if row.state == state else ""),
+        started=row.started or since,
+        page=about if ended else row.page,
+    )
 
 
 @lru_cache(maxsize=10_000)
-def _output_below(root: Path, job_text: str) -> str:
+def output_below(root: Path, job_text: str) -> str:
     """Return where the results of a job go, below the root; empty where that is elsewhere."""
     try:
         output = Path(json.loads(job_text)["request"]["output"])

@@ -18,6 +18,7 @@ from orimap.flows.viewer.run_routes import run_app
 from orimap.tasks.maps.by_hand.edits import Edits
 from orimap.tasks.store.locks import held
 from orimap.tasks.store.open_results import revision_names
+from orimap.tasks.view.numbers import Numbers
 from orimap.tasks.view.opened import Viewed
 
 pytestmark = [
@@ -201,7 +202,7 @@ def test_a_region_has_its_mean_and_a_line_its_shares(page, small_run):
         ("/api/virtual?shape=disc&y=nan&x=3&radius=3", "disc at nan, 3 with radii 0 to 3"),
         ("/api/virtual?shape=disc&y=900&x=3&radius=3&exact=1", "none"),
         ("/api/region?y0=0&x0=0&y1=6&x1=3", "rows 0 to 6, columns 0 to 3"),
-        ("/api/line?y0=0&x0=0&y1=inf&x1=3", "0 from (0.0, 0.0) to (inf, 3.0)"),
+        ("/api/line?y0=0&x0=0&y1=inf&x1=3", "from (0.0, 0.0) to (inf, 3.0)"),
         ("/api/number/5", "5"),
         ("/api/clusters?revision=../analysis", "no revisions there"),
     ],
@@ -220,31 +221,46 @@ def test_another_number_is_drawn_as_orimap_decide_draws_it(page, small_run, fold
     ):
         known = page.get(f"/api/number/{number}?wait=60").json()
         found = page.get(f"/api/number/{number}/map?wait=60")
-        assert (known["quick"], found.headers["x-quick"]) == (False, "0")
-        np.testing.assert_array_equal(array(found), decided.labels)
+        # The same clusters, in other numbers.
+        label, drawn = array(found), decided.labels.values
+        pairs = sorted(set(zip(label.ravel().tolist(), drawn.ravel().tolist(), strict=True)))
+        assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
         assert known["components"] == decided.attrs["fitted_k"]
-        sizes = [int((decided.labels == n).sum()) for n in range(1, number + 1)]
-        assert [each["positions"] for each in known["clusters"]] == sizes
+        for each in known["clusters"]:
+            assert each["positions"] == int((label == each["number"]).sum()) > 0
+        assert [each["number"] for each in known["clusters"]] == list(range(1, number + 1))
+        # Those that are decided keep number and colour where they lie.
+        shown = page.get("/api/clusters").json()["clusters"]
+        for each, same in zip(known["clusters"], shown, strict=False):
+            assert (each["like"], each["colour"]) == (same["number"], same["colour"])
+            here = label == each["number"]
+            assert (small_run.labels.values[here] == same["number"]).mean() > 0.5
+    assert known["clusters"][2]["like"] is None
+    assert known["clusters"][2]["colour"] not in [each["colour"] for each in shown]
     assert known["how"] in decided.reasons
 
 
-def test_a_number_that_takes_long_is_shown_in_a_quick_form_first(small_run, monkeypatch):
-    from orimap.tasks.view.numbers import Numbers
-
+def test_of_a_number_that_takes_long_it_is_said_how_far_it_is(small_run, monkeypatch):
     ready, whole = threading.Event(), Numbers.whole
     monkeypatch.setattr(
         Numbers, "whole", lambda self, number: ready.wait(30) and whole(self, number)
     )
     page = TestClient(run_app(small_run.folder))
-    known = page.get("/api/number/3?wait=0").json()
-    assert (known["quick"], known["components"]) == (True, 3)
-    weights = small_run.tree["fits/k03"]["scan_weight"].values
-    quick = page.get("/api/number/3/map?wait=0")
-    assert quick.headers["x-quick"] == "1"
-    order = np.argsort(-weights.sum(axis=(0, 1)), kind="stable")
-    np.testing.assert_array_equal(array(quick), np.argsort(order)[weights.argmax(axis=2)] + 1)
+    for address in ("/api/number/3", "/api/number/3/map"):
+        asked = page.get(f"{address}?wait=0")
+        assert asked.status_code == 202
+        assert asked.json() == {
+            "distinct": 3, "working": True, "done": 0, "total": 5,
+            "doing": "Looking for the fit that holds this number",
+        }  # fmt: skip
+    assert page.get("/api/number/4?wait=0").json()["doing"] == "Another map is drawn first"
     ready.set()
-    assert page.get("/api/number/3?wait=60").json()["quick"] is False
+    assert page.get("/api/number/3?wait=60").status_code == 200
+    # What was waited for went up to the map.
+    drawing = Viewed(small_run.folder).now().numbers
+    drawing.get(3, 60)
+    assert drawing._drawings[3].doing.startswith("Drawing the map of the fit with ")
+    assert 1 <= drawing._drawings[3].done < drawing._drawings[3].total == 5
 
 
 def test_edits_are_tried_without_a_trace_and_written_as_one_revision(folder):
