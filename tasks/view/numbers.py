@@ -72,7 +72,7 @@ class Drawing:
 
     distinct: int
     total: int
-    doing: str = "Another map is drawn first."
+    doing: str = "Another map is drawn first"
     done: int = 0
 
     def begin(self, doing: str) -> None:
@@ -147,7 +147,7 @@ class Numbers:
         future = self._asked[number]
         with self._working:
             self._now = self._drawings[number]
-            self._now.doing = "Looking for the fit that holds this number."
+            self._now.doing = "Looking for the fit that holds this number"
             try:
                 future.set_result(self.whole(number))
             except Exception as error:  # whoever asks for it gets it
@@ -158,7 +158,7 @@ class Numbers:
         decided = int(self._decision.attrs["fitted_k"])
         found = exactly(self._analysis, self._evidence, decided, number)
         if self._now is not None:
-            self._now.begin(f"Drawing the map of the fit with {found.fitted_k} components.")
+            self._now.begin(f"Drawing the map of the fit with {found.fitted_k} components")
         reflections = self._merged(found.fitted_k).has_reflections
         if reflections:
             parts = grain_parts(
@@ -230,7 +230,7 @@ class Numbers:
         """Return how the components of one fit are grouped, as it was when it was decided."""
         if k not in self._groupings:
             if self._now is not None:
-                self._now.begin(f"Grouping the components of the fit with {k}.")
+                self._now.begin(f"Grouping the components of the fit with {k}")
             merged = find_grains(self._fields, k, split_bent=self._split_bent)[1]
             ks = self._evidence_ks.tolist()
             stored = int(variables.k_distinct.read(self._decision).values[ks.index(k)])

@@ -221,5 +221,5 @@ def _told(arrival: Arrival) -> Told:
     if arrival.missing:
         return Told(False, missing=arrival.missing)
     if not arrival.size:
-        return Told(False, "0 bytes")
+        return Told(False, "it is empty")
     return told_by_header(arrival.main)

@@ -251,9 +251,9 @@ def test_of_a_number_that_takes_long_it_is_said_how_far_it_is(small_run, monkeyp
         assert asked.status_code == 202
         assert asked.json() == {
             "distinct": 3, "working": True, "done": 0, "total": 5,
-            "doing": "Looking for the fit that holds this number.",
+            "doing": "Looking for the fit that holds this number",
         }  # fmt: skip
-    assert page.get("/api/number/4?wait=0").json()["doing"] == "Another map is drawn first."
+    assert page.get("/api/number/4?wait=0").json()["doing"] == "Another map is drawn first"
     ready.set()
     assert page.get("/api/number/3?wait=60").status_code == 200
     # What was waited for went up to the map.

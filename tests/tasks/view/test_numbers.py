@@ -2,10 +2,7 @@
 
 import numpy as np
 
-from orimap.tasks.report.figures.palette import COLOURS
-from orimap.tasks.store import variables as v
-from orimap.tasks.store.groups import write_group
-from orimap.tasks.view.numbers import NumberMap, Numbers, numbered_like
+from orimap.tasks.view.numbers import NumberMap, numbered_like
 
 
 def test_clusters_have_the_numbers_of_those_that_lie_where_they_do():

@@ -17,7 +17,8 @@ MOST_SECONDS = 20
 def root(tmp_path_factory, make_run, put_outcome):
     root = tmp_path_factory.mktemp("table") / "root"
     make_run(root / "day 1" / "strong.hspy", root={"decided_k": 12})
-    make_run(root / "day 1" / "<i>weak</i>.hspy".replace("/", "_"), decision={"confidence": "low"})
+    make_run(root / "day 1" / "<i>weak</i>.hspy".replace("/", "_"),
+             decision={"confidence": "low", "reasons": ["Guessed: the shape of the scan"]})  # fmt: skip
     make_run(root / "day 2" / "more.hspy", root={"decided_k": 5}, seconds=4000)
     put_outcome(root / "day 2" / "failed.hspy", state="failed", reason="no <b>scan</b>")
     return root
@@ -159,6 +160,20 @@ def test_pictures_come_and_a_run_opens_its_page(table, served):
     table.until(lambda: table.driver.execute_script(loaded))
     link = table.driver.find_element(By.LINK_TEXT, "day 1/strong.hspy")
     assert link.get_attribute("href") == f"{served[0]}runs/day%201/strong.hspy/"
+
+
+def test_flags_have_a_column_where_there_are_some(table):
+    assert table.find("tbody .flags .flag").text == "guessed"
+    table.driver.execute_script(
+        """window.asked = window.fetch;
+        window.fetch = async (...what) => {
+          const runs = await (await asked(...what)).json();
+          for (const run of runs.runs) run.flags = [];
+          return new Response(JSON.stringify(runs));
+        };
+        document.dispatchEvent(new Event("visibilitychange"));"""
+    )
+    table.until(lambda: not table.find("th.flags").is_displayed())
 
 
 def test_it_fits_every_screen(table):

@@ -53,7 +53,7 @@ def test_a_failed_run_is_told_with_its_tries_and_the_end_of_its_log(
     entry = journal.see("a.blo", "", size=1, written=1.0)
     entry = journal.move(entry, "settled", "waits", identity="a" * 16, job=job)
     journal.move(entry, "failed", "no memory")
-    tried = Attempt(kind="memory", reason="no room", remedy="--bin 2", ended="x", seconds=1)
+    tried = Attempt(kind="resources", reason="no room", remedy="--bin 2", ended="x", seconds=1)
     put_outcome(root / "a.blo", state="failed", reason="no memory", attempts=[tried])
     lines = [f"line {n}" for n in range(LOG_LINES + 5)]
     (root / "a.blo" / "run.log").write_text("\n".join([*lines, "<i>the end</i>"]))

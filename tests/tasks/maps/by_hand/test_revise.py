@@ -136,9 +136,9 @@ def test_clusters_that_no_edit_touched_keep_their_colours(parts):
 
 def test_positions_that_went_elsewhere_unasked_are_counted(parts):
     weights = np.zeros((4, 5, 3))
-    weights[..., 0], weights[:, 2:, 1], weights[:, 4, 2] = 10, 11, 12
-    # Two positions of cluster 1 where the other two together are stronger than it.
-    weights[0, :2, 1:] = 6
+    weights[:, :2, 0], weights[:, 2:4, 1], weights[:, 4, 2] = 100, 100, 100
+    # Two positions of cluster 1 where the other two together fill more than it.
+    weights[0, :2] = 50, 40, 40
     three = replace(
         parts,
         weights=weights,

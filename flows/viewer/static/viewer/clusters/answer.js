@@ -14,15 +14,18 @@ export function startAnswer(state) {
   function answer() {
     const { run, steps, number, revision } = state;
     const decided = run.automatic ?? run.headline;
-    let text = run.headline;
+    // Which revision it is stands beside, where another one is chosen.
+    const shown = run.revisions.find(({ name }) => name === revision);
+    const stored = shown ? run.headline.replace(` (revision ${titleOf(shown)})`, "") : run.headline;
+    let text = stored;
     let beside = revision ? `automatic: ${decided}` : "";
     if (steps.length || number !== null) {
       text = number === null ? `${counted()}, not saved yet` : `${number} patterns: a preview`;
-      beside = revision ? run.headline : `automatic: ${decided}`;
+      beside = revision ? `${titleOf(shown)}: ${stored}` : `automatic: ${decided}`;
     }
     const headline = find("headline");
     headline.replaceChildren(text);
-    headline.dataset.confidence = revision || text !== run.headline ? "" : (LEVELS[run.confidence] ?? "");
+    headline.dataset.confidence = revision || text !== stored ? "" : (LEVELS[run.confidence] ?? "");
     say(find("automatic"), beside && `(${beside})`);
   }
 

@@ -5,6 +5,7 @@ import { find, make, notice, say } from "../parts/dom.js";
 import { openRevision, reopen, titleOf } from "./answer.js";
 
 const LOOK_AGAIN_MS = 700;
+const SAID_MS = 15_000;
 
 export function startSave(state) {
   // What this page has asked for: its steps stay until the revision is there.
@@ -69,6 +70,7 @@ export function startSave(state) {
     const text = `Saved as revision “${title}”. The automatic result is unchanged.`;
     const show = { action: "Show it", onaction: () => (notice("saved", ""), openRevision(state, name)) };
     notice("saved", text, { kind: "calm", ...(own ? {} : show) });
+    if (own) setTimeout(() => notice("saved", ""), SAID_MS);
   }
 
   function progress() {
