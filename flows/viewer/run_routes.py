@@ -20,12 +20,12 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from orimap.flows.viewer.run import answers
-from orimap.flows.viewer.run.answers import Json, array_answer, error_answer, not_there
+from orimap.flows.viewer.run.answers import Json, array_answer, error_answer
 from orimap.flows.viewer.run.asked import Asked
 from orimap.flows.viewer.run.description import cluster_words, describe_run, number_words
 from orimap.flows.viewer.run.edit_routes import EditRoutes
+from orimap.flows.viewer.run.files import routes_of_files
 from orimap.tasks.errors import InputError, UnavailableError
-from orimap.tasks.store.open_results import NAME
 from orimap.tasks.view.clustered import boundaries
 from orimap.tasks.view.layers import labels_map
 from orimap.tasks.view.opened import Opened, Viewed
@@ -42,12 +42,6 @@ TRIES, MOMENT_SECONDS = 4, 0.1
 NOBODY_WAITS = 499
 # A map of another number of patterns that takes longer is shown in a quick form first.
 PATIENCE_SECONDS = 1.0
-# A page that a run wrote has styles and scripts of its own; it gets at nothing of the viewer.
-REPORT_POLICY = (
-    "sandbox allow-scripts allow-downloads allow-popups allow-modals; default-src 'none'; "
-    "img-src 'self' data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-    "font-src data:"
-)
 
 Work = Callable[[Opened, Asked, threading.Event], Response]
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -84,9 +78,7 @@ def run_app(folder: Path, *, writable: bool = True) -> Starlette:
         Route("/api/number/{number}/map", short(_number_map)),
         Route("/api/preview", edits.preview, methods=["POST"]),
         Route("/api/revisions", edits.write, methods=["POST"]),
-        Route("/report.html", partial(_page, folder, "report.html")),
-        Route("/{name:str}.html", partial(_revision_page, folder)),
-        Route("/{figures:str}/{name:str}", partial(_figure, folder)),
+        *routes_of_files(folder),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
     # What is mounted comes before what takes any name.
@@ -301,35 +293,3 @@ def _number_map(run: Opened, asked: Asked, _: threading.Event) -> Response:
 
 async def _viewer_page(_: Request) -> Response:
     return FileResponse(STATIC / "viewer.html", media_type="text/html")
-
-
-async def _page(folder: Path, name: str, _: Request) -> Response:
-    """Answer with the static page of a run, as it would be on a disk or in a mail."""
-    page = folder / name
-    if not lies_in(page, folder):
-        return not_there(name)
-    return FileResponse(
-        page, media_type="text/html", headers={"Content-Security-Policy": REPORT_POLICY}
-    )
-
-
-async def _revision_page(folder: Path, request: Request) -> Response:
-    name = request.path_params["name"]
-    if not name.startswith("report-") or not NAME.fullmatch(name):
-        return not_there(f"{name}.html")
-    return await _page(folder, f"{name}.html", request)
-
-
-async def _figure(folder: Path, request: Request) -> Response:
-    figures, name = (request.path_params[part] for part in ("figures", "name"))
-    figure = folder / figures / name
-    known = figures == "figures" or figures.startswith("figures-")
-    named = known and NAME.fullmatch(figures) and NAME.fullmatch(name)
-    if not (named and lies_in(figure, folder)):
-        return not_there(f"{figures}/{name}")
-    return FileResponse(figure)
-
-
-def lies_in(file: Path, folder: Path) -> bool:
-    """Return whether this is a file of the folder itself: a link may lead anywhere."""
-    return file.is_file() and file.resolve() == folder.resolve() / file.relative_to(folder)

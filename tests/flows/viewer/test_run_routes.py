@@ -481,6 +481,8 @@ def test_a_long_answer_ends_when_nobody_waits_for_it(small_run, monkeypatch):
 def test_pages_of_the_run_are_served_and_nothing_else_of_its_folder(folder):
     (folder / "figures").mkdir(exist_ok=True)
     (folder / "figures" / "map.png").write_bytes(b"picture")
+    for name in ("page.html", "code.js", "style.css", "data.json", "page.xhtml", "map.PNG.js"):
+        (folder / "figures" / name).write_text("made by somebody")
     (folder / "report-edit-1.html").write_text("<p>edited</p>")
     outside = folder.parent / "secret.html"
     outside.write_text("secret")
@@ -493,8 +495,12 @@ def test_pages_of_the_run_are_served_and_nothing_else_of_its_folder(folder):
         # It has scripts of its own, which get at nothing of the viewer.
         assert found.headers["content-security-policy"].startswith("sandbox ")
         assert "allow-same-origin" not in found.headers["content-security-policy"]
-    assert page.get("/figures/map.png").content == b"picture"
+    picture = page.get("/figures/map.png")
+    assert (picture.content, picture.headers["content-type"]) == (b"picture", "image/png")
+    assert picture.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
     for address in (
+        "/figures/page.html", "/figures/code.js", "/figures/style.css", "/figures/data.json",
+        "/figures/page.xhtml", "/figures/map.PNG.js", "/figures/page.html?a=map.png",
         "/run.json", "/analysis.zarr/zarr.json", "/report-link.html", "/figures/link.png",
         "/figures/..%2Frun.json", "/..%2Fsecret.html", "/figures-x/%2e%2e", "/secret.html",
         "/report-..html", "/.lock",
