@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
 from starlette.applications import Starlette
@@ -25,12 +25,27 @@ from orimap.flows.viewer.table.runs import FIGURE, RunTable, as_csv, as_json, ch
 from orimap.flows.watch.journal import JOURNAL
 from orimap.tasks.errors import InputError, printable
 
-# Pages of runs that are kept ready: their stores stay open.
-RUNS_KEPT = 8
+# Pages of runs that are kept ready, as long as what they hold together is not more than this; that
+# of the run that is looked at stays, however large.
+RUNS_KEPT, RUNS_BYTES = 8, 512 * 2**20
 THUMBNAIL_PIXELS = 192
 THUMBNAILS_KEPT = 2000
 TABLE_FILES = {"runs.css": "text/css", "runs.js": "text/javascript"}
 RUNS = "/runs/"
+
+
+class PagesOfRun(Protocol):
+    """The pages of one run, as an ASGI application."""
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of what it holds in memory."""
+
+    def close(self) -> None:
+        """Let go of all that it holds."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
 
 
 @dataclass(frozen=True)
@@ -109,14 +124,14 @@ def viewer(
     return Guard(table_app(table, lambda folder: _run_pages(folder, writable)), access, ask=ask)
 
 
-def _run_pages(folder: Path, writable: bool) -> ASGIApp:
+def _run_pages(folder: Path, writable: bool) -> PagesOfRun:
     """Return the pages of one run."""
     from orimap.flows.viewer.run_routes import run_app
 
     return run_app(folder, writable=writable)
 
 
-def table_app(table: RunTable, run_pages: Callable[[Path], ASGIApp]) -> Starlette:
+def table_app(table: RunTable, run_pages: Callable[[Path], PagesOfRun]) -> Starlette:
     """Return the table of runs, with the pages of each.
 
     Parameters
@@ -175,9 +190,9 @@ class _PagesOfRuns:
     run_pages : callable
     """
 
-    def __init__(self, table: RunTable, run_pages: Callable[[Path], ASGIApp]) -> None:
+    def __init__(self, table: RunTable, run_pages: Callable[[Path], PagesOfRun]) -> None:
         self.table, self.run_pages = table, run_pages
-        self._kept: OrderedDict[str, ASGIApp] = OrderedDict()
+        self._kept: OrderedDict[str, PagesOfRun] = OrderedDict()
         self._busy = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -205,15 +220,20 @@ class _PagesOfRuns:
                     answer = refusal(error, scope)
         await answer(scope, receive, send)
 
-    async def _pages(self, below: str, folder: Path) -> ASGIApp:
+    async def _pages(self, below: str, folder: Path) -> PagesOfRun:
         """Return the pages of a run; those that were looked at last are kept."""
         async with self._busy:
             if below not in self._kept:
                 self._kept[below] = await run_in_threadpool(self.run_pages, folder)
             self._kept.move_to_end(below)
-            while len(self._kept) > RUNS_KEPT:
-                self._kept.popitem(last=False)
+            while len(self._kept) > 1 and self._too_much():
+                _, gone = self._kept.popitem(last=False)
+                await run_in_threadpool(gone.close)
             return self._kept[below]
+
+    def _too_much(self) -> bool:
+        kept = self._kept.values()
+        return len(kept) > RUNS_KEPT or sum(pages.bytes for pages in kept) > RUNS_BYTES
 
 
 def _decoded(scope: Scope) -> str:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -47,7 +48,31 @@ Work = Callable[[Opened, Asked, threading.Event], Response]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def run_app(folder: Path, *, writable: bool = True) -> Starlette:
+class RunApp(Starlette):
+    """The application that serves one run.
+
+    Parameters
+    ----------
+    viewed : Viewed
+    **options
+        Of Starlette.
+    """
+
+    def __init__(self, viewed: Viewed, **options: Any) -> None:
+        super().__init__(**options)
+        self._viewed = viewed
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of what is in memory of the run alone."""
+        return self._viewed.bytes
+
+    def close(self) -> None:
+        """Let go of all that was read of the run; it is read anew when it is asked for again."""
+        self._viewed.close()
+
+
+def run_app(folder: Path, *, writable: bool = True) -> RunApp:
     """Return the application that serves one run; all its addresses are relative to its page.
 
     Parameters
@@ -83,7 +108,7 @@ def run_app(folder: Path, *, writable: bool = True) -> Starlette:
     ]
     # What is mounted comes before what takes any name.
     routes.sort(key=lambda route: not isinstance(route, Mount))
-    return Starlette(routes=routes, exception_handlers={Exception: answers.unexpected})
+    return RunApp(viewed, routes=routes, exception_handlers={Exception: answers.unexpected})
 
 
 def _endpoint(viewed: Viewed, limiter: asyncio.Semaphore | None, work: Work) -> Endpoint:

@@ -92,10 +92,28 @@ class Numbers:
             regularity=float(request.get("regularity", 0.0)),
         )
 
+    def close(self) -> None:
+        """Let go of what maps were drawn of."""
+        for name in ("_evidence", "_fields", "_groupings"):
+            vars(self).pop(name, None)
+
     def get(self, number: int, wait_seconds: float) -> NumberMap:
         """Return the map of a number of patterns, or a quick look where it takes longer than that.
 
         The whole goes on being made.
+
+        Raises
+        ------
+        InputError
+            As `begin`.
+        """
+        try:
+            return self.begin(number).result(timeout=wait_seconds)
+        except NotYet:
+            return self.quick(number)
+
+    def begin(self, number: int) -> "Future[NumberMap]":
+        """Begin to make the map of a number of patterns; return what will hold it.
 
         Raises
         ------
@@ -115,10 +133,7 @@ class Numbers:
                 self._asked[number] = Future()
                 # Of a process that ends nobody wants the map any more.
                 threading.Thread(target=self._make, args=(number,), daemon=True).start()
-        try:
-            return self._asked[number].result(timeout=wait_seconds)
-        except NotYet:
-            return self.quick(number)
+            return self._asked[number]
 
     def _make(self, number: int) -> None:
         """Make the whole map of a number, one number at a time."""

@@ -28,7 +28,7 @@ from orimap.tasks.store.open_results import (
     revision_store,
 )
 from orimap.tasks.view.clustered import Clustered
-from orimap.tasks.view.kept import Kept
+from orimap.tasks.view.kept import Kept, Share, bytes_of
 from orimap.tasks.view.layers import (
     Layer,
     cluster_layers,
@@ -45,7 +45,8 @@ T = TypeVar("T")
 
 # Of the automatic result and revisions, so many are in memory at once.
 MOST_CLUSTERED = 4
-IMAGES_BYTES = 64 * 2**20
+# Of exact virtual images, whichever run they are of.
+IMAGES = Kept(64 * 2**20)
 ANY_SIZE = 1
 PARTS = ("patterns", "approximate", "sample", "numbers")
 
@@ -70,7 +71,25 @@ class Opened:
         self._whole: set[str] = set()
         self._lock = threading.Lock()
         self._warming = False
-        self.images = Kept(IMAGES_BYTES)
+        self._closed = False
+        self.images = Share(IMAGES)
+        # What is worked out from the results to try edits on them.
+        self.trials = Kept(ANY_SIZE)
+
+    def close(self) -> None:
+        """Let go of all that was read; who still works with it reads again what he needs."""
+        self._closed = True
+        for part in self._parts.values():
+            if isinstance(part, (Patterns, Numbers)):
+                part.close()
+        for kept in (self._parts, self._clustered, self._layers, self.trials):
+            kept.forget()
+        self.images.close()
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of what it holds in memory by itself; blocks and images are kept for all runs."""
+        return bytes_of([self._parts, self._clustered, self.trials, vars(self).get("measured")])
 
     @property
     def words(self) -> str:
@@ -322,13 +341,18 @@ class Opened:
     def warm(self) -> None:
         """Read what the first clicks need, while nobody waits for it."""
         with suppress(InputError, FileNotFoundError, KeyError):
-            self.clusters()
-            self.approximate  # noqa: B018
-            self.sample  # noqa: B018
+            for part in ("clusters", "approximate", "sample"):
+                if self._closed:
+                    break
+                self.clusters() if part == "clusters" else getattr(self, part)
 
     def _made(self, name: str, make: Callable[[], T]) -> T:
         """Return a part, made once however many threads ask for it."""
-        return self._parts.get(name, make, lambda _: ANY_SIZE)
+        try:
+            return self._parts.get(name, make, lambda _: ANY_SIZE)
+        finally:
+            if self._closed:
+                self._parts.forget()
 
 
 class Viewed:
@@ -344,5 +368,22 @@ class Viewed:
         key = state_key(self.folder)
         with self._lock:
             if self._opened is None or self._opened.key != key:
+                self._let_go()
                 self._opened = Opened(self.folder, key)
             return self._opened
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of what is in memory of it; see `Opened.bytes`."""
+        opened = self._opened
+        return 0 if opened is None else opened.bytes
+
+    def close(self) -> None:
+        """Let go of what was read; all is read anew when it is asked for again."""
+        with self._lock:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+        self._opened = None

@@ -20,7 +20,6 @@ from orimap.flows.viewer.run.try_edits import Trial
 from orimap.tasks.errors import InputError, UnavailableError
 from orimap.tasks.report.figures.palette import cluster_colours
 from orimap.tasks.store.open_results import revision_names
-from orimap.tasks.view.kept import Kept
 from orimap.tasks.view.layers import labels_map
 from orimap.tasks.view.opened import Viewed
 
@@ -41,7 +40,6 @@ class EditRoutes:
     def __init__(self, viewed: Viewed, *, writable: bool) -> None:
         self._viewed = viewed
         self._writable = writable
-        self._trials = Kept(1)
         self._one_at_a_time = threading.Lock()
 
     async def preview(self, request: Request) -> Response:
@@ -66,7 +64,7 @@ class EditRoutes:
     def _tried(self, asked: AskedEdits) -> dict[str, Any]:
         run = self._viewed.now()
         # What results were drawn of stays until they are others.
-        trial = self._trials.get(run.results_mark, lambda: Trial(self._viewed.folder), lambda _: 1)
+        trial = run.trials.get(run.results_mark, lambda: Trial(self._viewed.folder), lambda _: 1)
         grouping = trial.after(asked.steps, asked.source)
         label, count = grouping.label, len(grouping.names)
         sizes = np.bincount(label[label >= 0], minlength=count).tolist()

@@ -35,30 +35,35 @@ def _ask(application, path, headers=None):
     return asyncio.run(once())
 
 
-def _pages(folder):
+class _Pages(Starlette):
     """Pages of a run that say which they are."""
 
-    async def say(request: Request) -> Response:
-        return PlainTextResponse(f"{folder.name}: {request.path_params['path']}")
+    def __init__(self, folder, closed=()):
+        super().__init__(routes=[Route("/{path:path}", self._say)])
+        self.folder, self.closed, self.bytes = folder, closed, 100
 
-    return Starlette(routes=[Route("/{path:path}", say)])
+    async def _say(self, request: Request) -> Response:
+        return PlainTextResponse(f"{self.folder.name}: {request.path_params['path']}")
+
+    def close(self):
+        self.closed.append(self.folder.name)
 
 
 @pytest.fixture
 def table(root):
     """The table with pages that only tell their names; gives what asks for one of them."""
-    opened = []
+    opened, closed = [], []
 
     def run_pages(folder):
         opened.append(folder.name)
-        return _pages(folder)
+        return _Pages(folder, closed)
 
     application = table_app(RunTable(root, root / ".orimap" / JOURNAL), run_pages)
 
     def ask(path, headers=None):
         return _ask(application, path, headers)
 
-    ask.opened = opened
+    ask.opened, ask.closed = opened, closed
     return ask
 
 
@@ -146,13 +151,28 @@ def test_pages_of_a_few_runs_are_kept(table, root, make_run, monkeypatch):
     for name in "abacab":
         table(f"/runs/{name}/")
     assert table.opened == ["a", "b", "c", "b"]
+    assert table.closed == ["b", "c"]
+
+
+def test_runs_that_hold_too_much_together_are_let_go_but_for_the_one_that_is_looked_at(
+    table, root, make_run, monkeypatch
+):
+    for name in "abc":
+        make_run(root / name)
+    monkeypatch.setattr(app, "RUNS_BYTES", 250)
+    for name in "abc":
+        table(f"/runs/{name}/")
+    assert table.closed == ["a"]
+    monkeypatch.setattr(app, "RUNS_BYTES", 50)
+    assert table("/runs/b/").text == "b: "
+    assert table.closed == ["a", "c"]
 
 
 def test_a_run_that_cannot_be_opened_says_why_and_the_others_can(root, make_run):
     def run_pages(folder):
         if folder.name == "bad":
             raise InputError("results", "<none>", "analyse it")
-        return _pages(folder)
+        return _Pages(folder)
 
     make_run(root / "bad")
     make_run(root / "good")

@@ -2,8 +2,11 @@
 
 import asyncio
 import base64
+import gc
 import shutil
 import threading
+import time
+import weakref
 
 import numpy as np
 import pytest
@@ -18,7 +21,8 @@ from orimap.flows.viewer.run_routes import run_app
 from orimap.tasks.maps.by_hand.edits import Edits
 from orimap.tasks.store.locks import held
 from orimap.tasks.store.open_results import revision_names
-from orimap.tasks.view.opened import Viewed
+from orimap.tasks.view.opened import IMAGES, Opened, Viewed
+from orimap.tasks.view.patterns import BLOCKS
 
 pytestmark = [
     pytest.mark.usefixtures("same_workers"),
@@ -439,6 +443,53 @@ def test_what_was_read_is_read_anew_when_the_results_are_others(folder):
     assert after["headline"].startswith("1 distinct pattern")
     assert [each["number"] for each in page.get("/api/clusters").json()["clusters"]] == [1]
     assert array(page.get("/api/map/clusters")).max() == 1
+
+
+@pytest.mark.parametrize("how", ["closed", "replaced"])
+def test_what_was_read_is_let_go_at_once_when_nobody_looks_any_more(folder, monkeypatch, how):
+    opened = []
+
+    class Watched(Opened):
+        def __init__(self, *given):
+            super().__init__(*given)
+            opened.append(weakref.ref(self))
+
+    monkeypatch.setattr("orimap.tasks.view.opened.Opened", Watched)
+    app = run_app(folder)
+    page = TestClient(app)
+    before = BLOCKS.bytes, IMAGES.bytes
+    for address in (
+        "/api/run", "/api/map/clusters", "/api/map/navigation", "/api/pattern/raw?y=1&x=2",
+        "/api/pattern/residual?y=1&x=2", "/api/virtual?shape=disc&y=20&x=18&radius=5",
+        "/api/virtual?shape=disc&y=20&x=18&radius=5&exact=1", "/api/number/3?wait=60",
+    ):  # fmt: skip
+        assert page.get(address).status_code == 200
+    assert page.post("/api/preview", json={"steps": [{"merge": [[1, 2]]}]}).status_code == 200
+    until = time.monotonic() + 20
+    while any(thread.name == "first clicks" for thread in threading.enumerate()):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    run = opened[0]()
+    held = [run, run.patterns, run.clusters(), run.clusters().fit, run.approximate, run.sample,
+            run.numbers, run.numbers._fields, *run.trials.values()]  # fmt: skip
+    assert len(held) == 9
+    gone = [weakref.ref(each) for each in held]
+    assert app.bytes >= run.approximate.nbytes + run.clusters().share.nbytes
+    assert BLOCKS.bytes > before[0]
+    assert IMAGES.bytes == before[1] + 6 * 7 * 8
+    gc.collect()
+    gc.disable()
+    try:
+        del run, held
+        if how == "closed":
+            app.close()
+        else:
+            (folder / "analysis.zarr" / "clusters" / "zarr.json").touch()
+            assert page.get("/api/clusters").status_code == 200
+        assert [each() for each in gone] == [None] * len(gone)
+        assert (BLOCKS.bytes, IMAGES.bytes) == before
+    finally:
+        gc.enable()
 
 
 def test_a_long_answer_ends_when_nobody_waits_for_it(small_run, monkeypatch):
