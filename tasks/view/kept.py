@@ -129,7 +129,7 @@ def bytes_of(value: Any) -> int:
             found[id(owner)] = owner.nbytes
         elif isinstance(one, (list, tuple)):
             waiting += one
-        elif isinstance(one, dict) or isinstance(one, Kept):
+        elif isinstance(one, (dict, Kept)):
             waiting += one.values()
         elif type(one).__module__.startswith(("orimap.", "scipy.sparse")):
             with contextlib.suppress(TypeError):  # of slots
