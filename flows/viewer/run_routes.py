@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -21,7 +22,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from orimap.flows.viewer.run import answers
-from orimap.flows.viewer.run.answers import Json, array_answer, error_answer
+from orimap.flows.viewer.run.answers import Json, array_answer, damage_answer, error_answer
 from orimap.flows.viewer.run.asked import Asked
 from orimap.flows.viewer.run.description import cluster_words, describe_run, number_words
 from orimap.flows.viewer.run.edit_routes import EditRoutes
@@ -31,7 +32,7 @@ from orimap.tasks.view.clustered import boundaries
 from orimap.tasks.view.layers import labels_map
 from orimap.tasks.view.opened import Opened, Viewed
 from orimap.tasks.view.state import state_key
-from orimap.tasks.view.streamed import StoppedError, exact_image, region_mean
+from orimap.tasks.view.streamed import StoppedError, exact_image, measured_in, region_mean
 
 STATIC = Path(__file__).with_name("static")
 # How often it is looked whether whoever asked for a long answer still waits.
@@ -164,14 +165,16 @@ def _answered(viewed: Viewed, work: Work, asked: Asked, stop: threading.Event) -
     for attempt in range(TRIES):
         run = viewed.now()
         try:
+            run.require_readable()
             return work(run, asked, stop)
         except InputError as error:
             return error_answer(error)
         except StoppedError:
             return Response(status_code=NOBODY_WAITS)
-        except (OSError, KeyError, ValueError):
-            if state_key(viewed.folder) == run.key and attempt == TRIES - 1:
-                raise
+        except Exception as error:
+            changing = isinstance(error, (OSError, KeyError, ValueError))
+            if not changing or (state_key(viewed.folder) == run.key and attempt == TRIES - 1):
+                return damage_answer(error, viewed.folder)
             time.sleep(MOMENT_SECONDS)
     return error_answer(
         UnavailableError(
@@ -201,7 +204,7 @@ def _boundaries(run: Opened, asked: Asked, _: threading.Event) -> Response:
     found = run.clusters(asked.revision)
     doubt = found.doubt()
     if doubt is None:
-        doubt = found.ratio
+        doubt = np.nan_to_num(found.ratio)
     return Json(
         {
             "boundaries": [
@@ -240,6 +243,7 @@ def _pattern(run: Opened, asked: Asked, _: threading.Event) -> Response:
 def _decomposition(run: Opened, asked: Asked, _: threading.Event) -> Response:
     position = asked.position
     apart = run.clusters(asked.revision).take_apart(position)
+    measured = run.is_measured(position)
     return Json(
         {
             "label": apart.label + 1,
@@ -255,8 +259,8 @@ def _decomposition(run: Opened, asked: Asked, _: threading.Event) -> Response:
                 }
                 for part in apart.parts
             ],
-            "background_intensity": apart.background,
-            "measured": run.measured is None or bool(run.measured[position]),
+            "background_intensity": apart.background if measured else None,
+            "measured": measured,
         }
     )
 
@@ -301,9 +305,9 @@ def _virtual(run: Opened, asked: Asked, stop: threading.Event) -> Response:
 
 
 def _region(run: Opened, asked: Asked, stop: threading.Event) -> Response:
-    region = asked.region
-    mean = region_mean(run.required_source, region, stop)
-    return array_answer(mean, positions=str(region.positions))
+    region, source = asked.region, run.required_source
+    count = measured_in(region, source.scan_shape, run.measured)
+    return array_answer(region_mean(source, region, stop, run.measured), positions=str(count))
 
 
 def _number(run: Opened, asked: Asked, _: threading.Event) -> Response:

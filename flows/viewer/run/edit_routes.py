@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from orimap.flows.viewer.run.answers import CONFLICT, Json, error_answer
+from orimap.flows.viewer.run.answers import CONFLICT, Json, damage_answer, error_answer
 from orimap.flows.viewer.run.asked import AskedEdits
 from orimap.flows.viewer.run.try_edits import Trial
 from orimap.tasks.errors import InputError, UnavailableError
@@ -60,6 +60,8 @@ class EditRoutes:
             return error_answer(error, CONFLICT)
         except InputError as error:
             return error_answer(error)
+        except Exception as error:
+            return damage_answer(error, self._viewed.folder)
 
     def _tried(self, asked: AskedEdits) -> dict[str, Any]:
         run = self._viewed.now()
@@ -123,5 +125,5 @@ async def _body(request: Request) -> Any:
             raise InputError(f"at most {MOST_BYTES} bytes", "more", "save some edits first")
     try:
         return json.loads(sent)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InputError("JSON", "something else", "load the page anew") from None

@@ -177,6 +177,55 @@ def test_a_region_has_its_mean_and_a_line_its_shares(page, small_run):
     assert line["points"][-1]["label"] == int(small_run.labels[5, 6])
 
 
+def test_where_nothing_was_measured_no_numbers_are_shown(folder):
+    measured = zarr.open_group(folder / "analysis.zarr", path="acquisition", mode="r+")
+    where = np.ones((6, 7), np.int8)
+    where[2, 3] = where[4, 0] = 0
+    if "scan_measured" in measured:
+        measured["scan_measured"][:] = where
+    else:
+        measured.create_array("scan_measured", data=where, dimension_names=("scan_y", "scan_x"))
+    page = TestClient(run_app(folder))
+    for kind in ("filtered", "reconstructed", "residual"):
+        assert np.isnan(array(page.get(f"/api/pattern/{kind}?y=2&x=3"))).all()
+        assert np.isfinite(array(page.get(f"/api/pattern/{kind}?y=2&x=2"))).all()
+    parts = page.get("/api/decomposition?y=2&x=3").json()
+    assert (parts["measured"], parts["background_intensity"]) == (False, None)
+    found = page.get("/api/region?y0=2&x0=2&y1=3&x1=3")
+    assert found.headers["x-positions"] == "3"
+    patterns = raw(folder)
+    expected = (patterns[2, 2] + patterns[3, 2] + patterns[3, 3].astype(float)) / 3
+    np.testing.assert_allclose(array(found), expected, rtol=1e-6)
+    refused = said(page.get("/api/region?y0=4&x0=0&y1=4&x1=0"), 404)
+    assert refused["found"] == "no position of it was measured"
+
+
+@pytest.mark.parametrize("edit", [{"merge": [[1, 2]]}, {"rename": {1: "left"}}])
+def test_an_outdated_revision_is_shown_as_far_as_it_goes_by_itself(folder, edit):
+    orimap.edit(folder, **edit, revision="mine", quiet=True)
+    page = TestClient(run_app(folder))
+    before = page.get("/api/decomposition?y=1&x=2&revision=mine").json()
+    map_before = array(page.get("/api/map/clusters?revision=mine"))
+    orimap.decide(folder, distinct=3, quiet=True)
+    known = page.get("/api/run?revision=mine").json()
+    assert [each["outdated"] for each in known["revisions"]] == [True]
+    for layer in known["layers"]:
+        assert array(page.get(f"/api/map/{layer['id']}?revision=mine")).shape == (6, 7), layer
+    np.testing.assert_array_equal(array(page.get("/api/map/clusters?revision=mine")), map_before)
+    after = page.get("/api/decomposition?y=1&x=2&revision=mine").json()
+    assert after["label"] == before["label"]
+    shares = [[part["share"] for part in parts["shares"]] for parts in (before, after)]
+    assert shares[0] == shares[1]
+    intensities = [[part["intensity"] for part in parts["shares"]] for parts in (before, after)]
+    # A revision of names alone has no fit of its own, and that of now says nothing of it.
+    expected = intensities[0] if "merge" in edit else [None if share else 0 for share in shares[0]]
+    assert intensities[1] == expected
+    assert ("overlap" in [layer["id"] for layer in known["layers"]]) == ("merge" in edit)
+    assert page.get("/api/line?y0=0&x0=0&y1=5&x1=6&revision=mine").status_code == 200
+    assert page.get("/api/boundaries?revision=mine").status_code == 200
+    assert array(page.get("/api/cluster/1/mean?revision=mine")).shape == (48, 46)
+
+
 @pytest.mark.parametrize(
     ("address", "found"),
     [
@@ -191,7 +240,7 @@ def test_a_region_has_its_mean_and_a_line_its_shares(page, small_run):
         ("/api/virtual?shape=disc&y=nan&x=3&radius=3", "disc at nan, 3 with radii 0 to 3"),
         ("/api/virtual?shape=disc&y=900&x=3&radius=3&exact=1", "none"),
         ("/api/region?y0=0&x0=0&y1=6&x1=3", "rows 0 to 6, columns 0 to 3"),
-        ("/api/line?y0=0&x0=0&y1=inf&x1=3", "0 from (0.0, 0.0) to (inf, 3.0)"),
+        ("/api/line?y0=0&x0=0&y1=inf&x1=3", "from (0.0, 0.0) to (inf, 3.0)"),
         ("/api/number/5", "5"),
         ("/api/clusters?revision=../analysis", "no revisions there"),
     ],
@@ -417,21 +466,50 @@ def test_a_run_under_way_shows_what_is_there(folder):
 
 
 def test_results_that_were_kept_without_patterns_are_shown_as_far_as_they_go(folder):
+    clusters = zarr.open_group(folder / "analysis.zarr", path="clusters", mode="r+")
+    before = array(TestClient(run_app(folder)).get("/api/pattern/reconstructed?y=0&x=0"))
+    assert clusters.attrs["patterns_floor"] == 0
+    clusters.attrs.update(patterns_centred=True, patterns_floor=0.5)
     shutil.rmtree(folder / "patterns.zarr")
     for name in ("fits", "dark_fields"):
         shutil.rmtree(folder / "analysis.zarr" / name)
     page = TestClient(run_app(folder))
     known = page.get("/api/run").json()
+    assert known["virtual_frame"] == "centred"
+    # The noise of read-out is taken off without the patterns, too.
+    found = array(page.get("/api/pattern/reconstructed?y=0&x=0"))
+    valid = before != 0
+    np.testing.assert_allclose(found[valid], before[valid] - 0.5, atol=1e-5)
     assert [kind["id"] for kind in known["pattern_kinds"]] == ["reconstructed"]
     assert known["writable"] is False
     assert [n["distinct"] for n in known["numbers"]] == [2]
     assert array(page.get("/api/cluster/1/mean")).shape == (48, 46)
     assert page.get("/api/decomposition?y=0&x=0").status_code == 200
-    assert array(page.get("/api/pattern/reconstructed?y=0&x=0")).max() > 0
     for address in ("/api/pattern/raw?y=0&x=0", "/api/region?y0=0&x0=0&y1=2&x1=2"):
         assert "not kept" in said(page.get(address), 503)["found"]
     assert "no /dark_fields" in said(page.get("/api/number/1"))["found"]
     assert page.post("/api/preview", json={"steps": []}).status_code == 400
+
+
+def test_what_is_taken_off_a_fit_is_refused_where_it_is_not_known(folder):
+    """Results of earlier versions, without patterns, of a camera with noise of its own."""
+    analysis = folder / "analysis.zarr"
+    clusters = zarr.open_group(analysis, path="clusters", mode="r+")
+    del clusters.attrs["patterns_floor"]
+    zarr.open_group(analysis, path="acquisition", mode="r+").attrs["camera_shift"] = 2.0
+    shutil.rmtree(folder / "patterns.zarr")
+    zarr.open_group(analysis, path="dark_fields", mode="r+").attrs["pedestal"] = 0.25
+    page = TestClient(run_app(folder))
+    with_it = page.get("/api/decomposition?y=0&x=0").json()["background_intensity"]
+    shutil.rmtree(analysis / "dark_fields")
+    page = TestClient(run_app(folder))
+    assert page.get("/api/decomposition?y=0&x=0").json()["background_intensity"] is None
+    assert with_it is not None
+    for address in (
+        "/api/pattern/reconstructed?y=0&x=0",
+        "/api/virtual?shape=disc&y=20&x=18&radius=5",
+    ):
+        assert "not stored elsewhere" in said(page.get(address), 503)["found"]
 
 
 def test_what_was_read_is_read_anew_when_the_results_are_others(folder):
