@@ -3,6 +3,7 @@
 import asyncio
 import html
 import os
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orimap.flows.viewer.entry.access import Access
 from orimap.flows.viewer.entry.guard import STATIC, Guard
-from orimap.flows.viewer.table.find_runs import RunFinder, is_run
+from orimap.flows.viewer.table.find_runs import RunFinder, is_run, link_in
 from orimap.flows.viewer.table.runs import FIGURE, RunTable, as_csv, as_json, chosen, quoted
 from orimap.flows.watch.journal import JOURNAL
 from orimap.tasks.errors import InputError, printable
@@ -175,10 +176,18 @@ def table_app(table: RunTable, run_pages: Callable[[Path], PagesOfRun]) -> Starl
             Route("/static/{name}", static),
             Route("/api/runs", runs),
             Route("/api/runs.csv", runs_csv),
-            Mount("/runs", pages),
+            _AnyName("/runs", pages),
         ],
         exception_handlers={404: _not_found, InputError: _at_fault},
     )
+
+
+class _AnyName(Mount):
+    """Takes whatever is below an address, also names with the end of a line in them."""
+
+    def __init__(self, path: str, app: ASGIApp) -> None:
+        super().__init__(path, app)
+        self.path_regex = re.compile(self.path_regex.pattern, re.DOTALL)
 
 
 class _PagesOfRuns:
@@ -215,6 +224,7 @@ class _PagesOfRuns:
             else:
                 scope = dict(scope, path=path, root_path=f"{RUNS}{below}")
                 try:
+                    await run_in_threadpool(require_no_links, folder)
                     answer = await self._pages(below, folder)
                 except InputError as error:
                     answer = refusal(error, scope)
@@ -236,6 +246,23 @@ class _PagesOfRuns:
         return len(kept) > RUNS_KEPT or sum(pages.bytes for pages in kept) > RUNS_BYTES
 
 
+def require_no_links(folder: Path) -> None:
+    """Check that what is shown of a run lies where it seems to lie.
+
+    Raises
+    ------
+    InputError
+        If its folder, or a part of it, is a link: it may have become one since it was found.
+    """
+    linked = folder.name if folder.resolve() != folder else link_in(folder)
+    if linked:
+        raise InputError(
+            "results that lie in this folder",
+            f"{linked} is a link, which is not followed",
+            f"look at what it leads to by itself: orimap view {folder.name}",
+        )
+
+
 def _decoded(scope: Scope) -> str:
     """Return the path that was asked for, with the bytes that names of files have."""
     raw = scope.get("raw_path")
@@ -248,7 +275,7 @@ def _thumbnail(folder: Path) -> Response:
     """Return a small map; a link in its place leads nowhere."""
     figure = folder / FIGURE
     try:
-        if figure.resolve() != figure:
+        if figure.resolve() != figure or not figure.is_file():
             raise FileNotFoundError(figure)
         return Response(_small(figure, figure.stat().st_mtime_ns), media_type="image/png")
     except Exception:  # whatever is in the file instead of a picture

@@ -36,14 +36,12 @@ from orimap.tasks.view.streamed import StoppedError, exact_image, measured_in, r
 
 STATIC = Path(__file__).with_name("static")
 # How often it is looked whether whoever asked for a long answer still waits.
-GONE_SECONDS = 0.1
+FIRST_LOOK_SECONDS, GONE_SECONDS = 0.005, 0.1
 # Of answers that stream the scan, so many at once: they share the cores.
 STREAMS = 2
 # While a run moves its results into place, parts of them are missing for a moment.
 TRIES, MOMENT_SECONDS = 4, 0.1
 NOBODY_WAITS = 499
-# A map of another number of patterns that takes longer is shown in a quick form first.
-PATIENCE_SECONDS = 1.0
 
 Work = Callable[[Opened, Asked, threading.Event], Response]
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -100,8 +98,8 @@ def run_app(folder: Path, *, writable: bool = True) -> RunApp:
         Route("/api/line", short(_line)),
         Route("/api/virtual", _virtual_endpoint(viewed, streams)),
         Route("/api/region", long(_region)),
-        Route("/api/number/{number}", short(_number)),
-        Route("/api/number/{number}/map", short(_number_map)),
+        Route("/api/number/{number}", _number_endpoint(viewed, _number)),
+        Route("/api/number/{number}/map", _number_endpoint(viewed, _number_map)),
         Route("/api/preview", edits.preview, methods=["POST"]),
         Route("/api/revisions", edits.write, methods=["POST"]),
         *routes_of_files(folder),
@@ -134,6 +132,32 @@ def _virtual_endpoint(viewed: Viewed, streams: asyncio.Semaphore) -> Endpoint:
 
     async def answer(request: Request) -> Response:
         return await (exact if Asked(request).exact else at_once)(request)
+
+    return answer
+
+
+def _number_endpoint(viewed: Viewed, work: Work) -> Endpoint:
+    """Return what answers with another number of patterns: it waits without keeping a thread."""
+
+    async def answer(request: Request) -> Response:
+        asked, stop, begun = Asked(request), threading.Event(), []
+
+        def begin(run: Opened, asked: Asked, _: threading.Event) -> Response:
+            begun.append((run.numbers.begin(asked.whole("number")), asked.wait_seconds))
+            return Response()
+
+        answer = await run_in_threadpool(_answered, viewed, begin, asked, stop)
+        if not begun:
+            return answer
+        coming, patience = begun[-1]
+        last = time.monotonic() + patience
+        pause = FIRST_LOOK_SECONDS
+        while not coming.done() and time.monotonic() < last:
+            if await request.is_disconnected():
+                return Response(status_code=NOBODY_WAITS)
+            await asyncio.sleep(min(pause, max(last - time.monotonic(), 0)))
+            pause = min(2 * pause, GONE_SECONDS)
+        return await run_in_threadpool(_answered, viewed, work, asked, stop)
 
     return answer
 
@@ -311,12 +335,12 @@ def _region(run: Opened, asked: Asked, stop: threading.Event) -> Response:
 
 
 def _number(run: Opened, asked: Asked, _: threading.Event) -> Response:
-    found = run.numbers.get(asked.whole("number"), asked.number("wait", PATIENCE_SECONDS))
+    found = run.numbers.get(asked.whole("number"), 0)
     return Json(number_words(run, found))
 
 
 def _number_map(run: Opened, asked: Asked, _: threading.Event) -> Response:
-    found = run.numbers.get(asked.whole("number"), asked.number("wait", PATIENCE_SECONDS))
+    found = run.numbers.get(asked.whole("number"), 0)
     return array_answer(labels_map(found.label, run.measured), quick=str(int(found.quick)))
 
 

@@ -6,7 +6,7 @@ Tested in tests/flows/viewer/test_run_routes.py.
 from functools import partial
 from typing import Any
 
-from orimap.tasks.errors import printable
+from orimap.tasks.errors import shown_name
 from orimap.tasks.factorise.stored_fits import fit_group
 from orimap.tasks.report import words
 from orimap.tasks.store import variables
@@ -38,7 +38,7 @@ def describe_run(run: Opened, revision: str | None, *, writable: bool) -> dict[s
     root = group_attributes(run.analysis, "") if run.state.complete else {}
     clusters = run.clusters(revision) if run.has("clusters") else None
     report = "report.html" if revision is None else f"report-{revision}.html"
-    name = run.folder.resolve().name
+    name = shown_name(run.folder.resolve().name)
     return {
         "name": name,
         "title": str(root.get("acquisition", facts.get("source_file", name))),
@@ -189,7 +189,7 @@ def damaged_revisions(run: Opened) -> list[str]:
     if not run.state.complete:
         return []
     return [
-        f"The revision {printable(name)} is damaged: it cannot be shown."
+        f"The revision {shown_name(name)} is damaged: it cannot be shown."
         for name in revision_names(run.folder)
         if _readable(run, name) is None
     ]

@@ -8,7 +8,10 @@ import csv
 import hashlib
 import io
 import json
+import os
+import stat
 import threading
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -17,16 +20,23 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from orimap.flows.viewer.table.find_runs import OUTCOME, RECORD, RESULTS, UNFINISHED, RunFinder
+from orimap.flows.viewer.table.find_runs import (
+    OUTCOME,
+    RECORD,
+    RESULTS,
+    UNFINISHED,
+    RunFinder,
+    link_in,
+)
 from orimap.flows.watch.journal import Entry, read_entries
-from orimap.tasks.errors import InputError, printable, words_of
+from orimap.tasks.errors import InputError, printable, shown_name, words_of
 from orimap.tasks.report.words import count_text, headline
 from orimap.tasks.store.locks import holder
 from orimap.tasks.store.open_results import REVISIONS
 
 LOCK = ".lock"
 FIGURE = "figures/cluster_map.png"
-ATTRIBUTES = (f"{RESULTS}/zarr.json", f"{RESULTS}/decision/zarr.json")
+ATTRIBUTES = tuple(f"{RESULTS}/{group}zarr.json" for group in ("", "decision/", "clusters/"))
 # What a row is made of: it is made again when one of these changes.
 MADE_OF = (*ATTRIBUTES, RECORD, OUTCOME, FIGURE, UNFINISHED, REVISIONS)
 # The journal's words, as they are shown here.
@@ -43,6 +53,7 @@ STATES = {
 DOUBTS = {"Guessed: ": "guessed", "Doubtful: ": "doubtful"}
 COLUMNS = ("name", "number", "confidence", "flags", "state", "reason", "started", "seconds", "path")
 LARGEST_BYTES = 20_000_000
+LONGEST_SECONDS = 1e9
 
 
 @dataclass(frozen=True)
@@ -166,7 +177,7 @@ def as_json(rows: list[Row], root: Path, told: str) -> tuple[bytes, str]:
     """Return the table as JSON, and a digest of it."""
     runs = [asdict(row) for row in rows]
     facts = {"root": printable(str(root)), "told": told, "runs": runs}
-    text = json.dumps(facts, ensure_ascii=True, separators=(",", ":")).encode()
+    text = json.dumps(facts, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode()
     return text, hashlib.sha256(text).hexdigest()[:32]
 
 
@@ -192,15 +203,17 @@ def as_csv(rows: list[Row]) -> str:
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
     for row in rows:
-        cells = {**asdict(row), "flags": "; ".join(row.flags)}
+        cells = {**asdict(row), "flags": "; ".join(row.flags), "path": shown_name(row.path)}
         writer.writerow([_cell(cells[name]) for name in COLUMNS])
     return text.getvalue()
 
 
 def _cell(value: object) -> object:
     """Return what goes into a cell: text that a spreadsheet would take for a formula is quoted."""
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return "'" + value
+    if isinstance(value, str):
+        # As spreadsheets do, which take wide letters for the usual ones and leave out blanks.
+        if unicodedata.normalize("NFKC", value).lstrip().startswith(("=", "+", "-", "@")):
+            return "'" + value
     return "" if value is None else value
 
 
@@ -213,9 +226,13 @@ def _row(below: str, folder: Path, marks: frozenset[str], running: bool) -> Row:
         root = _json(folder / ATTRIBUTES[0]).get("attributes", {})
         if root.get("status") == "complete":
             decision = _json(folder / ATTRIBUTES[1]).get("attributes", {})
+            if (folder / ATTRIBUTES[2]).parent.exists():
+                _json(folder / ATTRIBUTES[2])  # without it nothing of the clusters can be read
             facts = _answer(root, decision)
-    state, reason = _state(marks, outcome, complete=bool(facts), running=running)
-    seconds = record.get("seconds")
+    state, reason = _state(
+        marks, outcome, complete=bool(facts), running=running, linked=link_in(folder)
+    )
+    seconds = _seconds(record)
     flags = (*facts.pop("flags", ()), *_by_hand(folder))
     if facts and state == "interrupted":
         state, flags = "done", (*flags, "newer run interrupted")
@@ -225,15 +242,22 @@ def _row(below: str, folder: Path, marks: frozenset[str], running: bool) -> Row:
         reason=reason,
         flags=flags,
         started=_started(folder, record, outcome),
-        seconds=float(seconds) if isinstance(seconds, (int, float)) else None,
+        seconds=seconds,
         thumbnail=f"runs/{quoted(below)}/thumbnail.png" if _changed(folder / FIGURE) else None,
         page=f"runs/{quoted(below)}/",
         **facts,
     )
 
 
+def _seconds(record: dict[str, Any]) -> float | None:
+    """Return how long a run has taken; None where that is no such number."""
+    seconds = record.get("seconds")
+    known = isinstance(seconds, (int, float)) and 0 <= seconds <= LONGEST_SECONDS
+    return float(seconds) if known else None
+
+
 def _named(below: str) -> dict[str, str]:
-    return {"path": printable(below), "name": printable(below)}
+    return {"path": printable(below), "name": shown_name(below)}
 
 
 def _answer(root: dict[str, Any], decision: dict[str, Any]) -> dict[str, Any]:
@@ -255,7 +279,7 @@ def _answer(root: dict[str, Any], decision: dict[str, Any]) -> dict[str, Any]:
 
 
 def _state(
-    marks: frozenset[str], outcome: dict[str, Any], *, complete: bool, running: bool
+    marks: frozenset[str], outcome: dict[str, Any], *, complete: bool, running: bool, linked: str
 ) -> tuple[str, str]:
     """Return how a run stands, and why."""
     if running:
@@ -267,6 +291,8 @@ def _state(
         return "interrupted", "it was ended before it was complete; the same command goes on"
     if complete:
         return "done", ""
+    if linked:
+        return "incomplete", f"{linked} is a link, which is not followed"
     return "incomplete", "its results are not complete"
 
 
@@ -285,8 +311,9 @@ def _started(folder: Path, record: dict[str, Any], outcome: dict[str, Any]) -> s
     if outcome.get("started"):
         return _utc(datetime.fromisoformat(str(outcome["started"])))
     written = _changed(folder / RECORD)
-    if written is not None and isinstance(record.get("seconds"), (int, float)):
-        return _utc(datetime.fromtimestamp(written / 1e9 - record["seconds"], UTC))
+    seconds = _seconds(record)
+    if written is not None and seconds is not None:
+        return _utc(datetime.fromtimestamp(written / 1e9 - seconds, UTC))
     return _utc(datetime.fromtimestamp((_changed(folder) or 0) / 1e9, UTC))
 
 
@@ -297,7 +324,7 @@ def _utc(moment: datetime) -> str:
 def _with_entry(row: Row | None, entry: Entry) -> Row:
     """Return a row with what the journal knows of its acquisition."""
     state, since = STATES[entry.state], _utc(datetime.fromisoformat(entry.since))
-    title = printable(entry.title)
+    title = shown_name(entry.title)
     reason = "" if entry.state == "done" else printable(entry.reason)
     if row is None:
         confidence = entry.confidence or ""
@@ -336,10 +363,16 @@ def _is_written(folder: Path) -> bool:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    """Read a small file of JSON."""
-    if path.stat().st_size > LARGEST_BYTES:
-        raise ValueError(f"{path.name} has more than {LARGEST_BYTES:,} bytes")
-    read = json.loads(path.read_text(encoding="utf-8"))
+    """Read a small file of JSON; what is no file would keep whoever opens it waiting."""
+    # No link, and nothing that waits for somebody to write.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            raise ValueError(f"{path.name} is no file")
+        if facts.st_size > LARGEST_BYTES:
+            raise ValueError(f"{path.name} has more than {LARGEST_BYTES:,} bytes")
+        read = json.loads(file.read(LARGEST_BYTES).decode("utf-8"))
     if not isinstance(read, dict):
         raise ValueError(f"{path.name} does not hold what a run writes")
     return read
