@@ -77,7 +77,7 @@ def edit(
     from orimap.flows.pipeline.revise import revise
     from orimap.flows.pipeline.runtime.runner import PlainRunner, choose_display
     from orimap.tasks.maps.by_hand.edits import Edits
-    from orimap.tasks.report.words import count_text
+    from orimap.tasks.report.words import edited_headline
 
     made = revise(
         directory,
@@ -86,7 +86,7 @@ def edit(
         revision=revision,
         source=source,
     )
-    print(f"{count_text(len(made.sizes), 'cluster')}, edited by hand (revision {made.name})")
+    print(edited_headline(len(made.sizes), made.name))
     for sentence in made.said:
         print(sentence)
     print_table(

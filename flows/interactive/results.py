@@ -114,8 +114,10 @@ class Results:
     @property
     def confidence(self) -> str:
         """How sure the number is: ``high``, ``moderate`` or ``low``; of a revision ``by hand``."""
+        from orimap.tasks.report.words import BY_HAND
+
         if self.revision:
-            return "by hand"
+            return BY_HAND
         return str(self.tree["decision"].attrs["confidence"])
 
     @property
@@ -124,20 +126,21 @@ class Results:
 
         Of a revision: what was changed, and what the automatic result was.
         """
+        from orimap.tasks.report.words import edited_reasons
+
         if self.revision:
-            edits = map(str, self.tree.attrs["edits"])
-            return [*edits, f"The automatic result: {Results(self.folder).headline}."]
+            return edited_reasons(self.tree.attrs["edits"], Results(self.folder).headline)
         return list(map(str, self.tree["decision"].attrs["reasons"]))
 
     @property
     def headline(self) -> str:
         """The answer in one sentence, as on the page."""
-        from orimap.tasks.report.words import count_text, headline
+        from orimap.tasks.report.words import edited_headline, headline
 
         attrs = self.tree.attrs
         if self.revision:
-            clusters = count_text(self.tree["clusters"].sizes["cluster"], "cluster")
-            return f"{clusters}, edited by hand (revision {self.revision})"
+            title = str(attrs.get("title") or self.revision)
+            return edited_headline(self.tree["clusters"].sizes["cluster"], title)
         return headline(
             self.number,
             self.confidence,

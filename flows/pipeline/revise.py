@@ -5,8 +5,9 @@ starts from it makes them again, on the fit as it is stored, and then its own.
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -16,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 import zarr
 
+from orimap.cluster.environment import one_thread_for_blas
 from orimap.flows.pipeline.redecide import HERE, root_of, stored_patterns
-from orimap.flows.pipeline.runtime.helpers import open_workers_and_helpers
+from orimap.flows.pipeline.runtime.helpers import Here, open_workers_and_helpers
 from orimap.flows.pipeline.runtime.measure import versions
 from orimap.flows.pipeline.runtime.run import Decided, Fitted, Prepared, Run
 from orimap.flows.pipeline.runtime.runner import StepRunner
@@ -26,22 +28,32 @@ from orimap.flows.pipeline.steps import conclude
 from orimap.flows.request.request import Request, with_new_names
 from orimap.tasks.errors import InputError, shown
 from orimap.tasks.maps.by_hand.edits import Edits
+from orimap.tasks.report.figures.palette import COLOURS, cluster_colours
 from orimap.tasks.store import variables
 from orimap.tasks.store.fingerprint import fingerprint
 from orimap.tasks.store.groups import complete_mark, link_group, open_group, write_group
 from orimap.tasks.store.open_results import (
     NAME,
     REVISIONS,
+    delete_page,
     find_revision,
     revision_names,
     revision_store,
+    title_as_given,
 )
 from orimap.tasks.store.run_folder import RunFolder, only_writer
 from orimap.tasks.stream.blocks import Progress
+from orimap.tasks.stream.in_threads import Threads
 
 if TYPE_CHECKING:
     from orimap.tasks.maps.by_hand.revise import Grouping
     from orimap.tasks.maps.parts import Parts
+
+# What is to be replaced, for the moment that this takes.
+FORMER = ".former"
+# Patterns of up to this size are read twice by threads of this process in less time than worker
+# processes take to start.
+THREADS_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -82,7 +94,9 @@ def revise(
     runner: StepRunner,
     *,
     revision: str | None = None,
+    title: str | None = None,
     source: str | None = None,
+    overwrite: bool = False,
 ) -> Revised:
     """Write a revision of finished results.
 
@@ -94,8 +108,12 @@ def revise(
     runner : StepRunner
     revision : str, optional
         Its name; by default edit-1, or the next that is free.
+    title : str, optional
+        What people call it (`title_as_given`); by default its name.
     source : str, optional
         Another revision that it starts from; by default the automatic result.
+    overwrite : bool
+        Put it in the place of one of that name, once it is whole.
 
     Raises
     ------
@@ -108,24 +126,36 @@ def revise(
         folder = _Finished(directory)
         folder.recover()
         root = root_of(folder)
-        name = _free_name(directory, revision)
+        _put_back(directory)
+        name = _free_name(directory, revision, overwrite=overwrite)
+        called = name if title is None else title_as_given(title)
         steps = all_steps(directory, edits, source)
         require_first(folder.analysis, steps)
         request = Request.read(**with_new_names({**root["request"], **HERE, "output": directory}))
         prepared = stored_patterns(folder, request)
         raw = zarr.open_array(prepared.store, path="raw/pattern_intensity", mode="r")
-        workers = open_workers_and_helpers(
-            request, runner.note, threads=are_threads(request, raw.nbytes)
-        )
-        with workers as (client, helpers):
+        with _workers(request, raw.nbytes, runner) as (client, helpers):
             run = Run(request, folder, runner, client, helpers)
-            return runner.step(
-                "revision",
-                partial(_write, run, prepared, int(root["fitted_k"]), name, steps, source),
-            )
+            write = partial(_write, run, prepared, int(root["fitted_k"]), steps=steps)
+            facts = {"revision": name, "title": called, "from_revision": source}
+            return runner.step("revision", partial(write, facts=facts))
 
 
-def _free_name(directory: Path, asked: str | None) -> str:
+@contextmanager
+def _workers(
+    request: Request, scan_bytes: int, runner: StepRunner
+) -> Iterator[tuple[Any, Executor]]:
+    """Give what reads the patterns: threads of this process, or workers for a large scan."""
+    if scan_bytes > THREADS_BYTES:
+        threads = are_threads(request, scan_bytes)
+        with open_workers_and_helpers(request, runner.note, threads=threads) as opened:
+            yield opened
+    else:
+        with one_thread_for_blas(), Threads() as threads_here:
+            yield threads_here, Here()
+
+
+def _free_name(directory: Path, asked: str | None, *, overwrite: bool) -> str:
     """Return the name of a new revision."""
     there = revision_names(directory)
     if asked is None:
@@ -139,7 +169,7 @@ def _free_name(directory: Path, asked: str | None) -> str:
             f"--revision {shown(asked)}",
             "give for instance --revision checked",
         )
-    if asked in there:
+    if asked in there and not overwrite:
         raise InputError(
             "a name that no revision has yet",
             f"--revision {asked}, which is there",
@@ -188,13 +218,16 @@ def _write(
     run: Run,
     prepared: Prepared,
     fitted_k: int,
-    name: str,
-    steps: list[Edits],
-    source: str | None,
     progress: Progress,
+    *,
+    steps: list[Edits],
+    facts: Mapping[str, Any],
 ) -> Revised:
-    """Make all edits on the decided grouping, and write what follows; the whole or nothing."""
-    analysis = run.folder.analysis
+    """Make all edits on the decided grouping, and write what follows; the whole or nothing.
+
+    ``facts`` are the name of the revision, its title and where it starts from.
+    """
+    analysis, name = run.folder.analysis, str(facts["revision"])
     of = str(complete_mark(analysis, "clusters"))
     partial_store = run.folder.root / REVISIONS / f".{name}.partial"
     shutil.rmtree(partial_store, ignore_errors=True)
@@ -204,22 +237,20 @@ def _write(
         if any(step.regroup for step in steps):
             grouping = _grouping(run, prepared, fitted_k, steps)
             clusters = _write_groups(run, prepared, grouping, partial_store, mark, progress)
-            said = list(grouping.said)
+            said = grouping.in_words
         else:
             clusters, said = _write_names(analysis, steps, partial_store, mark), []
-        facts: Mapping[str, Any] = {
-            "revision": name,
-            "from_revision": source,
+        more: Mapping[str, Any] = {
+            **facts,
             "edits": [*(words for step in steps for words in step.in_words()), *said],
             "steps": [step.stored() for step in steps],
-            "made": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "made": datetime.now().astimezone().isoformat(timespec="milliseconds"),
             "of": of,
             "decided_k": int(clusters.sizes["cluster"]),
             "edited_with": versions()["orimap"],
         }
-        zarr.open_group(partial_store, mode="r+").attrs.update(facts)
-        store = revision_store(run.folder.root, name)
-        partial_store.rename(store)
+        zarr.open_group(partial_store, mode="r+").attrs.update(more)
+        _put_in_place(run.folder.root, name, partial_store)
     except BaseException:
         shutil.rmtree(partial_store, ignore_errors=True)
         with suppress(OSError):
@@ -227,12 +258,36 @@ def _write(
         raise
     return Revised(
         name,
-        store,
+        revision_store(run.folder.root, name),
         list(clusters.attrs["cluster_names"]),
         list(clusters.attrs["cluster_colours"]),
         [int(n) for n in clusters[variables.cluster_size.name].values],
         said,
     )
+
+
+def _put_in_place(root: Path, name: str, made: Path) -> None:
+    """Give a store that is whole its name; what had that name goes, with its page."""
+    store = revision_store(root, name)
+    if store.exists():
+        former = store.with_name(f".{name}{FORMER}")
+        shutil.rmtree(former, ignore_errors=True)
+        store.rename(former)
+        made.rename(store)
+        shutil.rmtree(former, ignore_errors=True)
+        delete_page(root, name)
+    else:
+        made.rename(store)
+
+
+def _put_back(root: Path) -> None:
+    """Give back the name of a revision in whose place another one was not put after all."""
+    for former in (root / REVISIONS).glob(f".*{FORMER}"):
+        store = revision_store(root, former.name[1:].removesuffix(FORMER))
+        if store.exists():
+            shutil.rmtree(former, ignore_errors=True)
+        else:
+            former.rename(store)
 
 
 def _grouping(run: Run, prepared: Prepared, fitted_k: int, steps: list[Edits]) -> "Grouping":
@@ -264,6 +319,7 @@ def drawn_grouping(analysis: Path, parts: "Parts") -> "Grouping":
         variables.cluster_label.read(drawn).values,
         variables.cluster_share.read(drawn).values,
         variables.cluster_parent.read(drawn).values,
+        cluster_colours(drawn.sizes["cluster"]),
     )
 
 
@@ -271,11 +327,17 @@ def apply_all(grouping: "Grouping", steps: Sequence[Edits], regularity: float) -
     """Return a grouping after all edits, with what all of them came to."""
     from orimap.tasks.maps.by_hand.revise import apply
 
-    said = grouping.said
+    said, moved = grouping.said, grouping.moved
     for step in steps:
-        grouping = apply(grouping, step, regularity=regularity)
-        said += grouping.said
-    return replace(grouping, said=said)
+        grouping = apply(grouping, step, regularity=regularity, palette=COLOURS)
+        said, moved = said + grouping.said, moved + grouping.moved
+    return replace(grouping, said=said, moved=moved)
+
+
+def own_colours(grouping: "Grouping") -> list[str]:
+    """Return the colours of clusters, empty where it is the usual one of their number."""
+    usual = cluster_colours(len(grouping.colours))
+    return ["" if one == other else one for one, other in zip(grouping.colours, usual, strict=True)]
 
 
 def require_groups(analysis: Path) -> None:
@@ -312,7 +374,7 @@ def _write_groups(
     maps = draw(grouping, regularity=run.request.regularity)
     ds = conclude.described(run, prepared, grouping.parts.stored, maps, progress)
     ds.attrs["cluster_names"] = list(grouping.names)
-    ds.attrs["cluster_colours"] = list(grouping.colours)
+    ds.attrs["cluster_colours"] = own_colours(grouping)
     zarr.open_group(store, mode="w")
     write_group(store, "grains", grouping.parts.stored, mark)
     write_group(store, "clusters", ds, mark)

@@ -21,8 +21,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orimap.flows.viewer.entry.access import Access
 from orimap.flows.viewer.entry.guard import STATIC, Guard
+from orimap.flows.viewer.table.about import about_page, find_about
 from orimap.flows.viewer.table.find_runs import RunFinder, is_run, link_in
-from orimap.flows.viewer.table.runs import FIGURE, RunTable, as_csv, as_json, chosen, quoted
+from orimap.flows.viewer.table.runs import (
+    ABOUT,
+    FIGURE,
+    RunTable,
+    as_csv,
+    as_json,
+    chosen,
+    quoted,
+)
 from orimap.flows.watch.journal import JOURNAL
 from orimap.tasks.errors import InputError, printable
 
@@ -32,7 +41,7 @@ RUNS_KEPT, RUNS_BYTES = 8, 512 * 2**20
 THUMBNAIL_PIXELS = 192
 THUMBNAILS_KEPT = 2000
 TABLE_FILES = {"runs.css": "text/css", "runs.js": "text/javascript"}
-RUNS = "/runs/"
+RUNS, ABOUT_PAGES = "/runs/", f"/{ABOUT}"
 
 
 class PagesOfRun(Protocol):
@@ -170,9 +179,17 @@ def table_app(table: RunTable, run_pages: Callable[[Path], PagesOfRun]) -> Starl
             headers={"Content-Disposition": 'attachment; filename="runs.csv"'},
         )
 
+    async def about(request: Request) -> Response:
+        kind, which = _decoded(request.scope).removeprefix(ABOUT_PAGES).split("/", 1)
+        found = await run_in_threadpool(find_about, table, kind, which)
+        if found is None:
+            return missing("an acquisition of this table", which, request.scope)
+        return HTMLResponse(about_page(found), headers={"Cache-Control": "no-store"})
+
     return Starlette(
         routes=[
             Route("/", page),
+            Route("/about/{kind}/{which:path}", about),
             Route("/static/{name}", static),
             Route("/api/runs", runs),
             Route("/api/runs.csv", runs_csv),

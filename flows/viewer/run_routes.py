@@ -24,12 +24,19 @@ from starlette.staticfiles import StaticFiles
 from orimap.flows.viewer.run import answers
 from orimap.flows.viewer.run.answers import Json, array_answer, damage_answer, error_answer
 from orimap.flows.viewer.run.asked import Asked
-from orimap.flows.viewer.run.description import cluster_words, describe_run, number_words
+from orimap.flows.viewer.run.description import (
+    cluster_words,
+    describe_run,
+    drawing_words,
+    number_words,
+)
 from orimap.flows.viewer.run.edit_routes import EditRoutes
-from orimap.flows.viewer.run.files import routes_of_files
+from orimap.flows.viewer.run.pages import Pages
+from orimap.flows.viewer.run.writing import Writer
 from orimap.tasks.errors import InputError, UnavailableError
 from orimap.tasks.view.clustered import boundaries
 from orimap.tasks.view.layers import labels_map
+from orimap.tasks.view.numbers import Drawing, numbered_like
 from orimap.tasks.view.opened import Opened, Viewed
 from orimap.tasks.view.state import state_key
 from orimap.tasks.view.streamed import StoppedError, exact_image, measured_in, region_mean
@@ -82,13 +89,14 @@ def run_app(folder: Path, *, writable: bool = True) -> RunApp:
         Whether revisions may be written.
     """
     viewed = Viewed(folder)
-    edits = EditRoutes(viewed, writable=writable)
+    writer = Writer(folder, writable=writable)
+    edits, pages = EditRoutes(viewed, writer), Pages(folder, writer)
     streams = asyncio.Semaphore(STREAMS)
     short = partial(_endpoint, viewed, None)
     long = partial(_endpoint, viewed, streams)
     routes = [
         Route("/", _viewer_page),
-        Route("/api/run", short(partial(_run, writable=writable))),
+        Route("/api/run", short(partial(_run, writer=writer, then=edits.warm_up))),
         Route("/api/clusters", short(_clusters)),
         Route("/api/cluster/{number}/{kind}", short(_cluster_pattern)),
         Route("/api/boundaries", short(_boundaries)),
@@ -102,7 +110,10 @@ def run_app(folder: Path, *, writable: bool = True) -> RunApp:
         Route("/api/number/{number}/map", _number_endpoint(viewed, _number_map)),
         Route("/api/preview", edits.preview, methods=["POST"]),
         Route("/api/revisions", edits.write, methods=["POST"]),
-        *routes_of_files(folder),
+        Route("/api/revisions/{name}/delete", edits.delete, methods=["POST"]),
+        Route("/report.html", pages.report),
+        Route("/{name:str}.html", pages.of_revision),
+        Route("/{figures:str}/{name:str}", pages.figure),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
     # What is mounted comes before what takes any name.
@@ -209,9 +220,16 @@ def _answered(viewed: Viewed, work: Work, asked: Asked, stop: threading.Event) -
     )
 
 
-def _run(run: Opened, asked: Asked, _: threading.Event, *, writable: bool) -> Response:
-    run.warm_up()
-    return Json(describe_run(run, asked.revision, writable=writable))
+def _run(
+    run: Opened,
+    asked: Asked,
+    _: threading.Event,
+    *,
+    writer: Writer,
+    then: Callable[[Opened], None],
+) -> Response:
+    run.warm_up(partial(then, run))
+    return Json(describe_run(run, asked.revision, writer))
 
 
 def _clusters(run: Opened, asked: Asked, _: threading.Event) -> Response:
@@ -335,13 +353,20 @@ def _region(run: Opened, asked: Asked, stop: threading.Event) -> Response:
 
 
 def _number(run: Opened, asked: Asked, _: threading.Event) -> Response:
+    """What clusters another number of patterns gives, or how far their map is."""
     found = run.numbers.get(asked.whole("number"), 0)
+    if isinstance(found, Drawing):
+        return Json(drawing_words(found), status_code=answers.ACCEPTED)
     return Json(number_words(run, found))
 
 
 def _number_map(run: Opened, asked: Asked, _: threading.Event) -> Response:
     found = run.numbers.get(asked.whole("number"), 0)
-    return array_answer(labels_map(found.label, run.measured), quick=str(int(found.quick)))
+    if isinstance(found, Drawing):
+        return Json(drawing_words(found), status_code=answers.ACCEPTED)
+    shown = run.clusters()
+    label = numbered_like(found.label, len(found.sizes), shown.label, shown.count)[0]
+    return array_answer(labels_map(label, run.measured))
 
 
 async def _viewer_page(_: Request) -> Response:

@@ -1,15 +1,20 @@
 """From what lies in a folder to the journal: find what is finished, and make its job."""
 
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Collection
+from pathlib import Path
 
 from orimap.flows.jobs.job import Job
+from orimap.flows.request.request import Request
+from orimap.flows.request.sidecar import NOT_HERE
 from orimap.flows.watch.context import WatcherContext, without_numbers
 from orimap.flows.watch.journal import ID_LETTERS, UNDER_WAY, Entry
 from orimap.flows.watch.watched_folder import Watching
 from orimap.tasks.acquire.arrivals.find_arrivals import Arrival
 from orimap.tasks.acquire.arrivals.finished import Finishing, Judgement, Opened
+from orimap.tasks.acquire.arrivals.sidecar_name import sidecar_names
 from orimap.tasks.errors import InputError, printable, words_of
 
 
@@ -173,9 +178,12 @@ class Intake:
     def _put_aside(self, entry: Entry, arrival: Arrival, judged: Judgement) -> None:
         """Leave an acquisition alone until it changes."""
         facts = {"signature": arrival.signature, "size": arrival.size}
-        entry = self.journal.move(entry, judged.state, judged.words, **facts)
+        words = judged.words
         if judged.state == "quarantined":
-            self.log.note(f"{entry.title}: quarantined because {judged.words}")
+            words = with_place_of_options(words, arrival.main)
+        entry = self.journal.move(entry, judged.state, words, **facts)
+        if judged.state == "quarantined":
+            self.log.note(f"{entry.title}: quarantined because {words}")
             self.context.announce(entry)
 
     def forget_gone(self, arrivals: Collection[str]) -> None:
@@ -188,6 +196,18 @@ class Intake:
 
     def _opens(self, arrival: Arrival) -> Opened:
         return open_as_asked(self.watching, self.context.opens, arrival)
+
+
+def with_place_of_options(words: str, acquisition: Path) -> str:
+    """Return a reason that names options of the command line with where they go for one file."""
+    named = re.findall(r"(?<![\w-])--([a-z][a-z-]*)", words)
+    for option in named:
+        if option.replace("-", "_") in Request.model_fields.keys() - NOT_HERE:
+            return (
+                f"{words} (for this file alone: write it as {option}: ... into "
+                f"{sidecar_names(acquisition)[0]} beside it)"
+            )
+    return words
 
 
 def open_as_asked(watching: Watching, opens: Callable[..., Opened], arrival: Arrival) -> Opened:

@@ -67,6 +67,8 @@ CREATE TABLE history (
 );
 """
 
+_HISTORY = "SELECT time, before, after, reason FROM history WHERE number = ? ORDER BY rowid"
+
 
 class TransitionError(RuntimeError):
     """A change of state that makes no sense: a mistake in the program."""
@@ -250,10 +252,7 @@ class Journal:
 
     def history(self, number: int) -> list[dict[str, Any]]:
         """Return every change of an entry, oldest first."""
-        rows = self._database.execute(
-            "SELECT time, before, after, reason FROM history WHERE number = ? ORDER BY rowid",
-            (number,),
-        )
+        rows = self._database.execute(_HISTORY, (number,))
         return [dict(row) for row in rows]
 
     # What changes.
@@ -351,6 +350,16 @@ def read_entries(path: Path) -> list[Entry]:
     InputError
         If it is of another version of orimap, or cannot be read here.
     """
+    return [_entry(row) for row in _read(path, "SELECT * FROM acquisition ORDER BY number")]
+
+
+def read_history(path: Path, number: int) -> list[dict[str, Any]]:
+    """Return every change of an entry, oldest first, as `read_entries` reads."""
+    return [dict(row) for row in _read(path, _HISTORY, number)]
+
+
+def _read(path: Path, query: str, *values: object) -> list[sqlite3.Row]:
+    """Return rows of a journal that is only read."""
     try:
         with closing(
             sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
@@ -363,8 +372,7 @@ def read_entries(path: Path) -> list[Entry]:
                     f"{path} is of version {version}",
                     "use the version of orimap that wrote it",
                 )
-            rows = database.execute("SELECT * FROM acquisition ORDER BY number") if version else ()
-            return [_entry(row) for row in rows]
+            return database.execute(query, values).fetchall() if version else []
     except sqlite3.Error as error:
         raise InputError(
             f"the journal of a watched folder ({path})",

@@ -40,33 +40,22 @@ def reasons_of(
         *_clear_sentences(votes, best, confidence),
         *_held_out_sentences(evidence, best, votes),
     ]
-    spectrum = evidence.spectrum
-    if spectrum and spectrum.rank > 1:
-        reasons.append(
-            f"Spectrum of the counts: {'at least ' if spectrum.capped else ''}{spectrum.rank} "
-            f"directions stand out from counting noise; the largest step down, by a factor of "
-            f"{spectrum.gap[1]:.2g}, comes after {spectrum.gap[0]}."
-        )
-        if spectrum.rank > MANY_DIRECTIONS * best.distinct:
-            reasons.append(
-                f"That is more than {MANY_DIRECTIONS} directions a pattern: grains bend, vary in "
-                "thickness, or diffract dynamically."
-            )
+    reasons += _spectrum_sentences(evidence, best)
     if votes.get(REDUNDANCY) is not None:
         reasons.append(
             "Redundancy: without components that repeat another in pattern and in map, most fits "
             f"hold {votes[REDUNDANCY]}."
         )
-    if evidence.stability:
-        listed = ", ".join(f"{v:.2f} at k = {k}" for k, v in sorted(evidence.stability.items()))
-        reasons.append(f"Stability: the smallest silhouette over resampled fits is {listed}.")
+    reasons += _stability_sentences(evidence, best)
     reasons.append(knee_sentence(evidence.interest.knee))
     reasons += [
         f"{name[0].upper()}{name[1:]} {'were' if name == HELD_OUT else 'was'} left out: {why}."
         for name, why in evidence.skipped.items()
     ]
     if confidence != "high":
-        reasons.append(_settle_sentence(evidence, best, other))
+        reasons.append(f"{_runner_up(other)} {_settle_sentence(evidence, best)}")
+    elif other is not None:
+        reasons.append(_runner_up(other))
     return reasons
 
 
@@ -192,45 +181,114 @@ def _held_out_sentences(
     vote = votes[HELD_OUT if counts else CROSS_VALIDATION]
     drop, clear = evidence.held_out_drops()[0], clear_drops(evidence)
     what = "Held-out counts" if counts else "Cross-validation"
-    largest = np.nanmax(drop, initial=0.0)
+    largest = float(np.nanmax(drop, initial=0.0))
     if not clear.any():
         return [f"{what}: no further component predicts what the fits did not see any better."]
-    measure, plural = "deviance" if counts else "error", "" if vote == 1 else "s"
-    known = f"{what} speak{'' if counts else 's'} for {vote} pattern{plural}"
-    first, at = drop[best.first], int(evidence.ks[best.first])
-    if best.first > 0 and largest > 0:
-        beyond = max(float(np.max(drop[best.first + 1 :], initial=0.0)), 0.0)
-        known += (
-            f"; component {at} lowers the {measure} by "
-            f"{_percent(max(first, 0.0) / largest)} of the largest step, further ones by at most "
-            f"{_percent(beyond / largest)}"
+    measure = "deviance" if counts else "error"
+    named = _counted(int(vote), "component", "components") if vote else "no number"
+    said = [f"{what} speak{'' if counts else 's'} for {named}."]
+    if best.first > 0:
+        at, first = int(evidence.ks[best.first]), float(drop[best.first])
+        how = f"by {_percent(first / largest)} of the largest step" if first > 0 else "by nothing"
+        said[0] = (
+            f"{said[0][:-1]}; component {at}, with which {_hold(best)}, lowers the {measure} {how}."
         )
-    more = int(np.count_nonzero(clear[best.first + 1 :]))
-    rest = []
-    if more:
-        rest = [
-            f"{more} further component{'s' if more > 1 else ''} lower{'' if more > 1 else 's'} the "
-            f"{measure} clearly without being a new pattern: grains bend, or patterns drift over "
-            "the scan."
-        ]
-    return [known + ".", *rest]
+    beyond = np.arange(len(drop)) > best.first
+    if not beyond.any():
+        return said
+    more = np.flatnonzero(clear & beyond)
+    if not len(more):
+        most = max(float(np.nanmax(drop[beyond], initial=0.0)), 0.0)
+        return [*said, f"No further one lowers it clearly: by {_percent(most / largest)} at most."]
+    most = _percent(float(np.max(drop[more])) / largest)
+    one = len(more) == 1
+    known = (
+        f"{len(more)} further component{'' if one else 's'} lower{'s' if one else ''} the "
+        f"{measure} clearly, by {'' if one else 'up to '}{most} of the largest step"
+    )
+    still = int(np.count_nonzero(evidence.distinct[more] == best.distinct))
+    if still == len(more):
+        known += " without being a new pattern: grains bend, or patterns drift over the scan"
+    elif still:
+        known += f"; {still} of them without being a new pattern"
+    return [*said, f"{known}."]
 
 
-def _settle_sentence(evidence: Evidence, best: Candidate, other: Candidate | None) -> str:
-    """Return a sentence that names the runner-up and what would settle the question."""
+def _hold(best: Candidate) -> str:
+    """Say that fits begin to hold a number."""
+    return f"{_counted(best.distinct, 'pattern is', 'patterns are')} there for the first time"
+
+
+def _spectrum_sentences(evidence: Evidence, best: Candidate) -> list[str]:
+    """Return sentences on the directions that stand out, and why there are more than patterns."""
+    spectrum = evidence.spectrum
+    if not spectrum or spectrum.rank <= 1:
+        return []
+    said = [
+        f"Spectrum of the counts: {'at least ' if spectrum.capped else ''}{spectrum.rank} "
+        f"directions stand out from counting noise; the largest step down, by a factor of "
+        f"{spectrum.gap[1]:.2g}, comes after {spectrum.gap[0]}."
+    ]
+    if spectrum.rank > MANY_DIRECTIONS * best.distinct:
+        said.append(
+            f"That is more than {MANY_DIRECTIONS} directions a pattern: grains bend, vary in "
+            "thickness, or diffract dynamically."
+        )
+    elif spectrum.rank > best.distinct:
+        said.append(
+            f"That is {spectrum.rank - best.distinct} more than patterns: a pattern that changes "
+            "within its grain, by bending or thickness, has further directions, and so may the "
+            "background."
+        )
+    return said
+
+
+def _stability_sentences(evidence: Evidence, best: Candidate) -> list[str]:
+    """Return sentences on how well fits of the numbers in question come out again."""
+    found = evidence.stability
+    if not found:
+        return []
+    counts = dict(zip(evidence.ks.tolist(), evidence.distinct.tolist(), strict=True))
+    decided = int(evidence.ks[best.first])
+
+    def of(k: int) -> str:
+        count = _counted(counts[k], "pattern", "patterns")
+        return f"{found[k]:.2f} for {count} ({_counted(k, 'component', 'components')})"
+
+    order = [decided] if decided in found else []
+    order += [k for k in sorted(found) if k != decided]
+    listed = [of(k) + (", which was decided" if k == decided else "") for k in order]
+    said = [
+        "Stability: when other positions are fitted, the least stable component comes out alike "
+        f"(silhouette, 1 at best) by {'; '.join(listed)}."
+    ]
+    if decided not in found:
+        said.append(f"{_counted(best.distinct, 'pattern', 'patterns')} were not fitted so.")
+    elif max(found.values()) > found[decided]:
+        said.append(
+            "By this alone another number would be taken; it weighs little beside where the number "
+            "settles."
+        )
+    return said
+
+
+def _runner_up(other: Candidate | None) -> str:
+    """Return a sentence that names the second best number."""
+    if other is None:
+        return "No fit holds another number."
+    return (
+        f"Runner-up: {_counted(other.distinct, 'distinct pattern', 'distinct patterns')} "
+        f"(--distinct {other.distinct} shows {'it' if other.distinct == 1 else 'them'})."
+    )
+
+
+def _settle_sentence(evidence: Evidence, best: Candidate) -> str:
+    """Return a sentence that names what would settle the question."""
     last, positions = int(evidence.ks[-1]), evidence.limits.positions
     if _needs_more_components(evidence, best):
         more = 2 * last if positions is None else min(2 * last, positions - 1)
-        settle = f"To be sure, fit more components, for instance --k {evidence.ks[0]}:{more}."
-    else:
-        settle = f"It would be settled by {_what_would_settle(evidence, best)}."
-    if other is None:
-        return f"No fit holds another number. {settle}"
-    return (
-        f"Runner-up: {_counted(other.distinct, 'distinct pattern', 'distinct patterns')} "
-        f"(--distinct {other.distinct} shows {'it' if other.distinct == 1 else 'them'}). "
-        f"{settle}"
-    )
+        return f"To be sure, fit more components, for instance --k {evidence.ks[0]}:{more}."
+    return f"It would be settled by {_what_would_settle(evidence, best)}."
 
 
 def _needs_more_components(evidence: Evidence, best: Candidate) -> bool:

@@ -77,7 +77,7 @@ def page_of(
     answer, cards = answer_of(results), cluster_cards(results)
     request = run.get("request") or words.decoded(results.attrs.get("request")) or {}
     return ReportPage(
-        title=_title(results, answer) if revision is None else _edited(cards),
+        title=_title(results, answer) if revision is None else words.edited_headline(len(cards)),
         source=source_name(results.attr("acquisition")),
         measured=measured_sentence(results),
         clusters=cards,
@@ -98,7 +98,8 @@ def page_of(
         acquisition=acquisition_section(results),
         repairs=repairs_section(results, run.get("notes") or []),
         run=run_section(results, run, request),
-        revision=revision and RevisionSection(revision.name, revision.edits, revision.standing),
+        revision=revision
+        and RevisionSection(revision.title or revision.name, revision.edits, revision.standing),
     )
 
 
@@ -111,11 +112,6 @@ def _title(results: Results, answer: Answer) -> str:
         crystal=answer.crystal,
         countable=answer.countable,
     )
-
-
-def _edited(cards: Sequence[ClusterCard]) -> str:
-    """Return the title of a revision: no confidence is in a number that somebody chose."""
-    return f"{words.count_text(len(cards), 'cluster')}, edited by hand"
 
 
 def write_report(

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 
@@ -158,6 +158,28 @@ def headline(
     elif crystal and connected is not None and connected != decided:
         answer += f" in {count_text(connected, 'connected cluster')}"
     return f"{answer}, {confidence} confidence" if confidence else answer
+
+
+def edited_headline(clusters: int, revision: str = "") -> str:
+    """Return what a revision is in one sentence: no confidence is in what somebody chose.
+
+    Parameters
+    ----------
+    clusters : int
+    revision : str
+        Its title; left out where it stands beside it.
+    """
+    answer = f"{count_text(clusters, 'cluster')}, edited by hand"
+    return f"{answer} (revision {revision})" if revision else answer
+
+
+def edited_reasons(edits: Iterable[str], automatic: str) -> list[str]:
+    """Return why a revision is as it is: what was changed, and what the automatic result was."""
+    return [*map(str, edits), f"The automatic result: {automatic}."]
+
+
+# What a revision has in place of a confidence.
+BY_HAND = "by hand"
 
 
 def sentence(note: str) -> str:

@@ -6,13 +6,15 @@ attributes what was changed and which clusters it was made from.
 
 import re
 import shutil
+import unicodedata
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
-from orimap.tasks.errors import InputError, is_out_of_reach, tell, words_of
+from orimap.tasks.errors import InputError, is_out_of_reach, shown, tell, words_of
 from orimap.tasks.store.groups import complete_mark, group_attributes, open_group
 from orimap.tasks.store.variables import DETECTOR
 
@@ -20,6 +22,9 @@ from orimap.tasks.store.variables import DETECTOR
 REVISIONS = "revisions"
 # A name is part of the names of files.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+LONGEST_NAME, LONGEST_TITLE = 64, 80
+# What a title without a single letter of a name is called.
+NAMELESS = "revision"
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,8 @@ class Revision:
         When.
     outdated : bool
         Whether the automatic result is no longer the one that it was made from.
+    title : str
+        What people call it; the name where nothing else was given.
     """
 
     name: str
@@ -47,6 +54,7 @@ class Revision:
     steps: list[dict[str, Any]]
     made: str
     outdated: bool
+    title: str = ""
 
     @property
     def standing(self) -> str:
@@ -54,8 +62,8 @@ class Revision:
         if not self.outdated:
             return ""
         return (
-            f"Revision {self.name} is outdated: it was made from an earlier decision than the one "
-            "that stands now."
+            f"Revision {self.title or self.name} is outdated: it was made from an earlier decision "
+            "than the one that stands now."
         )
 
 
@@ -91,7 +99,49 @@ def find_revision(folder: Path, revision: str) -> Revision:
         list(facts.get("steps", ())),
         str(facts.get("made", "")),
         "of" in facts and facts["of"] != complete_mark(folder / "analysis.zarr", "clusters"),
+        # Earlier versions knew only names.
+        str(facts.get("title") or revision),
     )
+
+
+def title_as_given(given: str) -> str:
+    """Return a title of a revision, with single spaces.
+
+    Raises
+    ------
+    InputError
+        If it is empty or too long, or holds what nobody sees: control characters, or those that
+        turn the direction of writing.
+    """
+    title = re.sub(" +", " ", given).strip()
+    if not title or len(title) > LONGEST_TITLE or not title.isprintable():
+        raise InputError(
+            f"a title of 1 to {LONGEST_TITLE} letters for the revision, without control characters",
+            shown(given),
+            "give a short title, for instance Checked by Anna",
+        )
+    return title
+
+
+def name_of_title(title: str, taken: Collection[str] = ()) -> str:
+    """Return a name of files for a title: its letters, digits, dots and dashes.
+
+    Parameters
+    ----------
+    title : str
+    taken : collection of str
+        Names that others have; one of these gets a number behind it.
+    """
+    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode()
+    name = re.sub(r"[^A-Za-z0-9_.]+", "-", plain).strip("-_.")[:LONGEST_NAME].strip("-_.")
+    name = wanted = name or NAMELESS
+    others = {each.lower() for each in taken}  # some disks do not tell capitals
+    number = 1
+    while name.lower() in others:
+        number += 1
+        ending = f"-{number}"
+        name = f"{wanted[: LONGEST_NAME - len(ending)]}{ending}"
+    return name
 
 
 def revision_names(folder: Path) -> list[str]:
@@ -109,6 +159,11 @@ def delete_revision(folder: Path, revision: str) -> None:
     """
     find_revision(folder, revision)
     shutil.rmtree(revision_store(folder, revision))
+    delete_page(folder, revision)
+
+
+def delete_page(folder: Path, revision: str) -> None:
+    """Remove the page of a revision, if there is one."""
     page, figures = revision_page(folder, revision)
     page.unlink(missing_ok=True)
     shutil.rmtree(figures, ignore_errors=True)

@@ -1,10 +1,11 @@
 """The map of another number of patterns, from the fits as they are stored; nothing is decided anew.
 
 ``exactly`` finds the fit and the grouping, as ``orimap decide --distinct`` does, from the evidence
-as it was stored. It fits the dark fields anew, which takes seconds for a large scan: until then the
-strongest components of the fit with that number of components are a first look.
+as it was stored. It fits the dark fields anew, which takes seconds for a large scan: until then it
+is said how far it is. A map that groups otherwise than the whole one would only mislead.
 """
 
+import itertools
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -16,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from orimap.tasks.decide.components.groups import by_intensity
 from orimap.tasks.decide.components.merge import Merged, merge_by_look
 from orimap.tasks.decide.evidence.evidence import Components, Evidence
 from orimap.tasks.decide.grains.dark_fields import DarkFields
@@ -26,7 +26,6 @@ from orimap.tasks.factorise.stored_fits import fit_group, on_detector, read_weig
 from orimap.tasks.maps.by_hand.exactly import exactly
 from orimap.tasks.maps.labels_and_overlap import map_clusters
 from orimap.tasks.maps.parts import grain_parts, parts_by_look
-from orimap.tasks.report.figures.palette import cluster_colours
 from orimap.tasks.store import variables
 from orimap.tasks.store.groups import complete_mark, group_attributes, open_group
 
@@ -43,21 +42,42 @@ class NumberMap:
         From 0, -1 none.
     how : str
         How it came about, in a sentence.
-    quick : bool
-        Whether it is a first look: the strongest component of each position.
     """
 
     distinct: int
     components: int
     label: np.ndarray
     how: str
-    quick: bool = False
 
     @property
     def sizes(self) -> list[int]:
         """Positions of each cluster."""
         found = np.bincount(self.label[self.label >= 0], minlength=int(self.label.max()) + 1)
         return found.tolist()
+
+
+@dataclass
+class Drawing:
+    """How far the map of some number of patterns is.
+
+    Parameters
+    ----------
+    distinct : int
+    doing : str
+        What is done now, in a sentence.
+    done, total : int
+        Parts: fits that are grouped, and the map itself. How many fits are needed is known only
+        when the right one is found; the total is that of all.
+    """
+
+    distinct: int
+    total: int
+    doing: str = "Another map is drawn first."
+    done: int = 0
+
+    def begin(self, doing: str) -> None:
+        """Begin another part."""
+        self.done, self.doing = min(self.done + 1, self.total - 1), doing
 
 
 class Numbers:
@@ -80,6 +100,8 @@ class Numbers:
         self._regularity = regularity
         self._asking, self._working = threading.Lock(), threading.Lock()
         self._asked: dict[int, Future[NumberMap]] = {}
+        self._drawings: dict[int, Drawing] = {}
+        self._now: Drawing | None = None
 
     @classmethod
     def of(cls, analysis: Path) -> "Numbers":
@@ -97,10 +119,8 @@ class Numbers:
         for name in ("_evidence", "_fields", "_groupings"):
             vars(self).pop(name, None)
 
-    def get(self, number: int, wait_seconds: float) -> NumberMap:
-        """Return the map of a number of patterns, or a quick look where it takes longer than that.
-
-        The whole goes on being made.
+    def get(self, number: int, wait_seconds: float) -> NumberMap | Drawing:
+        """Return the map of a number of patterns, or how far it is where it takes longer than that.
 
         Raises
         ------
@@ -110,7 +130,7 @@ class Numbers:
         try:
             return self.begin(number).result(timeout=wait_seconds)
         except NotYet:
-            return self.quick(number)
+            return self._drawings[number]
 
     def begin(self, number: int) -> "Future[NumberMap]":
         """Begin to make the map of a number of patterns; return what will hold it.
@@ -131,6 +151,8 @@ class Numbers:
         with self._asking:
             if number not in self._asked:
                 self._asked[number] = Future()
+                # Every fit may have to be grouped; then comes the map.
+                self._drawings[number] = Drawing(number, len(ks) + 1)
                 # Of a process that ends nobody wants the map any more.
                 threading.Thread(target=self._make, args=(number,), daemon=True).start()
             return self._asked[number]
@@ -139,6 +161,8 @@ class Numbers:
         """Make the whole map of a number, one number at a time."""
         future = self._asked[number]
         with self._working:
+            self._now = self._drawings[number]
+            self._now.doing = "Looking for the fit that holds this number."
             try:
                 future.set_result(self.whole(number))
             except Exception as error:  # whoever asks for it gets it
@@ -148,6 +172,8 @@ class Numbers:
         """Return the map that ``orimap decide --distinct`` would draw."""
         decided = int(self._decision.attrs["fitted_k"])
         found = exactly(self._analysis, self._evidence, decided, number)
+        if self._now is not None:
+            self._now.begin(f"Drawing the map of the fit with {found.fitted_k} components.")
         reflections = self._merged(found.fitted_k).has_reflections
         if reflections:
             parts = grain_parts(
@@ -172,19 +198,6 @@ class Numbers:
             split=self._split,
         )
         return NumberMap(number, found.fitted_k, maps.label, found.how)
-
-    def quick(self, number: int) -> NumberMap:
-        """Return the strongest component of each position, of the fit of so many components."""
-        ks = self._evidence_ks
-        k = int(ks[np.argmin(np.abs(ks - number))])
-        fit = open_group(self._analysis, fit_group(k))
-        weights = variables.scan_weight.read(fit).values
-        order = by_intensity(np.arange(k), weights.sum(axis=(0, 1), dtype=float)).astype(int)
-        label = order[weights.argmax(axis=2)].astype(np.int16)
-        label[weights.max(axis=2) <= 0] = -1
-        components = f"{k} component{'s' * (k > 1)}"
-        how = f"A first look: the strongest component of each position in the fit of {components}."
-        return NumberMap(number, k, label, how, quick=True)
 
     @cached_property
     def _decision(self) -> xr.Dataset:
@@ -231,6 +244,8 @@ class Numbers:
     def _merged(self, k: int) -> Merged:
         """Return how the components of one fit are grouped, as it was when it was decided."""
         if k not in self._groupings:
+            if self._now is not None:
+                self._now.begin(f"Grouping the components of the fit with {k}.")
             merged = find_grains(self._fields, k, split_bent=self._split_bent)[1]
             ks = self._evidence_ks.tolist()
             stored = int(variables.k_distinct.read(self._decision).values[ks.index(k)])
@@ -307,8 +322,10 @@ class StoredEvidence(Evidence):
         return self.drops
 
 
-def colours_like(label: np.ndarray, count: int, shown: np.ndarray, colours: list[str]) -> list[str]:
-    """Return colours for clusters that are those of another map where they lie alike.
+def numbered_like(
+    label: np.ndarray, count: int, shown: np.ndarray, shown_count: int
+) -> tuple[np.ndarray, list[int]]:
+    """Number clusters as those of another map with which they have most positions in common.
 
     Parameters
     ----------
@@ -317,19 +334,26 @@ def colours_like(label: np.ndarray, count: int, shown: np.ndarray, colours: list
         Of its clusters.
     shown : (scan_y, scan_x) array of int
         Another map.
-    colours : list of str
+    shown_count : int
         Of its clusters.
+
+    Returns
+    -------
+    label : (scan_y, scan_x) array of int16
+        With these numbers; those of clusters that lie like none go on after ``shown_count``.
+    numbers : list of int
+        The number of each cluster.
     """
     from scipy.optimize import linear_sum_assignment
 
-    common = np.zeros((count, len(colours)), int)
+    common = np.zeros((count, shown_count), int)
     both = (label >= 0) & (shown >= 0)
     np.add.at(common, (label[both], shown[both]), 1)
-    given = {
-        int(new): colours[old]
+    alike = {
+        int(new): int(old)
         for new, old in zip(*linear_sum_assignment(-common), strict=True)
         if common[new, old] > 0
     }
-    palette = cluster_colours(count + len(colours))
-    free = iter(colour for colour in palette if colour not in colours)
-    return [given.get(n) or next(free) for n in range(count)]
+    free = itertools.count(shown_count)
+    numbers = [alike[n] if n in alike else next(free) for n in range(count)]
+    return np.append(numbers, -1).astype(np.int16)[label], numbers

@@ -22,7 +22,6 @@ from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.store import variables
 from orimap.tasks.store.groups import complete_mark, open_group
 from orimap.tasks.store.open_results import (
-    REVISIONS,
     find_revision,
     open_revised,
     revision_store,
@@ -99,9 +98,8 @@ class Opened:
 
     @property
     def version(self) -> str:
-        """Changes when the results or their revisions do."""
-        holding = repr((self.key, written(self.folder / REVISIONS)))
-        return hashlib.blake2b(holding.encode(), digest_size=8).hexdigest()
+        """Changes when the automatic results do; each revision says itself when it was made."""
+        return hashlib.blake2b(repr(self.key).encode(), digest_size=8).hexdigest()
 
     @property
     def analysis(self) -> Path:
@@ -409,21 +407,29 @@ class Opened:
         """Return a map with NaN where nothing was measured."""
         return image if self.measured is None else np.where(self.measured, image, np.nan)
 
-    def warm_up(self) -> None:
-        """Begin to read what the first clicks need, once."""
+    def warm_up(self, then: Callable[[], None] = lambda: None) -> None:
+        """Begin to read what the first clicks need, once, while nobody waits for it.
+
+        Parameters
+        ----------
+        then : callable
+            Called when that is read.
+        """
         with self._lock:
             first, self._warming = not self._warming, True
         if first:
-            threading.Thread(target=self.warm, daemon=True, name="first clicks").start()
+            threading.Thread(
+                target=self._warm, args=(then,), daemon=True, name="first clicks"
+            ).start()
 
-    def warm(self) -> None:
-        """Read what the first clicks need, while nobody waits for it."""
-        # Whoever asks for what cannot be read is told; nobody has asked for it here.
+    def _warm(self, then: Callable[[], None]) -> None:
+        """Read it. What cannot be read is said to whoever asks for it; nobody has asked here."""
         with suppress(Exception):
             for part in ("clusters", "approximate", "sample"):
                 if self._closed:
-                    break
+                    return
                 self.clusters() if part == "clusters" else getattr(self, part)
+            then()
 
     def _made(self, name: str, make: Callable[[], T]) -> T:
         """Return a part, made once however many threads ask for it."""

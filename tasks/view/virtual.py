@@ -116,7 +116,8 @@ class Approximate:
         mask : (detector_y, detector_x) array of bool
             In the frame of the patterns as they were analysed; only pixels that are valid.
         """
-        sums = self._look[np.flatnonzero(mask)].sum(axis=0, dtype=float)
+        # More than single precision is not known of the sketch, and takes a copy of it.
+        sums = self._look[np.flatnonzero(mask)].sum(axis=0, dtype=float).astype(np.float32)
         return (self._scan @ sums) * self._per_row - self._floor * np.count_nonzero(mask)
 
 
@@ -196,7 +197,8 @@ class Sample:
         counts : bool
             Whether the values are counts, whose noise is known.
         """
-        exact = self._rows @ mask.ravel().astype(float) - self._floor * np.count_nonzero(mask)
+        exact = (self._rows @ mask.ravel().astype(self._rows.dtype)).astype(float)
+        exact -= self._floor * np.count_nonzero(mask)
         size = float(np.sqrt(np.mean(exact**2)))
         if size == 0:
             return Deviation(0.0 if not image.ravel()[self.numbers].any() else np.inf, np.nan)

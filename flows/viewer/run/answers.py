@@ -15,6 +15,7 @@ from orimap.tasks.errors import InputError, UnavailableError, printable
 from orimap.tasks.view.damage import DamagedError, MissingError, damage_of
 
 LOG = logging.getLogger("orimap.viewer")
+OK, ACCEPTED = 200, 202
 NOT_FOUND, CONFLICT, BAD_REQUEST, UNAVAILABLE, BROKEN = 404, 409, 400, 503, 500
 UNREADABLE = 422
 STATUSES = {UnavailableError: UNAVAILABLE, MissingError: NOT_FOUND, DamagedError: UNREADABLE}

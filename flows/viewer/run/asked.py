@@ -111,13 +111,16 @@ class AskedEdits:
         One after the other.
     source : str or None
         The revision that they start from, None for the automatic result.
-    name : str or None
+    title : str or None
         Of the revision to be written.
+    replace : bool
+        Whether it may take the place of one with this title.
     """
 
     steps: list[Edits]
     source: str | None
-    name: str | None
+    title: str | None
+    replace: bool = False
 
     @classmethod
     def read(cls, body: Any) -> "AskedEdits":
@@ -130,14 +133,17 @@ class AskedEdits:
         """
         if not isinstance(body, Mapping) or not isinstance(body.get("steps"), list):
             raise InputError('edits as {"source", "steps"}', "something else", "load the page anew")
-        source, name, steps = body.get("source"), body.get("name"), body["steps"]
-        if not all(each is None or isinstance(each, str) for each in (source, name)):
-            raise InputError("names as text", f"{source!r}, {name!r}", "load the page anew")
+        source, steps, replace = body.get("source"), body["steps"], body.get("replace", False)
+        title = body.get("title") or body.get("name")
+        if not all(each is None or isinstance(each, str) for each in (source, title)):
+            raise InputError("names as text", f"{source!r}, {title!r}", "load the page anew")
+        if not isinstance(replace, bool):
+            raise InputError("replace as true or false", repr(replace), "load the page anew")
         if len(steps) > MOST_STEPS:
             raise InputError(
                 f"at most {MOST_STEPS} edits", str(len(steps)), "save them, and start from there"
             )
-        return cls([_step(step) for step in steps], source or None, name)
+        return cls([_step(step) for step in steps], source or None, title, replace)
 
 
 def _step(given: Any) -> Edits:

@@ -3,25 +3,30 @@
 Tested in tests/flows/viewer/test_run_routes.py.
 """
 
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
+from orimap.flows.viewer.run.writing import Writer
 from orimap.tasks.errors import shown_name
 from orimap.tasks.factorise.stored_fits import fit_group
 from orimap.tasks.report import words
+from orimap.tasks.report.figures.palette import cluster_colours
 from orimap.tasks.store import variables
 from orimap.tasks.store.groups import complete_mark, group_attributes, open_group
 from orimap.tasks.store.open_results import (
     Revision,
     find_revision,
     revision_names,
+    revision_page,
     revision_store,
 )
 from orimap.tasks.view.clustered import Clustered
 from orimap.tasks.view.layers import Layer
-from orimap.tasks.view.numbers import NumberMap, colours_like
+from orimap.tasks.view.numbers import Drawing, NumberMap, numbered_like
 from orimap.tasks.view.opened import Opened
 
+REPORT = "report.html"
 FRAMES = {False: "as acquired", True: "centred"}
 FILTERS = {
     "raw": "as analysed",
@@ -30,21 +35,25 @@ FILTERS = {
 }
 
 
-def describe_run(run: Opened, revision: str | None, *, writable: bool) -> dict[str, Any]:
+def describe_run(run: Opened, revision: str | None, writer: Writer) -> dict[str, Any]:
     """Return all that the page has to know of a run before it asks for numbers."""
+    # What is saved meanwhile is then among both, never among none.
+    saving = [asdict(each) for each in writer.saving]
     known = run.state.analysis is not None and run.has("acquisition")
     facts: dict[str, Any] = dict(run.acquisition.attrs) if known else {}
     decision = dict(run.group("decision").attrs) if run.has("decision") else {}
     root = group_attributes(run.analysis, "") if run.state.complete else {}
     clusters = run.clusters(revision) if run.has("clusters") else None
-    report = "report.html" if revision is None else f"report-{revision}.html"
     name = shown_name(run.folder.resolve().name)
+    answer = _automatic(run, root, decision)
+    edited = None if revision is None else find_revision(run.folder, revision)
+    shown = answer if edited is None or clusters is None else _edited(edited, clusters, answer)
     return {
         "name": name,
         "title": str(root.get("acquisition", facts.get("source_file", name))),
-        "headline": _headline(run, root, clusters),
-        "confidence": decision.get("confidence"),
-        "reasons": [str(reason) for reason in decision.get("reasons", ())],
+        **shown,
+        "automatic": answer["headline"],
+        "edits": [] if edited is None else list(edited.edits),
         "notes": [*(str(note) for note in root.get("notes", ())), *damaged_revisions(run)],
         "state": run.words,
         "version": run.version,
@@ -56,23 +65,49 @@ def describe_run(run: Opened, revision: str | None, *, writable: bool) -> dict[s
         "layers": [layer_words(layer) for layer in run.layers(revision)],
         "numbers": numbers(run),
         "revisions": [revision_words(each) for each in revisions(run)],
-        "writable": writable and can_be_edited(run),
-        "report": report if (run.folder / report).is_file() else None,
+        "saving": saving,
+        "failed": None if writer.failed is None else asdict(writer.failed),
+        "writable": writer.can_write and can_be_edited(run),
+        "report": _report(run, revision, writer),
     }
 
 
-def _headline(run: Opened, root: dict[str, Any], clusters: Clustered | None) -> str:
-    """Return the answer in one sentence, or how far the run is."""
-    if clusters is None:
-        return f"{run.words[0].upper()}{run.words[1:]}"
-    return words.headline(
-        len(set(clusters.parent.tolist())),
-        str(run.group("decision").attrs.get("confidence")),
-        clusters.count,
-        # Earlier versions did not ask.
-        crystal=bool(root.get("crystal_found", True)),
-        countable=bool(root.get("countable", True)),
-    )
+def _automatic(run: Opened, root: dict[str, Any], decision: dict[str, Any]) -> dict[str, Any]:
+    """Return headline, confidence and reasons of the automatic result, or how far the run is."""
+    if not run.has("clusters"):
+        headline = f"{run.words[0].upper()}{run.words[1:]}"
+    else:
+        clusters = run.clusters()
+        headline = words.headline(
+            len(set(clusters.parent.tolist())),
+            str(run.group("decision").attrs.get("confidence")),
+            clusters.count,
+            # Earlier versions did not ask.
+            crystal=bool(root.get("crystal_found", True)),
+            countable=bool(root.get("countable", True)),
+        )
+    return {
+        "headline": headline,
+        "confidence": decision.get("confidence"),
+        "reasons": [str(reason) for reason in decision.get("reasons", ())],
+    }
+
+
+def _edited(revision: Revision, clusters: Clustered, automatic: dict[str, Any]) -> dict[str, Any]:
+    """Return headline, confidence and reasons of a revision."""
+    return {
+        "headline": words.edited_headline(clusters.count, revision.title),
+        "confidence": words.BY_HAND,
+        "reasons": words.edited_reasons(revision.edits, automatic["headline"]),
+    }
+
+
+def _report(run: Opened, revision: str | None, writer: Writer) -> str | None:
+    """Return the address of the page of a result; None where there is none."""
+    if revision is None:
+        return REPORT if (run.folder / REPORT).is_file() else None
+    there = run.state.complete and writer.offers_report(revision)
+    return revision_page(run.folder, revision)[0].name if there else None
 
 
 def _step(facts: dict[str, Any], axis: str) -> tuple[list[float] | None, str | None]:
@@ -199,6 +234,7 @@ def revision_words(found: Revision) -> dict[str, Any]:
     """Return a revision as it travels."""
     return {
         "name": found.name,
+        "title": found.title,
         "made": found.made,
         "edits": list(found.edits),
         "outdated": found.outdated,
@@ -226,16 +262,37 @@ def cluster_words(clusters: Clustered) -> list[dict[str, Any]]:
 
 
 def number_words(run: Opened, found: NumberMap) -> dict[str, Any]:
-    """Return the clusters of another number of patterns, in colours that fit the map shown."""
+    """Return the clusters of another number of patterns, numbered and coloured as those decided.
+
+    Each is that of the decided clusters with which it has most positions in common.
+    """
     shown, sizes = run.clusters(), found.sizes
-    colours = colours_like(found.label, len(sizes), shown.label, shown.colours)
+    _, numbers = numbered_like(found.label, len(sizes), shown.label, shown.count)
+    free = iter(c for c in cluster_colours(len(sizes) + shown.count) if c not in shown.colours)
+    clusters = [
+        {
+            "number": number + 1,
+            "name": "",
+            "colour": shown.colours[number] if number < shown.count else next(free),
+            "positions": size,
+            "like": number + 1 if number < shown.count else None,
+        }
+        for number, size in sorted(zip(numbers, sizes, strict=True))
+    ]
     return {
         "distinct": found.distinct,
         "components": found.components,
-        "quick": found.quick,
         "how": found.how,
-        "clusters": [
-            {"number": n, "name": "", "colour": colour, "positions": size}
-            for n, (colour, size) in enumerate(zip(colours, sizes, strict=True), start=1)
-        ],
+        "clusters": clusters,
+    }
+
+
+def drawing_words(drawing: Drawing) -> dict[str, Any]:
+    """Return how far the map of another number is."""
+    return {
+        "distinct": drawing.distinct,
+        "working": True,
+        "done": drawing.done,
+        "total": drawing.total,
+        "doing": drawing.doing,
     }

@@ -13,11 +13,11 @@ import stat
 import threading
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from orimap.flows.viewer.table.find_runs import (
@@ -33,10 +33,13 @@ from orimap.tasks.errors import InputError, printable, shown_name, words_of
 from orimap.tasks.report.words import count_text, headline
 from orimap.tasks.store.locks import holder
 from orimap.tasks.store.open_results import REVISIONS
+from orimap.tasks.view.state import read_state
 
 LOCK = ".lock"
 FIGURE = "figures/cluster_map.png"
-ATTRIBUTES = tuple(f"{RESULTS}/{group}zarr.json" for group in ("", "decision/", "clusters/"))
+ATTRIBUTES = tuple(
+    f"{RESULTS}/{group}zarr.json" for group in ("", "decision/", "acquisition/", "clusters/")
+)
 # What a row is made of: it is made again when one of these changes.
 MADE_OF = (*ATTRIBUTES, RECORD, OUTCOME, FIGURE, UNFINISHED, REVISIONS)
 # The journal's words, as they are shown here.
@@ -51,9 +54,13 @@ STATES = {
 }
 # Beginnings of the reasons of a decision that somebody should look at.
 DOUBTS = {"Guessed: ": "guessed", "Doubtful: ": "doubtful"}
+MASKED = "masked pixels"
 COLUMNS = ("name", "number", "confidence", "flags", "state", "reason", "started", "seconds", "path")
+# Addresses of what is known of a run without results, relative to the table's.
+ABOUT, ENTRY, RUN = "about/", "entry", "run"
 LARGEST_BYTES = 20_000_000
 LONGEST_SECONDS = 1e9
+FORMULA = ("=", "+", "-", "@")
 
 
 @dataclass(frozen=True)
@@ -120,10 +127,10 @@ class RunTable:
             rows = {below: row for below, (_, row) in kept.items()}
             entries, problem = self._journal_entries()
         for entry in entries:
-            below = _output_below(self.root, entry.job_text)
+            below = output_below(self.root, entry.job_text)
             if entry.state in STATES:
                 known = rows.get(below) if below else None
-                rows[below or f"\0{entry.number}"] = _with_entry(known, entry)
+                rows[below or f"\0{entry.number}"] = with_entry(known, entry)
         told = "; ".join(filter(None, (self._finder.incomplete, problem)))
         return sorted(rows.values(), key=lambda row: row.started, reverse=True), told
 
@@ -141,6 +148,10 @@ class RunTable:
                     return below, self.root / below
         return None
 
+    def entries(self) -> list[Entry]:
+        """Return what the journal held when the table was last made."""
+        return list(self._entries[1])
+
     def _kept(self, below: str, marks: frozenset[str]) -> tuple[Any, Row]:
         """Return a row with what it was made of, the one from before where that still holds."""
         folder = self.root / below
@@ -148,7 +159,8 @@ class RunTable:
         # How a run stands that is under way or was ended is not told by times of files.
         running = UNFINISHED in marks and _is_written(folder)
         known = self._rows.get(below)
-        if known is not None and known[0] == (facts, running):
+        # How far one under way is can be told anew at every look.
+        if known is not None and known[0] == (facts, running) and not running:
             return known
         try:
             row = _row(below, folder, marks, running)
@@ -173,7 +185,7 @@ class RunTable:
         return entries, problem
 
 
-def as_json(rows: list[Row], root: Path, told: str) -> tuple[bytes, str]:
+def asread_facts(rows: list[Row], root: Path, told: str) -> tuple[bytes, str]:
     """Return the table as JSON, and a digest of it."""
     runs = [asdict(row) for row in rows]
     facts = {"root": printable(str(root)), "told": told, "runs": runs}
@@ -210,28 +222,25 @@ def as_csv(rows: list[Row]) -> str:
 
 def _cell(value: object) -> object:
     """Return what goes into a cell: text that a spreadsheet would take for a formula is quoted."""
-    if isinstance(value, str):
-        # As spreadsheets do, which take wide letters for the usual ones and leave out blanks.
-        if unicodedata.normalize("NFKC", value).lstrip().startswith(("=", "+", "-", "@")):
-            return "'" + value
+    # As spreadsheets do, which take wide letters for the usual ones and leave out blanks.
+    if isinstance(value, str) and unicodedata.normalize("NFKC", value).lstrip().startswith(FORMULA):
+        return "'" + value
     return "" if value is None else value
 
 
 def _row(below: str, folder: Path, marks: frozenset[str], running: bool) -> Row:
     """Make a row from what a run has left."""
-    record = _json(folder / RECORD) if RECORD in marks else {}
-    outcome = _json(folder / OUTCOME) if OUTCOME in marks else {}
+    record = read_facts(folder / RECORD) if RECORD in marks else {}
+    outcome = read_facts(folder / OUTCOME) if OUTCOME in marks else {}
     facts: dict[str, Any] = {}
     if RESULTS in marks:
-        root = _json(folder / ATTRIBUTES[0]).get("attributes", {})
+        root = read_facts(folder / ATTRIBUTES[0]).get("attributes", {})
         if root.get("status") == "complete":
-            decision = _json(folder / ATTRIBUTES[1]).get("attributes", {})
-            if (folder / ATTRIBUTES[2]).parent.exists():
-                _json(folder / ATTRIBUTES[2])  # without it nothing of the clusters can be read
-            facts = _answer(root, decision)
-    state, reason = _state(
-        marks, outcome, complete=bool(facts), running=running, linked=link_in(folder)
-    )
+            decision = read_facts(folder / ATTRIBUTES[1]).get("attributes", {})
+            if (folder / ATTRIBUTES[3]).parent.exists():
+                read_facts(folder / ATTRIBUTES[3])  # without it nothing of the clusters can be read
+            facts = _answer(root, decision, _acquisition(folder))
+    state, reason = _state(folder, marks, outcome, complete=bool(facts), running=running)
     seconds = _seconds(record)
     flags = (*facts.pop("flags", ()), *_by_hand(folder))
     if facts and state == "interrupted":
@@ -244,7 +253,7 @@ def _row(below: str, folder: Path, marks: frozenset[str], running: bool) -> Row:
         started=_started(folder, record, outcome),
         seconds=seconds,
         thumbnail=f"runs/{quoted(below)}/thumbnail.png" if _changed(folder / FIGURE) else None,
-        page=f"runs/{quoted(below)}/",
+        page=f"{ABOUT}{RUN}/{quoted(below)}" if state == "failed" else f"runs/{quoted(below)}/",
         **facts,
     )
 
@@ -260,12 +269,24 @@ def _named(below: str) -> dict[str, str]:
     return {"path": printable(below), "name": shown_name(below)}
 
 
-def _answer(root: dict[str, Any], decision: dict[str, Any]) -> dict[str, Any]:
+def _acquisition(folder: Path) -> dict[str, Any]:
+    """Return what is known of the acquisition; nothing where that was not kept."""
+    try:
+        return dict(read_facts(folder / ATTRIBUTES[2]).get("attributes", {}))
+    except FileNotFoundError:
+        return {}
+
+
+def _answer(
+    root: dict[str, Any], decision: dict[str, Any], acquisition: dict[str, Any]
+) -> dict[str, Any]:
     """Return what was decided."""
     number, confidence = int(root["decided_k"]), str(decision["confidence"])
     crystal, countable = (bool(root.get(name, True)) for name in ("crystal_found", "countable"))
     reasons = [str(reason) for reason in decision.get("reasons", ())]
-    flags = [word for start, word in DOUBTS.items() if any(r.startswith(start) for r in reasons)]
+    flags = {word for start, word in DOUBTS.items() if any(r.startswith(start) for r in reasons)}
+    if acquisition.get("guesses"):
+        flags.add("guessed")
     return {
         "number": number if crystal and countable else None,
         "confidence": confidence,
@@ -273,17 +294,18 @@ def _answer(root: dict[str, Any], decision: dict[str, Any]) -> dict[str, Any]:
         "flags": (
             *([] if crystal else ["no crystal"]),
             *([] if countable else ["too few positions"]),
-            *flags,
+            *(word for word in DOUBTS.values() if word in flags),
+            *([MASKED] if acquisition.get("n_masked") else []),
         ),
     }
 
 
 def _state(
-    marks: frozenset[str], outcome: dict[str, Any], *, complete: bool, running: bool, linked: str
+    folder: Path, marks: frozenset[str], outcome: dict[str, Any], *, complete: bool, running: bool
 ) -> tuple[str, str]:
     """Return how a run stands, and why."""
     if running:
-        return "running", ""
+        return "running", read_state(folder).words.partition(": ")[2]
     if outcome.get("state") == "failed":
         reason, remedy = (str(outcome.get(name) or "") for name in ("reason", "remedy"))
         return "failed", "; ".join(filter(None, (reason, remedy)))
@@ -291,6 +313,7 @@ def _state(
         return "interrupted", "it was ended before it was complete; the same command goes on"
     if complete:
         return "done", ""
+    linked = link_in(folder)
     if linked:
         return "incomplete", f"{linked} is a link, which is not followed"
     return "incomplete", "its results are not complete"
@@ -321,11 +344,14 @@ def _utc(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _with_entry(row: Row | None, entry: Entry) -> Row:
+def with_entry(row: Row | None, entry: Entry) -> Row:
     """Return a row with what the journal knows of its acquisition."""
     state, since = STATES[entry.state], _utc(datetime.fromisoformat(entry.since))
     title = shown_name(entry.title)
-    reason = "" if entry.state == "done" else printable(entry.reason)
+    # The state stands beside it.
+    told = "" if entry.state in ("done", "running") else printable(entry.reason)
+    reason = "" if told == state else told
+    about = f"{ABOUT}{ENTRY}/{entry.number}"
     if row is None:
         confidence = entry.confidence or ""
         gone = entry.state == "done"
@@ -337,15 +363,22 @@ def _with_entry(row: Row | None, entry: Entry) -> Row:
             number=entry.decided_k,
             confidence=confidence,
             started=since,
+            page=about,
         )
     if entry.state == "done" or row.state == "damaged":
         return row
-    return Row(**{**asdict(row), "flags": row.flags, "state": state, "reason": reason,
-                  "started": row.started or since})  # fmt: skip
+    ended = entry.state in ("failed", "quarantined")
+    return replace(
+        row,
+        state=state,
+        reason=reason or (row.reason if row.state == state else ""),
+        started=row.started or since,
+        page=about if ended else row.page,
+    )
 
 
 @lru_cache(maxsize=10_000)
-def _output_below(root: Path, job_text: str) -> str:
+def output_below(root: Path, job_text: str) -> str:
     """Return where the results of a job go, below the root; empty where that is elsewhere."""
     try:
         output = Path(json.loads(job_text)["request"]["output"])
@@ -362,20 +395,33 @@ def _is_written(folder: Path) -> bool:
         return False
 
 
-def _json(path: Path) -> dict[str, Any]:
-    """Read a small file of JSON; what is no file would keep whoever opens it waiting."""
-    # No link, and nothing that waits for somebody to write.
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file that somebody may have put something else in the place of.
+
+    A link would lead elsewhere, and a pipe would keep whoever opens it waiting for a writer.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it is no file.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode):
-            raise ValueError(f"{path.name} is no file")
-        if facts.st_size > LARGEST_BYTES:
-            raise ValueError(f"{path.name} has more than {LARGEST_BYTES:,} bytes")
-        read = json.loads(file.read(LARGEST_BYTES).decode("utf-8"))
-    if not isinstance(read, dict):
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ValueError(f"{path.name} is no file")
+    return open(descriptor, "rb")
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """Read a small file of JSON."""
+    with open_regular(path) as file:
+        read = file.read(LARGEST_BYTES + 1)
+    if len(read) > LARGEST_BYTES:
+        raise ValueError(f"{path.name} has more than {LARGEST_BYTES:,} bytes")
+    facts = json.loads(read.decode("utf-8"))
+    if not isinstance(facts, dict):
         raise ValueError(f"{path.name} does not hold what a run writes")
-    return read
+    return facts
 
 
 def _changed(path: Path) -> int | None:

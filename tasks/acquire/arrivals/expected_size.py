@@ -95,11 +95,12 @@ def _head(path: Path, size: int) -> bytes:
         return file.read(size)
 
 
-def _bytes(path: Path, needed: int, contents: str) -> Told:
+def _bytes(path: Path, needed: int, contents: str = "") -> Told:
     """Compare a file's size with what its header promises."""
     found = path.stat().st_size
     if found < needed:
-        return Told(False, f"{found:,} of {needed:,} bytes ({contents})")
+        of = f" ({contents})" if contents else ""
+        return Told(False, f"{found:,} of the {needed:,} bytes that its header announces{of}")
     return Told(True, f"{found:,} bytes, as its header says")
 
 
@@ -234,7 +235,7 @@ def _hdf5(path: Path) -> Told:
         return Told(False, "a program has it open for writing")
     if not needed or needed == (1 << 8 * size) - 1:
         return Told(False, "its end is not written yet")
-    return _bytes(path, needed, "the end that it gives")
+    return _bytes(path, needed)
 
 
 def _zip(path: Path) -> Told:

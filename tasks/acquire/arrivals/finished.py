@@ -162,20 +162,26 @@ class Finishing:
         self, watched: _Watched, arrival: Arrival, told: Told, quiet: float
     ) -> Judgement:
         """Wait for the rest, but not for ever: then a stopped scan keeps its whole rows."""
-        words = f"waiting for companion {told.missing}" if told.missing else told.words
+        if told.missing:
+            words, rest = f"waiting for companion {told.missing}", "copy that one"
+        else:
+            what = "the file" if arrival.main.is_file() else "it"
+            words, rest = f"{what} is incomplete: {told.words}", "copy it"
         if quiet < self.patience_seconds:
             again = min(max(self.settle_seconds, quiet / 4), self.patience_seconds - quiet)
             stalled = quiet >= self.unsure_times * self.settle_seconds
             state = "waiting" if told.missing else "growing"
+            limit = _time_text(self.patience_seconds)
+            words = f"{words}; it is given up when nothing has changed for {limit}"
             return Judgement(state, words, again, stalled=stalled)
-        minutes = quiet / 60
-        words = f"{words}; nothing has changed for {minutes:.0f} min"
+        words = f"{words}; nothing has changed for {_time_text(quiet)}"
         rows = 0 if told.missing else self.opens(arrival).rows
         if rows:
             words = f"the scan was stopped early, {rows} whole rows are kept ({words})"
             digest = arrival.identity(self.folder)
             watched.judged = Judgement("settled", words, digest=digest, keep_rows=rows)
         else:
+            words = f"{words}; {rest} again, and it is analysed by itself"
             watched.judged = Judgement("quarantined", words)
         return watched.judged
 
@@ -203,6 +209,11 @@ class Finishing:
         else:
             watched.judged = Judgement("settled", "finished", digest=watched.digest)
         return watched.judged
+
+
+def _time_text(seconds: float) -> str:
+    """Write a time in minutes, a short one in seconds."""
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
 def _told(arrival: Arrival) -> Told:

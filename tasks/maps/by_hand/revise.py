@@ -5,7 +5,7 @@ scan where somebody has told the unconnected parts of a cluster apart. So every 
 of an edit, is another way to group parts; labels, shares and overlap follow from their weights.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,9 +30,12 @@ class Grouping:
     parts : Parts
     label : (scan_y, scan_x) array of int
     names, colours : tuples of str
-        One a cluster, empty where it has none of its own.
+        One a cluster; names are empty where it has none of its own.
     said : tuple of str
         What an edit came to, where that does not go without saying.
+    moved : int
+        Positions that belong to another cluster since, though no edit asked for it: what is taken
+        together weighs otherwise beside its neighbours.
     """
 
     parts: Parts
@@ -40,6 +43,19 @@ class Grouping:
     names: tuple[str, ...]
     colours: tuple[str, ...]
     said: tuple[str, ...] = ()
+    moved: int = 0
+
+    @property
+    def in_words(self) -> list[str]:
+        """What the edits came to, in sentences."""
+        if not self.moved:
+            return list(self.said)
+        one = self.moved == 1
+        return [
+            *self.said,
+            f"All shares were computed again: {self.moved:,} position{'s' * (not one)} beside what "
+            f"was edited {'belongs' if one else 'belong'} to another cluster now.",
+        ]
 
     @property
     def groups(self) -> np.ndarray:
@@ -47,7 +63,13 @@ class Grouping:
         return self.parts.component_cluster
 
 
-def grouping_of(parts: Parts, label: np.ndarray, share: np.ndarray, parent: np.ndarray) -> Grouping:
+def grouping_of(
+    parts: Parts,
+    label: np.ndarray,
+    share: np.ndarray,
+    parent: np.ndarray,
+    colours: Sequence[str] = (),
+) -> Grouping:
     """Return the grouping of a map as it is stored; pieces of a cluster are clusters of their own.
 
     Parameters
@@ -58,6 +80,8 @@ def grouping_of(parts: Parts, label: np.ndarray, share: np.ndarray, parent: np.n
         Tells which piece is the nearest one.
     parent : (cluster,) array of int
         The cluster whose components each one has.
+    colours : sequence of str
+        In which the map is shown, one a cluster.
     """
     for number in np.unique(parent):
         pieces = np.flatnonzero(parent == number)
@@ -65,15 +89,27 @@ def grouping_of(parts: Parts, label: np.ndarray, share: np.ndarray, parent: np.n
             owner = pieces[share[..., pieces].argmax(axis=2)]
             parts = _divided(parts, int(number), owner, pieces.tolist())
     nothing = ("",) * len(parent)
-    return Grouping(parts, label, nothing, nothing)
+    return Grouping(parts, label, nothing, tuple(colours) or nothing)
 
 
-def apply(before: Grouping, edits: Edits, *, regularity: float = 0.0) -> Grouping:
+def apply(
+    before: Grouping, edits: Edits, *, regularity: float = 0.0, palette: Sequence[str] = ()
+) -> Grouping:
     """Return the grouping after some edits.
 
     The lowest of merged clusters gives what they become its place in the order; parts of a split
-    one stand in its place. A merged cluster has the name and the colour that one of its clusters
-    had; of the parts of a split one, the first keeps its colour.
+    one stand in its place. A merged cluster has the name that one of its clusters had, and the
+    colour of its lowest one, or one that a person chose; of the parts of a split one, the first
+    keeps its colour. All others keep theirs, whatever their number.
+
+    Parameters
+    ----------
+    before : Grouping
+    edits : Edits
+    regularity : float
+        As the map was drawn with.
+    palette : sequence of str
+        Colours that no person chose; those that are free go to new parts.
 
     Raises
     ------
@@ -89,10 +125,15 @@ def apply(before: Grouping, edits: Edits, *, regularity: float = 0.0) -> Groupin
     names |= {n - 1: name for n, name in edits.names.items()}
     colours = dict(enumerate(before.colours))
     colours |= {n - 1: colour for n, colour in edits.colours.items()}
+    if not edits.regroup:
+        looks_now = (tuple(kept[n] for n in range(count)) for kept in (names, colours))
+        return Grouping(parts, before.label, *looks_now)
     free = count
     for number in edits.split:
         parts, pieces, how = _split(parts, before.label, number - 1, free)
         order[number - 1] = pieces
+        unused = [colour for colour in palette if colour not in colours.values()]
+        colours |= dict(zip(pieces[1:], unused, strict=False))
         free += len(pieces) - 1
         said.append(f"Cluster {number} was split into {how}.")
         if name := names.pop(number - 1):
@@ -102,7 +143,8 @@ def apply(before: Grouping, edits: Edits, *, regularity: float = 0.0) -> Groupin
         first, *others = sorted(n - 1 for n in merged)
         for kept, asked in ((names, edits.names), (colours, edits.colours)):
             given = [kept[n - 1] for n in merged if n in asked]
-            known = given or [kept[n] for n in (first, *others) if kept[n]]
+            there = [kept[n] for n in (first, *others) if kept[n]]
+            known = given or [look for look in there if look not in palette] or there
             kept[first] = known[0] if known else ""
         for other in others:
             groups[groups == other] = first
@@ -115,8 +157,33 @@ def apply(before: Grouping, edits: Edits, *, regularity: float = 0.0) -> Groupin
     place = {old: new for new, old in enumerate(n for several in order for n in several)}
     groups = np.array([place.get(int(g), NOBODY) for g in groups])
     parts = replace(parts, component_cluster=groups, present=present)
-    looks = [(names.get(old, ""), colours.get(old, "")) for old in place]
-    return _drawn(parts, looks, regularity, tuple(said))
+    looks = [(names.get(old, ""), colours.get(old, ""), old) for old in place]
+    after, origin = _drawn(parts, looks, regularity, tuple(said))
+    became = {n: {n} for n in range(count)}
+    became |= {n - 1: set(order[n - 1]) for n in edits.split}
+    became |= {n - 1: {min(merged) - 1} for merged in edits.merge for n in merged}
+    became |= {n - 1: {NOBODY} for n in edits.background}
+    return replace(after, moved=_moved(before.label, after.label, origin, became))
+
+
+def _moved(
+    before: np.ndarray,
+    after: np.ndarray,
+    origin: Sequence[int],
+    became: Mapping[int, Set[int]],
+) -> int:
+    """Count the positions that are elsewhere than an edit would have them.
+
+    ``origin`` are the numbers, before clusters were put in order, of those on the map;
+    ``became`` says which of these each cluster of the map before should be now. What is the
+    strongest nowhere was named already: its positions have to be elsewhere.
+    """
+    was = np.where(after >= 0, np.append(origin, NOBODY)[after], NOBODY)
+    count = 0
+    for cluster, wanted in became.items():
+        if wanted & {*origin, NOBODY}:
+            count += int(np.count_nonzero(~np.isin(was[before == cluster], list(wanted))))
+    return count
 
 
 def draw(grouping: Grouping, *, regularity: float = 0.0) -> Maps:
@@ -133,11 +200,12 @@ def draw(grouping: Grouping, *, regularity: float = 0.0) -> Maps:
 
 
 def _drawn(
-    parts: Parts, looks: Sequence[tuple[str, str]], regularity: float, said: tuple[str, ...]
-) -> Grouping:
+    parts: Parts, looks: Sequence[tuple[str, str, int]], regularity: float, said: tuple[str, ...]
+) -> tuple[Grouping, list[int]]:
     """Return a grouping with its labels, without clusters that are the strongest nowhere.
 
-    ``looks`` are the name and the colour of each cluster.
+    ``looks`` are the name and the colour of each cluster, and its number before; the numbers of
+    those that are there are returned as well.
     """
     while True:
         maps = map_clusters(
@@ -152,8 +220,8 @@ def _drawn(
         left[np.isin(left, np.flatnonzero(maps.size == 0))] = NOBODY
         gone = np.unique(parts.component_cluster[(parts.component_cluster >= 0) & (left < 0)])
         if not gone.size:
-            names, colours = (tuple(look[i] for look in looks) for i in (0, 1))
-            return Grouping(parts, maps.label, names, colours, said)
+            names, colours = (tuple(str(look[i]) for look in looks) for i in (0, 1))
+            return Grouping(parts, maps.label, names, colours, said), [look[2] for look in looks]
         said = (*said, *(f"What would be cluster {g + 1} is the strongest nowhere." for g in gone))
         kept = [n for n in range(len(looks)) if n not in gone]
         number = {old: new for new, old in enumerate(kept)}

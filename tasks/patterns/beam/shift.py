@@ -40,6 +40,8 @@ SMALLEST_WANDER_PX = 1.0
 SMALLEST_WANDER_RADII = 0.25
 # And no noise: the surface must move by so many times its standard error.
 SMALLEST_WANDER_ERRORS = 6.0
+# What is known better than this is told to a hundredth of a pixel.
+LEAST_ERROR_PX, LEAST_TOLD_PX = 0.005, 0.01
 # The extremes of a polynomial lie in the corners, where it is known worst; the wander leaves out
 # this share of the positions at either end.
 EDGE_PERCENT = 0.5
@@ -249,16 +251,24 @@ def verdict(
 ) -> tuple[bool, str]:
     """Return whether a wander is worth correcting for discs of a radius, and the reason."""
     needed = max(SMALLEST_WANDER_PX, SMALLEST_WANDER_RADII * radius)
-    sure = f"± {error_px:.2f} px" if error_px >= 0.005 else "px, known to better than .01 px"
     measured = (
-        f"the direct beam, a disc of {radius:.1f} px radius, wanders smoothly over the scan by "
-        f"{wander_px:.1f} {sure} (and by {scatter_px:.2f} px from pattern to pattern)"
+        f"the direct beam, a disc of {radius:.1f} px radius, moves smoothly over the scan by "
+        f"{_wander_text(wander_px, error_px)} (and by {scatter_px:.2f} px from pattern to pattern)"
     )
     if wander_px < needed:
         return False, f"{measured}, less than the {needed:.1f} px that would blur reflections"
     if wander_px < SMALLEST_WANDER_ERRORS * error_px:
         return False, f"{measured}, which may be an error of measurement"
     return True, f"{measured}, more than the {needed:.1f} px that would blur reflections"
+
+
+def _wander_text(wander_px: float, error_px: float) -> str:
+    """Write how far the beam moves, with digits that its error leaves."""
+    if error_px >= LEAST_ERROR_PX:
+        return f"{wander_px:.1f} ± {error_px:.2f} px"
+    if wander_px < LEAST_TOLD_PX:
+        return f"less than {LEAST_TOLD_PX} px"
+    return f"{wander_px:.2f} px"
 
 
 def no_beam(

@@ -75,7 +75,7 @@ class Server:
 
     @property
     def _worked_ms(self) -> float:
-        """Processor time of all its threads that are there."""
+        """Processor time of all its threads that are there; what ended ones had is lost."""
         tasks = Path(f"/proc/{self.process.pid}/task")
         worked = 0
         for task in tasks.iterdir():

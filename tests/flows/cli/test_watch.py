@@ -150,7 +150,7 @@ def test_a_dry_run_says_what_is_there_and_writes_nothing(site, scan):
     lines = {line.split()[0]: line for line in answer.stdout.splitlines()}
     assert f"would be analysed into {site / 'results' / 'whole.blo'}" in lines["whole.blo"]
     assert "would be analysed" in lines["row.npy"]
-    assert "growing  100,000 of 253,696 bytes" in lines["half.blo"]
+    assert "growing  the file is incomplete: 100,000 of the 253,696 bytes" in lines["half.blo"]
     assert "waiting for companion a.hdr" in lines["a.mib"]
     assert not (site / "results").exists()
 

@@ -16,11 +16,13 @@ ROOT = {"status": "complete", "decided_k": 3, "crystal_found": True, "countable"
 def make_run():
     """Write what the table reads of a finished run, as a run does: attributes, record, a figure."""
 
-    def make(folder, *, root=None, decision=None, seconds=60.0, figure=True):
+    def make(folder, *, root=None, decision=None, acquisition=None, seconds=60.0, figure=True):
         folder.mkdir(parents=True)
         store = zarr.open_group(folder / "analysis.zarr", mode="w")
         store.attrs.update(ROOT | (root or {}))
         store.create_group("decision").attrs.update(DECISION | (decision or {}))
+        if acquisition is not None:
+            store.create_group("acquisition").attrs.update(acquisition)
         (folder / "run.json").write_text(json.dumps({"seconds": seconds, "steps": []}))
         if figure:
             (folder / "figures").mkdir()

@@ -13,7 +13,7 @@ from orimap.flows.viewer import app
 from orimap.flows.viewer.app import find_place, table_app, viewer
 from orimap.flows.viewer.entry.access import read_token
 from orimap.flows.viewer.table.runs import RunTable
-from orimap.flows.watch.journal import JOURNAL
+from orimap.flows.watch.journal import JOURNAL, Journal
 from orimap.tasks.errors import InputError
 
 PAGE = {"Accept": "text/html"}
@@ -136,6 +136,19 @@ def test_what_is_not_in_the_table_is_not_there(table, root, tmp_path, make_run, 
     assert answer.status_code == 404
     assert table.opened == []
     assert "What to do: go back" in answer.text
+
+
+def test_what_has_no_results_has_a_page_of_what_is_known(table, root):
+    (root / ".orimap").mkdir()
+    with Journal(root / ".orimap" / JOURNAL) as journal:
+        entry = journal.see("a.blo", "", size=1, written=1.0)
+        journal.move(entry, "quarantined", "cut short")
+    (row,) = table("/api/runs").json()["runs"]
+    found = table(f"/{row['page']}")
+    assert found.status_code == 200
+    assert "cut short" in found.text
+    for path in ("/about/entry/99", "/about/run/..%2Fx", "/about/entry/", "/about/x"):
+        assert table(path).status_code == 404, path
 
 
 def test_what_was_asked_for_is_no_markup_on_the_page_that_says_so(table):

@@ -21,6 +21,7 @@ from orimap.flows.viewer.run_routes import run_app
 from orimap.tasks.maps.by_hand.edits import Edits
 from orimap.tasks.store.locks import held
 from orimap.tasks.store.open_results import revision_names
+from orimap.tasks.view.numbers import Numbers
 from orimap.tasks.view.opened import IMAGES, Opened, Viewed
 from orimap.tasks.view.patterns import BLOCKS
 
@@ -55,6 +56,20 @@ def said(response, status=400):
     assert set(response.json()) == {"needed", "found", "remedy"}
     assert "Traceback" not in response.text
     return response.json()
+
+
+def saved(page, asked):
+    """Save edits, wait until they are there, and return their name."""
+    begun = page.post("/api/revisions", json=asked)
+    assert begun.status_code == 202, begun.text
+    for _ in range(600):
+        known = page.get("/api/run").json()
+        if begun.json()["name"] not in [each["name"] for each in known["saving"]]:
+            assert known["failed"] is None
+            assert begun.json()["name"] in [each["name"] for each in known["revisions"]]
+            return begun.json()["name"]
+        threading.Event().wait(0.05)
+    raise AssertionError("it is never there")
 
 
 def raw(results):
@@ -259,31 +274,46 @@ def test_another_number_is_drawn_as_orimap_decide_draws_it(page, small_run, fold
     ):
         known = page.get(f"/api/number/{number}?wait=60").json()
         found = page.get(f"/api/number/{number}/map?wait=60")
-        assert (known["quick"], found.headers["x-quick"]) == (False, "0")
-        np.testing.assert_array_equal(array(found), decided.labels)
+        # The same clusters, in other numbers.
+        label, drawn = array(found), decided.labels.values
+        pairs = sorted(set(zip(label.ravel().tolist(), drawn.ravel().tolist(), strict=True)))
+        assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
         assert known["components"] == decided.attrs["fitted_k"]
-        sizes = [int((decided.labels == n).sum()) for n in range(1, number + 1)]
-        assert [each["positions"] for each in known["clusters"]] == sizes
+        for each in known["clusters"]:
+            assert each["positions"] == int((label == each["number"]).sum()) > 0
+        assert [each["number"] for each in known["clusters"]] == list(range(1, number + 1))
+        # Those that are decided keep number and colour where they lie.
+        shown = page.get("/api/clusters").json()["clusters"]
+        for each, same in zip(known["clusters"], shown, strict=False):
+            assert (each["like"], each["colour"]) == (same["number"], same["colour"])
+            here = label == each["number"]
+            assert (small_run.labels.values[here] == same["number"]).mean() > 0.5
+    assert known["clusters"][2]["like"] is None
+    assert known["clusters"][2]["colour"] not in [each["colour"] for each in shown]
     assert known["how"] in decided.reasons
 
 
-def test_a_number_that_takes_long_is_shown_in_a_quick_form_first(small_run, monkeypatch):
-    from orimap.tasks.view.numbers import Numbers
-
+def test_of_a_number_that_takes_long_it_is_said_how_far_it_is(small_run, monkeypatch):
     ready, whole = threading.Event(), Numbers.whole
     monkeypatch.setattr(
         Numbers, "whole", lambda self, number: ready.wait(30) and whole(self, number)
     )
     page = TestClient(run_app(small_run.folder))
-    known = page.get("/api/number/3?wait=0").json()
-    assert (known["quick"], known["components"]) == (True, 3)
-    weights = small_run.tree["fits/k03"]["scan_weight"].values
-    quick = page.get("/api/number/3/map?wait=0")
-    assert quick.headers["x-quick"] == "1"
-    order = np.argsort(-weights.sum(axis=(0, 1)), kind="stable")
-    np.testing.assert_array_equal(array(quick), np.argsort(order)[weights.argmax(axis=2)] + 1)
+    for address in ("/api/number/3", "/api/number/3/map"):
+        asked = page.get(f"{address}?wait=0")
+        assert asked.status_code == 202
+        assert asked.json() == {
+            "distinct": 3, "working": True, "done": 0, "total": 5,
+            "doing": "Looking for the fit that holds this number.",
+        }  # fmt: skip
+    assert page.get("/api/number/4?wait=0").json()["doing"] == "Another map is drawn first."
     ready.set()
-    assert page.get("/api/number/3?wait=60").json()["quick"] is False
+    assert page.get("/api/number/3?wait=60").status_code == 200
+    # What was waited for went up to the map.
+    drawing = Viewed(small_run.folder).now().numbers
+    drawing.get(3, 60)
+    assert drawing._drawings[3].doing.startswith("Drawing the map of the fit with ")
+    assert 1 <= drawing._drawings[3].done < drawing._drawings[3].total == 5
 
 
 def test_edits_are_tried_without_a_trace_and_written_as_one_revision(folder):
@@ -303,18 +333,30 @@ def test_edits_are_tried_without_a_trace_and_written_as_one_revision(folder):
     automatic = np.frombuffer(base64.b64decode(undone["map"]), "<i2").reshape(undone["shape"])
     np.testing.assert_array_equal(automatic, array(page.get("/api/map/clusters")))
 
-    asked = {"name": "checked", "source": None, "steps": steps}
-    assert page.post("/api/revisions", json=asked).json()["name"] == "checked"
-    assert page.get("/api/run").json()["version"] != version
+    asked = {"title": "checked", "source": None, "steps": steps}
+    assert saved(page, asked) == "checked"
+    # The results that are looked at have not changed.
+    assert page.get("/api/run").json()["version"] == version
     written = array(page.get("/api/map/clusters?revision=checked"))
     np.testing.assert_array_equal(written, label)
     stored = orimap.open(folder, revision="checked")["clusters"].attrs
     assert (stored["cluster_names"], stored["cluster_colours"]) == (["all <b>"], ["#aa3377"])
     clusters = page.get("/api/clusters?revision=checked").json()["clusters"]
     assert clusters == tried["clusters"]
-    (known,) = page.get("/api/run?revision=checked").json()["revisions"]
+    described = page.get("/api/run?revision=checked").json()
+    (known,) = described["revisions"]
     assert (known["name"], known["outdated"], known["patterns"]) == ("checked", False, 1)
-    assert said(page.post("/api/revisions", json=asked), 409)["found"] == "checked, which is there"
+    opened = orimap.open(folder, revision="checked")
+    assert (
+        described["headline"] == opened.headline == "1 cluster, edited by hand (revision checked)"
+    )
+    assert (described["confidence"], described["reasons"]) == (opened.confidence, opened.reasons)
+    assert described["edits"] == tried["said"]
+    assert described["automatic"] == orimap.open(folder).headline
+    taken = page.post("/api/revisions", json=asked)
+    assert taken.status_code == 409
+    assert taken.json()["found"] == "checked, which is there"
+    assert (taken.json()["name"], taken.json()["replaceable"]) == ("checked", True)
     # What follows starts from it.
     more = page.post("/api/preview", json={"source": "checked", "steps": []}).json()
     assert more["clusters"] == tried["clusters"]
@@ -396,7 +438,33 @@ def test_nothing_is_written_while_a_run_writes(folder):
         refused = said(page.post("/api/revisions", json=asked), 409)
         assert "another run is writing it" in refused["found"]
         assert page.get("/api/pattern/raw?y=0&x=0").status_code == 200
-    assert page.post("/api/revisions", json=asked).json()["name"] == "a"
+    assert saved(page, asked) == "a"
+
+
+def test_titles_are_any_text_and_one_can_be_replaced_and_removed(folder):
+    page = TestClient(run_app(folder))
+    asked = {"title": "Größe 4+5 (Anna)", "source": None, "steps": [{"rename": {"1": "matrix"}}]}
+    assert saved(page, asked) == "Groe-4-5-Anna"
+    assert saved(page, {**asked, "title": "Größe 4/5 Anna"}) == "Groe-4-5-Anna-2"
+    (folder / "report-Groe-4-5-Anna.html").write_text("of the one before")
+    before = page.get("/api/run").json()["revisions"]
+    assert [each["title"] for each in before] == ["Größe 4+5 (Anna)", "Größe 4/5 Anna"]
+    more = {"source": "Groe-4-5-Anna", "steps": [{"rename": {"2": "rim"}}], "replace": True}
+    assert saved(page, {**asked, **more}) == "Groe-4-5-Anna"
+    after = page.get("/api/run").json()["revisions"]
+    assert after[0]["edits"] == ["Cluster 1 was named “matrix”.", "Cluster 2 was named “rim”."]
+    assert (after[0]["made"] > before[0]["made"], after[1]) == (True, before[1])
+    assert not (folder / "report-Groe-4-5-Anna.html").exists()
+    assert page.get("/api/clusters?revision=Groe-4-5-Anna").json()["clusters"][1]["name"] == "rim"
+
+    with held(folder / ".lock"):
+        said(page.post("/api/revisions/Groe-4-5-Anna/delete", json={}), 409)
+    assert page.post("/api/revisions/Groe-4-5-Anna/delete", json={}).json() == {
+        "name": "Groe-4-5-Anna"
+    }
+    assert revision_names(folder) == ["Groe-4-5-Anna-2"]
+    for name in ("Groe-4-5-Anna", "..%2Fanalysis", "x%00"):
+        assert page.post(f"/api/revisions/{name}/delete", json={}).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -415,15 +483,19 @@ def test_nothing_is_written_while_a_run_writes(folder):
         b'{"steps": [{"background": [1]}, {"background": [2]}]}',
         b'{"steps": [{"rename": {"1": "a"}}], "source": 4}',
         b'{"steps": [{"rename": {"1": "a"}}], "source": "nobody"}',
-        b'{"steps": [{"rename": {"1": "a"}}], "name": "../a"}',
+        b'{"steps": [{"rename": {"1": "a"}}], "title": "a\\u202eb"}',
+        b'{"steps": [{"rename": {"1": "a"}}], "title": "a\\nb"}',
+        b'{"steps": [{"rename": {"1": "a"}}], "title": "' + 81 * b"x" + b'"}',
+        b'{"steps": [{"rename": {"1": "a"}}], "title": " "}',
+        b'{"steps": [{"rename": {"1": "a"}}], "title": "a", "replace": 1}',
         b'{"steps": [{"rename": {"1": "a"}}], "name": "' + MOST_BYTES * b"x" + b'"}',
     ],
 )
 def test_edits_that_cannot_be_meant_are_refused(folder, body):
     page = TestClient(run_app(folder))
     for address in ("/api/preview", "/api/revisions"):
-        if b"../a" in body and address == "/api/preview":
-            continue  # it has no use for a name
+        if b"title" in body and address == "/api/preview":
+            continue  # it has no use for one
         said(page.post(address, content=body))
     assert revision_names(folder) == []
 
@@ -636,6 +708,8 @@ def test_pages_of_the_run_are_served_and_nothing_else_of_its_folder(folder):
     ):  # fmt: skip
         assert page.get(address).status_code == 404, address
     assert page.get("/static/viewer.html").status_code == 200
+    # The page of what is no revision (any more) is shown as it lies there.
+    assert page.get("/report-edit-2.html").status_code == 404
     assert page.get("/").headers["content-type"].startswith("text/html")
 
 

@@ -2,7 +2,7 @@ import os
 
 import numpy as np
 
-from orimap.flows.watch.intake import open_as_asked
+from orimap.flows.watch.intake import open_as_asked, with_place_of_options
 from orimap.tasks.acquire.arrivals.finished import Opened
 from orimap.tasks.simulate.recipe import ScanRecipe
 from orimap.tasks.simulate.write_scan import write_scan
@@ -57,6 +57,9 @@ def test_a_sidecar_decides_for_its_acquisition(site):
     assert site.announced == ["stack.npy"]
     (entry,) = site.journal.entries()
     assert "--scan-shape" in entry.reason
+    assert entry.reason.endswith(
+        "(for this file alone: write it as scan-shape: ... into stack.npy.orimap.yaml beside it)"
+    )
     (site.folder / "stack.npy.orimap.yaml").write_text("scan-shape: 4x5\nk: 2:3\n")
     site.rounds(3)
     (job,) = site.taken
@@ -190,3 +193,8 @@ def test_a_side_car_that_would_fill_the_memory_puts_its_own_acquisition_aside(si
     site.rounds(4)
     assert site.states() == {"a.npy": "quarantined", "b.npy": "submitted"}
     assert "an anchor or alias in line 2" in site.journal.entries("quarantined")[0].reason
+
+
+def test_only_options_that_a_sidecar_may_have_are_said_to_go_there(tmp_path):
+    for words in ("copy it again", "choose another folder with --output", "two-part--names"):
+        assert with_place_of_options(words, tmp_path / "a.blo") == words

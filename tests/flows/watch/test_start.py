@@ -57,7 +57,11 @@ def test_nothing_is_written_to_say_what_would_be_done(make_site):
     site.save("b.npy")
     lines = []
     assert what_would_be_done(site.watching, lines.append) == [
-        ("a.mib", "waiting", "waiting for companion a.hdr"),
+        (
+            "a.mib",
+            "waiting",
+            "waiting for companion a.hdr; it is given up when nothing has changed for 60 min",
+        ),
         ("b.npy", "settled", f"would be analysed into {site.results / 'b.npy.r2'}"),
         ("day 1/a.npy", "settled", f"would be analysed into {site.results / 'day 1/a.npy'}"),
     ]

@@ -98,43 +98,62 @@ def held_out(found, number, vote):
     return [
         s
         for s in reasons(found, number, {name: vote})
-        if s.startswith(("Held-out", "Cross-val")) or " further component" in s
+        if s.startswith(("Held-out", "Cross-val", "No further")) or " further component" in s
     ]
 
 
 def test_held_out_counts_say_how_clear_their_vote_is(make_evidence):
     found = make_evidence(HELD, [50, 30, 10, 0.1, 0.2, -0.1, 0.1], spread=0.0)
     assert held_out(found, 4, 4) == [
-        "Held-out counts speak for 4 patterns; component 4 lowers the deviance by 20 % of the "
-        "largest step, further ones by at most 0.4 %."
+        "Held-out counts speak for 4 components; component 4, with which 4 patterns are there for "
+        "the first time, lowers the deviance by 20 % of the largest step.",
+        "No further one lowers it clearly: by 0.4 % at most.",
     ]
 
 
 def test_cross_validation_speaks_for_itself(make_evidence):
     found = make_evidence([1, 2, 2, 2], [50, -1, -1], counts=False)
     assert held_out(found, 2, 2) == [
-        "Cross-validation speaks for 2 patterns; component 2 lowers the error by 100 % of the "
-        "largest step, further ones by at most 0 %."
+        "Cross-validation speaks for 2 components; component 2, with which 2 patterns are there "
+        "for the first time, lowers the error by 100 % of the largest step.",
+        "No further one lowers it clearly: by 0 % at most.",
     ]
 
 
 def test_clear_drops_beyond_are_said_to_be_bending_or_drift(make_evidence):
     one = held_out(make_evidence([1, 2, 2, 2], [50, 10, -1]), 2, 2)
-    assert one[1] == (
-        "1 further component lowers the deviance clearly without being a new pattern: grains bend, "
-        "or patterns drift over the scan."
-    )
+    assert one[1:] == [
+        "1 further component lowers the deviance clearly, by 20 % of the largest step without "
+        "being a new pattern: grains bend, or patterns drift over the scan."
+    ]
     single = held_out(make_evidence([1, 1, 1, 1], [50, 10, -1], counts=False), 1, 1)
     assert single == [
-        "Cross-validation speaks for 1 pattern.",
-        "2 further components lower the error clearly without being a new pattern: grains bend, or "
-        "patterns drift over the scan.",
+        "Cross-validation speaks for 1 component.",
+        "2 further components lower the error clearly, by up to 100 % of the largest step without "
+        "being a new pattern: grains bend, or patterns drift over the scan.",
     ]
+
+
+def test_what_is_said_of_clear_drops_holds_beside_each_other(make_evidence):
+    # The step with which the number is there is small beside those that follow, and one of these
+    # brings another pattern.
+    found = make_evidence([1, 2, 2, 3, 3, 4, 3, 3], [50, 30, 2, 3, 2.5, 0, 0], spread=0.0)
+    said = held_out(found, 3, 2)
+    assert "component 4, with which 3 patterns are there for the first time" in said[0]
+    assert said[0].endswith("by 4 % of the largest step.")
+    assert said[1] == (
+        "2 further components lower the deviance clearly, by up to 6 % of the largest step; 1 of "
+        "them without being a new pattern."
+    )
+    assert len(said) == 2
+    other = held_out(replace(found, components=make_evidence([1, 2, 2, 3, 4, 4, 3, 3]).components),
+                     3, 2)  # fmt: skip
+    assert other[1].endswith("by up to 6 % of the largest step.")
 
 
 def test_a_number_that_raises_the_deviance_lowers_it_by_nothing(make_evidence):
     found = make_evidence(HELD, [50, 30, -10, -20, -5, -5, -5])
-    assert "component 4 lowers the deviance by 0 % of" in held_out(found, 4, 3)[0]
+    assert held_out(found, 4, 3)[0].endswith("lowers the deviance by nothing.")
 
 
 def test_held_out_counts_that_nothing_predicts_better_say_so(make_evidence):
@@ -158,7 +177,11 @@ def test_the_other_evidence_is_said_where_it_is_known(make_evidence):
         "down, by a factor of 4, comes after 3."
     )
     assert starting(said, "Redundancy").endswith("most fits hold 4.")
-    assert starting(said, "Stability").endswith("is 0.35 at k = 3, 0.91 at k = 4.")
+    assert starting(said, "Stability").endswith(
+        "by 0.91 for 4 patterns (4 components), which was decided; 0.35 for 3 patterns "
+        "(3 components)."
+    )
+    assert not any(s.startswith("By this alone") for s in said)
     capped = replace(found, spectrum=BiWhitened(5, values, 1.0, True, 400, 100))
     assert ": at least 5 directions" in starting(reasons(capped, 4), "Spectrum")
     bare = reasons(make_evidence(HELD), 4)
@@ -168,6 +191,34 @@ def test_the_other_evidence_is_said_where_it_is_known(make_evidence):
     assert not any(
         s.startswith("Spectrum") for s in reasons(make_evidence([1], spectrum=single), 1)
     )
+
+
+def test_stability_names_what_was_decided_and_says_where_it_speaks_for_another(make_evidence):
+    found = make_evidence([1, 2, 2, 3, 3, 3], stability={2: 0.92, 4: -0.05})
+    said = reasons(found, 3)
+    at = said.index(starting(said, "Stability"))
+    assert said[at].endswith(
+        "by -0.05 for 3 patterns (4 components), which was decided; 0.92 for 2 patterns "
+        "(2 components)."
+    )
+    assert said[at + 1].startswith("By this alone another number would be taken")
+    unasked = reasons(replace(found, stability={2: 0.92}), 3)
+    assert unasked[unasked.index(starting(unasked, "Stability")) + 1] == (
+        "3 patterns were not fitted so."
+    )
+
+
+def test_directions_beyond_the_patterns_are_explained(make_evidence):
+    def after(rank, number):
+        values = np.array([*np.linspace(90, 50, rank), 2, 2])
+        spectrum = BiWhitened(rank, values, 1.0, False, 400, 100)
+        said = reasons(make_evidence(HELD, spectrum=spectrum), number)
+        return said[said.index(starting(said, "Spectrum")) + 1]
+
+    assert after(6, 4).startswith("That is 2 more than patterns: a pattern that changes within")
+    assert after(13, 4).startswith("That is more than 3 directions a pattern: grains bend")
+    assert not after(4, 4).startswith("That is")
+    assert not after(3, 4).startswith("That is")
 
 
 def test_what_the_data_did_not_allow_is_named_with_its_reason(make_evidence):
@@ -184,7 +235,9 @@ def test_the_runner_up_and_what_would_settle_it_are_said_unless_all_is_clear(mak
         "Runner-up: 1 distinct pattern (--distinct 1 shows it). It would be settled by more "
         "electrons a pattern, or summing detector pixels (--bin 2)."
     )
-    assert not any("Runner-up" in s for s in reasons(found, 2, other=1))
+    clear = reasons(found, 2, other=1)
+    assert clear[-1] == "Runner-up: 1 distinct pattern (--distinct 1 shows it)."
+    assert not any("Runner-up" in s for s in reasons(found, 2))
     low = reasons(found, 1, confidence="low", other=2)[-1]
     assert low.startswith("Runner-up: 2 distinct patterns (--distinct 2 shows them).")
 

@@ -5,13 +5,16 @@ import zarr
 
 from orimap.tasks.errors import InputError, Notice
 from orimap.tasks.store.open_results import (
+    NAME,
     delete_revision,
     find_revision,
+    name_of_title,
     open_results,
     open_revised,
     revision_names,
     revision_page,
     revision_store,
+    title_as_given,
 )
 
 
@@ -109,3 +112,29 @@ def test_a_single_group_is_that_of_the_revision_where_it_has_it(tmp_path):
     ):
         found = open_revised(analysis, store, group)
         assert found["cluster_label"].values.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("title", "taken", "name"),
+    [
+        ("checked", (), "checked"),
+        ("Merged 4+5 (Anna)", (), "Merged-4-5-Anna"),
+        ("Übersicht: früh", (), "Ubersicht-fruh"),
+        ("checked", ("Checked", "checked-2"), "checked-3"),
+        ("../../etc", (), "etc"),
+        ("検査", (), "revision"),
+        ("検査", ("revision",), "revision-2"),
+        ("x" * 80, ("x" * 64,), "x" * 62 + "-2"),
+    ],
+)
+def test_a_title_gives_a_name_of_files_that_is_free(title, taken, name):
+    found = name_of_title(title_as_given(title), taken)
+    assert found == name
+    assert NAME.fullmatch(found)
+
+
+def test_a_title_is_any_text_that_can_be_seen():
+    assert title_as_given("  by  Anna, 3 ≠ 4 ") == "by Anna, 3 ≠ 4"
+    for title in ("", "  ", "x" * 81, "a\nb", "a\tb", "a\u202eb", "a\u2066b", "a\x00", "a\u200b"):
+        with pytest.raises(InputError, match="a title of 1 to 80 letters"):
+            title_as_given(title)

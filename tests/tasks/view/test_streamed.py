@@ -7,7 +7,7 @@ from orimap.tasks.errors import InputError
 from orimap.tasks.stream.blocks import Block
 from orimap.tasks.view import streamed
 from orimap.tasks.view.damage import MissingError
-from orimap.tasks.view.streamed import measured_in, StoppedError, exact_image, region_mean
+from orimap.tasks.view.streamed import StoppedError, exact_image, measured_in, region_mean
 
 
 @pytest.mark.parametrize("sparse", [False, True])

@@ -53,8 +53,11 @@ def test_what_somebody_should_look_at_is_flagged(table, root, make_run):
     reasons = ["Guessed: the step of the scan.", "Doubtful: two are alike.", "Doubtful: weak."]
     make_run(root / "a", decision={"reasons": reasons, "confidence": "low"})
     make_run(root / "b", root={"crystal_found": False, "countable": False}, figure=False)
+    make_run(root / "c", acquisition={"guesses": ["the step"], "n_masked": 12})
+    make_run(root / "d", acquisition={"guesses": [], "n_masked": 0})
     (root / "a" / "revisions" / "checked.zarr").mkdir(parents=True)
     rows = _rows(table)
+    assert (rows["c"].flags, rows["d"].flags) == (("guessed", "masked pixels"), ())
     assert rows["a"].flags == ("guessed", "doubtful", "1 revision")
     assert rows["b"].flags == ("no crystal", "too few positions")
     assert (rows["b"].number, rows["b"].thumbnail) == (None, None)
@@ -75,7 +78,8 @@ def test_every_state_of_a_run_without_a_journal(table, root, make_run, put_outco
         "done": "done", "interrupted": "interrupted", "again": "done", "failed": "failed",
         "part": "incomplete", "running": "running",
     }  # fmt: skip
-    assert rows["failed"].reason == "no scan; look"
+    assert (rows["failed"].reason, rows["failed"].page) == ("no scan; look", "about/run/failed")
+    assert rows["running"].reason == "ingest"
     assert rows["failed"].started == "2026-01-02T03:04:05Z"
     assert rows["again"].flags == ("newer run interrupted",)
     assert _rows(table)["running"].state == "interrupted"  # its process has ended
@@ -167,7 +171,12 @@ def test_a_watched_folder_shows_what_waits_runs_and_was_quarantined(table, root,
             "gone.blo": "incomplete",
         }  # fmt: skip
         assert rows["bad.blo"].reason == "it is <b>empty</b>"
-        assert (rows["bad.blo"].page, rows["failed.blo"].reason) == (None, "no memory")
+        about = f"about/entry/{journal.find('bad.blo').number}"
+        assert (rows["bad.blo"].page, rows["failed.blo"].reason) == (about, "no memory")
+        # The state is said once; what the run does now is its reason.
+        assert rows["runs.blo"].reason == ""
+        with held(root / "runs.blo" / ".lock"):
+            assert _rows(table)["runs.blo"].reason == "ingest"
         assert rows["done.blo"].page == "runs/done.blo/"
         assert rows["gone.blo"].number == 2
         assert "no longer in their folder" in rows["gone.blo"].reason
@@ -195,7 +204,7 @@ def test_results_of_a_job_outside_the_folder_are_not_shown_as_a_run(
         job = _job(tmp_path, "a.blo", "elsewhere")
         entry = journal.move(entry, "settled", identity="a" * 16, job=job)
         (row,) = _rows(table).values()
-    assert (row.path, row.page, row.state) == ("", None, "queued")
+    assert (row.path, row.page, row.state) == ("", f"about/entry/{entry.number}", "queued")
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,10 @@ def test_bytes_are_counted_in_words(tmp_path):
     write_npy(tmp_path / "a.npy")
     with (tmp_path / "a.npy").open("r+b") as file:
         file.truncate(1000)
-    assert told_by_header(tmp_path / "a.npy").words == "1,000 of 1,808 bytes (4×5×6×7)"
+    assert (
+        told_by_header(tmp_path / "a.npy").words
+        == "1,000 of the 1,808 bytes that its header announces (4×5×6×7)"
+    )
 
 
 def test_a_file_whose_size_is_reserved_before_it_is_filled_is_not_whole(tmp_path):
@@ -138,7 +141,10 @@ def test_the_raw_file_of_an_empad_detector_is_found_by_its_description(tmp_path)
     xml.write_text(EMPAD_XML)
     assert told_by_header(xml).missing == raw.name
     raw.write_bytes(bytes(6 * 130 * 128 * 4 - 1))
-    assert told_by_header(xml).words == "399,359 of 399,360 bytes (6 patterns)"
+    assert (
+        told_by_header(xml).words
+        == "399,359 of the 399,360 bytes that its header announces (6 patterns)"
+    )
     raw.write_bytes(bytes(6 * 130 * 128 * 4))
     assert told_by_header(xml).whole is True
 
@@ -149,7 +155,10 @@ def test_an_empad_file_is_whole_where_it_has_the_patterns_of_one_of_its_modes(tm
     raw.write_bytes(bytes(6 * 130 * 128 * 4))
     assert told_by_header(xml).whole is True
     raw.write_bytes(bytes(5 * 130 * 128 * 4))
-    assert told_by_header(xml).words == "332,800 of 532,480 bytes (8 patterns)"
+    assert (
+        told_by_header(xml).words
+        == "332,800 of the 532,480 bytes that its header announces (8 patterns)"
+    )
 
 
 def test_the_length_of_a_merlin_frame_stands_in_its_header(tmp_path):

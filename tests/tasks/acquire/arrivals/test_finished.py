@@ -54,13 +54,19 @@ def test_a_file_that_is_short_by_its_header_never_settles_however_long_it_rests(
         file.truncate(1000)
     watch(0)
     judged = watch(3)
-    assert (judged.state, judged.words) == ("growing", "1,000 of 1,808 bytes (4×5×6×7)")
+    assert (judged.state, judged.words) == (
+        "growing",
+        "the file is incomplete: 1,000 of the 1,808 bytes that its header announces (4×5×6×7); "
+        "it is given up when nothing has changed for 60 min",
+    )
     assert not judged.stalled
     assert watch(60).stalled
     assert watch(3599).state == "growing"
     judged = watch(3601)
     assert judged.state == "quarantined"
-    assert judged.words.endswith("nothing has changed for 60 min")
+    assert judged.words.endswith(
+        "nothing has changed for 60 min; copy it again, and it is analysed by itself"
+    )
     assert watch.opened == ["a.npy"]  # a scan that was stopped could be read
     save(watch.folder / "a.npy")
     assert watch(3700).state == "growing"
@@ -76,7 +82,7 @@ def test_a_scan_that_was_stopped_keeps_its_whole_rows_once_patience_is_over(watc
     assert watch(3599).state == "growing"
     judged = watch(3601)
     assert (judged.state, judged.keep_rows) == ("settled", 3)
-    assert judged.words.startswith("the scan was stopped early, 3 whole rows are kept (1,000 of")
+    assert judged.words.startswith("the scan was stopped early, 3 whole rows are kept (the file")
     (arrival,) = find_arrivals(watch.folder, complain=print)
     assert judged.digest == arrival.identity(watch.folder)
 
@@ -86,7 +92,8 @@ def test_what_only_its_reader_knows_to_be_stopped_is_waited_for_too(watch):
     save(watch.folder / "a.npy")
     watch(0)
     judged = watch(4)
-    assert (judged.state, judged.words) == ("growing", "3 whole rows and 2 more")
+    assert judged.state == "growing"
+    assert judged.words.startswith("the file is incomplete: 3 whole rows and 2 more; it is given")
     judged = watch(3601)
     assert (judged.state, judged.keep_rows) == ("settled", 3)
 
@@ -95,11 +102,15 @@ def test_a_missing_companion_is_waited_for(watch):
     (watch.folder / "a.mib").write_bytes(b"MQ1,")
     watch(0)
     judged = watch(4)
-    assert (judged.state, judged.words) == ("waiting", "waiting for companion a.hdr")
+    gives_up = "; it is given up when nothing has changed for 60 min"
+    assert (judged.state, judged.words) == ("waiting", f"waiting for companion a.hdr{gives_up}")
+    assert watch(3605).words.endswith(
+        "nothing has changed for 60 min; copy that one again, and it is analysed by itself"
+    )
     (watch.folder / "a.mib").unlink()
     (watch.folder / "b_1.ser").write_bytes(b"x")
-    watch(10)
-    assert watch(14).words == "waiting for companion b.emi"
+    watch(4000)
+    assert watch(4004).words == f"waiting for companion b.emi{gives_up}"
 
 
 def test_a_file_of_which_nothing_tells_the_length_rests_longer(watch):
@@ -156,7 +167,7 @@ def test_a_file_that_another_one_links_to_is_waited_for(watch):
     save(watch.folder / "a.npy")
     watch.answer = Opened("missing", "a_data_000002.h5")
     watch(0)
-    assert watch(3).words == "waiting for companion a_data_000002.h5"
+    assert watch(3).words.startswith("waiting for companion a_data_000002.h5; it is given up")
     watch.answer = Opened("scan")
     assert watch(8).state == "settled"
 

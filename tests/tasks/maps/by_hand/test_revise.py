@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -107,6 +109,55 @@ def test_a_name_goes_with_its_cluster(grouping):
     named = apply(grouping, Edits.read(rename={2: "b", 3: "c"}))
     merged = apply(named, Edits.read(merge=["1,2"]))
     assert (named.names, merged.names) == (("", "b", "c"), ("b", "c"))
+
+
+PALETTE = ("blue", "orange", "red", "green", "pink")
+
+
+def coloured(parts, palette=PALETTE):
+    before = stored_grouping(parts)
+    return replace(before, colours=palette[: len(before.names)])
+
+
+def test_clusters_that_no_edit_touched_keep_their_colours(parts):
+    before = coloured(parts)
+    merged = apply(before, Edits.read(merge=["1,2"]), palette=PALETTE)
+    assert merged.colours == ("blue", "red")
+    without = apply(before, Edits.read(background=[1]), palette=PALETTE)
+    assert without.colours == ("orange", "red")
+    # New parts have colours that nobody has.
+    split = apply(before, Edits.read(split=[1]), palette=PALETTE)
+    assert split.colours == ("blue", "green", "orange", "red")
+    # What a person chose comes before the lowest one's.
+    chosen = apply(before, Edits.read(colour={2: "#aa3377"}), palette=PALETTE)
+    assert chosen.colours == ("blue", "#aa3377", "red")
+    assert apply(chosen, Edits.read(merge=["1,2"]), palette=PALETTE).colours == ("#aa3377", "red")
+
+
+def test_positions_that_went_elsewhere_unasked_are_counted(parts):
+    weights = np.zeros((4, 5, 3))
+    weights[..., 0], weights[:, 2:, 1], weights[:, 4, 2] = 10, 11, 12
+    # Two positions of cluster 1 where the other two together are stronger than it.
+    weights[0, :2, 1:] = 6
+    three = replace(
+        parts,
+        weights=weights,
+        component_cluster=np.arange(3),
+        present=np.ones((4, 5), bool),
+        noise=None,
+    )
+    before = stored_grouping(three)
+    assert np.bincount(before.label.ravel()).tolist() == [8, 8, 4]
+    merged = apply(before, Edits.read(merge=["2,3"]))
+    assert merged.moved == 2
+    assert np.bincount(merged.label.ravel()).tolist() == [6, 14]
+    assert merged.in_words == [
+        "All shares were computed again: 2 positions beside what was edited belong to another "
+        "cluster now."
+    ]
+    assert apply(before, Edits.read(merge=["1,2"])).moved == 0
+    assert apply(before, Edits.read(background=[3])).moved == 0
+    assert apply(before, Edits.read(rename={1: "a"})).in_words == []
 
 
 def test_a_cluster_that_cannot_be_split_is_refused(grouping):

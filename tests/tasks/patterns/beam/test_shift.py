@@ -176,6 +176,18 @@ def test_a_wander_is_worth_correcting_when_it_blurs(wander, error, radius, worth
     assert reason in finding
 
 
+@pytest.mark.parametrize(
+    ("wander", "error", "said"),
+    [
+        (0.0, 0.001, "over the scan by less than 0.01 px (and"),
+        (0.034, 0.001, "over the scan by 0.03 px (and"),
+        (0.0, 0.02, "over the scan by 0.0 ± 0.02 px (and"),
+    ],
+)
+def test_how_far_the_beam_moves_is_told_to_what_is_known(wander, error, said):
+    assert said in verdict(wander, error, 0.1, 2.0)[1]
+
+
 def test_shifts_are_from_the_pattern_to_the_disc():
     smooth = np.array([[[10.0, 20.0], [11.4, 17.6]]], np.float32)
     nothing = np.zeros((1, 2), bool)
