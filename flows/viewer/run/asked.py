@@ -135,8 +135,9 @@ class AskedEdits:
             raise InputError('edits as {"source", "steps"}', "something else", "load the page anew")
         source, steps, replace = body.get("source"), body["steps"], body.get("replace", False)
         title = body.get("title") or body.get("name")
-        if not all(each is None or isinstance(each, str) for each in (source, title)):
-            raise InputError("names as text", f"{source!r}, {title!r}", "load the page anew")
+        if not all(each is None or _is_text(each) for each in (source, title)):
+            found = f"{shown(source)}, {shown(title)}"
+            raise InputError("names as text", found, "load the page anew")
         if not isinstance(replace, bool):
             raise InputError("replace as true or false", repr(replace), "load the page anew")
         if len(steps) > MOST_STEPS:
@@ -164,7 +165,7 @@ def _step(given: Any) -> Edits:
     numbers = [n for name in LISTS for one in given.get(name, ()) for n in _several(one)]
     wrong = [n for n in numbers if not isinstance(n, int) or isinstance(n, bool)]
     words = [word for name in TABLES for word in given.get(name, {}).values()]
-    wrong += [word for word in words if not isinstance(word, str) or not _is_text(word)]
+    wrong += [word for word in words if not _is_text(word)]
     if wrong:
         raise InputError(
             "clusters as whole numbers, names and colours as text", shown(wrong[0]), "load anew"
@@ -176,6 +177,6 @@ def _several(one: Any) -> list[Any]:
     return one if isinstance(one, list) else [one]
 
 
-def _is_text(word: str) -> bool:
+def _is_text(word: Any) -> bool:
     """Return whether a word can be written: JSON can have halves of letters."""
-    return word == word.encode("utf-8", "replace").decode("utf-8")
+    return isinstance(word, str) and word == word.encode("utf-8", "replace").decode("utf-8")

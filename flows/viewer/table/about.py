@@ -147,7 +147,7 @@ def _to_do(about: About) -> str:
 def _tries(folder: Path) -> Iterable[str]:
     """Return what came of each try, where a job has said so."""
     tries: list[Any] = []
-    with suppress(OSError, ValueError, AttributeError):
+    with suppress(OSError, ValueError, AttributeError, RecursionError):
         if not (folder / OUTCOME).is_symlink():
             tries = list(read_facts(folder / OUTCOME).get("attempts") or [])
     said = [each for each in tries if isinstance(each, dict)]
@@ -168,7 +168,7 @@ def _log(folder: Path) -> str:
         with open_regular(log) as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - LOG_BYTES))
             text = file.read(LOG_BYTES).decode("utf-8", "replace")
-    except OSError:
+    except (OSError, ValueError):
         return ""
     return "\n".join(text.splitlines()[-LOG_LINES:])
 

@@ -185,7 +185,7 @@ class RunTable:
         return entries, problem
 
 
-def asread_facts(rows: list[Row], root: Path, told: str) -> tuple[bytes, str]:
+def as_json(rows: list[Row], root: Path, told: str) -> tuple[bytes, str]:
     """Return the table as JSON, and a digest of it."""
     runs = [asdict(row) for row in rows]
     facts = {"root": printable(str(root)), "told": told, "runs": runs}

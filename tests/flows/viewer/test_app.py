@@ -1,5 +1,7 @@
 import asyncio
 import io
+import os
+import shutil
 
 import httpx
 import pytest
@@ -118,6 +120,29 @@ def test_every_run_has_its_pages_below_its_own_address(table, root, make_run):
     assert target.raw_path == f"/{run['page']}".encode()
 
 
+def test_a_name_with_the_end_of_a_line_in_it_has_its_pages(table, root, make_run):
+    make_run(root / "a\nb")
+    (run,) = table("/api/runs").json()["runs"]
+    assert table(f"/{run['page']}").text == "a\nb: "
+    assert table("/runs/a%0Ab/api/run").text == "a\nb: api/run"
+
+
+@pytest.mark.parametrize("linked", ["", "patterns.zarr", "analysis.zarr", "revisions"])
+def test_what_is_made_a_link_after_it_was_found_is_not_followed(
+    table, root, tmp_path, make_run, linked
+):
+    make_run(root / "a")
+    assert table("/runs/a/x").text == "a: x"
+    elsewhere = make_run(tmp_path / "elsewhere")
+    place = root / "a" / linked
+    if place.exists():
+        shutil.rmtree(place)
+    place.symlink_to(elsewhere / linked)
+    answer = table("/runs/a/x")
+    assert answer.status_code in (404, 422)
+    assert "a: x" not in answer.text
+
+
 def test_runs_that_lie_in_one_another_are_told_apart(table, root, make_run):
     make_run(root / "a")
     make_run(root / "a" / "b")
@@ -218,6 +243,10 @@ def test_a_thumbnail_that_a_link_leads_to_is_not_shown(table, root, tmp_path, ma
 def test_a_picture_that_is_none_is_no_error(table, root, make_run):
     run = make_run(root / "a")
     (run / "figures" / "cluster_map.png").write_bytes(b"no picture")
+    pipe = make_run(root / "pipe", figure=False)
+    (pipe / "figures").mkdir()
+    os.mkfifo(pipe / "figures" / "cluster_map.png")
+    assert table("/runs/pipe/thumbnail.png").status_code == 404
     assert table("/runs/a/thumbnail.png").status_code == 404
     assert table("/api/runs").status_code == 200
 

@@ -3,11 +3,13 @@
 import asyncio
 import base64
 import gc
+import os
 import shutil
 import threading
 import time
 import weakref
 
+import httpx
 import numpy as np
 import pytest
 import zarr
@@ -256,7 +258,15 @@ def test_an_outdated_revision_is_shown_as_far_as_it_goes_by_itself(folder, edit)
         ("/api/virtual?shape=disc&y=900&x=3&radius=3&exact=1", "none"),
         ("/api/region?y0=0&x0=0&y1=6&x1=3", "rows 0 to 6, columns 0 to 3"),
         ("/api/line?y0=0&x0=0&y1=inf&x1=3", "from (0.0, 0.0) to (inf, 3.0)"),
-        ("/api/number/5", "5"),
+        ("/api/line?y0=inf&x0=0&y1=inf&x1=3", "from (inf, 0.0) to (inf, 3.0)"),
+        ("/api/virtual?shape=disc&y=3&x=3&radius=1e200", "disc at 3, 3 with radii 0 to 1e+200"),
+        ("/api/virtual?shape=disc&y=3&x=3&radius=-1e308", "disc at 3, 3 with radii 0 to -1e+308"),
+        ("/api/virtual?shape=disc&y=1e200&x=3&radius=3", "disc at 1e+200, 3 with radii 0 to 3"),
+        (
+            "/api/virtual?shape=ring&y=3&x=3&radius=9&inner=1e200",
+            "ring at 3, 3 with radii 1e+200 to 9",
+        ),
+        ("/api/number/5?wait=inf", "5"),
         ("/api/clusters?revision=../analysis", "no revisions there"),
     ],
 )
@@ -314,6 +324,30 @@ def test_of_a_number_that_takes_long_it_is_said_how_far_it_is(small_run, monkeyp
     drawing.get(3, 60)
     assert drawing._drawings[3].doing.startswith("Drawing the map of the fit with ")
     assert 1 <= drawing._drawings[3].done < drawing._drawings[3].total == 5
+
+
+def test_who_waits_for_another_number_keeps_nobody_else_waiting(small_run, monkeypatch):
+    ready, whole = threading.Event(), Numbers.whole
+    monkeypatch.setattr(
+        Numbers, "whole", lambda self, number: ready.wait(30) and whole(self, number)
+    )
+    app = run_app(small_run.folder)
+
+    async def ask():
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            # More than there are threads for requests.
+            waiting = [asyncio.create_task(client.get("/api/number/3?wait=60")) for _ in range(60)]
+            clicked = await client.get("/api/pattern/raw?y=1&x=2")
+            assert not any(task.done() for task in waiting)
+            ready.set()
+            return clicked.status_code, [(await task).status_code for task in waiting]
+
+    async def within():
+        async with asyncio.timeout(30):
+            return await ask()
+
+    assert asyncio.run(within()) == (200, [200] * 60)
 
 
 def test_edits_are_tried_without_a_trace_and_written_as_one_revision(folder):
@@ -481,6 +515,11 @@ def test_titles_are_any_text_and_one_can_be_replaced_and_removed(folder):
         b'{"steps": [{"colour": {"1": "red"}}]}',
         b'{"steps": [{"merge": [[1, 9]]}]}',
         b'{"steps": [{"background": [1]}, {"background": [2]}]}',
+        b'{"steps": ' + 100_000 * b"[",
+        b'{"steps": [{"split": [NaN]}]}',
+        b'{"steps": [{"split": [1e999]}]}',
+        b'{"steps": [{"rename": {"1": "\\ud800"}}]}',
+        b'{"steps": [{"rename": {"1": null}}]}',
         b'{"steps": [{"rename": {"1": "a"}}], "source": 4}',
         b'{"steps": [{"rename": {"1": "a"}}], "source": "nobody"}',
         b'{"steps": [{"rename": {"1": "a"}}], "title": "a\\u202eb"}',
@@ -498,6 +537,13 @@ def test_edits_that_cannot_be_meant_are_refused(folder, body):
             continue  # it has no use for one
         said(page.post(address, content=body))
     assert revision_names(folder) == []
+
+
+def test_a_folder_may_have_any_name(small_run, tmp_path):
+    name = os.fsdecode(b"bad\xff\n") + "\u202egnp"
+    folder = shutil.copytree(small_run.folder, tmp_path / name)
+    known = TestClient(run_app(folder)).get("/api/run").json()
+    assert known["name"] == "bad\\udcff\\n\\u202egnp"
 
 
 def test_a_run_under_way_shows_what_is_there(folder):
