@@ -96,6 +96,7 @@ class EditRoutes:
 
     def _trial(self, run: Opened) -> Trial:
         """Return what edits are tried on; it stays until the results are others."""
+        run.require_readable()
         return run.trials.get(run.results_mark, lambda: Trial(self._viewed.folder), lambda _: 1)
 
     def _tried(self, asked: AskedEdits) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def test_edits_are_read_one_step_after_the_other():
         Edits(merge=((3, 4),), names={2: "matrix"}),
         Edits(colours={1: "#aa3377"}),
     ]
-    assert (found.source, found.name) == (None, "mine")
+    assert (found.source, found.title) == (None, "mine")
     for wrong in (float("nan"), float("inf"), 1.5, None, True, "1", [[1]]):
         for kind, value in (("split", [wrong]), ("background", [wrong]), ("merge", [[2, wrong]])):
             with pytest.raises(InputError, match="whole numbers"):
