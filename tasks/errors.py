@@ -6,6 +6,7 @@ Also what other programs report, in plain words.
 import errno
 import re
 import sys
+import unicodedata
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -21,6 +22,8 @@ OUT_OF_REACH = {
     *(errno.EMFILE, errno.ENFILE, errno.EINTR),
 }
 
+# Kinds of letters that nobody sees: control, format, ends of lines.
+UNSEEN = {"Cc", "Cf", "Zl", "Zp"}
 # Of a value that cannot be read, in a message.
 MOST_LETTERS = 80
 # Modules whose lines nobody looks for who has called orimap.
@@ -107,6 +110,19 @@ class LateInputError(InputError):
 def printable(text: str) -> str:
     """Return a name with the bytes in it that are no text written as numbers."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def shown_name(text: str) -> str:
+    """Return a name on one line, whatever its letters would do: marks of direction, line ends.
+
+    They are written as numbers, as are bytes that are no text.
+    """
+    return "".join(
+        letter
+        if unicodedata.category(letter) not in UNSEEN
+        else letter.encode("unicode_escape").decode()
+        for letter in printable(text)
+    )
 
 
 def is_out_of_reach(error: BaseException) -> bool:

@@ -75,7 +75,9 @@ def view(
     access = Access(folder)
     given = "" if state is None else f" --state {shlex.quote(str(state.absolute()))}"
     ask = f"orimap view --token{given}"
-    app = viewer(place, access, writable=not read_only, ask=ask)
+    # What other users of this machine can read as well names no folder.
+    app = viewer(place, access, writable=not read_only, ask="orimap view --token"
+                 + (" --state DIR" if given else ""))  # fmt: skip
     listening = listen(port)
     address = address_of(listening)
     wanted = not no_browser and browser_is_there()

@@ -3,12 +3,13 @@
 import asyncio
 import html
 import os
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
 from starlette.applications import Starlette
@@ -21,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from orimap.flows.viewer.entry.access import Access
 from orimap.flows.viewer.entry.guard import STATIC, Guard
 from orimap.flows.viewer.table.about import about_page, find_about
-from orimap.flows.viewer.table.find_runs import RunFinder, is_run
+from orimap.flows.viewer.table.find_runs import RunFinder, is_run, link_in
 from orimap.flows.viewer.table.runs import (
     ABOUT,
     FIGURE,
@@ -34,12 +35,27 @@ from orimap.flows.viewer.table.runs import (
 from orimap.flows.watch.journal import JOURNAL
 from orimap.tasks.errors import InputError, printable
 
-# Pages of runs that are kept ready: their stores stay open.
-RUNS_KEPT = 8
+# Pages of runs that are kept ready, as long as what they hold together is not more than this; that
+# of the run that is looked at stays, however large.
+RUNS_KEPT, RUNS_BYTES = 8, 512 * 2**20
 THUMBNAIL_PIXELS = 192
 THUMBNAILS_KEPT = 2000
 TABLE_FILES = {"runs.css": "text/css", "runs.js": "text/javascript"}
 RUNS, ABOUT_PAGES = "/runs/", f"/{ABOUT}"
+
+
+class PagesOfRun(Protocol):
+    """The pages of one run, as an ASGI application."""
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of what it holds in memory."""
+
+    def close(self) -> None:
+        """Let go of all that it holds."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
 
 
 @dataclass(frozen=True)
@@ -118,14 +134,14 @@ def viewer(
     return Guard(table_app(table, lambda folder: _run_pages(folder, writable)), access, ask=ask)
 
 
-def _run_pages(folder: Path, writable: bool) -> ASGIApp:
+def _run_pages(folder: Path, writable: bool) -> PagesOfRun:
     """Return the pages of one run."""
     from orimap.flows.viewer.run_routes import run_app
 
     return run_app(folder, writable=writable)
 
 
-def table_app(table: RunTable, run_pages: Callable[[Path], ASGIApp]) -> Starlette:
+def table_app(table: RunTable, run_pages: Callable[[Path], PagesOfRun]) -> Starlette:
     """Return the table of runs, with the pages of each.
 
     Parameters
@@ -177,10 +193,18 @@ def table_app(table: RunTable, run_pages: Callable[[Path], ASGIApp]) -> Starlett
             Route("/static/{name}", static),
             Route("/api/runs", runs),
             Route("/api/runs.csv", runs_csv),
-            Mount("/runs", pages),
+            _AnyName("/runs", pages),
         ],
         exception_handlers={404: _not_found, InputError: _at_fault},
     )
+
+
+class _AnyName(Mount):
+    """Takes whatever is below an address, also names with the end of a line in them."""
+
+    def __init__(self, path: str, app: ASGIApp) -> None:
+        super().__init__(path, app)
+        self.path_regex = re.compile(self.path_regex.pattern, re.DOTALL)
 
 
 class _PagesOfRuns:
@@ -192,9 +216,9 @@ class _PagesOfRuns:
     run_pages : callable
     """
 
-    def __init__(self, table: RunTable, run_pages: Callable[[Path], ASGIApp]) -> None:
+    def __init__(self, table: RunTable, run_pages: Callable[[Path], PagesOfRun]) -> None:
         self.table, self.run_pages = table, run_pages
-        self._kept: OrderedDict[str, ASGIApp] = OrderedDict()
+        self._kept: OrderedDict[str, PagesOfRun] = OrderedDict()
         self._busy = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -217,20 +241,43 @@ class _PagesOfRuns:
             else:
                 scope = dict(scope, path=path, root_path=f"{RUNS}{below}")
                 try:
+                    await run_in_threadpool(require_no_links, folder)
                     answer = await self._pages(below, folder)
                 except InputError as error:
                     answer = refusal(error, scope)
         await answer(scope, receive, send)
 
-    async def _pages(self, below: str, folder: Path) -> ASGIApp:
+    async def _pages(self, below: str, folder: Path) -> PagesOfRun:
         """Return the pages of a run; those that were looked at last are kept."""
         async with self._busy:
             if below not in self._kept:
                 self._kept[below] = await run_in_threadpool(self.run_pages, folder)
             self._kept.move_to_end(below)
-            while len(self._kept) > RUNS_KEPT:
-                self._kept.popitem(last=False)
+            while len(self._kept) > 1 and self._too_much():
+                _, gone = self._kept.popitem(last=False)
+                await run_in_threadpool(gone.close)
             return self._kept[below]
+
+    def _too_much(self) -> bool:
+        kept = self._kept.values()
+        return len(kept) > RUNS_KEPT or sum(pages.bytes for pages in kept) > RUNS_BYTES
+
+
+def require_no_links(folder: Path) -> None:
+    """Check that what is shown of a run lies where it seems to lie.
+
+    Raises
+    ------
+    InputError
+        If its folder, or a part of it, is a link: it may have become one since it was found.
+    """
+    linked = folder.name if folder.resolve() != folder else link_in(folder)
+    if linked:
+        raise InputError(
+            "results that lie in this folder",
+            f"{linked} is a link, which is not followed",
+            f"look at what it leads to by itself: orimap view {folder.name}",
+        )
 
 
 def _decoded(scope: Scope) -> str:
@@ -245,7 +292,7 @@ def _thumbnail(folder: Path) -> Response:
     """Return a small map; a link in its place leads nowhere."""
     figure = folder / FIGURE
     try:
-        if figure.resolve() != figure:
+        if figure.resolve() != figure or not figure.is_file():
             raise FileNotFoundError(figure)
         return Response(_small(figure, figure.stat().st_mtime_ns), media_type="image/png")
     except Exception:  # whatever is in the file instead of a picture

@@ -11,7 +11,9 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -20,7 +22,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from orimap.flows.viewer.run import answers
-from orimap.flows.viewer.run.answers import Json, array_answer, error_answer
+from orimap.flows.viewer.run.answers import Json, array_answer, damage_answer, error_answer
 from orimap.flows.viewer.run.asked import Asked
 from orimap.flows.viewer.run.description import (
     cluster_words,
@@ -37,24 +39,46 @@ from orimap.tasks.view.layers import labels_map
 from orimap.tasks.view.numbers import Drawing, numbered_like
 from orimap.tasks.view.opened import Opened, Viewed
 from orimap.tasks.view.state import state_key
-from orimap.tasks.view.streamed import StoppedError, exact_image, region_mean
+from orimap.tasks.view.streamed import StoppedError, exact_image, measured_in, region_mean
 
 STATIC = Path(__file__).with_name("static")
 # How often it is looked whether whoever asked for a long answer still waits.
-GONE_SECONDS = 0.1
+FIRST_LOOK_SECONDS, GONE_SECONDS = 0.005, 0.1
 # Of answers that stream the scan, so many at once: they share the cores.
 STREAMS = 2
 # While a run moves its results into place, parts of them are missing for a moment.
 TRIES, MOMENT_SECONDS = 4, 0.1
 NOBODY_WAITS = 499
-# Of a map of another number of patterns that takes longer it is said how far it is.
-PATIENCE_SECONDS = 1.0
 
 Work = Callable[[Opened, Asked, threading.Event], Response]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def run_app(folder: Path, *, writable: bool = True) -> Starlette:
+class RunApp(Starlette):
+    """The application that serves one run.
+
+    Parameters
+    ----------
+    viewed : Viewed
+    **options
+        Of Starlette.
+    """
+
+    def __init__(self, viewed: Viewed, **options: Any) -> None:
+        super().__init__(**options)
+        self._viewed = viewed
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of what is in memory of the run alone."""
+        return self._viewed.bytes
+
+    def close(self) -> None:
+        """Let go of all that was read of the run; it is read anew when it is asked for again."""
+        self._viewed.close()
+
+
+def run_app(folder: Path, *, writable: bool = True) -> RunApp:
     """Return the application that serves one run; all its addresses are relative to its page.
 
     Parameters
@@ -82,8 +106,8 @@ def run_app(folder: Path, *, writable: bool = True) -> Starlette:
         Route("/api/line", short(_line)),
         Route("/api/virtual", _virtual_endpoint(viewed, streams)),
         Route("/api/region", long(_region)),
-        Route("/api/number/{number}", short(_number)),
-        Route("/api/number/{number}/map", short(_number_map)),
+        Route("/api/number/{number}", _number_endpoint(viewed, _number)),
+        Route("/api/number/{number}/map", _number_endpoint(viewed, _number_map)),
         Route("/api/preview", edits.preview, methods=["POST"]),
         Route("/api/revisions", edits.write, methods=["POST"]),
         Route("/api/revisions/{name}/delete", edits.delete, methods=["POST"]),
@@ -94,7 +118,7 @@ def run_app(folder: Path, *, writable: bool = True) -> Starlette:
     ]
     # What is mounted comes before what takes any name.
     routes.sort(key=lambda route: not isinstance(route, Mount))
-    return Starlette(routes=routes, exception_handlers={Exception: answers.unexpected})
+    return RunApp(viewed, routes=routes, exception_handlers={Exception: answers.unexpected})
 
 
 def _endpoint(viewed: Viewed, limiter: asyncio.Semaphore | None, work: Work) -> Endpoint:
@@ -119,6 +143,32 @@ def _virtual_endpoint(viewed: Viewed, streams: asyncio.Semaphore) -> Endpoint:
 
     async def answer(request: Request) -> Response:
         return await (exact if Asked(request).exact else at_once)(request)
+
+    return answer
+
+
+def _number_endpoint(viewed: Viewed, work: Work) -> Endpoint:
+    """Return what answers with another number of patterns: it waits without keeping a thread."""
+
+    async def answer(request: Request) -> Response:
+        asked, stop, begun = Asked(request), threading.Event(), []
+
+        def begin(run: Opened, asked: Asked, _: threading.Event) -> Response:
+            begun.append((run.numbers.begin(asked.whole("number")), asked.wait_seconds))
+            return Response()
+
+        answer = await run_in_threadpool(_answered, viewed, begin, asked, stop)
+        if not begun:
+            return answer
+        coming, patience = begun[-1]
+        last = time.monotonic() + patience
+        pause = FIRST_LOOK_SECONDS
+        while not coming.done() and time.monotonic() < last:
+            if await request.is_disconnected():
+                return Response(status_code=NOBODY_WAITS)
+            await asyncio.sleep(min(pause, max(last - time.monotonic(), 0)))
+            pause = min(2 * pause, GONE_SECONDS)
+        return await run_in_threadpool(_answered, viewed, work, asked, stop)
 
     return answer
 
@@ -150,14 +200,16 @@ def _answered(viewed: Viewed, work: Work, asked: Asked, stop: threading.Event) -
     for attempt in range(TRIES):
         run = viewed.now()
         try:
+            run.require_readable()
             return work(run, asked, stop)
         except InputError as error:
             return error_answer(error)
         except StoppedError:
             return Response(status_code=NOBODY_WAITS)
-        except (OSError, KeyError, ValueError):
-            if state_key(viewed.folder) == run.key and attempt == TRIES - 1:
-                raise
+        except Exception as error:
+            changing = isinstance(error, (OSError, KeyError, ValueError))
+            if not changing or (state_key(viewed.folder) == run.key and attempt == TRIES - 1):
+                return damage_answer(error, viewed.folder)
             time.sleep(MOMENT_SECONDS)
     return error_answer(
         UnavailableError(
@@ -194,7 +246,7 @@ def _boundaries(run: Opened, asked: Asked, _: threading.Event) -> Response:
     found = run.clusters(asked.revision)
     doubt = found.doubt()
     if doubt is None:
-        doubt = found.ratio
+        doubt = np.nan_to_num(found.ratio)
     return Json(
         {
             "boundaries": [
@@ -233,6 +285,7 @@ def _pattern(run: Opened, asked: Asked, _: threading.Event) -> Response:
 def _decomposition(run: Opened, asked: Asked, _: threading.Event) -> Response:
     position = asked.position
     apart = run.clusters(asked.revision).take_apart(position)
+    measured = run.is_measured(position)
     return Json(
         {
             "label": apart.label + 1,
@@ -248,8 +301,8 @@ def _decomposition(run: Opened, asked: Asked, _: threading.Event) -> Response:
                 }
                 for part in apart.parts
             ],
-            "background_intensity": apart.background,
-            "measured": run.measured is None or bool(run.measured[position]),
+            "background_intensity": apart.background if measured else None,
+            "measured": measured,
         }
     )
 
@@ -294,21 +347,21 @@ def _virtual(run: Opened, asked: Asked, stop: threading.Event) -> Response:
 
 
 def _region(run: Opened, asked: Asked, stop: threading.Event) -> Response:
-    region = asked.region
-    mean = region_mean(run.required_source, region, stop)
-    return array_answer(mean, positions=str(region.positions))
+    region, source = asked.region, run.required_source
+    count = measured_in(region, source.scan_shape, run.measured)
+    return array_answer(region_mean(source, region, stop, run.measured), positions=str(count))
 
 
 def _number(run: Opened, asked: Asked, _: threading.Event) -> Response:
     """What clusters another number of patterns gives, or how far their map is."""
-    found = run.numbers.get(asked.whole("number"), asked.number("wait", PATIENCE_SECONDS))
+    found = run.numbers.get(asked.whole("number"), 0)
     if isinstance(found, Drawing):
         return Json(drawing_words(found), status_code=answers.ACCEPTED)
     return Json(number_words(run, found))
 
 
 def _number_map(run: Opened, asked: Asked, _: threading.Event) -> Response:
-    found = run.numbers.get(asked.whole("number"), asked.number("wait", PATIENCE_SECONDS))
+    found = run.numbers.get(asked.whole("number"), 0)
     if isinstance(found, Drawing):
         return Json(drawing_words(found), status_code=answers.ACCEPTED)
     shown = run.clusters()

@@ -99,6 +99,7 @@ def source_attrs(patterns: PatternSource) -> dict[str, Any]:
     return {
         "patterns_filter": patterns.filter,
         "patterns_centred": patterns.centred,
+        "patterns_floor": patterns.floor,
         "patterns_profile": patterns.profile,
     }
 

@@ -53,7 +53,8 @@ def held(path: Path) -> Iterator[None]:
 def holder(path: Path) -> int | None:
     """Return the id of the process that holds a file (0 if unknown), None if nobody does."""
     try:
-        lock = os.open(path, os.O_RDONLY)
+        # A pipe in its place would keep whoever asks waiting for somebody to write.
+        lock = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
     try:

@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from orimap.tasks.errors import InputError
-from orimap.tasks.maps.decomposition import decided_fit, places_on_line
+from orimap.tasks.maps.decomposition import GRAINS, decided_fit, places_on_line
 from orimap.tasks.report.figures.palette import cluster_colours
 from orimap.tasks.store import variables
+from orimap.tasks.store.groups import complete_mark, open_group
 from orimap.tasks.store.open_results import open_revised
 from orimap.tasks.view.patterns import require_position
 
+PARTS = ("clusters", "overlap")
 PATTERNS_OF = {
     "mean": variables.cluster_mean_pattern,
     "representative": variables.cluster_representative,
@@ -73,7 +75,8 @@ class Fit:
     """
 
     def __init__(self, analysis: Path, revision: Path | None = None) -> None:
-        stored = open_revised(analysis, revision, decided_fit(analysis))
+        own = revision is not None and complete_mark(revision, GRAINS) is not None
+        stored = open_revised(analysis, revision, GRAINS if own else decided_fit(analysis))
         v = variables
         self.weights = v.scan_weight.read(stored).values
         self._images = v.component_pattern.read(stored).values
@@ -94,13 +97,28 @@ class Clustered:
         Its store.
     floor_sum : float
         What stands for the noise of read-out in a whole pattern.
+    alone : bool
+        Whether only what the revision itself holds belongs to it: the results were decided anew
+        since. It may have no overlap and no fit then.
     """
 
     def __init__(
-        self, analysis: Path, revision: Path | None = None, floor_sum: float = 0.0
+        self,
+        analysis: Path,
+        revision: Path | None = None,
+        floor_sum: float = 0.0,
+        *,
+        alone: bool = False,
     ) -> None:
         v = variables
-        clusters, overlap = (open_revised(analysis, revision, n) for n in ("clusters", "overlap"))
+        if alone and revision is not None:
+            clusters = open_group(revision, "clusters")
+            own = [complete_mark(revision, name) is not None for name in ("overlap", GRAINS)]
+            overlap = open_group(revision, "overlap") if own[0] else None
+            self.fit = Fit(analysis, revision) if own[1] else None
+        else:
+            clusters, overlap = (open_revised(analysis, revision, n) for n in PARTS)
+            self.fit = Fit(analysis, revision)
         self._stored = clusters
         self._floor_sum = floor_sum
         self.label = v.cluster_label.read(clusters).values
@@ -109,10 +127,14 @@ class Clustered:
         self.parent = v.cluster_parent.read(clusters).values
         self.members = v.component_cluster.read(clusters).values
         self.size = v.cluster_size.read(clusters).values
-        self.ratio = v.overlap_ratio.read(overlap).values
-        self.ratio_error = v.overlap_ratio_error.read(overlap).values
-        self.second = v.second_label.read(overlap).values
-        self.fit = Fit(analysis, revision)
+        self.has_overlap = overlap is not None
+        if overlap is not None:
+            self.ratio = v.overlap_ratio.read(overlap).values
+            self.ratio_error = v.overlap_ratio_error.read(overlap).values
+            self.second = v.second_label.read(overlap).values
+        else:
+            self.ratio = np.full(self.label.shape, np.nan, np.float32)
+            self.ratio_error, self.second = self.ratio, np.full_like(self.label, -1)
         attrs = clusters.attrs
         given = list(attrs.get("cluster_names", ()))
         self.names = [*given, *[""] * (self.count - len(given))][: self.count]
@@ -128,6 +150,17 @@ class Clustered:
         """Rows and columns of the scan."""
         rows, columns = self.label.shape
         return rows, columns
+
+    @property
+    def required_fit(self) -> Fit:
+        """The fit; InputError where a revision was made from one that is gone."""
+        if self.fit is None:
+            raise InputError(
+                "the fit that this revision was made from",
+                "results that were decided anew since",
+                "choose another one, or make it anew from the results of now",
+            )
+        return self.fit
 
     def require(self, cluster: int) -> None:
         """Check that there is a cluster of this number, counted from 1.
@@ -156,7 +189,10 @@ class Clustered:
     def take_apart(self, position: tuple[int, int]) -> TakenApart:
         """Return what the pattern of one position is made of; as `decompose`, without images."""
         require_position(position, self.scan_shape)
-        contributed = self.fit.weights[position].astype(float) * self.fit.sums
+        if self.fit is None:
+            contributed = np.full(len(self.members), np.nan)
+        else:
+            contributed = self.fit.weights[position].astype(float) * self.fit.sums
         share, error = self.share[position], self.error[position]
         # Of the pieces of one pattern, only the nearest has a share here.
         parts = [
@@ -190,8 +226,9 @@ class Clustered:
             If the line leaves the scan, or begins where it ends.
         """
         ends = np.array([start, end], float)
-        longest = np.abs(ends[1] - ends[0]).max()
-        count = round(float(longest)) + 1 if np.isfinite(longest) else 0
+        count = 0  # of a line that cannot be
+        if np.all(np.abs(ends) <= max(self.scan_shape)):
+            count = round(float(np.abs(ends[1] - ends[0]).max())) + 1
         points, places = places_on_line(start, end, count, self.scan_shape)
         return places, np.linalg.norm(points - points[0], axis=1)
 

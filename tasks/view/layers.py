@@ -72,11 +72,14 @@ def cluster_layers(found: Clustered) -> list[Layer]:
     """Return the maps that follow from clusters."""
     layers = [
         Layer("clusters", "Clusters", OF_CLUSTERS, LABELS, "1", lambda: found.label),
-        Layer("overlap", "Overlap: second share over first", OF_CLUSTERS, NUMBER, "1",
-              lambda: found.ratio),
-        Layer("second", "Second pattern where two overlap", OF_CLUSTERS, LABELS, "1",
-              lambda: found.second),
-    ]  # fmt: skip
+    ]
+    if found.has_overlap:
+        layers += [
+            Layer("overlap", "Overlap: second share over first", OF_CLUSTERS, NUMBER, "1",
+                  lambda: found.ratio),
+            Layer("second", "Second pattern where two overlap", OF_CLUSTERS, LABELS, "1",
+                  lambda: found.second),
+        ]  # fmt: skip
     doubt = found.doubt()
     if doubt is not None:
         title = "Doubt: chance that the second pattern is the stronger one"

@@ -114,8 +114,26 @@ class Numbers:
             regularity=float(request.get("regularity", 0.0)),
         )
 
+    def close(self) -> None:
+        """Let go of what maps were drawn of."""
+        for name in ("_evidence", "_fields", "_groupings"):
+            vars(self).pop(name, None)
+
     def get(self, number: int, wait_seconds: float) -> NumberMap | Drawing:
         """Return the map of a number of patterns, or how far it is where it takes longer than that.
+
+        Raises
+        ------
+        InputError
+            As `begin`.
+        """
+        try:
+            return self.begin(number).result(timeout=wait_seconds)
+        except NotYet:
+            return self._drawings[number]
+
+    def begin(self, number: int) -> "Future[NumberMap]":
+        """Begin to make the map of a number of patterns; return what will hold it.
 
         Raises
         ------
@@ -137,10 +155,7 @@ class Numbers:
                 self._drawings[number] = Drawing(number, len(ks) + 1)
                 # Of a process that ends nobody wants the map any more.
                 threading.Thread(target=self._make, args=(number,), daemon=True).start()
-        try:
-            return self._asked[number].result(timeout=wait_seconds)
-        except NotYet:
-            return self._drawings[number]
+            return self._asked[number]
 
     def _make(self, number: int) -> None:
         """Make the whole map of a number, one number at a time."""

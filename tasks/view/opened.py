@@ -27,7 +27,8 @@ from orimap.tasks.store.open_results import (
     revision_store,
 )
 from orimap.tasks.view.clustered import Clustered
-from orimap.tasks.view.kept import Kept
+from orimap.tasks.view.damage import MissingError, damaged
+from orimap.tasks.view.kept import Kept, Share, bytes_of
 from orimap.tasks.view.layers import (
     Layer,
     cluster_layers,
@@ -37,14 +38,15 @@ from orimap.tasks.view.layers import (
 )
 from orimap.tasks.view.numbers import Numbers
 from orimap.tasks.view.patterns import Patterns, require_position
-from orimap.tasks.view.state import State, read_state, state_key, written
+from orimap.tasks.view.state import DAMAGED, GONE, State, read_state, state_key, written
 from orimap.tasks.view.virtual import Approximate, Sample
 
 T = TypeVar("T")
 
 # Of the automatic result and revisions, so many are in memory at once.
 MOST_CLUSTERED = 4
-IMAGES_BYTES = 64 * 2**20
+# Of exact virtual images, whichever run they are of.
+IMAGES = Kept(64 * 2**20)
 ANY_SIZE = 1
 PARTS = ("patterns", "approximate", "sample", "numbers")
 
@@ -69,7 +71,25 @@ class Opened:
         self._whole: set[str] = set()
         self._lock = threading.Lock()
         self._warming = False
-        self.images = Kept(IMAGES_BYTES)
+        self._closed = False
+        self.images = Share(IMAGES)
+        # What is worked out from the results to try edits on them.
+        self.trials = Kept(ANY_SIZE)
+
+    def close(self) -> None:
+        """Let go of all that was read; who still works with it reads again what he needs."""
+        self._closed = True
+        for part in self._parts.values():
+            if isinstance(part, (Patterns, Numbers)):
+                part.close()
+        for kept in (self._parts, self._clustered, self._layers, self.trials):
+            kept.forget()
+        self.images.close()
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of what it holds in memory by itself; blocks and images are kept for all runs."""
+        return bytes_of([self._parts, self._clustered, self.trials, vars(self).get("measured")])
 
     @property
     def words(self) -> str:
@@ -95,6 +115,21 @@ class Opened:
                 "results, or a run that has begun", self.words, "wait until there is one"
             )
         return self.state.analysis
+
+    def require_readable(self) -> None:
+        """Check that the results can be read, as far as there are any.
+
+        Raises
+        ------
+        InputError
+            DamagedError if they cannot, MissingError if the folder has gone.
+        """
+        if self.state.words == GONE:
+            raise MissingError(
+                "the folder of a run", f"no folder {self.folder.name} any more", "go back"
+            )
+        if self.state.words == DAMAGED:
+            raise damaged("analysis.zarr/zarr.json cannot be read")
 
     @cached_property
     def results_mark(self) -> str | None:
@@ -203,24 +238,67 @@ class Opened:
             If there is no such revision; UnavailableError if there are no clusters yet.
         """
         self.require("clusters")
-        store = self.revision(revision)
+        store, outdated = self._revised(revision)
         return self._clustered.get(
-            self._name(store),
-            lambda: Clustered(self.analysis, store, self._floor * np.count_nonzero(self.valid)),
+            (*self._name(store), outdated),
+            lambda: self._read_clusters(store, outdated),
             lambda _: ANY_SIZE,
         )
 
-    @property
+    def _read_clusters(self, store: Path | None, outdated: bool) -> Clustered:
+        floor = self._floor * np.count_nonzero(self.valid)
+        found = Clustered(self.analysis, store, floor, alone=outdated)
+        scan = variables.scan_total_intensity.read(self.acquisition).shape
+        if found.scan_shape != scan:
+            raise InputError(
+                f"a revision of this scan of {scan[0]} x {scan[1]}",
+                f"one of a scan of {found.scan_shape[0]} x {found.scan_shape[1]}: the results were "
+                "replaced since",
+                "choose another one, or make it anew",
+            )
+        return found
+
+    @cached_property
     def _floor(self) -> float:
-        """What stands for the noise of read-out in every pixel of a pattern."""
-        return self.source.floor if self.source is not None else 0.0
+        """What stands for the noise of read-out in every pixel of a pattern; NaN if not known."""
+        if self.source is not None:
+            return self.source.floor
+        facts = dict(self.group("clusters").attrs) if self.has("clusters") else {}
+        # Without the patterns it is known from what was made of them.
+        if "patterns_floor" in facts:
+            return float(facts["patterns_floor"])
+        if facts.get("patterns_filter") == "epattern":
+            return 0.0
+        if self.has("dark_fields"):
+            return float(self.group("dark_fields").attrs.get("pedestal", 0.0))
+        shift = self.acquisition.attrs.get("camera_shift")
+        return np.nan if shift else 0.0
+
+    def _require_floor(self) -> float:
+        if np.isnan(self._floor):
+            raise UnavailableError(
+                "the intensity without electrons that was measured with the patterns",
+                "they were not kept (--keep results), and it is not stored elsewhere",
+                "run it again with --keep fits",
+            )
+        return self._floor
+
+    @property
+    def is_centred(self) -> bool:
+        """Whether patterns were analysed centred, also where they were not kept."""
+        if self.source is not None or not self.has("clusters"):
+            return self.source is not None and self.source.centred
+        return bool(self.group("clusters").attrs.get("patterns_centred", False))
 
     def revision(self, name: str | None) -> Path | None:
         """Return the store of a revision; InputError if there is none of that name."""
+        return self._revised(name)[0]
+
+    def _revised(self, name: str | None) -> tuple[Path | None, bool]:
+        """Return the store of a revision, and whether it was made from other results."""
         if name is None:
-            return None
-        find_revision(self.folder, name)
-        return revision_store(self.folder, name)
+            return None, False
+        return revision_store(self.folder, name), find_revision(self.folder, name).outdated
 
     @staticmethod
     def _name(store: Path | None) -> tuple:
@@ -229,10 +307,12 @@ class Opened:
 
     def layers(self, revision: str | None = None) -> list[Layer]:
         """Return the maps that there are."""
-        store = self.revision(revision)
+        store, outdated = self._revised(revision)
         there = tuple(self.has(g) for g in ("clusters", "acquisition", "baseline"))
         return self._layers.get(
-            (*self._name(store), there), lambda: self._find_layers(revision), lambda _: ANY_SIZE
+            (*self._name(store), outdated, there),
+            lambda: self._find_layers(revision),
+            lambda _: ANY_SIZE,
         )
 
     def _find_layers(self, revision: str | None) -> list[Layer]:
@@ -243,8 +323,15 @@ class Opened:
             baseline = self.group("baseline") if self.has("baseline") else None
             found += scan_layers(self.acquisition, baseline)
         if self.has("reflection_maps") and self.has("clusters"):
-            maps = open_revised(self.analysis, self.revision(revision), "reflection_maps")
-            found += reflection_layers(maps, str(self.acquisition.attrs["intensity_units"]))
+            store, outdated = self._revised(revision)
+            # What the results hold now belongs to other clusters than those of an outdated one.
+            if store is not None and outdated:
+                own = complete_mark(store, "reflection_maps") is not None
+                maps = open_group(store, "reflection_maps") if own else None
+            else:
+                maps = open_revised(self.analysis, store, "reflection_maps")
+            if maps is not None:
+                found += reflection_layers(maps, str(self.acquisition.attrs["intensity_units"]))
         return found
 
     def layer(self, id_: str, revision: str | None = None) -> Layer:
@@ -266,7 +353,7 @@ class Opened:
     def _open_sketch(self) -> Approximate:
         # Only with the clusters is it known in which frame the patterns were analysed.
         self.require("clusters")
-        return Approximate(self.group("sketch"), self._floor)
+        return Approximate(self.group("sketch"), self._require_floor())
 
     @property
     def sample(self) -> Sample:
@@ -292,15 +379,25 @@ class Opened:
         return raw and bool(self.group("sketch").attrs.get("counts", False))
 
     def analysed_pattern(self, position: tuple[int, int]) -> np.ndarray:
-        """Return the pattern of one position as it was analysed."""
-        return self.patterns.analysed(position)
+        """Return the pattern of one position as it was analysed; NaN where none was measured."""
+        return self._if_measured(position, self.patterns.analysed(position))
+
+    def _if_measured(self, position: tuple[int, int], image: np.ndarray) -> np.ndarray:
+        return image if self.is_measured(position) else np.full_like(image, np.nan)
+
+    def is_measured(self, position: tuple[int, int]) -> bool:
+        """Return whether there is a pattern at a position of the scan."""
+        return self.measured is None or bool(self.measured[position])
 
     def reconstructed_pattern(self, position: tuple[int, int]) -> np.ndarray:
-        """Return what the decided fit makes of one position, 0 where pixels are masked."""
+        """Return what the decided fit makes of one position, 0 where pixels are masked.
+
+        NaN where nothing was measured.
+        """
         clusters = self.clusters()
         require_position(position, clusters.scan_shape)
-        fitted = clusters.fit.pattern(position) - self._floor
-        return np.where(self.valid, fitted, 0).astype(np.float32)
+        fitted = clusters.required_fit.pattern(position) - self._require_floor()
+        return self._if_measured(position, np.where(self.valid, fitted, 0).astype(np.float32))
 
     def residual_pattern(self, position: tuple[int, int]) -> np.ndarray:
         """Return the pattern of one position less what the fit makes of it."""
@@ -326,16 +423,21 @@ class Opened:
             ).start()
 
     def _warm(self, then: Callable[[], None]) -> None:
-        """Read it. What is not there, or is just being replaced, is said to whoever asks for it."""
-        with suppress(InputError, OSError, KeyError, ValueError):
-            self.clusters()
-            self.approximate  # noqa: B018
-            self.sample  # noqa: B018
+        """Read it. What cannot be read is said to whoever asks for it; nobody has asked here."""
+        with suppress(Exception):
+            for part in ("clusters", "approximate", "sample"):
+                if self._closed:
+                    return
+                self.clusters() if part == "clusters" else getattr(self, part)
             then()
 
     def _made(self, name: str, make: Callable[[], T]) -> T:
         """Return a part, made once however many threads ask for it."""
-        return self._parts.get(name, make, lambda _: ANY_SIZE)
+        try:
+            return self._parts.get(name, make, lambda _: ANY_SIZE)
+        finally:
+            if self._closed:
+                self._parts.forget()
 
 
 class Viewed:
@@ -351,5 +453,22 @@ class Viewed:
         key = state_key(self.folder)
         with self._lock:
             if self._opened is None or self._opened.key != key:
+                self._let_go()
                 self._opened = Opened(self.folder, key)
             return self._opened
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of what is in memory of it; see `Opened.bytes`."""
+        opened = self._opened
+        return 0 if opened is None else opened.bytes
+
+    def close(self) -> None:
+        """Let go of what was read; all is read anew when it is asked for again."""
+        with self._lock:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+        self._opened = None

@@ -17,10 +17,12 @@ from orimap.tasks.store.cleaning import clean
 from orimap.tasks.store.groups import open_group
 from orimap.tasks.store.pixel_lists import Entries
 from orimap.tasks.stream.blocks import Block
-from orimap.tasks.view.kept import Kept
+from orimap.tasks.view.kept import Kept, Share
 
-# Of blocks that were read last: some chunks of 32 MiB, or hundreds of lists.
+# Of blocks that were read last, whichever run they are of: some chunks of 32 MiB, or hundreds of
+# lists.
 KEPT_BYTES = 256 * 2**20
+BLOCKS = Kept(KEPT_BYTES)
 
 
 class Patterns:
@@ -37,7 +39,11 @@ class Patterns:
     def __init__(self, source: PatternSource, valid: np.ndarray) -> None:
         self.source = source
         self.valid = valid
-        self._kept = Kept(KEPT_BYTES)
+        self._kept = Share(BLOCKS)
+
+    def close(self) -> None:
+        """Let go of what was read."""
+        self._kept.close()
 
     @property
     def shown_as_acquired(self) -> bool:

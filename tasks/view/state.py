@@ -23,7 +23,8 @@ STEPS = (
     ("baseline", "baseline"),
     ("", "report"),
 )
-COMPLETE, EMPTY = "complete", "no results"
+COMPLETE, EMPTY, INCOMPLETE = "complete", "no results", "incomplete"
+DAMAGED, GONE = "damaged", "gone"
 NOWHERE = (0, 0)
 
 
@@ -40,7 +41,7 @@ class State:
     complete : bool
         Whether there are complete results.
     words : str
-        "complete", "running: STEP", "stopped: STEP", "no results".
+        "complete", "running: STEP", "stopped: STEP", "no results", "incomplete", "damaged", "gone".
     """
 
     analysis: Path | None
@@ -57,12 +58,19 @@ def read_state(folder: Path) -> State:
     under_way = ""
     if unfinished is not None:
         under_way = f"{'running' if writing else 'stopped'}: {unfinished}"
-    if _is_complete(run.published_analysis):
+    complete = _is_complete(run.published_analysis)
+    if complete:
         words = under_way if writing and under_way else COMPLETE
         return State(run.published_analysis, _patterns(run.published_analysis, folder), True, words)
     if not under_way:
         # In its first moments a run has no store yet.
-        return State(None, None, False, f"running: {STEPS[0][1]}" if writing else EMPTY)
+        if writing:
+            return State(None, None, False, f"running: {STEPS[0][1]}")
+        if not folder.is_dir():
+            return State(None, None, False, GONE)
+        if not run.published_analysis.exists():
+            return State(None, None, False, EMPTY)
+        return State(None, None, False, DAMAGED if complete is None else INCOMPLETE)
     analysis = run.analysis if run.analysis.is_dir() else None
     patterns = None
     if analysis is not None:
@@ -97,11 +105,12 @@ def written(path: Path) -> tuple[int, int]:
     return found.st_ino, found.st_mtime_ns
 
 
-def _is_complete(analysis: Path) -> bool:
+def _is_complete(analysis: Path) -> bool | None:
+    """Return whether a store holds complete results; None where it cannot be read."""
     try:
         return group_attributes(analysis, "").get("status") == "complete"
-    except (FileNotFoundError, KeyError, ValueError):
-        return False
+    except Exception:  # whatever is in the file instead
+        return None
 
 
 def _step(analysis: Path) -> str:

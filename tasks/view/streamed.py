@@ -17,6 +17,7 @@ import numpy as np
 from orimap.tasks.errors import InputError
 from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.stream.blocks import Block
+from orimap.tasks.view.damage import MissingError
 
 # Blocks are decompressed side by side; the other cores are for those who click meanwhile.
 READERS = max(1, min(4, (os.cpu_count() or 1)))
@@ -63,9 +64,12 @@ def exact_image(
 
 
 def region_mean(
-    source: PatternSource, region: Block, stop: threading.Event | None = None
+    source: PatternSource,
+    region: Block,
+    stop: threading.Event | None = None,
+    measured: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return the mean raw pattern of a rectangle of the scan.
+    """Return the mean raw pattern of the positions of a rectangle that were measured.
 
     Parameters
     ----------
@@ -73,6 +77,8 @@ def region_mean(
     region : Block
     stop : threading.Event, optional
         As for `exact_image`.
+    measured : (scan_y, scan_x) array of bool, optional
+        Where there is a pattern; everywhere if it is not given.
 
     Returns
     -------
@@ -83,12 +89,13 @@ def region_mean(
     Raises
     ------
     InputError
-        If the region is empty, or not in the scan. StoppedError if ``stop`` was set.
+        If the region is empty, or not in the scan. MissingError if nothing was measured in it.
+        StoppedError if ``stop`` was set.
     """
-    require_region(region, source.scan_shape)
+    count = measured_in(region, source.scan_shape, measured)
     raw, every = replace(source, filter="raw"), np.ones(source.detector_shape, bool)
     inside = np.zeros(source.scan_shape, bool)
-    inside[region.slices] = True
+    inside[region.slices] = True if measured is None else measured[region.slices]
     wanted = inside.ravel()
 
     def total(blocks: Sequence[Block]) -> np.ndarray:
@@ -99,8 +106,37 @@ def region_mean(
 
     touched = [[block] for block in raw.blocks() if inside[block.slices].any()]
     summed = sum(_side_by_side(total, touched, stop), start=np.zeros(every.size))
-    mean = summed / region.positions - source.pedestal
+    mean = summed / count - source.pedestal
     return mean.reshape(source.detector_shape)
+
+
+def measured_in(
+    region: Block, scan_shape: tuple[int, int], measured: np.ndarray | None = None
+) -> int:
+    """Return at how many positions of a rectangle there is a pattern.
+
+    Parameters
+    ----------
+    region : Block
+    scan_shape : (int, int)
+    measured : (scan_y, scan_x) array of bool, optional
+
+    Raises
+    ------
+    InputError
+        If the region is empty, or not in the scan. MissingError if nothing was measured in it.
+    """
+    require_region(region, scan_shape)
+    if measured is None:
+        return region.positions
+    count = int(np.count_nonzero(measured[region.slices]))
+    if not count:
+        raise MissingError(
+            "a rectangle in which something was measured",
+            "no position of it was measured",
+            "draw it elsewhere",
+        )
+    return count
 
 
 def require_region(region: Block, scan_shape: tuple[int, int]) -> None:

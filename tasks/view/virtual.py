@@ -17,6 +17,8 @@ from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.store import variables
 
 SHAPES = ("disc", "ring")
+# Farther from any detector than a person draws, and small enough to be squared.
+LARGEST_PX = 1e6
 # Patterns of which both images are compared: from so many blocks, in at most so many bytes.
 SAMPLE_BLOCKS, SAMPLE_PATTERNS, SAMPLE_BYTES = 32, 512, 32 * 2**20
 
@@ -51,7 +53,8 @@ class Aperture:
         """
         inner = self.inner if self.shape == "ring" else 0.0
         numbers = (self.y, self.x, self.radius, inner)
-        if self.shape not in SHAPES or not np.isfinite(numbers).all() or not inner >= 0:
+        possible = np.abs(numbers) <= LARGEST_PX  # NaN is not
+        if self.shape not in SHAPES or not possible.all() or inner < 0:
             raise InputError(
                 f"a shape ({' or '.join(SHAPES)}) with its middle and radii in pixels",
                 f"{self.shape} at {self.y:g}, {self.x:g} with radii {inner:g} to {self.radius:g}",

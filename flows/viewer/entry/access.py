@@ -5,7 +5,6 @@ this account can read. A browser gets a cookie for it, from which nobody learns 
 """
 
 import contextlib
-import getpass
 import hashlib
 import hmac
 import os
@@ -106,19 +105,6 @@ class Access:
         self._codes: dict[str, float] = {}
         # One for each token: viewers of several accounts on one machine leave each other's alone.
         self.cookie_name = f"orimap-{self._signed('name')[:8]}"
-
-    @property
-    def where(self) -> str:
-        """Where the token is, for the page that asks for it."""
-        return str(self.folder / TOKEN)
-
-    @property
-    def account(self) -> str:
-        """Whose token it is."""
-        try:
-            return getpass.getuser()
-        except (KeyError, OSError):  # a container without names
-            return f"user {os.geteuid()}"
 
     def is_token(self, text: str) -> bool:
         """Return whether this is the token; takes as long whatever it is."""

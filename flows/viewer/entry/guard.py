@@ -99,7 +99,9 @@ class Guard:
             return await self._enter(request)
         if self._is_known(request):
             return None
-        return self._ask_for_token(request)
+        asked = self._ask_for_token(request)
+        # A token that is given and wrong is a try, whichever way it comes.
+        return await self._wrong(asked) if "authorization" in request.headers else asked
 
     def _is_known(self, request: Request) -> bool:
         """Return whether a browser has a cookie of ours, or a program gives the token."""
@@ -175,8 +177,8 @@ class Guard:
         if "text/html" not in request.headers.get("accept", ""):
             return _refused(401, "the token of this viewer", "none, or one that has expired",
                             f"open its page again, or get the token with: {self.ask}")  # fmt: skip
-        return _page("asked", 401, why=why, ask=self.ask, where=self.access.where,
-                     account=self.access.account)  # fmt: skip
+        # Other users of the machine see this page: it names no account and no folder.
+        return _page("asked", 401, why=why, ask=self.ask)
 
 
 def own_host(headers: Headers) -> bool:
@@ -226,7 +228,7 @@ def _with_headers(send: Send, path: str) -> Send:
 def _page(state: str, status: int, **words: str) -> Response:
     """Return the page that asks for the token, or that sends on who was let in."""
     template = Template((STATIC / "enter.html").read_text(encoding="utf-8"))
-    known: dict[str, Any] = {"why": "", "ask": "", "where": "", "account": "", **words}
+    known: dict[str, Any] = {"why": "", "ask": "", **words}
     page = template.substitute(
         {name: html.escape(text) for name, text in known.items()}, state=state
     )

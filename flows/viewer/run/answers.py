@@ -4,17 +4,21 @@ import json
 import logging
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from orimap.tasks.errors import InputError, UnavailableError
+from orimap.tasks.errors import InputError, UnavailableError, printable
+from orimap.tasks.view.damage import DamagedError, MissingError, damage_of
 
 LOG = logging.getLogger("orimap.viewer")
 OK, ACCEPTED = 200, 202
 NOT_FOUND, CONFLICT, BAD_REQUEST, UNAVAILABLE, BROKEN = 404, 409, 400, 503, 500
+UNREADABLE = 422
+STATUSES = {UnavailableError: UNAVAILABLE, MissingError: NOT_FOUND, DamagedError: UNREADABLE}
 KINDS = {"f": np.dtype("<f4"), "i": np.dtype("<i2")}
 
 
@@ -32,6 +36,8 @@ def plain(value: Any) -> Any:
         return {str(name): plain(each) for name, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(each) for each in value]
+    if isinstance(value, str):
+        return printable(value)
     if isinstance(value, np.generic):
         return plain(value.item())
     if isinstance(value, float) and not math.isfinite(value):
@@ -54,8 +60,9 @@ def array_answer(values: np.ndarray, **facts: str) -> Response:
 
 def error_answer(error: InputError, status: int = BAD_REQUEST) -> Response:
     """Return what is needed, what was found and what to do."""
-    if status == BAD_REQUEST and isinstance(error, UnavailableError):
-        status = UNAVAILABLE
+    if status == BAD_REQUEST:
+        fitting = (code for kind, code in STATUSES.items() if isinstance(error, kind))
+        status = next(fitting, status)
     said = {"needed": error.needed, "found": error.found, "remedy": error.remedy}
     return Json(said, status_code=status)
 
@@ -66,6 +73,21 @@ def not_there(what: str) -> Response:
         {"needed": "a page of this run", "found": f"there is no {what}", "remedy": "go back"},
         status_code=NOT_FOUND,
     )
+
+
+def damage_answer(error: Exception, folder: Path) -> Response:
+    """Return what an error says of results that cannot be read.
+
+    Raises
+    ------
+    Exception
+        The error itself where it says nothing of them: something is wrong with this program.
+    """
+    damage = damage_of(error, folder)
+    if damage is None:
+        raise error
+    LOG.warning("%s", damage.in_one_line, exc_info=LOG.isEnabledFor(logging.DEBUG))
+    return error_answer(damage)
 
 
 async def unexpected(request: Request, error: Exception) -> Response:

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, shown
 from orimap.tasks.maps.by_hand.edits import Edits
 from orimap.tasks.stream.blocks import Block
 from orimap.tasks.view.virtual import Aperture
@@ -14,6 +14,8 @@ from orimap.tasks.view.virtual import Aperture
 # What a step of edits may hold; each of these is a list, or a table from cluster to text.
 LISTS, TABLES = ("merge", "split", "background"), ("rename", "colour")
 MOST_STEPS = 500
+# A map of another number of patterns that takes longer is shown in a quick form first.
+PATIENCE_SECONDS, LONGEST_WAIT_SECONDS = 1.0, 60.0
 
 
 class Asked:
@@ -48,7 +50,13 @@ class Asked:
         try:
             return float(self.text(name))
         except ValueError:
-            raise InputError(f"a number for {name}", str(given), f"give {name}=1.5") from None
+            raise InputError(f"a number for {name}", shown(given), f"give {name}=1.5") from None
+
+    @property
+    def wait_seconds(self) -> float:
+        """How long to wait for an answer that is not there yet; never longer than a minute."""
+        given = self.number("wait", PATIENCE_SECONDS)
+        return min(max(given, 0.0), LONGEST_WAIT_SECONDS) if given == given else PATIENCE_SECONDS
 
     def whole(self, name: str) -> int:
         """Return a whole number; InputError if it is none."""
@@ -56,7 +64,7 @@ class Asked:
         try:
             return int(given)
         except ValueError:
-            raise InputError(f"a whole number for {name}", given, f"give {name}=3") from None
+            raise InputError(f"a whole number for {name}", shown(given), f"give {name}=3") from None
 
     @property
     def position(self) -> tuple[int, int]:
@@ -127,8 +135,9 @@ class AskedEdits:
             raise InputError('edits as {"source", "steps"}', "something else", "load the page anew")
         source, steps, replace = body.get("source"), body["steps"], body.get("replace", False)
         title = body.get("title") or body.get("name")
-        if not all(each is None or isinstance(each, str) for each in (source, title)):
-            raise InputError("names as text", f"{source!r}, {title!r}", "load the page anew")
+        if not all(each is None or _is_text(each) for each in (source, title)):
+            found = f"{shown(source)}, {shown(title)}"
+            raise InputError("names as text", found, "load the page anew")
         if not isinstance(replace, bool):
             raise InputError("replace as true or false", repr(replace), "load the page anew")
         if len(steps) > MOST_STEPS:
@@ -152,5 +161,22 @@ def _step(given: Any) -> Edits:
                 f"{name} as a {'list' if name in LISTS else 'table'}", repr(value), "load anew"
             )
     if any(not isinstance(group, list) for group in given.get("merge", ())):
-        raise InputError("merge as a list of lists", repr(given["merge"]), "load the page anew")
+        raise InputError("merge as a list of lists", shown(given["merge"]), "load the page anew")
+    numbers = [n for name in LISTS for one in given.get(name, ()) for n in _several(one)]
+    wrong = [n for n in numbers if not isinstance(n, int) or isinstance(n, bool)]
+    words = [word for name in TABLES for word in given.get(name, {}).values()]
+    wrong += [word for word in words if not _is_text(word)]
+    if wrong:
+        raise InputError(
+            "clusters as whole numbers, names and colours as text", shown(wrong[0]), "load anew"
+        )
     return Edits.read(**given)
+
+
+def _several(one: Any) -> list[Any]:
+    return one if isinstance(one, list) else [one]
+
+
+def _is_text(word: Any) -> bool:
+    """Return whether a word can be written: JSON can have halves of letters."""
+    return isinstance(word, str) and word == word.encode("utf-8", "replace").decode("utf-8")

@@ -4,18 +4,22 @@ Tested in tests/flows/viewer/test_run_routes.py.
 """
 
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from orimap.flows.viewer.run.writing import Writer
+from orimap.tasks.errors import shown_name
+from orimap.tasks.factorise.stored_fits import fit_group
 from orimap.tasks.report import words
 from orimap.tasks.report.figures.palette import cluster_colours
 from orimap.tasks.store import variables
-from orimap.tasks.store.groups import group_attributes, open_group
+from orimap.tasks.store.groups import complete_mark, group_attributes, open_group
 from orimap.tasks.store.open_results import (
     Revision,
     find_revision,
     revision_names,
     revision_page,
+    revision_store,
 )
 from orimap.tasks.view.clustered import Clustered
 from orimap.tasks.view.layers import Layer
@@ -40,7 +44,7 @@ def describe_run(run: Opened, revision: str | None, writer: Writer) -> dict[str,
     decision = dict(run.group("decision").attrs) if run.has("decision") else {}
     root = group_attributes(run.analysis, "") if run.state.complete else {}
     clusters = run.clusters(revision) if run.has("clusters") else None
-    name = run.folder.resolve().name
+    name = shown_name(run.folder.resolve().name)
     answer = _automatic(run, root, decision)
     edited = None if revision is None else find_revision(run.folder, revision)
     shown = answer if edited is None or clusters is None else _edited(edited, clusters, answer)
@@ -50,7 +54,7 @@ def describe_run(run: Opened, revision: str | None, writer: Writer) -> dict[str,
         **shown,
         "automatic": answer["headline"],
         "edits": [] if edited is None else list(edited.edits),
-        "notes": [str(note) for note in root.get("notes", ())],
+        "notes": [*(str(note) for note in root.get("notes", ())), *damaged_revisions(run)],
         "state": run.words,
         "version": run.version,
         "scan": _scan(run, facts) if known else None,
@@ -63,7 +67,7 @@ def describe_run(run: Opened, revision: str | None, writer: Writer) -> dict[str,
         "revisions": [revision_words(each) for each in revisions(run)],
         "saving": saving,
         "failed": None if writer.failed is None else asdict(writer.failed),
-        "writable": writer.writable and can_be_edited(run),
+        "writable": writer.can_write and can_be_edited(run),
         "report": _report(run, revision, writer),
     }
 
@@ -140,7 +144,7 @@ def _centre(run: Opened) -> list[float] | None:
 
 
 def _frame(run: Opened) -> str:
-    return FRAMES[run.source is not None and run.source.centred]
+    return FRAMES[run.is_centred]
 
 
 def pattern_kinds(run: Opened, clusters: Clustered | None) -> list[dict[str, str]]:
@@ -183,7 +187,8 @@ def numbers(run: Opened) -> list[dict[str, Any]]:
     decided = run.clusters()
     shown = len(set(decided.parent.tolist()))
     # Others are drawn from what the decided one was drawn of, which may not have been kept.
-    others = distinct if run.has("dark_fields") and run.has("sketch") else []
+    groups = ("sketch", "dark_fields", *(fit_group(int(k)) for k in ks))
+    others = distinct if all(run.has(group) for group in groups) else []
     found = {}
     for number in sorted({*others, shown} - {0}):
         holding = [k for k, n in zip(ks, distinct, strict=True) if n == number]
@@ -201,7 +206,28 @@ def revisions(run: Opened) -> list[Revision]:
     """Return what is known of all revisions."""
     if not run.state.complete:
         return []
-    return [find_revision(run.folder, name) for name in revision_names(run.folder)]
+    return [each for each in map(partial(_readable, run), revision_names(run.folder)) if each]
+
+
+def _readable(run: Opened, name: str) -> Revision | None:
+    """Return what is known of a revision, None where its files are damaged."""
+    try:
+        if complete_mark(revision_store(run.folder, name), "clusters") is None:
+            return None
+        return find_revision(run.folder, name)
+    except Exception:  # whatever is in its files
+        return None
+
+
+def damaged_revisions(run: Opened) -> list[str]:
+    """Say of each revision that cannot be read that it is so."""
+    if not run.state.complete:
+        return []
+    return [
+        f"The revision {shown_name(name)} is damaged: it cannot be shown."
+        for name in revision_names(run.folder)
+        if _readable(run, name) is None
+    ]
 
 
 def revision_words(found: Revision) -> dict[str, Any]:

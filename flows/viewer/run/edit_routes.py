@@ -19,6 +19,7 @@ from orimap.flows.viewer.run.answers import (
     NOT_FOUND,
     OK,
     Json,
+    damage_answer,
     error_answer,
 )
 from orimap.flows.viewer.run.asked import AskedEdits
@@ -28,7 +29,6 @@ from orimap.flows.viewer.run.writing import TakenError, Writer
 from orimap.tasks.errors import InputError, UnavailableError
 from orimap.tasks.report.figures.palette import cluster_colours
 from orimap.tasks.store.open_results import revision_names
-from orimap.tasks.view.kept import Kept
 from orimap.tasks.view.layers import labels_map
 from orimap.tasks.view.opened import Opened, Viewed
 
@@ -50,7 +50,6 @@ class EditRoutes:
 
     def __init__(self, viewed: Viewed, writer: Writer) -> None:
         self._viewed, self._writer = viewed, writer
-        self._trials = Kept(1)
 
     async def preview(self, request: Request) -> Response:
         """Answer with the map after some edits; nothing is written."""
@@ -87,6 +86,8 @@ class EditRoutes:
             return error_answer(error, CONFLICT)
         except InputError as error:
             return error_answer(error)
+        except Exception as error:
+            return damage_answer(error, self._viewed.folder)
 
     def warm_up(self, run: Opened) -> None:
         """Work out what the first edit of finished results needs."""
@@ -95,7 +96,8 @@ class EditRoutes:
 
     def _trial(self, run: Opened) -> Trial:
         """Return what edits are tried on; it stays until the results are others."""
-        return self._trials.get(run.results_mark, lambda: Trial(self._viewed.folder), lambda _: 1)
+        run.require_readable()
+        return run.trials.get(run.results_mark, lambda: Trial(self._viewed.folder), lambda _: 1)
 
     def _tried(self, asked: AskedEdits) -> dict[str, Any]:
         run, grouping = self._viewed.now(), self._after(asked)
@@ -144,5 +146,5 @@ async def _body(request: Request) -> Any:
             raise InputError(f"at most {MOST_BYTES} bytes", "more", "save some edits first")
     try:
         return json.loads(sent)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InputError("JSON", "something else", "load the page anew") from None

@@ -1,9 +1,14 @@
 """The static pages of a run and their figures, as they would be on a disk or in a mail.
 
+Whoever can write into the folder may have put them there. So a page gets an origin of its own,
+which nothing here answers, and of pictures only the names and kinds are served that a run makes:
+nothing of the folder is a page or a script of the viewer.
+
 Tested in tests/flows/viewer/test_run_routes.py.
 """
 
 import html
+import re
 from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
@@ -15,12 +20,16 @@ from orimap.flows.viewer.run.writing import Writer
 from orimap.tasks.errors import InputError
 from orimap.tasks.store.open_results import NAME, revision_store
 
-# A page that a run wrote has styles and scripts of its own; it gets at nothing of the viewer.
+# A report has styles and scripts of its own; it gets at nothing of the viewer.
 REPORT_POLICY = (
     "sandbox allow-scripts allow-downloads allow-popups allow-modals; default-src 'none'; "
-    "img-src 'self' data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-    "font-src data:"
+    "img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "font-src data:; base-uri 'none'; form-action 'none'"
 )
+# An SVG is a page as well: it may have scripts.
+PICTURE_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'"
+PICTURES = {".png": "image/png", ".svg": "image/svg+xml"}
+FIGURES = re.compile(r"figures(-[A-Za-z0-9_.-]+)?")
 # What a browser loads again by itself must not be sandboxed: it would come without its cookie.
 WAITING_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 PAGE = "report-"
@@ -70,11 +79,12 @@ class Pages:
         """Answer with a figure."""
         figures, name = (request.path_params[part] for part in ("figures", "name"))
         figure = self._folder / figures / name
-        known = figures == "figures" or figures.startswith("figures-")
-        named = known and NAME.fullmatch(figures) and NAME.fullmatch(name)
-        if not (named and lies_in(figure, self._folder)):
+        kind = PICTURES.get(figure.suffix)
+        named = FIGURES.fullmatch(figures) and NAME.fullmatch(name)
+        if not (kind and named and lies_in(figure, self._folder)):
             return not_there(f"{figures}/{name}")
-        return FileResponse(figure)
+        headers = {"Content-Security-Policy": PICTURE_POLICY, "X-Content-Type-Options": "nosniff"}
+        return FileResponse(figure, media_type=kind, headers=headers)
 
     def _page(self, name: str) -> Response:
         page = self._folder / name

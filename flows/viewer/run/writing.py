@@ -11,7 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from orimap.flows.viewer.run.asked import AskedEdits
 from orimap.tasks.errors import InputError, UnavailableError, words_of
 from orimap.tasks.store.locks import holder
 from orimap.tasks.store.open_results import (
+    REVISIONS,
     delete_revision,
     find_revision,
     name_of_title,
@@ -30,7 +31,7 @@ from orimap.tasks.store.open_results import (
     revision_store,
     title_as_given,
 )
-from orimap.tasks.store.run_folder import only_writer
+from orimap.tasks.store.run_folder import only_writer, try_writing
 from orimap.tasks.stream.blocks import Progress
 
 LOG = logging.getLogger("orimap.viewer")
@@ -105,6 +106,22 @@ class Writer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="orimap-writes")
 
     @property
+    def can_write(self) -> bool:
+        """Whether something may be written, and can be."""
+        return self.writable and not self._obstacle()
+
+    def _obstacle(self) -> str:
+        """Return what keeps revisions from being written, empty where nothing does."""
+        revisions = self.folder / REVISIONS
+        if revisions.is_symlink():
+            return f"{REVISIONS} is a link, which is not followed"
+        try:
+            try_writing(revisions if revisions.exists() else self.folder)
+        except OSError as error:
+            return words_of(error)
+        return ""
+
+    @property
     def saving(self) -> list[Saving]:
         """What is being saved, in the order in which it will be there."""
         with self._changing:
@@ -136,13 +153,19 @@ class Writer:
                 if each.title == title:
                     raise TakenError(each.name, title, replaceable=False)
             names = revision_names(self.folder)
-            named = next((n for n in names if find_revision(self.folder, n).title == title), None)
+            named = next((n for n in names if self._title(n) == title), None)
             if named is not None and not asked.replace:
                 raise TakenError(named, title, replaceable=True)
             name = named or name_of_title(title, [*names, *self._saving])
             saving = self._saving[name] = Saving(name, title)
         self._thread.submit(self._save, saving, asked)
         return saving
+
+    def _title(self, name: str) -> str | None:
+        """Return the title of a revision, None where its files are damaged."""
+        with suppress(Exception):  # whatever is in them
+            return find_revision(self.folder, name).title
+        return None
 
     def _save(self, saving: Saving, asked: AskedEdits) -> None:
         """Write a revision, and remember why where it could not be."""
@@ -218,7 +241,7 @@ class Writer:
 
     def offers_report(self, name: str) -> bool:
         """Return whether the page of a revision is there, or would be written."""
-        return self.writable or revision_page(self.folder, name)[0].is_file()
+        return self.can_write or revision_page(self.folder, name)[0].is_file()
 
     def _is_written(self, name: str) -> bool:
         """Return whether the page of a revision is there and not older than it."""
@@ -245,6 +268,12 @@ class Writer:
                 "a page on which edits may be saved",
                 "one that only shows the results",
                 "use orimap edit, or start orimap view without --read-only",
+            )
+        if obstacle := self._obstacle():
+            raise InputError(
+                "a folder in which edits can be saved",
+                obstacle,
+                "copy the results to where you may write, and look at them there",
             )
 
     def _require_nobody_else(self) -> None:

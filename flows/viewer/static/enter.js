@@ -9,7 +9,9 @@ async function known() {
 }
 
 function goOn() {
-  location.replace(location.pathname === "/enter" ? "/" : location.href);
+  // An address with a fragment is not loaded again by going to it.
+  if (location.pathname === "/enter") location.replace("/");
+  else location.reload();
 }
 
 form.addEventListener("submit", async (event) => {

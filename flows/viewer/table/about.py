@@ -4,7 +4,7 @@ It has no script; whatever comes from files and their names is escaped.
 """
 
 import html
-import json
+import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,8 +18,10 @@ from orimap.flows.viewer.table.runs import (
     RUN,
     Row,
     RunTable,
+    open_regular,
     output_below,
     quoted,
+    read_facts,
     with_entry,
 )
 from orimap.flows.watch.journal import Entry, read_history
@@ -145,9 +147,9 @@ def _to_do(about: About) -> str:
 def _tries(folder: Path) -> Iterable[str]:
     """Return what came of each try, where a job has said so."""
     tries: list[Any] = []
-    with suppress(OSError, ValueError, AttributeError):
+    with suppress(OSError, ValueError, AttributeError, RecursionError):
         if not (folder / OUTCOME).is_symlink():
-            tries = list(json.loads((folder / OUTCOME).read_text("utf-8")).get("attempts") or [])
+            tries = list(read_facts(folder / OUTCOME).get("attempts") or [])
     said = [each for each in tries if isinstance(each, dict)]
     if said:
         yield "<h2>Its tries</h2><ol>"
@@ -163,10 +165,10 @@ def _log(folder: Path) -> str:
     try:
         if log.is_symlink():
             return ""
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - LOG_BYTES))
-            text = file.read().decode("utf-8", "replace")
-    except OSError:
+        with open_regular(log) as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - LOG_BYTES))
+            text = file.read(LOG_BYTES).decode("utf-8", "replace")
+    except (OSError, ValueError):
         return ""
     return "\n".join(text.splitlines()[-LOG_LINES:])
 

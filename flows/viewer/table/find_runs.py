@@ -14,6 +14,8 @@ from pathlib import Path
 # What a run leaves in its folder, whatever became of it.
 RESULTS, UNFINISHED, OUTCOME, RECORD = "analysis.zarr", ".unfinished", "outcome.json", "run.json"
 MARKS = {RESULTS, UNFINISHED, OUTCOME, RECORD}
+# What is read of a run folder, and written to.
+PARTS = (RESULTS, "patterns.zarr", UNFINISHED, "revisions", ".lock")
 # Folders that a run makes in its own, and hidden ones: no other run is looked for in them.
 INSIDE = (".", "figures", "revisions", "exports")
 # Folders of days, sessions and samples; not the whole tree of a disk.
@@ -103,3 +105,11 @@ class RunFinder:
 def is_run(folder: Path) -> bool:
     """Return whether a folder is that of a run."""
     return any((folder / mark).exists() for mark in MARKS)
+
+
+def link_in(folder: Path) -> str:
+    """Return which part of a run folder is a link, empty where none is.
+
+    It may lead to results that lie elsewhere, and that nobody has asked to be shown.
+    """
+    return next((name for name in PARTS if (folder / name).is_symlink()), "")

@@ -8,18 +8,28 @@ import csv
 import hashlib
 import io
 import json
+import os
+import stat
 import threading
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
-from orimap.flows.viewer.table.find_runs import OUTCOME, RECORD, RESULTS, UNFINISHED, RunFinder
+from orimap.flows.viewer.table.find_runs import (
+    OUTCOME,
+    RECORD,
+    RESULTS,
+    UNFINISHED,
+    RunFinder,
+    link_in,
+)
 from orimap.flows.watch.journal import Entry, read_entries
-from orimap.tasks.errors import InputError, printable, words_of
+from orimap.tasks.errors import InputError, printable, shown_name, words_of
 from orimap.tasks.report.words import count_text, headline
 from orimap.tasks.store.locks import holder
 from orimap.tasks.store.open_results import REVISIONS
@@ -27,9 +37,8 @@ from orimap.tasks.view.state import read_state
 
 LOCK = ".lock"
 FIGURE = "figures/cluster_map.png"
-ATTRIBUTES = (
-    *(f"{RESULTS}/zarr.json", f"{RESULTS}/decision/zarr.json"),
-    f"{RESULTS}/acquisition/zarr.json",
+ATTRIBUTES = tuple(
+    f"{RESULTS}/{group}zarr.json" for group in ("", "decision/", "acquisition/", "clusters/")
 )
 # What a row is made of: it is made again when one of these changes.
 MADE_OF = (*ATTRIBUTES, RECORD, OUTCOME, FIGURE, UNFINISHED, REVISIONS)
@@ -50,6 +59,8 @@ COLUMNS = ("name", "number", "confidence", "flags", "state", "reason", "started"
 # Addresses of what is known of a run without results, relative to the table's.
 ABOUT, ENTRY, RUN = "about/", "entry", "run"
 LARGEST_BYTES = 20_000_000
+LONGEST_SECONDS = 1e9
+FORMULA = ("=", "+", "-", "@")
 
 
 @dataclass(frozen=True)
@@ -178,7 +189,7 @@ def as_json(rows: list[Row], root: Path, told: str) -> tuple[bytes, str]:
     """Return the table as JSON, and a digest of it."""
     runs = [asdict(row) for row in rows]
     facts = {"root": printable(str(root)), "told": told, "runs": runs}
-    text = json.dumps(facts, ensure_ascii=True, separators=(",", ":")).encode()
+    text = json.dumps(facts, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode()
     return text, hashlib.sha256(text).hexdigest()[:32]
 
 
@@ -204,30 +215,33 @@ def as_csv(rows: list[Row]) -> str:
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
     for row in rows:
-        cells = {**asdict(row), "flags": "; ".join(row.flags)}
+        cells = {**asdict(row), "flags": "; ".join(row.flags), "path": shown_name(row.path)}
         writer.writerow([_cell(cells[name]) for name in COLUMNS])
     return text.getvalue()
 
 
 def _cell(value: object) -> object:
     """Return what goes into a cell: text that a spreadsheet would take for a formula is quoted."""
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+    # As spreadsheets do, which take wide letters for the usual ones and leave out blanks.
+    if isinstance(value, str) and unicodedata.normalize("NFKC", value).lstrip().startswith(FORMULA):
         return "'" + value
     return "" if value is None else value
 
 
 def _row(below: str, folder: Path, marks: frozenset[str], running: bool) -> Row:
     """Make a row from what a run has left."""
-    record = _json(folder / RECORD) if RECORD in marks else {}
-    outcome = _json(folder / OUTCOME) if OUTCOME in marks else {}
+    record = read_facts(folder / RECORD) if RECORD in marks else {}
+    outcome = read_facts(folder / OUTCOME) if OUTCOME in marks else {}
     facts: dict[str, Any] = {}
     if RESULTS in marks:
-        root = _json(folder / ATTRIBUTES[0]).get("attributes", {})
+        root = read_facts(folder / ATTRIBUTES[0]).get("attributes", {})
         if root.get("status") == "complete":
-            decision = _json(folder / ATTRIBUTES[1]).get("attributes", {})
+            decision = read_facts(folder / ATTRIBUTES[1]).get("attributes", {})
+            if (folder / ATTRIBUTES[3]).parent.exists():
+                read_facts(folder / ATTRIBUTES[3])  # without it nothing of the clusters can be read
             facts = _answer(root, decision, _acquisition(folder))
     state, reason = _state(folder, marks, outcome, complete=bool(facts), running=running)
-    seconds = record.get("seconds")
+    seconds = _seconds(record)
     flags = (*facts.pop("flags", ()), *_by_hand(folder))
     if facts and state == "interrupted":
         state, flags = "done", (*flags, "newer run interrupted")
@@ -237,21 +251,28 @@ def _row(below: str, folder: Path, marks: frozenset[str], running: bool) -> Row:
         reason=reason,
         flags=flags,
         started=_started(folder, record, outcome),
-        seconds=float(seconds) if isinstance(seconds, (int, float)) else None,
+        seconds=seconds,
         thumbnail=f"runs/{quoted(below)}/thumbnail.png" if _changed(folder / FIGURE) else None,
         page=f"{ABOUT}{RUN}/{quoted(below)}" if state == "failed" else f"runs/{quoted(below)}/",
         **facts,
     )
 
 
+def _seconds(record: dict[str, Any]) -> float | None:
+    """Return how long a run has taken; None where that is no such number."""
+    seconds = record.get("seconds")
+    known = isinstance(seconds, (int, float)) and 0 <= seconds <= LONGEST_SECONDS
+    return float(seconds) if known else None
+
+
 def _named(below: str) -> dict[str, str]:
-    return {"path": printable(below), "name": printable(below)}
+    return {"path": printable(below), "name": shown_name(below)}
 
 
 def _acquisition(folder: Path) -> dict[str, Any]:
     """Return what is known of the acquisition; nothing where that was not kept."""
     try:
-        return dict(_json(folder / ATTRIBUTES[2]).get("attributes", {}))
+        return dict(read_facts(folder / ATTRIBUTES[2]).get("attributes", {}))
     except FileNotFoundError:
         return {}
 
@@ -292,6 +313,9 @@ def _state(
         return "interrupted", "it was ended before it was complete; the same command goes on"
     if complete:
         return "done", ""
+    linked = link_in(folder)
+    if linked:
+        return "incomplete", f"{linked} is a link, which is not followed"
     return "incomplete", "its results are not complete"
 
 
@@ -310,8 +334,9 @@ def _started(folder: Path, record: dict[str, Any], outcome: dict[str, Any]) -> s
     if outcome.get("started"):
         return _utc(datetime.fromisoformat(str(outcome["started"])))
     written = _changed(folder / RECORD)
-    if written is not None and isinstance(record.get("seconds"), (int, float)):
-        return _utc(datetime.fromtimestamp(written / 1e9 - record["seconds"], UTC))
+    seconds = _seconds(record)
+    if written is not None and seconds is not None:
+        return _utc(datetime.fromtimestamp(written / 1e9 - seconds, UTC))
     return _utc(datetime.fromtimestamp((_changed(folder) or 0) / 1e9, UTC))
 
 
@@ -322,7 +347,7 @@ def _utc(moment: datetime) -> str:
 def with_entry(row: Row | None, entry: Entry) -> Row:
     """Return a row with what the journal knows of its acquisition."""
     state, since = STATES[entry.state], _utc(datetime.fromisoformat(entry.since))
-    title = printable(entry.title)
+    title = shown_name(entry.title)
     # The state stands beside it.
     told = "" if entry.state in ("done", "running") else printable(entry.reason)
     reason = "" if told == state else told
@@ -370,14 +395,33 @@ def _is_written(folder: Path) -> bool:
         return False
 
 
-def _json(path: Path) -> dict[str, Any]:
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file that somebody may have put something else in the place of.
+
+    A link would lead elsewhere, and a pipe would keep whoever opens it waiting for a writer.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it is no file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ValueError(f"{path.name} is no file")
+    return open(descriptor, "rb")
+
+
+def read_facts(path: Path) -> dict[str, Any]:
     """Read a small file of JSON."""
-    if path.stat().st_size > LARGEST_BYTES:
+    with open_regular(path) as file:
+        read = file.read(LARGEST_BYTES + 1)
+    if len(read) > LARGEST_BYTES:
         raise ValueError(f"{path.name} has more than {LARGEST_BYTES:,} bytes")
-    read = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(read, dict):
+    facts = json.loads(read.decode("utf-8"))
+    if not isinstance(facts, dict):
         raise ValueError(f"{path.name} does not hold what a run writes")
-    return read
+    return facts
 
 
 def _changed(path: Path) -> int | None:

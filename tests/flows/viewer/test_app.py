@@ -1,5 +1,7 @@
 import asyncio
 import io
+import os
+import shutil
 
 import httpx
 import pytest
@@ -35,30 +37,35 @@ def _ask(application, path, headers=None):
     return asyncio.run(once())
 
 
-def _pages(folder):
+class _Pages(Starlette):
     """Pages of a run that say which they are."""
 
-    async def say(request: Request) -> Response:
-        return PlainTextResponse(f"{folder.name}: {request.path_params['path']}")
+    def __init__(self, folder, closed=()):
+        super().__init__(routes=[Route("/{path:path}", self._say)])
+        self.folder, self.closed, self.bytes = folder, closed, 100
 
-    return Starlette(routes=[Route("/{path:path}", say)])
+    async def _say(self, request: Request) -> Response:
+        return PlainTextResponse(f"{self.folder.name}: {request.path_params['path']}")
+
+    def close(self):
+        self.closed.append(self.folder.name)
 
 
 @pytest.fixture
 def table(root):
     """The table with pages that only tell their names; gives what asks for one of them."""
-    opened = []
+    opened, closed = [], []
 
     def run_pages(folder):
         opened.append(folder.name)
-        return _pages(folder)
+        return _Pages(folder, closed)
 
     application = table_app(RunTable(root, root / ".orimap" / JOURNAL), run_pages)
 
     def ask(path, headers=None):
         return _ask(application, path, headers)
 
-    ask.opened = opened
+    ask.opened, ask.closed = opened, closed
     return ask
 
 
@@ -113,6 +120,29 @@ def test_every_run_has_its_pages_below_its_own_address(table, root, make_run):
     assert target.raw_path == f"/{run['page']}".encode()
 
 
+def test_a_name_with_the_end_of_a_line_in_it_has_its_pages(table, root, make_run):
+    make_run(root / "a\nb")
+    (run,) = table("/api/runs").json()["runs"]
+    assert table(f"/{run['page']}").text == "a\nb: "
+    assert table("/runs/a%0Ab/api/run").text == "a\nb: api/run"
+
+
+@pytest.mark.parametrize("linked", ["", "patterns.zarr", "analysis.zarr", "revisions"])
+def test_what_is_made_a_link_after_it_was_found_is_not_followed(
+    table, root, tmp_path, make_run, linked
+):
+    make_run(root / "a")
+    assert table("/runs/a/x").text == "a: x"
+    elsewhere = make_run(tmp_path / "elsewhere")
+    place = root / "a" / linked
+    if place.exists():
+        shutil.rmtree(place)
+    place.symlink_to(elsewhere / linked)
+    answer = table("/runs/a/x")
+    assert answer.status_code in (404, 422)
+    assert "a: x" not in answer.text
+
+
 def test_runs_that_lie_in_one_another_are_told_apart(table, root, make_run):
     make_run(root / "a")
     make_run(root / "a" / "b")
@@ -159,13 +189,28 @@ def test_pages_of_a_few_runs_are_kept(table, root, make_run, monkeypatch):
     for name in "abacab":
         table(f"/runs/{name}/")
     assert table.opened == ["a", "b", "c", "b"]
+    assert table.closed == ["b", "c"]
+
+
+def test_runs_that_hold_too_much_together_are_let_go_but_for_the_one_that_is_looked_at(
+    table, root, make_run, monkeypatch
+):
+    for name in "abc":
+        make_run(root / name)
+    monkeypatch.setattr(app, "RUNS_BYTES", 250)
+    for name in "abc":
+        table(f"/runs/{name}/")
+    assert table.closed == ["a"]
+    monkeypatch.setattr(app, "RUNS_BYTES", 50)
+    assert table("/runs/b/").text == "b: "
+    assert table.closed == ["a", "c"]
 
 
 def test_a_run_that_cannot_be_opened_says_why_and_the_others_can(root, make_run):
     def run_pages(folder):
         if folder.name == "bad":
             raise InputError("results", "<none>", "analyse it")
-        return _pages(folder)
+        return _Pages(folder)
 
     make_run(root / "bad")
     make_run(root / "good")
@@ -198,6 +243,10 @@ def test_a_thumbnail_that_a_link_leads_to_is_not_shown(table, root, tmp_path, ma
 def test_a_picture_that_is_none_is_no_error(table, root, make_run):
     run = make_run(root / "a")
     (run / "figures" / "cluster_map.png").write_bytes(b"no picture")
+    pipe = make_run(root / "pipe", figure=False)
+    (pipe / "figures").mkdir()
+    os.mkfifo(pipe / "figures" / "cluster_map.png")
+    assert table("/runs/pipe/thumbnail.png").status_code == 404
     assert table("/runs/a/thumbnail.png").status_code == 404
     assert table("/api/runs").status_code == 200
 

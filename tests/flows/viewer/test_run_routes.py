@@ -2,9 +2,14 @@
 
 import asyncio
 import base64
+import gc
+import os
 import shutil
 import threading
+import time
+import weakref
 
+import httpx
 import numpy as np
 import pytest
 import zarr
@@ -19,7 +24,8 @@ from orimap.tasks.maps.by_hand.edits import Edits
 from orimap.tasks.store.locks import held
 from orimap.tasks.store.open_results import revision_names
 from orimap.tasks.view.numbers import Numbers
-from orimap.tasks.view.opened import Viewed
+from orimap.tasks.view.opened import IMAGES, Opened, Viewed
+from orimap.tasks.view.patterns import BLOCKS
 
 pytestmark = [
     pytest.mark.usefixtures("same_workers"),
@@ -188,6 +194,55 @@ def test_a_region_has_its_mean_and_a_line_its_shares(page, small_run):
     assert line["points"][-1]["label"] == int(small_run.labels[5, 6])
 
 
+def test_where_nothing_was_measured_no_numbers_are_shown(folder):
+    measured = zarr.open_group(folder / "analysis.zarr", path="acquisition", mode="r+")
+    where = np.ones((6, 7), np.int8)
+    where[2, 3] = where[4, 0] = 0
+    if "scan_measured" in measured:
+        measured["scan_measured"][:] = where
+    else:
+        measured.create_array("scan_measured", data=where, dimension_names=("scan_y", "scan_x"))
+    page = TestClient(run_app(folder))
+    for kind in ("filtered", "reconstructed", "residual"):
+        assert np.isnan(array(page.get(f"/api/pattern/{kind}?y=2&x=3"))).all()
+        assert np.isfinite(array(page.get(f"/api/pattern/{kind}?y=2&x=2"))).all()
+    parts = page.get("/api/decomposition?y=2&x=3").json()
+    assert (parts["measured"], parts["background_intensity"]) == (False, None)
+    found = page.get("/api/region?y0=2&x0=2&y1=3&x1=3")
+    assert found.headers["x-positions"] == "3"
+    patterns = raw(folder)
+    expected = (patterns[2, 2] + patterns[3, 2] + patterns[3, 3].astype(float)) / 3
+    np.testing.assert_allclose(array(found), expected, rtol=1e-6)
+    refused = said(page.get("/api/region?y0=4&x0=0&y1=4&x1=0"), 404)
+    assert refused["found"] == "no position of it was measured"
+
+
+@pytest.mark.parametrize("edit", [{"merge": [[1, 2]]}, {"rename": {1: "left"}}])
+def test_an_outdated_revision_is_shown_as_far_as_it_goes_by_itself(folder, edit):
+    orimap.edit(folder, **edit, revision="mine", quiet=True)
+    page = TestClient(run_app(folder))
+    before = page.get("/api/decomposition?y=1&x=2&revision=mine").json()
+    map_before = array(page.get("/api/map/clusters?revision=mine"))
+    orimap.decide(folder, distinct=3, quiet=True)
+    known = page.get("/api/run?revision=mine").json()
+    assert [each["outdated"] for each in known["revisions"]] == [True]
+    for layer in known["layers"]:
+        assert array(page.get(f"/api/map/{layer['id']}?revision=mine")).shape == (6, 7), layer
+    np.testing.assert_array_equal(array(page.get("/api/map/clusters?revision=mine")), map_before)
+    after = page.get("/api/decomposition?y=1&x=2&revision=mine").json()
+    assert after["label"] == before["label"]
+    shares = [[part["share"] for part in parts["shares"]] for parts in (before, after)]
+    assert shares[0] == shares[1]
+    intensities = [[part["intensity"] for part in parts["shares"]] for parts in (before, after)]
+    # A revision of names alone has no fit of its own, and that of now says nothing of it.
+    expected = intensities[0] if "merge" in edit else [None if share else 0 for share in shares[0]]
+    assert intensities[1] == expected
+    assert ("overlap" in [layer["id"] for layer in known["layers"]]) == ("merge" in edit)
+    assert page.get("/api/line?y0=0&x0=0&y1=5&x1=6&revision=mine").status_code == 200
+    assert page.get("/api/boundaries?revision=mine").status_code == 200
+    assert array(page.get("/api/cluster/1/mean?revision=mine")).shape == (48, 46)
+
+
 @pytest.mark.parametrize(
     ("address", "found"),
     [
@@ -203,7 +258,15 @@ def test_a_region_has_its_mean_and_a_line_its_shares(page, small_run):
         ("/api/virtual?shape=disc&y=900&x=3&radius=3&exact=1", "none"),
         ("/api/region?y0=0&x0=0&y1=6&x1=3", "rows 0 to 6, columns 0 to 3"),
         ("/api/line?y0=0&x0=0&y1=inf&x1=3", "from (0.0, 0.0) to (inf, 3.0)"),
-        ("/api/number/5", "5"),
+        ("/api/line?y0=inf&x0=0&y1=inf&x1=3", "from (inf, 0.0) to (inf, 3.0)"),
+        ("/api/virtual?shape=disc&y=3&x=3&radius=1e200", "disc at 3, 3 with radii 0 to 1e+200"),
+        ("/api/virtual?shape=disc&y=3&x=3&radius=-1e308", "disc at 3, 3 with radii 0 to -1e+308"),
+        ("/api/virtual?shape=disc&y=1e200&x=3&radius=3", "disc at 1e+200, 3 with radii 0 to 3"),
+        (
+            "/api/virtual?shape=ring&y=3&x=3&radius=9&inner=1e200",
+            "ring at 3, 3 with radii 1e+200 to 9",
+        ),
+        ("/api/number/5?wait=inf", "5"),
         ("/api/clusters?revision=../analysis", "no revisions there"),
     ],
 )
@@ -261,6 +324,30 @@ def test_of_a_number_that_takes_long_it_is_said_how_far_it_is(small_run, monkeyp
     drawing.get(3, 60)
     assert drawing._drawings[3].doing.startswith("Drawing the map of the fit with ")
     assert 1 <= drawing._drawings[3].done < drawing._drawings[3].total == 5
+
+
+def test_who_waits_for_another_number_keeps_nobody_else_waiting(small_run, monkeypatch):
+    ready, whole = threading.Event(), Numbers.whole
+    monkeypatch.setattr(
+        Numbers, "whole", lambda self, number: ready.wait(30) and whole(self, number)
+    )
+    app = run_app(small_run.folder)
+
+    async def ask():
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            # More than there are threads for requests.
+            waiting = [asyncio.create_task(client.get("/api/number/3?wait=60")) for _ in range(60)]
+            clicked = await client.get("/api/pattern/raw?y=1&x=2")
+            assert not any(task.done() for task in waiting)
+            ready.set()
+            return clicked.status_code, [(await task).status_code for task in waiting]
+
+    async def within():
+        async with asyncio.timeout(30):
+            return await ask()
+
+    assert asyncio.run(within()) == (200, [200] * 60)
 
 
 def test_edits_are_tried_without_a_trace_and_written_as_one_revision(folder):
@@ -428,6 +515,11 @@ def test_titles_are_any_text_and_one_can_be_replaced_and_removed(folder):
         b'{"steps": [{"colour": {"1": "red"}}]}',
         b'{"steps": [{"merge": [[1, 9]]}]}',
         b'{"steps": [{"background": [1]}, {"background": [2]}]}',
+        b'{"steps": ' + 100_000 * b"[",
+        b'{"steps": [{"split": [NaN]}]}',
+        b'{"steps": [{"split": [1e999]}]}',
+        b'{"steps": [{"rename": {"1": "\\ud800"}}]}',
+        b'{"steps": [{"rename": {"1": null}}]}',
         b'{"steps": [{"rename": {"1": "a"}}], "source": 4}',
         b'{"steps": [{"rename": {"1": "a"}}], "source": "nobody"}',
         b'{"steps": [{"rename": {"1": "a"}}], "title": "a\\u202eb"}',
@@ -445,6 +537,13 @@ def test_edits_that_cannot_be_meant_are_refused(folder, body):
             continue  # it has no use for one
         said(page.post(address, content=body))
     assert revision_names(folder) == []
+
+
+def test_a_folder_may_have_any_name(small_run, tmp_path):
+    name = os.fsdecode(b"bad\xff\n") + "\u202egnp"
+    folder = shutil.copytree(small_run.folder, tmp_path / name)
+    known = TestClient(run_app(folder)).get("/api/run").json()
+    assert known["name"] == "bad\\udcff\\n\\u202egnp"
 
 
 def test_a_run_under_way_shows_what_is_there(folder):
@@ -485,21 +584,50 @@ def test_a_run_under_way_shows_what_is_there(folder):
 
 
 def test_results_that_were_kept_without_patterns_are_shown_as_far_as_they_go(folder):
+    clusters = zarr.open_group(folder / "analysis.zarr", path="clusters", mode="r+")
+    before = array(TestClient(run_app(folder)).get("/api/pattern/reconstructed?y=0&x=0"))
+    assert clusters.attrs["patterns_floor"] == 0
+    clusters.attrs.update(patterns_centred=True, patterns_floor=0.5)
     shutil.rmtree(folder / "patterns.zarr")
     for name in ("fits", "dark_fields"):
         shutil.rmtree(folder / "analysis.zarr" / name)
     page = TestClient(run_app(folder))
     known = page.get("/api/run").json()
+    assert known["virtual_frame"] == "centred"
+    # The noise of read-out is taken off without the patterns, too.
+    found = array(page.get("/api/pattern/reconstructed?y=0&x=0"))
+    valid = before != 0
+    np.testing.assert_allclose(found[valid], before[valid] - 0.5, atol=1e-5)
     assert [kind["id"] for kind in known["pattern_kinds"]] == ["reconstructed"]
     assert known["writable"] is False
     assert [n["distinct"] for n in known["numbers"]] == [2]
     assert array(page.get("/api/cluster/1/mean")).shape == (48, 46)
     assert page.get("/api/decomposition?y=0&x=0").status_code == 200
-    assert array(page.get("/api/pattern/reconstructed?y=0&x=0")).max() > 0
     for address in ("/api/pattern/raw?y=0&x=0", "/api/region?y0=0&x0=0&y1=2&x1=2"):
         assert "not kept" in said(page.get(address), 503)["found"]
     assert "no /dark_fields" in said(page.get("/api/number/1"))["found"]
     assert page.post("/api/preview", json={"steps": []}).status_code == 400
+
+
+def test_what_is_taken_off_a_fit_is_refused_where_it_is_not_known(folder):
+    """Results of earlier versions, without patterns, of a camera with noise of its own."""
+    analysis = folder / "analysis.zarr"
+    clusters = zarr.open_group(analysis, path="clusters", mode="r+")
+    del clusters.attrs["patterns_floor"]
+    zarr.open_group(analysis, path="acquisition", mode="r+").attrs["camera_shift"] = 2.0
+    shutil.rmtree(folder / "patterns.zarr")
+    zarr.open_group(analysis, path="dark_fields", mode="r+").attrs["pedestal"] = 0.25
+    page = TestClient(run_app(folder))
+    with_it = page.get("/api/decomposition?y=0&x=0").json()["background_intensity"]
+    shutil.rmtree(analysis / "dark_fields")
+    page = TestClient(run_app(folder))
+    assert page.get("/api/decomposition?y=0&x=0").json()["background_intensity"] is None
+    assert with_it is not None
+    for address in (
+        "/api/pattern/reconstructed?y=0&x=0",
+        "/api/virtual?shape=disc&y=20&x=18&radius=5",
+    ):
+        assert "not stored elsewhere" in said(page.get(address), 503)["found"]
 
 
 def test_what_was_read_is_read_anew_when_the_results_are_others(folder):
@@ -511,6 +639,53 @@ def test_what_was_read_is_read_anew_when_the_results_are_others(folder):
     assert after["headline"].startswith("1 distinct pattern")
     assert [each["number"] for each in page.get("/api/clusters").json()["clusters"]] == [1]
     assert array(page.get("/api/map/clusters")).max() == 1
+
+
+@pytest.mark.parametrize("how", ["closed", "replaced"])
+def test_what_was_read_is_let_go_at_once_when_nobody_looks_any_more(folder, monkeypatch, how):
+    opened = []
+
+    class Watched(Opened):
+        def __init__(self, *given):
+            super().__init__(*given)
+            opened.append(weakref.ref(self))
+
+    monkeypatch.setattr("orimap.tasks.view.opened.Opened", Watched)
+    app = run_app(folder)
+    page = TestClient(app)
+    before = BLOCKS.bytes, IMAGES.bytes
+    for address in (
+        "/api/run", "/api/map/clusters", "/api/map/navigation", "/api/pattern/raw?y=1&x=2",
+        "/api/pattern/residual?y=1&x=2", "/api/virtual?shape=disc&y=20&x=18&radius=5",
+        "/api/virtual?shape=disc&y=20&x=18&radius=5&exact=1", "/api/number/3?wait=60",
+    ):  # fmt: skip
+        assert page.get(address).status_code == 200
+    assert page.post("/api/preview", json={"steps": [{"merge": [[1, 2]]}]}).status_code == 200
+    until = time.monotonic() + 20
+    while any(thread.name == "first clicks" for thread in threading.enumerate()):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    run = opened[0]()
+    held = [run, run.patterns, run.clusters(), run.clusters().fit, run.approximate, run.sample,
+            run.numbers, run.numbers._fields, *run.trials.values()]  # fmt: skip
+    assert len(held) == 9
+    gone = [weakref.ref(each) for each in held]
+    assert app.bytes >= run.approximate.nbytes + run.clusters().share.nbytes
+    assert BLOCKS.bytes > before[0]
+    assert IMAGES.bytes == before[1] + 6 * 7 * 8
+    gc.collect()
+    gc.disable()
+    try:
+        del run, held
+        if how == "closed":
+            app.close()
+        else:
+            (folder / "analysis.zarr" / "clusters" / "zarr.json").touch()
+            assert page.get("/api/clusters").status_code == 200
+        assert [each() for each in gone] == [None] * len(gone)
+        assert (BLOCKS.bytes, IMAGES.bytes) == before
+    finally:
+        gc.enable()
 
 
 def test_a_long_answer_ends_when_nobody_waits_for_it(small_run, monkeypatch):
@@ -553,6 +728,8 @@ def test_a_long_answer_ends_when_nobody_waits_for_it(small_run, monkeypatch):
 def test_pages_of_the_run_are_served_and_nothing_else_of_its_folder(folder):
     (folder / "figures").mkdir(exist_ok=True)
     (folder / "figures" / "map.png").write_bytes(b"picture")
+    for name in ("page.html", "code.js", "style.css", "data.json", "page.xhtml", "map.PNG.js"):
+        (folder / "figures" / name).write_text("made by somebody")
     (folder / "report-edit-1.html").write_text("<p>edited</p>")
     outside = folder.parent / "secret.html"
     outside.write_text("secret")
@@ -565,8 +742,12 @@ def test_pages_of_the_run_are_served_and_nothing_else_of_its_folder(folder):
         # It has scripts of its own, which get at nothing of the viewer.
         assert found.headers["content-security-policy"].startswith("sandbox ")
         assert "allow-same-origin" not in found.headers["content-security-policy"]
-    assert page.get("/figures/map.png").content == b"picture"
+    picture = page.get("/figures/map.png")
+    assert (picture.content, picture.headers["content-type"]) == (b"picture", "image/png")
+    assert picture.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
     for address in (
+        "/figures/page.html", "/figures/code.js", "/figures/style.css", "/figures/data.json",
+        "/figures/page.xhtml", "/figures/map.PNG.js", "/figures/page.html?a=map.png",
         "/run.json", "/analysis.zarr/zarr.json", "/report-link.html", "/figures/link.png",
         "/figures/..%2Frun.json", "/..%2Fsecret.html", "/figures-x/%2e%2e", "/secret.html",
         "/report-..html", "/.lock",

@@ -1,9 +1,10 @@
 import threading
 import time
 
+import numpy as np
 import pytest
 
-from orimap.tasks.view.kept import Kept
+from orimap.tasks.view.kept import Kept, Share, bytes_of
 
 
 def test_what_was_not_used_for_longest_goes_first():
@@ -59,3 +60,27 @@ def test_what_failed_is_not_kept_and_is_made_again():
     with pytest.raises(KeyError):
         kept.get("a", fail, lambda _: 1)
     assert kept.get("a", lambda: 3, lambda _: 1) == 3
+
+
+def test_what_several_owners_keep_has_one_limit_and_goes_with_its_owner():
+    kept = Kept(100)
+    one, other = Share(kept), Share(kept)
+    assert one.get("a", lambda: "of one", lambda _: 60) == "of one"
+    assert other.get("a", lambda: "of the other", lambda _: 40) == "of the other"
+    assert (kept.bytes, "a" in one, "a" in other) == (100, True, True)
+    other.get("b", lambda: "more", lambda _: 30)
+    assert (kept.bytes, "a" in one, "a" in other) == (70, False, True)
+    one.get("c", lambda: "again", lambda _: 10)
+    other.close()
+    assert (kept.bytes, "c" in one, "a" in other) == (10, True, False)
+    # Whoever still works with it gets what he asks for, and nothing stays.
+    assert other.get("a", lambda: "late", lambda _: 40) == "late"
+    assert (kept.bytes, "a" in other) == (10, False)
+
+
+def test_bytes_are_those_of_the_arrays_each_counted_once():
+    whole = np.zeros(1000, np.uint8)
+    kept = Kept(10)
+    kept.get("a", lambda: [whole, whole[:10]], lambda _: 1)
+    kept.get("b", lambda: {"x": np.zeros(3)}, lambda _: 1)
+    assert bytes_of([kept, whole.reshape(10, 100), "text", None]) == 1000 + 24

@@ -6,7 +6,8 @@ import pytest
 from orimap.tasks.errors import InputError
 from orimap.tasks.stream.blocks import Block
 from orimap.tasks.view import streamed
-from orimap.tasks.view.streamed import StoppedError, exact_image, region_mean
+from orimap.tasks.view.damage import MissingError
+from orimap.tasks.view.streamed import StoppedError, exact_image, measured_in, region_mean
 
 
 @pytest.mark.parametrize("sparse", [False, True])
@@ -49,6 +50,19 @@ def test_the_mean_of_a_region_is_that_of_its_patterns(
     np.testing.assert_allclose(
         moved[inner], centred_counts[region.slices].mean(axis=(0, 1))[inner], rtol=1e-12
     )
+
+
+def test_the_mean_of_a_region_is_that_of_the_positions_that_were_measured(stored, counts):
+    measured = np.ones(counts.shape[:2], bool)
+    measured[1, 2:4] = measured[3, 4] = False
+    values = np.where(measured[..., None, None], counts, np.nan).astype(np.float32)
+    source, region = stored(values=values), Block(1, 4, 2, 5)
+    assert measured_in(region, source.scan_shape, measured) == 6
+    expected = counts[region.slices][measured[region.slices]].mean(axis=0)
+    found = region_mean(source, region, measured=measured)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    with pytest.raises(MissingError, match="no position of it was measured"):
+        region_mean(source, Block(1, 2, 2, 4), measured=measured)
 
 
 def test_a_region_reads_only_the_blocks_that_it_touches(stored, monkeypatch):

@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import getpass
 
 import httpx
 import pytest
@@ -39,7 +40,7 @@ def guarded(access, monkeypatch):
     app = Starlette(
         routes=[Route("/write", _write, methods=["POST"]), Route("/{path:path}", _look)]
     )
-    return Guard(app, access, ask="orimap view --token --state '/a <b>'")
+    return Guard(app, access, ask="orimap view --token <b>")
 
 
 @pytest.fixture
@@ -88,12 +89,13 @@ def test_two_hosts_are_none(ask, cookies):
     assert answer.status_code == 421
 
 
-def test_without_the_token_a_page_asks_for_it_and_says_where_it_is(ask, access):
+def test_without_the_token_a_page_asks_for_it_and_names_no_account_or_folder(ask, access):
     answer = ask("/runs/x/", PAGE)
     assert answer.status_code == 401
     assert answer.headers["cache-control"] == "no-store"
-    assert str(access.folder / "token") in answer.text
-    assert "orimap view --token --state &#x27;/a &lt;b&gt;&#x27;" in answer.text
+    assert str(access.folder) not in answer.text
+    assert getpass.getuser() not in answer.text
+    assert "orimap view --token &lt;b&gt;" in answer.text
     assert read_token(access.folder) not in answer.text
     assert "looked at" not in answer.text
     program = ask("/api/run")
@@ -156,6 +158,26 @@ def test_guesses_are_slowed_down_and_the_token_is_still_taken(guarded, access, m
     assert entered == 204
     assert told_at_once == 4
     assert sorted(answers) == [403] * 8 + [429] * 4
+
+
+def test_guesses_of_programs_are_slowed_down_as_well(guarded, access, monkeypatch):
+    monkeypatch.setattr(guard, "WRONG_SECONDS", 0.5)
+
+    async def try_many():
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(guarded), base_url=SITE
+        ) as client:
+            wrong = [
+                asyncio.create_task(client.get("/a", headers={"Authorization": f"Bearer {n}"}))
+                for n in range(12)
+            ]
+            await asyncio.sleep(0.1)
+            at_once = sum(task.done() for task in wrong)
+            right = {"Authorization": f"Bearer {read_token(access.folder)}"}
+            entered = (await client.get("/a", headers=right)).status_code
+            return at_once, entered, sorted([(await task).status_code for task in wrong])
+
+    assert asyncio.run(try_many()) == (4, 200, [401] * 8 + [429] * 4)
 
 
 def test_a_code_lets_one_browser_in_once(ask, access):

@@ -27,6 +27,8 @@ def test_positions_lines_and_apertures_are_read_from_the_address():
     assert asked("shape=ring&y=1&x=2&radius=9&inner=3").aperture.inner == 3
     assert asked("", number="4").whole("number") == 4
     assert not asked("exact=0").exact
+    waits = {"": 1.0, "wait=5": 5.0, "wait=inf": 60.0, "wait=-3": 0.0, "wait=nan": 1.0}
+    assert {query: asked(query).wait_seconds for query in waits} == waits
 
 
 def test_edits_are_read_one_step_after_the_other():
@@ -36,6 +38,17 @@ def test_edits_are_read_one_step_after_the_other():
         Edits(merge=((3, 4),), names={2: "matrix"}),
         Edits(colours={1: "#aa3377"}),
     ]
-    assert (found.source, found.name) == (None, "mine")
+    assert (found.source, found.title) == (None, "mine")
+    for wrong in (float("nan"), float("inf"), 1.5, None, True, "1", [[1]]):
+        for kind, value in (("split", [wrong]), ("background", [wrong]), ("merge", [[2, wrong]])):
+            with pytest.raises(InputError, match="whole numbers"):
+                AskedEdits.read({"steps": [{kind: value}]})
+    for wrong in (None, 3, "\ud800", ["a"]):
+        for kind in ("rename", "colour"):
+            with pytest.raises(InputError, match="names and colours as text"):
+                AskedEdits.read({"steps": [{kind: {"1": wrong}}]})
+    for name in ("title", "source"):
+        with pytest.raises(InputError, match="names as text"):
+            AskedEdits.read({"steps": [], name: "\ud800"})
     with pytest.raises(InputError, match=f"at most {MOST_STEPS} edits"):
         AskedEdits.read({"steps": [steps[1]] * (MOST_STEPS + 1)})

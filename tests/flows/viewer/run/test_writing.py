@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
@@ -138,3 +139,32 @@ def test_a_page_that_only_shows_writes_no_report(folder):
             refused()
     with pytest.raises(InputError, match="revisions there: one"):
         shown.report("nobody")
+
+
+def test_nothing_is_saved_where_a_link_leads_elsewhere(folder, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "revisions").symlink_to(tmp_path / "elsewhere")
+    writer = writing.Writer(folder, writable=True)
+    assert not writer.can_write
+    with pytest.raises(InputError, match="revisions is a link"):
+        writer.save(asked("one"))
+    assert TestClient(run_app(folder)).get("/api/run").json()["writable"] is False
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_where_nothing_can_be_written_it_is_said_before_anybody_has_worked(folder):
+    # The system's own folder takes no files, whoever asks.
+    writer = writing.Writer(Path("/proc"), writable=True)
+    assert not writer.can_write
+    with pytest.raises(InputError, match="a folder in which edits can be saved") as refused:
+        writer.save(asked("one"))
+    assert "--output" not in refused.value.remedy
+    assert writing.Writer(folder, writable=True).can_write
+
+
+def test_a_damaged_revision_keeps_no_other_from_being_saved(writer, folder):
+    (folder / "revisions" / "empty.zarr").mkdir(parents=True)
+    (folder / "revisions" / "file.zarr").write_text("no store")
+    writer.save(asked("one"))
+    until(lambda: not writer.saving)
+    assert (writer.failed, revision_names(folder)) == (None, ["empty", "file", "one"])

@@ -166,6 +166,12 @@ def serve():
 
 
 @pytest.fixture(scope="session")
+def serve_app():
+    """Return a context that serves an application as it is; it gives the ``port``."""
+    return Server
+
+
+@pytest.fixture(scope="session")
 def served(serve, three_grains):
     """The address of the page of three grains."""
     with serve(three_grains.folder) as server:

@@ -98,7 +98,7 @@ def test_a_link_asks_for_the_token_once_and_leads_on(browser, served):
     browser.get(f"{address}?state=failed")
     shown = Table(browser)
     token = shown.find("#token")
-    assert str(folder / "token") in shown.find("main").text
+    assert str(folder) not in shown.find("main").text
     token.send_keys("wrong" + Keys.ENTER)
     shown.until(lambda: "not the token" in shown.find("#said").text)
     # What is pasted now takes its place.
@@ -112,6 +112,17 @@ def test_a_link_asks_for_the_token_once_and_leads_on(browser, served):
     browser.get(f"data:text/html,<a href='{address}'>look</a>")
     browser.find_element(By.TAG_NAME, "a").click()
     shown.until(lambda: browser.title == "orimap: all runs" and len(shown.names) == 4)
+    assert all("401" in said for said in browser.complaints())
+
+
+def test_a_link_to_a_place_on_a_page_asks_for_the_token_and_leads_on(browser, served):
+    address, folder = served
+    browser.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    browser.get(f"{address}#x")
+    shown = Table(browser)
+    shown.find("#token").send_keys((folder / "token").read_text().strip() + Keys.ENTER)
+    shown.until(lambda: browser.title == "orimap: all runs" and len(shown.names) == 4)
+    assert browser.current_url == f"{address}#x"
     assert all("401" in said for said in browser.complaints())
 
 

@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import threading
 
 import pytest
@@ -118,6 +119,46 @@ def test_names_that_are_no_text_are_shown_and_reached(table, root, make_run):
     assert row.page == "runs/scan%20%FF%3Cb%3E.hspy/"
     json.loads(as_json([row], root, "")[0])
     assert table.folder_of([name, ""]) == (name, root / name)
+
+
+@pytest.mark.parametrize("name", ["outcome.json", "run.json", "analysis.zarr/zarr.json", ".lock"])
+def test_what_is_no_file_keeps_nobody_waiting(table, root, make_run, name):
+    run = make_run(root / "a")
+    (run / ".unfinished").mkdir()
+    (run / name).unlink(missing_ok=True)
+    os.mkfifo(run / name)
+    found = []
+    asking = threading.Thread(target=lambda: found.append(_rows(table)["a"]), daemon=True)
+    asking.start()
+    asking.join(20)
+    assert [row.state for row in found] == ["done" if name == ".lock" else "damaged"]
+
+
+@pytest.mark.parametrize("seconds", ["NaN", "Infinity", "-1", "1e300", '"long"', "null"])
+def test_a_time_that_is_none_is_not_shown(table, root, make_run, seconds):
+    run = make_run(root / "a")
+    (run / "run.json").write_text(f'{{"seconds": {seconds}}}')
+    (row,) = _rows(table).values()
+    assert (row.state, row.seconds) == ("done", None)
+    read = json.loads(as_json([row], root, "")[0], parse_constant=pytest.fail)
+    assert read["runs"][0]["seconds"] is None
+
+
+def test_a_store_that_is_a_link_is_not_followed_and_said_to_be_one(table, root, tmp_path, make_run):
+    real = make_run(tmp_path / "elsewhere")
+    run = make_run(root / "a")
+    shutil.rmtree(run / "analysis.zarr")
+    (run / "analysis.zarr").symlink_to(real / "analysis.zarr")
+    (row,) = _rows(table).values()
+    assert row.state == "incomplete"
+    assert row.reason == "analysis.zarr is a link, which is not followed"
+
+
+def test_letters_that_nobody_sees_are_written_as_numbers(table, root, make_run):
+    make_run(root / "scan\u202egnp.exe\n=1")
+    (row,) = _rows(table).values()
+    assert row.name == "scan\\u202egnp.exe\\n=1"
+    assert "\u202e" not in as_csv([row])
 
 
 def test_rows_are_made_again_only_when_their_files_change(table, root, make_run, monkeypatch):
@@ -248,10 +289,12 @@ def test_the_table_goes_to_spreadsheets_and_no_name_is_a_formula_there():
             seconds=1.5,
         ),
         Row(path="b", name='quoted "b", c', state="failed", reason="-2 of\n3"),
+        Row(path="c", name="\uff1dcmd", state="done", reason=" \u00a0+1"),
     ]
-    head, first, second = csv.reader(io.StringIO(as_csv(rows)))
+    head, first, second, third = csv.reader(io.StringIO(as_csv(rows)))
     assert head[:4] == ["name", "number", "confidence", "flags"]
     assert first == ['\'=HYPERLINK("x")', "3", "", "a; b", "done", "", "", "1.5", "'=1+1"]
+    assert (third[0], third[5]) == ("'\uff1dcmd", "' \u00a0+1")
     assert (second[0], second[1], second[5]) == ('quoted "b", c', "", "'-2 of\n3")
 
 
