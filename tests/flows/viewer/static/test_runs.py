@@ -17,8 +17,8 @@ MOST_SECONDS = 20
 def root(tmp_path_factory, make_run, put_outcome):
     root = tmp_path_factory.mktemp("table") / "root"
     make_run(root / "day 1" / "strong.hspy", root={"decided_k": 12})
-    make_run(root / "day 1" / "<i>weak</i>.hspy".replace("/", "_"),
-             decision={"confidence": "low", "reasons": ["Guessed: the shape of the scan"]})  # fmt: skip
+    guessed = {"confidence": "low", "reasons": ["Guessed: the shape of the scan"]}
+    make_run(root / "day 1" / "<i>weak</i>.hspy".replace("/", "_"), decision=guessed)
     make_run(root / "day 2" / "more.hspy", root={"decided_k": 5}, seconds=4000)
     put_outcome(root / "day 2" / "failed.hspy", state="failed", reason="no <b>scan</b>")
     return root
