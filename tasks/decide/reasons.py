@@ -198,8 +198,8 @@ def _held_out_sentences(
         return said
     more = np.flatnonzero(clear & beyond)
     if not len(more):
-        most = max(float(np.nanmax(drop[beyond], initial=0.0)), 0.0)
-        return [*said, f"No further one lowers it clearly: by {_percent(most / largest)} at most."]
+        left = _percent(max(float(np.nanmax(drop[beyond], initial=0.0)), 0.0) / largest)
+        return [*said, f"No further one lowers it clearly: by {left} at most."]
     most = _percent(float(np.max(drop[more])) / largest)
     one = len(more) == 1
     known = (
