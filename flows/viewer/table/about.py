@@ -112,12 +112,12 @@ def about_page(about: About) -> str:
     parts += [f"<dt>{name}</dt><dd>{_safe(text)}</dd>" for name, text in facts if text]
     parts.append("</dl>")
     if about.history:
-        parts.append("<h2>What happened</h2><table>")
-        parts.append("<tr><th>Time (UTC)</th><th>State</th><th>Reason</th></tr>")
+        parts.append("<h2>What happened</h2><ol>")
         for each in about.history:
-            cells = (_moment(each["time"]), each["after"] or "forgotten", each["reason"])
-            parts.append(f"<tr>{''.join(f'<td>{_safe(cell)}</td>' for cell in cells)}</tr>")
-        parts.append("</table>")
+            reason = f": {each['reason']}" if each["reason"] else ""
+            said = f"{_moment(each['time'])}, {each['after'] or 'forgotten'}{reason}"
+            parts.append(f"<li>{_safe(said)}</li>")
+        parts.append("</ol>")
     if about.folder is not None:
         parts += _tries(about.folder)
         if log := _log(about.folder):
@@ -175,7 +175,7 @@ def _log(folder: Path) -> str:
 
 def _moment(text: str) -> str:
     """Write a time of the journal without its parts of a second."""
-    return text[:19].replace("T", " ")
+    return f"{text[:19].replace('T', ' ')} UTC"
 
 
 def _safe(text: str) -> str:
