@@ -5,11 +5,13 @@ import os
 import shutil
 
 import pytest
+import zarr
 from starlette.testclient import TestClient
 
 import orimap
 from orimap.flows.viewer.run_routes import run_app
 from orimap.flows.viewer.table.runs import RunTable
+from orimap.tasks.view.damage import damage_of
 
 pytestmark = [
     pytest.mark.usefixtures("same_workers"),
@@ -132,3 +134,14 @@ def test_a_damaged_revision_is_told_of_and_the_others_are_shown(folder):
             answer = page.get(f"{address}?revision={name}")
             assert answer.status_code in (400, 422), (name, answer.text)
             assert name in json.dumps(answer.json())
+
+
+def test_only_what_comes_from_reading_stores_is_called_damage(tmp_path):
+    part = tmp_path / "analysis.zarr" / "clusters" / "zarr.json"
+    part.parent.mkdir(parents=True)
+    part.write_text("{")
+    with pytest.raises(ValueError, match="Expecting property name") as cut:
+        zarr.open_group(tmp_path / "analysis.zarr", path="clusters", mode="r")
+    found = damage_of(cut.value, tmp_path)
+    assert found.found.startswith("damaged results: analysis.zarr")
+    assert damage_of(ZeroDivisionError("ours"), tmp_path) is None

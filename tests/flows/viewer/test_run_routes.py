@@ -19,6 +19,7 @@ import orimap
 from orimap.flows.viewer import run_routes
 from orimap.flows.viewer.run import description, try_edits
 from orimap.flows.viewer.run.edit_routes import MOST_BYTES
+from orimap.flows.viewer.run.pages import lies_in
 from orimap.flows.viewer.run_routes import run_app
 from orimap.tasks.maps.by_hand.edits import Edits
 from orimap.tasks.store.locks import held
@@ -768,3 +769,15 @@ def test_what_goes_wrong_in_the_program_is_said_without_its_insides(small_run, m
     answer = page.get("/api/clusters")
     said(answer, 500)
     assert "insides" not in answer.text
+
+
+def test_a_link_that_leads_elsewhere_is_no_file_of_the_folder(tmp_path):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    (tmp_path / "secret").write_text("not for the page")
+    (folder / "report.html").write_text("the page")
+    (folder / "link.html").symlink_to(tmp_path / "secret")
+    assert lies_in(folder / "report.html", folder)
+    assert not lies_in(folder / "link.html", folder)
+    assert not lies_in(folder / "absent.html", folder)
+    assert not lies_in(folder, folder)

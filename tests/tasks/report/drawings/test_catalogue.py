@@ -5,12 +5,23 @@ import pytest
 import xarray as xr
 from matplotlib.text import Text
 
+from orimap.tasks.report.drawings import evidence, maps, overlap
 from orimap.tasks.report.drawings.catalogue import FIGURES, report_drawings
 from orimap.tasks.report.results import read_results
 
 
 def names(results):
     return [drawing.name for drawing in report_drawings(results, FIGURES)]
+
+
+def test_every_drawing_has_its_place_on_the_page():
+    written = {
+        name.removeprefix("draw_"): drawing
+        for module in (maps, evidence, overlap)
+        for name, drawing in vars(module).items()
+        if name.startswith("draw_") and drawing.__module__ == module.__name__
+    }
+    assert dict(FIGURES) == written
 
 
 def test_a_whole_run_allows_every_figure_in_the_order_of_the_page(small_store):
