@@ -71,7 +71,7 @@ def test_the_default_range_of_k_is_clipped_to_a_tiny_scan(planned, asked, ks, la
         ({"roi": "0:1,0:3", "components": 3}, r"within --k \(1 to 2\).*choose one within$"),
         ({"roi": "0:5,0:5"}, "region within 4×5 positions"),
         ({"crop": "0:6,0:8"}, "region within 6×7 detector pixels"),
-        ({"mask": "absent.png"}, "there is no absent.png"),
+        ({"mask": "absent.png"}, r"no file of that name \(absent\.png\)"),
         ({"dark_field": "0:2,0:2"}, "add --filter epattern"),
         ({"filter": "epattern", "bin": 2, "dark_field": "0:4,0:2"}, "within 3×3 pixels after"),
     ],
