@@ -85,6 +85,7 @@ def test_the_wheel_holds_every_file_of_the_packages(wheel):
     assert names == expected
 
 
+@pytest.mark.slow
 def test_the_demo_runs_from_the_wheel(installed, tmp_path):
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     found = subprocess.run(

@@ -398,6 +398,7 @@ def test_values_that_are_no_counts_have_no_deviance(small_store):
         assert drop.meaning == f"best held-out {word} below k, less that of k"
 
 
+@pytest.mark.slow
 def test_a_page_of_100_000_positions_and_20_clusters_can_be_mailed(tmp_path, store_of, run_record):
     found = read_results(store_of(clusters=20, k_max=4, scan=(250, 400), detector=(256, 256)))
     # Shares that come from counts have noise, which does not compress.
