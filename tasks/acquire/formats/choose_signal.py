@@ -17,16 +17,19 @@ FEWEST_PIXELS_OF_RIVAL = 16
 # A row of patterns beside a scan is a reference, unless it has so many times more of them.
 FAR_MORE = 2
 LISTED_AT_MOST = 3
+NAMED_AT_MOST = 20
 
 
 def _list(signals: list[Signal], numbers: list[int] | None = None) -> str:
-    """Name data sets with number, shape and type."""
-    return "; ".join(
-        f"{n}: {s.title!r} {'×'.join(map(str, s.array.shape))} {s.array.dtype}"
-        + (f" ({s.unfit})" if s.unfit else "")
-        for n, s in enumerate(signals)
-        if numbers is None or n in numbers
-    )
+    """Name data sets with number, shape and type; of very many the first."""
+    named = range(len(signals)) if numbers is None else sorted(numbers)
+    listed = [
+        f"{n}: {signals[n].title!r} {'×'.join(map(str, signals[n].array.shape))} "
+        f"{signals[n].array.dtype}" + (f" ({signals[n].unfit})" if signals[n].unfit else "")
+        for n in named[:NAMED_AT_MOST]
+    ]
+    more = len(named) - len(listed)
+    return "; ".join(listed) + (f"; and {more} more" if more > 0 else "")
 
 
 def choose_signal(

@@ -20,6 +20,7 @@ from orimap.tasks.acquire.formats.chunked.others_readers import gaps_behind
 from orimap.tasks.acquire.formats.files.dectris_triggers import against_triggers
 from orimap.tasks.acquire.formats.files.mrc_length import Length, as_long_as_it_is
 from orimap.tasks.acquire.formats.files.ser_elements import count_elements, missing_elements
+from orimap.tasks.acquire.formats.files.tiff_pages import pages_lost, say_lost, stack_pages
 from orimap.tasks.acquire.formats.files.tvips_parts import cut_stream, parts_of
 from orimap.tasks.acquire.formats.meaning.axes import Reordered, detector_axes, in_order
 from orimap.tasks.acquire.formats.meaning.names import counts_rows_by_x, parse_axes
@@ -233,10 +234,14 @@ def _open_rosettasciio(
     shaped = reader == "MRC" and asked.scan_shape is not None
     options: dict[str, Any] = {"metadata_file": None} if shaped else {}
     lazy = True
-    try:
-        entries = module.file_reader(str(path), lazy=True, **options)
-    except NotImplementedError:
-        entries, lazy = module.file_reader(str(path), **options), False
+    with pages_lost() as lost:
+        try:
+            entries = module.file_reader(str(path), lazy=True, **options)
+        except NotImplementedError:
+            entries, lazy = module.file_reader(str(path), **options), False
+    if reader == "TIFF":
+        entries = stack_pages(entries)
+    missing = say_lost(path, entries, lost)
     rotator = frames_of_scan(rotator_index(files)) if reader == "TVIPS" else Rotator()
     signals = []
     for number, entry in enumerate(entries):
@@ -301,7 +306,7 @@ def _open_rosettasciio(
                 axes,
                 files,
                 energy,
-                notes=(*((rotator.note,) if rotator.note else ()), *length.notes),
+                notes=(*filter(None, (rotator.note, missing)), *length.notes),
                 read_memory_bytes=memory,
                 frames_around=rotator.around,
                 guesses=guesses,

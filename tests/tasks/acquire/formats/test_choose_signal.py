@@ -288,3 +288,11 @@ def test_a_choice_is_a_guess_of_the_acquisition_until_somebody_makes_it(tmp_path
     for asked in ({"dataset": "raw/data"}, {"signal": "raw/data"}, {"scan_shape": (4, 5)}):
         chosen = open_acquisition(tmp_path / "scan.h5", **asked)
         assert (chosen.signal, chosen.guesses) == ("raw/data", ())
+
+
+def test_of_very_many_data_sets_the_first_are_named():
+    images = [Signal(f"image {n}", np.zeros((8, 9)), unknown_axes((8, 9)), ()) for n in range(300)]
+    with pytest.raises(InputError) as error:
+        choose_signal(Path("scan.tif"), images, None)
+    assert "19: 'image 19' 8×9 float64; and 280 more" in error.value.found
+    assert "image 20" not in error.value.found
