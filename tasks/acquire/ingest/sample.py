@@ -11,7 +11,12 @@ from orimap.tasks.acquire.ingest.beam_disc import neighbour_rank
 from orimap.tasks.acquire.ingest.defects.camera import Camera, Measured, measure_camera
 from orimap.tasks.acquire.ingest.defects.correction import NO_CORRECTION, Correction
 from orimap.tasks.acquire.ingest.defects.flags import Flags, flags_of_file, flags_of_values
-from orimap.tasks.acquire.ingest.defects.neighbours import Neighbours, evenly, places
+from orimap.tasks.acquire.ingest.defects.neighbours import (
+    Neighbours,
+    evenly,
+    holds_one_number,
+    places,
+)
 from orimap.tasks.acquire.ingest.reduction import (
     BEYOND_ANY_DETECTOR,
     Region,
@@ -89,7 +94,8 @@ class Sample:
         """Look at patterns of an acquisition, corrected, but for some positions."""
         least = most = None
         total: Any = 0.0
-        filled = largest = 0.0
+        largest: Any = 0.0
+        filled = 0.0
         brightness: dict[tuple[int, int], float] = {}
         side = math.isqrt(SAMPLE_PATTERNS)
         held = _positions_held(acquisition, roi)
@@ -117,7 +123,7 @@ class Sample:
                 three = all(column - step in last for step in (0, 1, 2))
                 if row in noisy_rows and column - 1 in middles and three:
                     neighbours.add(*(last[column - step] for step in (2, 1, 0)))
-                if column not in here:
+                if column not in here or holds_one_number(pattern):
                     continue
                 least = pattern.copy() if least is None else np.fmin(least, pattern)
                 most = pattern.copy() if most is None else np.fmax(most, pattern)
@@ -126,7 +132,7 @@ class Sample:
                     without_number += not np.isfinite(pattern).any()
                 finite = without_gaps(cut[None, None])
                 if finite.dtype.kind == "f":
-                    largest = max(largest, float(finite.max()))
+                    largest = np.maximum(largest, finite[0, 0])
                 reduced = reduce_patterns(finite, bin, np.dtype("f8"), -HEADROOM, True)[0, 0]
                 total = total + reduced
                 filled += np.count_nonzero(reduced) / reduced.size
@@ -145,8 +151,8 @@ class Sample:
         flags |= flags_of_values(least, most, patterns, flags.flagged)
         if correction.blind is not None:
             flags |= Flags(_uncropped(correction.blind, crop, acquisition.detector_shape))
-        exponent = scale_exponent(largest)
         cropped = flags.flagged[crop[0] : crop[1], crop[2] : crop[3]]
+        exponent = scale_exponent(float(np.max(np.where(cropped, 0.0, largest))))
         measured = _measure(neighbours, ~cropped, exponent)
         whole_numbers = acquisition.dtype.kind in "iu"
         mean = np.ldexp(total / patterns, HEADROOM + exponent)

@@ -374,5 +374,6 @@ def _alone(groups: np.ndarray, certain: CertainWeights) -> tuple[np.ndarray, np.
     alone = (1 - ALONE) * first >= ALONE * (second - CERTAIN * unsure)
     held = np.bincount(label[alone & (first >= PRESENT * spread)], minlength=count)
     needed = np.maximum(FEWEST_ALONE, LEAST_ALONE * np.bincount(label, minlength=count))
-    sureness = first / np.maximum(spread, 1e-300)
+    with np.errstate(over="ignore"):  # beyond all numbers: as sure as can be
+        sureness = first / np.maximum(spread, 1e-300)
     return held / needed, np.nan_to_num(ndimage.median(sureness, label, np.arange(count)), nan=0.0)

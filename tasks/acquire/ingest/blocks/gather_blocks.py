@@ -35,7 +35,7 @@ FEWEST_ELECTRONS = 100
 MOST_DAZZLED = 0.01
 # Why a position was not measured: the file holds nothing there; its pattern has no number in it;
 # or nothing but zeros, beside patterns that are full.
-NO_DATA, NO_NUMBER, ALL_ZERO = 1, 2, 3
+NO_DATA, NO_NUMBER, ALL_ZERO, ONE_NUMBER = 1, 2, 3, 4
 # Patterns of zeros are none where at most this part of the others has fewer than FEWEST_ELECTRONS:
 # where some have a few electrons, others may have had none.
 MOST_DIM = 0.01
@@ -66,7 +66,7 @@ class BlockRecord:
     spikes : Spikes
         Counted from the corner of the scan.
     missing : (scan_y, scan_x) array of int
-        NO_DATA, NO_NUMBER or ALL_ZERO; 0 where there is a pattern.
+        NO_DATA, NO_NUMBER, ALL_ZERO or ONE_NUMBER; 0 where there is a pattern.
     """
 
     block: Block
@@ -185,7 +185,7 @@ class ScanTotals:
         if positions == 0:
             raise InputError(
                 "a pattern with numbers in it",
-                "nothing but values that are not finite"
+                "nothing but values that are not finite, or one number everywhere"
                 + (", and positions without data" if missing > without_number else ""),
                 "check the file: it may have been written before the scan was",
             )
@@ -291,6 +291,13 @@ class ScanTotals:
             notes.append(
                 f"{found['n_without_number']} positions hold no valid number at all, as where a "
                 "scan was stopped: not measured, and left out"
+            )
+        filled = np.count_nonzero(self.missing == ONE_NUMBER)
+        if filled:
+            notes.append(
+                f"{'1 position holds' if filled == 1 else f'{filled} positions hold'} one number "
+                "in all pixels, other than 0, as a file is filled where nothing was recorded: not "
+                "measured, and left out"
             )
         zero = np.count_nonzero(self.missing == ALL_ZERO)
         if found["n_all_zero"]:

@@ -13,6 +13,7 @@ from orimap.tasks.acquire.ingest.blocks.gather_blocks import (
     ALL_ZERO,
     NO_DATA,
     NO_NUMBER,
+    ONE_NUMBER,
     BlockRecord,
 )
 from orimap.tasks.acquire.ingest.blocks.sum_block import Roles, sum_block
@@ -29,6 +30,8 @@ from orimap.tasks.stream.blocks import MOST_TASKS, Block, block_shape
 # Neighbouring blocks whose sums over the detector travel as one, where there are many.
 BLOCKS_A_TASK = 8
 FEWEST_TASKS = 128
+# So many pixels of a pattern tell nearly always that it holds more than one number.
+FEW_PIXELS = 64
 
 
 @dataclass(frozen=True)
@@ -200,6 +203,9 @@ def _read_block(
             finite[:, :, plan.flagged] = False
             missing[part] = NO_NUMBER * ~finite.any(axis=(2, 3))
         missing[part][_all_zero(source)] = ALL_ZERO
+        filled = _one_number(source, plan.flagged)
+        missing[part][filled] = ONE_NUMBER
+        source[filled] = 0
         if known is not None:
             y, x = plan.roi[0], plan.roi[2]
             gaps = known[rows.start + y : rows.stop + y, columns.start + x : columns.stop + x]
@@ -208,7 +214,8 @@ def _read_block(
         if faults is not None:
             faults = faults.merge(SourceFaults.of(source))
         source = plan.correction.of(source)
-        if plan.bin > 1 and plan.flagged.any():
+        narrower = source.dtype.kind in "iu" and source.dtype.itemsize > plan.dtype.itemsize
+        if (plan.bin > 1 or narrower) and plan.flagged.any():
             source = np.where(plan.flagged, source.dtype.type(0), source)
         reduced = reduce_patterns(
             source, plan.bin, plan.dtype, plan.exponent, keep_negative=plan.shift != 0
@@ -230,6 +237,23 @@ def _all_zero(patterns: np.ndarray) -> np.ndarray:
     )
     found = ~patterns[:, :, *middle].any(axis=(2, 3))
     found[found] = ~patterns[found].any(axis=(1, 2))
+    return found
+
+
+def _one_number(patterns: np.ndarray, flagged: np.ndarray) -> np.ndarray:
+    """Return which patterns hold one number alone, other than 0: (scan_y, scan_x) array of bool.
+
+    ``flagged`` (detector_y, detector_x) pixels are left out.
+    """
+    places = np.flatnonzero(~flagged)
+    if not len(places):
+        return np.zeros(patterns.shape[:2], bool)
+    flat = patterns.reshape(*patterns.shape[:2], -1)
+    first = flat[:, :, places[0]]
+    found = first != 0
+    # Most differ within a few pixels, which are looked at first.
+    for pixels in (places[:: -(-len(places) // FEW_PIXELS)], places):
+        found[found] = (flat[found][:, pixels] == first[found][:, None]).all(axis=1)
     return found
 
 

@@ -14,6 +14,8 @@ PIXELS = 2**14
 # So many patterns with their neighbours, from so many rows of the scan.
 PATTERNS = 288
 ROWS = 16
+# Where so many pixels of two patterns are lit, a blank one beside them is no chance of electrons.
+LIT = 30
 
 
 @dataclass
@@ -54,8 +56,14 @@ class Neighbours:
         return np.stack([image[y : y + rows, x : x + columns] for y, x in self.corners])
 
     def add(self, left: np.ndarray, pattern: np.ndarray, right: np.ndarray) -> None:
-        """Take in three patterns beside each other."""
-        for found, one in zip(self._found, (left, pattern, right), strict=True):
+        """Take in three patterns beside each other, unless one of them was not measured."""
+        three = (left, pattern, right)
+        if any(holds_one_number(one) or not np.isfinite(one).any() for one in three):
+            return
+        lit = [np.count_nonzero(one) for one in three]
+        if min(lit) == 0 and sum(lit) >= LIT:
+            return
+        for found, one in zip(self._found, three, strict=True):
             found.append(self.parts(one))
 
     def stacked(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -65,6 +73,12 @@ class Neighbours:
             for found in self._found
         )
         return left, pattern, right
+
+
+def holds_one_number(pattern: np.ndarray) -> bool:
+    """Return whether all pixels of a pattern hold one number other than 0: it was not measured."""
+    first = pattern.flat[0]
+    return bool(first != 0 and (pattern == first).all())
 
 
 def evenly(first: int, last: int, many: int) -> list[int]:

@@ -54,7 +54,9 @@ def find_spikes(patterns: np.ndarray, used: np.ndarray) -> Spikes:
     least = max(FEWEST_ELECTRONS * gain, FEWEST_DEVIATIONS * dim)
     if patterns.dtype.kind in "iu":
         least = min(int(np.ceil(least)), np.iinfo(patterns.dtype).max)
-    bright = np.flatnonzero(patterns.ravel() > patterns.dtype.type(least))
+    with np.errstate(over="ignore"):  # nothing is above a limit that the type does not hold
+        limit = patterns.dtype.type(least)
+    bright = np.flatnonzero(patterns.ravel() > limit)
     found = bright[_stand_out(patterns, bright, used, gain, dim)]
     if not len(found):
         return none

@@ -39,6 +39,7 @@ def test_regions_bins_and_masks(client, opened, stored, tmp_path, small_scan):
 
 def test_values_that_are_no_intensities_are_kept_and_counted(client, opened, stored, tmp_path):
     scan = np.ones((4, 5, 6, 7), np.float64)
+    scan[..., 0, 0] = 2
     scan[0, 0, 1, 2], scan[1, 1, 1, 2], scan[2, 2, 3, 3] = np.nan, np.inf, -4
     store = tmp_path / "p.zarr"
     ds = ingest_acquisition(client, opened(scan), store, "m", chunk_bytes=400)
@@ -46,7 +47,7 @@ def test_values_that_are_no_intensities_are_kept_and_counted(client, opened, sto
     assert ds["detector_not_finite"].values[1, 2] == 2
     assert (ds.attrs["n_not_finite"], ds.attrs["n_negative"]) == (2, 1)
     assert ds["detector_negative"].values[3, 3] == 1
-    assert ds["scan_total_intensity"].values[2, 2] == 41
+    assert ds["scan_total_intensity"].values[2, 2] == 42
     assert not ds.attrs["counts_like"]
 
 
@@ -54,6 +55,7 @@ def test_integers_that_do_not_fit_are_refused_and_leave_nothing_complete(
     client, opened, stored, tmp_path
 ):
     scan = np.ones((4, 5, 6, 7), np.int64)
+    scan[..., 0, 0] = 2
     store = tmp_path / "p.zarr"
     ingest_acquisition(client, opened(scan), store, "m")
     assert stored(store).dtype == np.int32
@@ -190,6 +192,36 @@ def test_positions_without_a_number_are_found_beside_pixels_without_data(client,
         np.argwhere(ds["scan_measured"].values == 0), [[4, 2], [4, 3], [4, 4]]
     )
     assert (ds.attrs["n_without_number"], ds.attrs["n_not_finite"]) == (3, 0)
+
+
+@pytest.mark.parametrize(("dtype", "number"), [("u2", 2**16 - 1), ("i4", -1), ("f4", 5)])
+def test_positions_that_hold_one_number_alone_were_not_measured(
+    client, opened, tmp_path, dtype, number
+):
+    scan = bright_scan().astype(dtype)
+    filled = scan.copy()
+    filled[6:, 3:] = number
+    ds, usual = (
+        ingest_acquisition(client, opened(one), tmp_path / f"{name}.zarr", "m")
+        for name, one in (("filled", filled), ("usual", scan))
+    )
+    measured = ds["scan_measured"].values > 0
+    np.testing.assert_array_equal(~measured, (filled == number).all(axis=(2, 3)))
+    np.testing.assert_array_equal(
+        ds["scan_total_intensity"].values[measured], usual["scan_total_intensity"].values[measured]
+    )
+    np.testing.assert_allclose(ds["detector_mean"], scan[measured].mean(axis=0), rtol=1e-6)
+    assert (ds.attrs["n_not_measured"], ds.attrs["n_saturated"], ds.attrs["n_negative"]) == (
+        (~measured).sum(), 0, 0)  # fmt: skip
+    (note,) = [note for note in ds.attrs["notes"] if "one number in all pixels" in note]
+    assert note.startswith(f"{(~measured).sum()} positions hold")
+
+
+def test_flags_that_the_stored_type_does_not_hold_are_stored_as_nothing(client, opened, tmp_path):
+    scan = bright_scan().astype("i8")
+    scan[:, :, 4] = 2**62
+    ds = ingest_acquisition(client, opened(scan), tmp_path / "p.zarr", "m")
+    assert ds.attrs["n_flagged"] == ds.attrs["n_masked"] == scan.shape[3]
 
 
 def test_a_region_of_which_the_file_has_no_data_is_refused(client, tmp_path):

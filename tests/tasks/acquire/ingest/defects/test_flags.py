@@ -172,10 +172,42 @@ def test_floating_point_values_may_be_flagged_too():
 
 
 def test_numbers_of_two_bytes_are_compared_with_larger_ones_without_a_warning():
-    low, high = np.zeros((4, 5), np.float16), np.full((4, 5), 20, np.float16)
+    low, high = np.zeros((4, 5), np.float16), np.full((4, 5), 60, np.float16)
     high[1, 2] = low[1, 2] = 32767
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = flags_of_values(low, high, 64)
     # 32767 itself is rounded to 32768 in two bytes: a number that was counted, for all we know.
     assert not found.flagged.any()
+
+
+def flagged(dtype, values):
+    low, high = extremes(dtype)
+    for place, value in values:
+        low[place] = high[place] = value
+    return flags_of_values(low, high, 64)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "number"), [("u2", 2**16 - 2), ("u4", 2**24 - 2), ("f4", 1e20), ("i8", 2**62)]
+)
+def test_other_numbers_far_above_all_that_changes_are_flags_too(dtype, number):
+    flags = flagged(dtype, [(2, number)])
+    np.testing.assert_array_equal(flags.flagged, gap() > 0)
+    assert flags.notes[0].startswith("8 pixels masked: ")
+
+
+def test_gaps_and_bad_pixels_may_hold_different_numbers():
+    flags = flagged("u2", [(2, 2**16 - 1), ((4, 5), 2**16 - 2)])
+    expected = gap() > 0
+    expected[4, 5] = True
+    np.testing.assert_array_equal(flags.flagged, expected)
+    assert [note.split(" masked")[0] for note in flags.notes] == ["8 pixels", "1 pixel"]
+
+
+def test_a_row_that_never_changes_is_stuck_and_a_beam_that_is_saturated_is_none():
+    flags = flagged("u2", [(1, 150)])
+    assert np.argwhere(flags.flagged.all(axis=1)).tolist() == [[1]]
+    assert flags.notes == ("1 row of pixels masked: one number in every pattern looked at",)
+    assert not flagged("u2", [(np.s_[2:4, 3:6], 150)]).flagged.any()
+    assert not flagged("u2", [(1, 0)]).flagged.any()

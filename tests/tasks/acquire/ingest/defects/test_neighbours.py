@@ -35,10 +35,10 @@ def test_of_a_large_detector_the_brightest_parts_are_taken_and_some_of_the_rest(
 def test_three_patterns_stay_together():
     parts = Neighbours.of(np.zeros((5, 6)))
     for number in range(4):
-        parts.add(*(np.full((5, 6), 10 * number + step) for step in range(3)))
+        parts.add(*(10 * number + step + np.eye(5, 6) for step in range(3)))
     for step, found in enumerate(parts.stacked()):
         assert found.shape == (4, 1, 5, 6)
-        np.testing.assert_array_equal(found[:, 0, 0, 0], 10 * np.arange(4) + step)
+        np.testing.assert_array_equal(found[:, 0, 0, 1], 10 * np.arange(4) + step)
     assert [one.shape for one in Neighbours.of(np.zeros((5, 6))).stacked()] == [(0, 1, 5, 6)] * 3
 
 
@@ -58,3 +58,19 @@ def test_no_pattern_belongs_to_two_middles(roi):
 
 def test_two_columns_have_no_middle():
     assert places((0, 9, 0, 2)) == ([], [])
+
+
+@pytest.mark.parametrize("value", [np.nan, -1, 65535, 0])
+@pytest.mark.parametrize("which", range(3))
+def test_beside_a_pattern_that_was_not_measured_nothing_is_taken(value, which):
+    parts = Neighbours.of(np.zeros((5, 6)))
+    three = [1 + np.eye(5, 6) for _ in range(3)]
+    three[which] = np.full((5, 6), value)
+    parts.add(*three)
+    assert len(parts.stacked()[0]) == 0
+
+
+def test_a_pattern_without_electrons_beside_few_is_one():
+    parts = Neighbours.of(np.zeros((5, 6)))
+    parts.add(np.eye(5, 6), np.zeros((5, 6)), np.eye(5, 6))
+    assert len(parts.stacked()[0]) == 1
