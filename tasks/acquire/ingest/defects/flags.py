@@ -2,7 +2,8 @@
 
 Gaps between modules and bad pixels hold a number that no pixel counts: the largest of its type or
 the next one, one far above all that changes, or less than nothing. Lines of pixels that are stuck
-hold one number in every pattern. Detectors that write NeXus or HDF5 name them in a mask beside the patterns.
+hold one number in every pattern. Detectors that write NeXus or HDF5 name them in a mask beside the
+patterns.
 """
 
 from dataclasses import dataclass
