@@ -107,15 +107,14 @@ def in_order(signal: Signal, asked: Sequence[str] | None = None) -> Signal:
     else:
         reading = weigh(axes)
         against = signal.either_order or _against_sizes(axes)
-        if (
-            against
-            and len(axes) == 4
-            and not any((reading.kinds, reading.unfit, reading.contradiction))
-        ):
+        plain = not any((reading.guess, reading.unfit, reading.contradiction))
+        by_flags = reading.kinds == KINDS[4] and _against_sizes(axes) != ""
+        if against and len(axes) == 4 and plain and (by_flags or not reading.kinds):
+            why = "as the flags of the file say" if by_flags else "the usual order"
             reading = Reading(
                 KINDS[4],
-                guess="which axes are the scan: the first two, the usual order, although "
-                f"{against} (--axes settles it)",
+                guess=f"which axes are the scan: the first two, {why}, although {against} "
+                "(--axes settles it)",
             )
     if reading.unfit or reading.contradiction:
         return replace(signal, unfit=reading.unfit, contradiction=reading.contradiction)

@@ -523,3 +523,13 @@ def test_patterns_in_files_of_their_own_have_no_order_to_ask_for(tmp_path, small
         Image.fromarray(pattern).save(tmp_path / f"{number}.png")
     with pytest.raises(InputError, match="one pattern after the other"):
         open_acquisition(tmp_path, axes="ky,kx,scan", scan_shape=(4, 5))
+
+
+@pytest.mark.parametrize(
+    ("shape", "guessed"), [((48, 64, 14, 20), True), ((14, 20, 48, 64), False)]
+)
+def test_flags_alone_are_doubted_where_sizes_speak_against_them(shape, guessed):
+    axes = tuple(Axis("", n, navigate=place < 2) for place, n in enumerate(shape))
+    read = in_order(Signal("scan", np.zeros(shape, "u1"), axes, ()))
+    assert read.array.shape == shape
+    assert [("as the flags of the file say" in g) for g in read.guesses] == [True] * guessed
