@@ -201,6 +201,17 @@ def _require_as_many(
     needed = f"{rows}×{columns} = {rows * columns} patterns, {says}"
     if min(shape) < 1:
         raise InputError(needed, held, "give the rows and columns of the scan, as --scan-shape YxX")
+    length = rows * columns + sum(asked.skip_frames or (0, 0))
+    last = tuple(signal.array.shape[-3:])
+    if asked.scan_shape and used != rows * columns and length in last[1:]:
+        axes = ["detector_y", "detector_x"]
+        axes.insert(last.index(length, 1), "scan")
+        raise InputError(
+            needed,
+            f"{held}, and {length} along another axis of what is stored",
+            f"if that is the axis of the patterns, add --axes {','.join(axes)}; "
+            "else correct --scan-shape",
+        )
     if used < rows * columns:
         whole, over = divmod(used, columns)
         remedy = "correct --scan-shape" if asked.scan_shape else "copy it again from the microscope"

@@ -169,3 +169,17 @@ def test_rows_can_be_kept_of_a_file_with_four_axes(tmp_path, small_scan):
     np.testing.assert_array_equal(acquisition.read(ALL, ALL), small_scan[:3])
     with pytest.raises(InputError, match="leave out --skip-frames"):
         open_acquisition(tmp_path / "scan.npy", skip_frames=(1, 0))
+
+
+@pytest.mark.parametrize(
+    ("order", "axes"),
+    [((1, 2, 0), "detector_y,detector_x,scan"), ((1, 0, 2), "detector_y,scan,detector_x")],
+)
+def test_patterns_along_another_axis_are_pointed_out(tmp_path, small_scan, order, axes):
+    patterns = small_scan.reshape(20, 6, 7)
+    np.save(tmp_path / "scan.npy", patterns.transpose(order))
+    with pytest.raises(InputError, match=f"add --axes {axes}"):
+        open_acquisition(tmp_path / "scan.npy", scan_shape=(4, 5))
+    acquisition = open_acquisition(tmp_path / "scan.npy", scan_shape=(4, 5), axes=axes)
+    read = acquisition.read(slice(None), slice(None))
+    np.testing.assert_array_equal(read, small_scan)
