@@ -21,7 +21,7 @@ from orimap.tasks.acquire.ingest.blocks.sums import SourceFaults, region_cuts
 from orimap.tasks.acquire.ingest.blocks.verified_write import write_verified
 from orimap.tasks.acquire.ingest.defects.correction import Correction
 from orimap.tasks.acquire.ingest.defects.spikes import find_spikes
-from orimap.tasks.acquire.ingest.reduction import Region, reduce_patterns
+from orimap.tasks.acquire.ingest.reduction import LARGEST, Region, reduce_patterns
 from orimap.tasks.store import cleaning, variables
 from orimap.tasks.store.cleaning import Spikes
 from orimap.tasks.store.pixel_lists import Entries
@@ -214,8 +214,7 @@ def _read_block(
         if faults is not None:
             faults = faults.merge(SourceFaults.of(source))
         source = plan.correction.of(source)
-        narrower = source.dtype.kind in "iu" and source.dtype.itemsize > plan.dtype.itemsize
-        if (plan.bin > 1 or narrower) and plan.flagged.any():
+        if plan.flagged.any() and (plan.bin > 1 or _out_of_range(source, plan)):
             source = np.where(plan.flagged, source.dtype.type(0), source)
         reduced = reduce_patterns(
             source, plan.bin, plan.dtype, plan.exponent, keep_negative=plan.shift != 0
@@ -238,6 +237,14 @@ def _all_zero(patterns: np.ndarray) -> np.ndarray:
     found = ~patterns[:, :, *middle].any(axis=(2, 3))
     found[found] = ~patterns[found].any(axis=(1, 2))
     return found
+
+
+def _out_of_range(source: np.ndarray, plan: IngestPlan) -> bool:
+    """Return whether what flagged pixels hold may be too much to be stored or computed with."""
+    if source.dtype.kind != "f":
+        return source.dtype.itemsize > plan.dtype.itemsize
+    values = np.abs(source[:, :, plan.flagged])
+    return bool(np.any(np.isfinite(values) & (values > LARGEST)))
 
 
 def _one_number(patterns: np.ndarray, flagged: np.ndarray) -> np.ndarray:

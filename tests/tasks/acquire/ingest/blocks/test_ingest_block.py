@@ -217,11 +217,17 @@ def test_positions_that_hold_one_number_alone_were_not_measured(
     assert note.startswith(f"{(~measured).sum()} positions hold")
 
 
-def test_flags_that_the_stored_type_does_not_hold_are_stored_as_nothing(client, opened, tmp_path):
-    scan = bright_scan().astype("i8")
-    scan[:, :, 4] = 2**62
+@pytest.mark.parametrize(("dtype", "number"), [("i8", 2**62), ("f4", 1e30)])
+def test_flags_that_cannot_be_computed_with_are_stored_as_nothing(
+    client, opened, stored, tmp_path, dtype, number
+):
+    scan = bright_scan().astype(dtype)
+    scan[:, :, 4] = number
     ds = ingest_acquisition(client, opened(scan), tmp_path / "p.zarr", "m")
     assert ds.attrs["n_flagged"] == ds.attrs["n_masked"] == scan.shape[3]
+    assert ds.attrs["intensity_exponent"] == 0
+    scan[:, :, 4] = 0
+    np.testing.assert_array_equal(stored(tmp_path / "p.zarr"), scan)
 
 
 def test_a_region_of_which_the_file_has_no_data_is_refused(client, tmp_path):
