@@ -14,7 +14,7 @@ from orimap.flows.watch.context import WatcherContext
 from orimap.flows.watch.dispatch import Dispatch
 from orimap.flows.watch.intake import Intake
 from orimap.flows.watch.journal import UNDER_WAY
-from orimap.tasks.errors import words_of
+from orimap.tasks.errors import printable, words_of
 
 # Notifications come by the hundred while a file is written.
 BETWEEN_ROUNDS_SECONDS = 1.0
@@ -47,6 +47,7 @@ class Watcher:
                 self.wake.clear()
                 pause = self.round()
                 if once and self._nothing_left():
+                    self._say_what_waits()
                     return
                 shortest = min(BETWEEN_ROUNDS_SECONDS, self.watching.poll_seconds)
                 rest = max(shortest, REST_FOR_WALK * self.intake.walk_seconds)
@@ -65,6 +66,11 @@ class Watcher:
             pause = min([pause, *(wait for wait in waits if wait > 0)])
         self.dispatch.go(arrivals or {})
         return pause
+
+    def _say_what_waits(self) -> None:
+        """Name what is left since it waits for someone else."""
+        for entry in self.journal.entries("seen"):
+            self.log.note(printable(f"{entry.name}: left for now, {entry.reason}"))
 
     def _nothing_left(self) -> bool:
         """Return whether all that is left waits for someone else."""

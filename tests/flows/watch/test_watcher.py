@@ -99,6 +99,8 @@ def test_once_ends_when_all_that_is_left_waits_for_someone_else(make_site):
     site.standing = lambda reference: Standing("done")
     site.watcher.run(threading.Event(), once=True)
     assert site.states() == {"a.npy": "done", "b.npy": "seen"}
+    (said,) = [line for line in site.lines if "left for now" in line]
+    assert said.startswith("b.npy: left for now, ")
 
 
 # In a process of its own: forks one that is killed at the n-th point between two writes, then one
