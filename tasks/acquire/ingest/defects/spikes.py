@@ -1,32 +1,32 @@
-"""Find single pixels of single patterns that X-rays or cosmic rays have hit.
+"""Find pixels of single patterns that X-rays or cosmic rays have hit.
 
 A spike is far brighter than its neighbours on the detector, and than the same pixel in the patterns
 around: a reflection is at least as wide as the detector blurs it, or is there in more than one
 pattern. A crystal of a single position is told by the first alone, so that what looks as sharp as a
-spike in more than a few pixels of one pattern is left: a crystal has many reflections.
+spike in more than a few pixels of one pattern is left: a crystal has many reflections. What lights
+more pixels at once is looked for in another way (tracks.py).
 """
 
 import numba
 import numpy as np
 
 from orimap.tasks.acquire.ingest.beam_disc import BeamDisc
+from orimap.tasks.acquire.ingest.defects.tracks import (
+    DEVIATIONS,
+    FEWEST_AROUND,
+    POSITION_RATIO,
+    find_tracks,
+)
 from orimap.tasks.store.cleaning import Spikes
 
 # A spot of Gaussian profile with a width of 0.4 px, sharper than any detector makes it, is 7.5
 # times as bright in its pixel as in the next.
 NEIGHBOUR_RATIO = 10.0
-# Where a crystal bends, a reflection may be so much brighter than one position away.
-POSITION_RATIO = 3.0
-# What neighbours would be expected to have exceeds what they have by less than this, in standard
-# deviations, and in units of intensity per electron.
-DEVIATIONS = 3.0
 # Less than so many electrons are no spike, or so many standard deviations of what is dim.
 FEWEST_ELECTRONS = 30.0
 FEWEST_DEVIATIONS = 10.0
 # Patterns with more hits, each of one or two pixels, are left as they are.
 MOST_A_PATTERN = 3
-# There is no telling with fewer patterns around.
-FEWEST_AROUND = 2
 # Pairs of neighbouring patterns from which the noise of a block is taken.
 NOISE_PAIRS = 8
 # Pixels that are looked at for that.
@@ -35,7 +35,7 @@ NOISE_PIXELS = 2**14
 BRIGHT_PART = 0.05
 
 
-def find_spikes(patterns: np.ndarray, used: np.ndarray) -> Spikes:
+def find_spikes(patterns: np.ndarray, used: np.ndarray, beam: BeamDisc | None = None) -> Spikes:
     """Find the spikes of a block of patterns.
 
     Parameters
@@ -43,6 +43,8 @@ def find_spikes(patterns: np.ndarray, used: np.ndarray) -> Spikes:
     patterns : (scan_y, scan_x, detector_y, detector_x) array
     used : (detector_y, detector_x) array of bool
         Pixels that are looked at.
+    beam : BeamDisc, optional
+        Without it, hits of more than two pixels are not looked for.
     """
     rows, columns = patterns.shape[:2]
     none = Spikes.none(patterns.dtype)
@@ -57,19 +59,26 @@ def find_spikes(patterns: np.ndarray, used: np.ndarray) -> Spikes:
     with np.errstate(over="ignore"):  # nothing is above a limit that the type does not hold
         limit = patterns.dtype.type(least)
     bright = np.flatnonzero(patterns.ravel() > limit)
-    found = bright[_stand_out(patterns, bright, used, gain, dim)]
-    if not len(found):
-        return none
-    found = np.stack(np.unravel_index(found, patterns.shape), axis=1)
-    # Reflections of a crystal come in number.
-    _, inverse = np.unique(found[:, :2], axis=0, return_inverse=True)
-    hits = np.bincount(inverse.ravel(), weights=~_beside_another(found))
-    found = found[hits[inverse.ravel()] <= MOST_A_PATTERN]
-    if not len(found):
-        return none
+    found, instead = _hits(patterns, bright[_stand_out(patterns, bright, used, gain, dim)])
+    if beam is not None:
+        disc = beam.mask(patterns.shape[2:])
+        lit, usual = find_tracks(patterns, bright, used, disc, (gain, dim))
+        found, first = np.unique(np.concatenate([lit, found]), axis=0, return_index=True)
+        instead = np.concatenate([usual, instead])[first]
+    return Spikes(found, patterns[tuple(found.T)], instead)
+
+
+def _hits(patterns: np.ndarray, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return those of the places that are hits and no crystal, and what stands in for each."""
+    found = np.stack(np.unravel_index(flat, patterns.shape), axis=1)
+    if len(found):
+        # Reflections of a crystal come in number.
+        _, inverse = np.unique(found[:, :2], axis=0, return_inverse=True)
+        hits = np.bincount(inverse.ravel(), weights=~_beside_another(found))
+        found = found[hits[inverse.ravel()] <= MOST_A_PATTERN]
     spiked = {tuple(place) for place in found}
     instead = [_median_around(patterns, place, spiked) for place in found]
-    return Spikes(found, patterns[tuple(found.T)], np.array(instead).astype(patterns.dtype))
+    return found, np.array(instead).astype(patterns.dtype)
 
 
 def _beside_another(found: np.ndarray) -> np.ndarray:
