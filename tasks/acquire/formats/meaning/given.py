@@ -1,5 +1,6 @@
 """Calibrations that somebody gives with their units, which go before what the file says."""
 
+import math
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -63,6 +64,24 @@ def read_beam_energy(text: str) -> float:
     """Return a beam energy in keV: ``200keV``, ``200 kV``, ``80000V``; ValueError for others."""
     value, unit = _quantity(text, KEV_PER_UNIT, "200keV or 200kV", ENERGY_UNITS)
     return _plausible(value * KEV_PER_UNIT[unit], PLAUSIBLE_BEAM_ENERGY_KEV, "keV")
+
+
+def stored_beam_energy(value: object) -> float | None:
+    """Return a beam energy as a file holds it: a number, where keV belongs, or a text with unit.
+
+    Returns
+    -------
+    float or None
+        As `calibrate` takes it; None where it says nothing.
+    """
+    try:
+        kev = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        try:
+            return read_beam_energy(str(value))
+        except ValueError:
+            return None
+    return kev if math.isfinite(kev) else None
 
 
 def calibrate(

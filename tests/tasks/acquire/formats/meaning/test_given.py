@@ -9,6 +9,7 @@ from orimap.tasks.acquire.formats.meaning.given import (
     read_beam_energy,
     read_detector_step,
     read_scan_step,
+    stored_beam_energy,
 )
 from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.errors import InputError
@@ -132,3 +133,12 @@ def test_a_file_without_calibration_gets_one(tmp_path, small_scan):
     assert (plain.scan_units, plain.detector_units, plain.beam_energy_kev) == ("px", "px", None)
     # What is computed with another calibration must not pass for the same.
     assert found.identity != plain.identity
+
+
+@pytest.mark.parametrize(
+    ("stored", "kev"),
+    [(200.0, 200), ("200 kV", 200), ("80000V", 80), ("0.3 MeV", 300), ("high", None), (None, None),
+     (float("nan"), None), ("300", 300)],
+)  # fmt: skip
+def test_a_beam_energy_is_read_as_a_number_or_a_text_with_its_unit(stored, kev):
+    assert stored_beam_energy(stored) == (None if kev is None else pytest.approx(kev))
