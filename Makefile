@@ -22,7 +22,7 @@ if os.getuid() == 0 and closed:
 endef
 export SEEN_BY_OTHERS
 
-.PHONY: install demo test faults lint bench exports lock clean
+.PHONY: install demo test faults lint audit bench exports lock clean
 .DELETE_ON_ERROR:
 
 install: $(INSTALLED)
@@ -58,6 +58,13 @@ test: $(INSTALLED)
 lint: $(INSTALLED)
 	$(BIN)/python tests/tools/lint.py
 
+# Holes that are known in the pinned packages. It asks a server, so it is no part of lint; pip-audit
+# comes with an environment of its own, for the time of the check.
+audit: requirements.lock
+	$(PYTHON) -m venv --clear build/audit
+	build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	build/audit/bin/python -m pip_audit --require-hashes --disable-pip --requirement requirements.lock
+
 # The documentation has an environment of its own, which finds orimap in the one above.
 DOCS = .venv-docs/installed
 
@@ -83,9 +90,12 @@ pictures: $(INSTALLED)
 	$(BIN)/orimap run demo/bent.zarr --output demo/bent --k 1:12
 	$(BIN)/python docs/pictures.py demo/results demo/bent
 
-# What takes too long for every day: runs that are killed, installations, guides word for word.
+# What takes too long for every day: installations, guides word for word, a watcher for hours, hundreds
+# of damaged files and a hundred killed runs, whose tables (build/*/table.md) are printed.
 faults: $(INSTALLED)
 	$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder -m slow
+	$(BIN)/python tests/faults/mutated/count.py --at-once $$(nproc) --out build/mutated
+	$(BIN)/python tests/faults/killed/count.py --out build/killed
 
 bench: $(INSTALLED)
 	for script in tests/benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

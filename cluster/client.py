@@ -46,6 +46,7 @@ def open_client(
     shared: Sequence[Path] = (),
     preload: Sequence[str] = (),
     first_worker_minutes: float = FIRST_WORKER_MINUTES,
+    dashboard: bool = True,
     note: Callable[[str], None] = lambda _text: None,
 ) -> AbstractContextManager["Client"]:
     """Return a context that opens a client and closes it again.
@@ -79,6 +80,8 @@ def open_client(
         Modules that worker processes on this machine will need.
     first_worker_minutes : float
         How long to wait for the first worker of a batch system, in minutes.
+    dashboard : bool
+        Whether there is a Dask dashboard; a scheduler that runs already keeps its own.
     note : callable
         Takes lines about workers that come and go.
 
@@ -109,14 +112,17 @@ def open_client(
             folder=folder,
             shared=[path.absolute() for path in shared],
             first_worker_seconds=60 * first_worker_minutes,
+            dashboard=dashboard,
             note=note,
         )
         return _summing_as_workers(jobs)
     if system in ON_THIS_MACHINE:
         number = workers or _of_profile(site, adapt) or available_cores()
         if system == "threads":
-            return thread_client(number)
-        return _summing_as_workers(process_client(number, memory_limit, preload))
+            return thread_client(number, dashboard=dashboard)
+        return _summing_as_workers(
+            process_client(number, memory_limit, preload, dashboard=dashboard, note=note)
+        )
     return _summing_as_workers(running_client(cluster))
 
 

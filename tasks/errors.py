@@ -11,6 +11,8 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from orimap.tasks.lines import printable
+
 # Exit codes of the command line.
 FAILED, INPUT_AT_FAULT, INTERRUPTED = 1, 2, 130
 
@@ -65,7 +67,7 @@ def tell(text: str) -> None:
     level, frame = 1, sys._getframe(0)
     while frame is not None and frame.f_globals.get("__name__", "").startswith(INSIDE):
         level, frame = level + 1, frame.f_back
-    warnings.warn(text, Notice, stacklevel=level)
+    warnings.warn(printable(text), Notice, stacklevel=level)
 
 
 class InputError(ValueError):
@@ -79,6 +81,7 @@ class InputError(ValueError):
     """
 
     def __init__(self, needed: str, found: str, remedy: str) -> None:
+        needed, found, remedy = map(printable, (needed, found, remedy))
         super().__init__(f"needed: {needed}\nfound: {found}\nwhat to do: {remedy}")
         self.needed = needed
         self.found = found
@@ -105,11 +108,6 @@ class UnavailableError(InputError):
 
 class LateInputError(InputError):
     """The request cannot be met, which work alone could tell: that serves another request."""
-
-
-def printable(text: str) -> str:
-    """Return a name with the bytes in it that are no text written as numbers."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def shown_name(text: str) -> str:
@@ -139,7 +137,7 @@ def is_out_of_reach(error: BaseException) -> bool:
 
 def words_of(error: BaseException) -> str:
     """Return what an error says, in one line, without the numbers of the operating system."""
-    return " ".join(re.sub(r"\[Errno -?\d+\] ?", "", str(error)).split())
+    return printable(" ".join(re.sub(r"\[Errno -?\d+\] ?", "", str(error)).split()))
 
 
 def problem(error: Mapping[str, Any]) -> str:

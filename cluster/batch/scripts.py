@@ -50,7 +50,14 @@ def worker_script(profile: Profile, *, name: str, folder: Path, scheduler: str =
     return job.job_script()
 
 
-def flow_script(profile: Profile, name: str, command: Sequence[str], *, folder: Path) -> str:
+def flow_script(
+    profile: Profile,
+    name: str,
+    command: Sequence[str],
+    *,
+    folder: Path,
+    umask: int | None = None,
+) -> str:
     """Return the script of a job that runs one command.
 
     Parameters
@@ -62,6 +69,8 @@ def flow_script(profile: Profile, name: str, command: Sequence[str], *, folder: 
         Its arguments, each quoted as a whole.
     folder : Path
         Where the command runs.
+    umask : int, optional
+        Rights that the files of the command do not get; by default as on the machine it runs on.
 
     Raises
     ------
@@ -75,6 +84,7 @@ def flow_script(profile: Profile, name: str, command: Sequence[str], *, folder: 
     memory_kib = int(WORKERS_SHARE * job.worker_memory / 1024)
     # The command takes the place of the shell: a signal to the job reaches it at once.
     lines = [
+        *([] if umask is None else [f"umask {umask:04o}"]),
         f"ulimit -m {memory_kib}",
         f"cd {shlex.quote(str(folder))} || exit 1",
         f"exec {shlex.join(command)}",

@@ -9,13 +9,14 @@ from orimap.cluster.batch import credentials
 from orimap.cluster.batch.jobqueue import configured
 from orimap.cluster.batch.profiles import Profile, jobqueue_keywords
 from orimap.cluster.batch.walltime import lifetime_options
+from orimap.cluster.dashboard import OWN_MACHINE, scheduler_options
 from orimap.cluster.environment import WORKER_ENVIRONMENT
 
 # Where neither a profile nor Dask's jobqueue settings say: a worker of one thread, with room for
 # a few blocks of patterns and the fits of one number of components.
 CORES, MEMORY, DISK = 1, "4 GiB", "4 GiB"
-# Of workers as of scheduler: pages that anybody can read stay on their own machine.
-OWN_MACHINE = "127.0.0.1:0"
+# Other accounts are on the machines of a cluster, too: workers tell nothing of themselves.
+JOB_ENVIRONMENT = {**WORKER_ENVIRONMENT, "DASK_DISTRIBUTED__WORKER__HTTP__ROUTES": "[]"}
 LOGS = "logs"
 
 
@@ -27,6 +28,7 @@ def worker_settings(
     folder: Path,
     private: Path,
     memory_limit: str | int | None = None,
+    token: str = "",
 ) -> dict[str, Any]:
     """Return what a cluster class of dask-jobqueue is given.
 
@@ -45,6 +47,8 @@ def worker_settings(
         Where the credentials are.
     memory_limit : str or int, optional
         Of each worker process.
+    token : str
+        What addresses of the scheduler's pages begin with.
     """
     from dask.utils import parse_bytes
 
@@ -75,11 +79,11 @@ def worker_settings(
             *extra, *dashboard, *lifetime, *credentials.worker_options(private),
         ],
         "job_script_prologue": [
-            *(f"export {name}={value}" for name, value in WORKER_ENVIRONMENT.items()),
+            *(f"export {name}={value}" for name, value in JOB_ENVIRONMENT.items()),
             *setting("job_script_prologue", []),
         ],
         "scheduler_options": {
-            **setting("scheduler_options", {}), "dashboard_address": OWN_MACHINE,
+            **setting("scheduler_options", {}), **scheduler_options(token),
         },
     }  # fmt: skip
     if system == "htcondor":

@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import secrets
 import shutil
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -15,11 +16,12 @@ from orimap.cluster.batch.jobqueue import cluster_class, configured
 from orimap.cluster.batch.profiles import Profile
 from orimap.cluster.batch.settings import LOGS, worker_settings
 from orimap.cluster.batch.watch import JobWatch
+from orimap.cluster.dashboard import add_dashboard, link_of_dashboard
 from orimap.cluster.queue.ledger import JobLedger
 from orimap.tasks.errors import InputError
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Scheduler
 
 # Into job scripts without quotes by way of dask-jobqueue; "$" and "%" mean something there.
 PLAIN_PATH = re.compile(r"[\w./@+=,:-]+")
@@ -37,6 +39,7 @@ def batch_client(
     folder: Path,
     shared: Sequence[Path],
     first_worker_seconds: float,
+    dashboard: bool = True,
     note: Callable[[str], None],
 ) -> Iterator["Client"]:
     """Start workers as jobs; cancel the jobs whatever ends the context.
@@ -56,6 +59,8 @@ def batch_client(
         What else workers must find at the same place.
     first_worker_seconds : float
         How long to wait where there is no worker at all.
+    dashboard : bool
+        Whether there is a Dask dashboard.
     note : callable
         Takes lines about workers that come and go.
 
@@ -71,6 +76,7 @@ def batch_client(
     _require_plain(folder)
     require_interface((profile.interface if profile else None) or configured(system, "interface"))
     folder.mkdir(parents=True, exist_ok=True)
+    token = secrets.token_hex(16)
     with ExitStack() as stack:
         stack.callback(_tidy, folder)
         ledger = JobLedger(folder, system)
@@ -81,17 +87,18 @@ def batch_client(
         stack.callback(credentials.remove_credentials, private)
         stack.enter_context(dask.config.set(credentials.client_settings(private)))
         stack.enter_context(
-            dask.config.set({"distributed.dashboard.link": "{scheme}://127.0.0.1:{port}/status"})
+            dask.config.set({"distributed.dashboard.link": link_of_dashboard(token)})
         )
         settings = worker_settings(
             system, profile, name=ledger.name, folder=folder, private=private,
-            memory_limit=memory_limit,
+            memory_limit=memory_limit, token=token,
         )  # fmt: skip
         refusals: list[Exception] = []
         cluster = cluster_class(system, ledger, refusals)(
             **settings, name=ledger.name, security=security, silence_logs=logging.CRITICAL
         )
         stack.callback(cluster.close, timeout=CLOSE_SECONDS)
+        cluster.sync(_open_or_close_pages, cluster.scheduler, token, dashboard)
         client = stack.enter_context(Client(cluster))
         watch = JobWatch(
             cluster, client, ledger, refusals, fewest, most,
@@ -102,7 +109,8 @@ def batch_client(
         stack.callback(_cancel_now, ledger)
         with watch:
             watch.wait_for_first()
-            note(_dashboard(client))
+            if dashboard:
+                note(_dashboard(client))
             try:
                 yield client
             except Exception as error:
@@ -165,10 +173,19 @@ def _private_folder(profile: Profile | None, folder: Path, system: str, name: st
 
 def _dashboard(client: "Client") -> str:
     """Return how to reach the dashboard, which answers on this machine alone."""
-    port = client.dashboard_link.rsplit(":", 1)[-1].split("/")[0]
+    link = client.dashboard_link
+    port = link.rsplit(":", 1)[-1].split("/")[0]
     host = socket.getfqdn()
     tunnel = f"ssh -L {port}:127.0.0.1:{port} {host}"
-    return f"the Dask dashboard answers on {host} alone; from elsewhere: {tunnel}"
+    return f"the Dask dashboard answers on {host} alone ({link}); from elsewhere: {tunnel}"
+
+
+async def _open_or_close_pages(scheduler: "Scheduler", token: str, dashboard: bool) -> None:
+    """Show the pages of a scheduler to who knows the token, or to nobody."""
+    if dashboard:
+        add_dashboard(scheduler, token)
+    else:
+        scheduler.http_server.stop()
 
 
 def _cancel_now(ledger: JobLedger) -> None:

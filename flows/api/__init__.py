@@ -22,7 +22,17 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
     T = TypeVar("T")
 
-__all__ = ["Results", "__version__", "decide", "edit", "export", "open", "run", "simulate"]
+__all__ = [
+    "Results",
+    "__version__",
+    "decide",
+    "edit",
+    "export",
+    "open",
+    "run",
+    "simulate",
+    "verify",
+]
 
 
 def _in_python(call: Callable[P, T]) -> Callable[P, T]:
@@ -427,3 +437,34 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+@_in_python
+def verify(folder: str | os.PathLike[str]) -> dict[str, str]:
+    """Check that the results of a run are whole: every stored chunk is decoded and compared.
+
+    The same as ``orimap verify``.
+
+    Parameters
+    ----------
+    folder : path
+        That a run has filled.
+
+    Returns
+    -------
+    dict
+        What is damaged, by the part; empty where all is whole. `run` with the same request makes
+        it anew.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no results.
+    """
+    from pathlib import Path
+
+    from orimap.tasks.store.run_folder import settle
+    from orimap.tasks.store.whole.verify import verify as check
+
+    settle(Path(folder))
+    return {part.name: part.found for part in check(Path(folder)) if part.found is not None}

@@ -10,6 +10,7 @@ import typer
 
 from orimap.flows.cli.answers import Debug, answers, print_lines, print_table
 from orimap.flows.cli.options import KnownResults, State, state_folder, with_request_options
+from orimap.tasks.lines import say
 
 if TYPE_CHECKING:
     from orimap.flows.watch.journal import Entry
@@ -51,14 +52,15 @@ def status(
     shown = [entry for entry in entries if one or everything or entry.state != "not a scan"]
     if as_json:
         found = {"folder": folder, "watcher": process, "held": held}
-        print(json.dumps({**found, "acquisitions": [_facts(entry) for entry in shown]}, indent=2))
+        facts = {**found, "acquisitions": [_facts(entry) for entry in shown]}
+        say(*json.dumps(facts, indent=2).splitlines())
         return
     if one:
         _print_one(one, history)
         return
-    print(f"{folder}: {f'watched by process {process}' if process else 'no watcher is running'}")
+    say(f"{folder}: {f'watched by process {process}' if process else 'no watcher is running'}")
     if held:
-        print(f"held: {held}")
+        say(f"held: {held}")
     rows = [
         (e.id, e.name, str(e.revision), e.state, _moment(e.since), _one_line(e.reason),
          str(e.job.output) if e.job_text else "")
@@ -69,7 +71,7 @@ def status(
     hidden = len(entries) - len(shown)
     if hidden:
         hold = "file holds" if hidden == 1 else "files hold"
-        print(f"{hidden} more {hold} no scan of patterns: --all lists them")
+        say(f"{hidden} more {hold} no scan of patterns: --all lists them")
 
 
 def _moment(stored: str) -> str:
@@ -107,7 +109,7 @@ def _print_one(entry: "Entry", history: list[dict[str, Any]]) -> None:
             ("results", str(entry.job.output) if entry.job_text else ""),
         ]
     )
-    print("\nwhat became of it:")
+    say("", "what became of it:")
     print_lines(
         [(_moment(at["time"]), f"{at['after']}: {at['reason']}".rstrip(": ")) for at in history]
     )
@@ -146,8 +148,8 @@ def replay(
     changes = {name: value for name, value in options.items() if value is not None}
     with Journal(place / JOURNAL, make=False) as journal:
         entry = journal.find(acquisition)
-        print(replay_entry(journal, entry, changes, dry_run=dry_run))
+        say(replay_entry(journal, entry, changes, dry_run=dry_run))
     if dry_run:
-        print("nothing was changed")
+        say("nothing was changed")
     elif watcher_process(place) is None:
-        print("no watcher is running: start orimap watch to have it analysed")
+        say("no watcher is running: start orimap watch to have it analysed")

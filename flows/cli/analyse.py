@@ -14,13 +14,17 @@ import typer
 
 from orimap.flows.cli.answers import Debug, Quiet, analyse, answers, print_lines, print_result
 from orimap.flows.cli.options import Config, read_request, with_request_options
+from orimap.flows.request.allowed import allowed_roots
 from orimap.flows.request.request import READING_FIELDS, Request
 from orimap.tasks.errors import InputError
+from orimap.tasks.lines import say
 
 if TYPE_CHECKING:
     from orimap.flows.pipeline.estimate import Estimate
     from orimap.tasks.acquire.acquisition import Acquisition
 
+# Of files that links lead to, so many are named.
+MOST_FILES = 12
 # What compare-filters decides by itself.
 OF_EACH_FILTER = ("filter", "keep", "restart")
 
@@ -41,11 +45,11 @@ def info(
 
     given = {name: value for name, value in options.items() if value is not None}
     request = Request.read(file=file, output=Path(), **given)
-    acquisition = open_acquisition(file, **request.reading)
+    acquisition = open_acquisition(file, roots=allowed_roots(), **request.reading)
     facts = describe(acquisition)
     print_lines([*_described(facts), *_seen(acquisition)])
     _print_guesses(facts["guesses"])
-    print("\na run with the default options:")
+    say("", "a run with the default options:")
     print_lines(_needs(estimate(Plan.of(request, acquisition))))
 
 
@@ -73,8 +77,16 @@ def _described(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("beam energy", f"{energy:.4g} keV" if energy else ""),
         ("on disk", bytes_text(facts["bytes_on_disk"])),
         ("as an array", bytes_text(facts["bytes_as_array"])),
+        *(("" if number else "data from", file) for number, file in enumerate(_some_of(facts))),
         *(("note", note) for note in facts["notes"]),
     ]
+
+
+def _some_of(facts: dict[str, Any]) -> list[str]:
+    """Return the files elsewhere that an acquisition takes data from, the first of very many."""
+    files = facts["elsewhere"]
+    more = len(files) - MOST_FILES
+    return [*files[:MOST_FILES], *([f"and {more} more"] if more > 0 else [])]
 
 
 def _seen(acquisition: "Acquisition") -> list[tuple[str, str]]:
@@ -96,7 +108,7 @@ def _seen(acquisition: "Acquisition") -> list[tuple[str, str]]:
 def _print_guesses(guesses: Sequence[str]) -> None:
     """Print what was guessed, where anything was."""
     if guesses:
-        print("\nguessed, since the file does not say:")
+        say("", "guessed, since the file does not say:")
         print_lines([("guess", guess) for guess in guesses])
 
 
@@ -167,13 +179,13 @@ def _can_go_on() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        print("the same command continues where this one stopped", file=sys.stderr)
+        say("the same command continues where this one stopped", stream=sys.stderr)
         raise
 
 
 def _print_plan(request: Request) -> None:
     """Check all that a run checks before long work, and print what it would do."""
-    from orimap.flows.pipeline.check import check, check_place
+    from orimap.flows.pipeline.check import check, check_place, disk_warning
     from orimap.flows.pipeline.estimate import estimate
     from orimap.flows.pipeline.results import lost_fits
     from orimap.tasks.acquire.acquisition import describe
@@ -191,14 +203,15 @@ def _print_plan(request: Request) -> None:
             ("asked for", ", ".join(_as_typed(name, value) for name, value in asked.items())),
             ("results in", str(request.output)),
             ("note", lost or ""),
+            ("note", "" if there else disk_warning(plan) or ""),
             *_needs(estimate(plan)),
         ]
     )
     _print_guesses(plan.acquisition.guesses)
     if there:
-        print("the results of this request exist already: nothing would be computed")
+        say("the results of this request exist already: nothing would be computed")
     else:
-        print("everything is in order; without --dry-run this would be computed")
+        say("everything is in order; without --dry-run this would be computed")
 
 
 @partial(with_request_options, without=OF_EACH_FILTER)
@@ -246,9 +259,9 @@ def compare(
             truth_file=truth,
         )
     found = json.loads(page.with_suffix(".json").read_text())
-    print(found["verdict"]["headline"])
+    say(found["verdict"]["headline"])
     print_lines([(name, _in_short(each)) for name, each in found["filters"].items()])
-    print(f"comparison: {page}")
+    say(f"comparison: {page}")
 
 
 def _in_short(found: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ import typer
 from orimap.cluster.environment import keep_compiled_code
 from orimap.flows.cli.options import state_folder
 from orimap.tasks.errors import FAILED, INPUT_AT_FAULT, INTERRUPTED, InputError, words_of
+from orimap.tasks.lines import printable, say
 
 if TYPE_CHECKING:
     from orimap.flows.pipeline.runtime.runner import Display
@@ -39,7 +40,7 @@ def answers(command: Callable[..., None]) -> Callable[..., None]:
         except typer.Exit:
             raise
         except KeyboardInterrupt as error:
-            print("interrupted", file=sys.stderr)
+            say("interrupted", stream=sys.stderr)
             raise typer.Exit(INTERRUPTED) from error
         except Exception as error:
             if isinstance(error, BrokenPipeError) and _nobody_reads():
@@ -47,14 +48,15 @@ def answers(command: Callable[..., None]) -> Callable[..., None]:
             if options.get("debug"):
                 import traceback
 
-                traceback.print_exc()
+                say(*traceback.format_exc().splitlines(), stream=sys.stderr)
             if isinstance(error, InputError):
                 # What a request needs is said by more commands than the one that is named.
-                print(str(error).replace("orimap run --help", _help_of(command)), file=sys.stderr)
+                said = str(error).replace("orimap run --help", _help_of(command))
+                say(*said.splitlines(), stream=sys.stderr)
                 raise typer.Exit(INPUT_AT_FAULT) from error
             if not options.get("debug"):
                 first = words_of(error) if isinstance(error, OSError) else _first_line(error)
-                print(f"failed: {first} (--debug shows where)", file=sys.stderr)
+                say(f"failed: {first} (--debug shows where)", stream=sys.stderr)
             raise typer.Exit(FAILED) from error
 
     return wrapped
@@ -135,33 +137,32 @@ def print_result(output: Path) -> None:
     crystal, countable = (
         bool(results.attrs.get(name, True)) for name in ("crystal_found", "countable")
     )
-    print(
-        headline(patterns, decision["confidence"], clusters, crystal=crystal, countable=countable)
-    )
+    say(headline(patterns, decision["confidence"], clusters, crystal=crystal, countable=countable))
     if decision["confidence"] != "high":
         # A forced number is compared with the evidence first; else the last reason names the
         # runner-up and what would settle it.
         reasons = decision["reasons"]
         doubtful = [reason for reason in reasons if reason.startswith(DOUBTS)]
-        print(*doubtful, reasons[0 if decision["strategy"] == "forced" else -1], sep="\n")
-    print(f"report: {output / 'report.html'}")
+        say(*doubtful, reasons[0 if decision["strategy"] == "forced" else -1])
+    say(f"report: {output / 'report.html'}")
 
 
 def print_lines(lines: list[tuple[str, str]]) -> None:
     """Print names and words in two columns, without those that have nothing to say."""
+    lines = [(printable(name), printable(words)) for name, words in lines]
     width = max(len(name) for name, _ in lines)
     for name, words in lines:
         if words:
-            print(f"{name:<{width}}  {words}")
+            say(f"{name:<{width}}  {words}")
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a head and rows of words; the last column may be as long as it likes."""
     if not rows:
-        print("nothing is there")
+        say("nothing is there")
         return
-    table = [head, *rows]
+    table = [[printable(word) for word in row] for row in (head, *rows)]
     widths = [max(len(row[column]) for row in table) for column in range(len(head))]
     for row in table:
         words = [f"{word:<{width}}" for word, width in zip(row, widths, strict=True)]
-        print("  ".join(words).rstrip())
+        say("  ".join(words).rstrip())

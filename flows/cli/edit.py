@@ -10,6 +10,7 @@ import typer
 
 from orimap.flows.cli.answers import Debug, Quiet, answers, print_lines, print_table
 from orimap.tasks.errors import InputError
+from orimap.tasks.lines import say
 
 Numbers = list[str]
 
@@ -86,9 +87,9 @@ def edit(
         revision=revision,
         source=source,
     )
-    print(edited_headline(len(made.sizes), made.name))
+    say(edited_headline(len(made.sizes), made.name))
     for sentence in made.said:
-        print(sentence)
+        say(sentence)
     print_table(
         ["cluster", "name", "positions"],
         [
@@ -96,7 +97,7 @@ def edit(
             for number, (name, size) in enumerate(zip(made.names, made.sizes, strict=True), start=1)
         ],
     )
-    print(f"its page: orimap report {directory} --revision {made.name}")
+    say(f"its page: orimap report {directory} --revision {made.name}")
 
 
 def _manage(directory: Path, delete: str | None, *, listed: bool, asked: bool) -> None:
@@ -126,11 +127,11 @@ def _manage(directory: Path, delete: str | None, *, listed: bool, asked: bool) -
     if delete is not None:
         with only_writer(directory):
             delete_revision(directory, delete)
-        print(f"revision {delete} was removed; the automatic result is as it was")
+        say(f"revision {delete} was removed; the automatic result is as it was")
         return
     found = [find_revision(directory, name) for name in revision_names(directory)]
     if not found:
-        print("no revisions are there; orimap edit --help says how to make one")
+        say("no revisions are there; orimap edit --help says how to make one")
         return
     print_lines(
         [

@@ -10,6 +10,7 @@ import typer
 
 from orimap.flows.cli.answers import Debug, Quiet, answers
 from orimap.tasks.export.formats import FORMATS, PICTURES
+from orimap.tasks.lines import say
 
 FORMATS_EXPLAINED = "\b\nFormats:\n" + "\n".join(
     f"  {name:<8} {form.meant_for}" for name, form in FORMATS.items()
@@ -54,4 +55,4 @@ def export(
             directory, to, output, revision=revision, picture=picture, dpi=dpi, force=force
         ),
     )
-    print(place)
+    say(str(place))

@@ -1,5 +1,6 @@
 """The commands that hand over a whole run as one job: submit, and perform inside the job."""
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from orimap.flows.cli.options import Config, read_request, with_request_options
 from orimap.flows.jobs.job import Job, Standing
 from orimap.flows.request.request import DETECTOR_IMAGES, Request
 from orimap.tasks.errors import FAILED, INPUT_AT_FAULT, InputError, UnavailableError, words_of
+from orimap.tasks.lines import say
 
 if TYPE_CHECKING:
     from orimap.cluster.batch.profiles import Profile
@@ -58,7 +60,7 @@ def submit(
     request, profile = _inside(asked), _profile(asked)
     job = _job(request)
     if job is None:
-        print(f"{request.output} already holds the results of this request: nothing to submit")
+        say(f"{request.output} already holds the results of this request: nothing to submit")
         print_result(request.output)
         return
     submitter = BatchSubmitter(profile, request.output / BATCH_FOLDER)
@@ -66,10 +68,10 @@ def submit(
     standing = submitter.standing(reference) if reference is not None else None
     if standing is None or (standing.state == "done" and request.restart):
         reference = submitter.submit(job)
-        print(f"submitted as job {submitter.job_id(reference)} of {submitter.system}")
+        say(f"submitted as job {submitter.job_id(reference)} of {submitter.system}")
     else:
         why = f" ({standing.reason})" if standing.reason else ""
-        print(
+        say(
             f"submitted before as job {submitter.job_id(reference)} of {submitter.system}, "
             f"which is {standing.state}{why}: not submitted again"
         )
@@ -78,7 +80,7 @@ def submit(
         try:
             standing = _wait(submitter, reference)
         except KeyboardInterrupt:
-            print("the job goes on; the same command waits for it again", file=sys.stderr)
+            say("the job goes on; the same command waits for it again", stream=sys.stderr)
             raise
         _end(submitter, reference, standing, request.output)
 
@@ -155,7 +157,7 @@ def _wait(submitter: "BatchSubmitter", reference: str) -> Standing:
         if standing.state not in ("waiting", "running"):
             return standing
         if standing != before:
-            print(_words(standing), file=sys.stderr, flush=True)
+            say(_words(standing), stream=sys.stderr)
         before = standing
         time.sleep(seconds)
         seconds = min(2 * seconds, ASK_SECONDS_AT_MOST)
@@ -168,11 +170,11 @@ def _end(submitter: "BatchSubmitter", reference: str, standing: Standing, output
     if standing.state == "done":
         print_result(output)
         return
-    print(_words(standing), file=sys.stderr)
+    say(_words(standing), stream=sys.stderr)
     for path in submitter.logs(reference):
-        print(f"the batch system's own log: {path}", file=sys.stderr)
+        say(f"the batch system's own log: {path}", stream=sys.stderr)
     outcome = read_outcome(output) if standing.state == "failed" else None
-    at_fault = outcome is not None and outcome.kind == "bad data"
+    at_fault = outcome is not None and outcome.kind in ("bad data", "changed")
     raise typer.Exit(INPUT_AT_FAULT if at_fault else FAILED)
 
 
@@ -190,7 +192,9 @@ def perform(
     from orimap.flows.jobs.notify import perform_and_tell
     from orimap.flows.jobs.perform import run_log
     from orimap.flows.pipeline.runtime.runner import Lines
+    from orimap.flows.pipeline.runtime.workers import DASHBOARD_VARIABLE
 
+    os.environ.setdefault(DASHBOARD_VARIABLE, "off")  # nobody is there to look
     job = read_job(file)
     with run_log(job.output) as log:
         display = Lines(_Both(sys.stderr, log))

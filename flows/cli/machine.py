@@ -17,6 +17,7 @@ from orimap.flows.cli.options import (
     SETTINGS,
     STATE,
     Command,
+    Group,
     KnownResults,
     Results,
     complete_profiles,
@@ -24,6 +25,7 @@ from orimap.flows.cli.options import (
     state_folder,
 )
 from orimap.tasks.errors import FAILED, InputError
+from orimap.tasks.lines import say
 
 if TYPE_CHECKING:
     from orimap.cluster.batch.profiles import Profile
@@ -62,6 +64,7 @@ def up(
         int | None,
         typer.Option(min=1, max=65535, help="Port of the viewer [the one after Prefect's]"),
     ] = None,
+    group: Group = None,
     watch_options: Annotated[
         list[str] | None,
         typer.Argument(metavar="[-- OPTIONS]", help="Further options of orimap watch, after --"),
@@ -79,17 +82,17 @@ def up(
     folder = state_folder(results, state)
     there = running(folder)
     if there is not None:
-        print(f"already up: {there['address']} (watching {there['watched']})")
+        say(f"already up: {there['address']} (watching {there['watched']})")
         if "viewer" in there:  # not of an earlier version
-            print(f"results: {there['viewer']}")
+            say(f"results: {there['viewer']}")
         return
     # Told to end by a service manager or orimap down, it has ended well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     site = Site(
         watch.resolve(), results.resolve(), folder, port, view_port or port_after(port),
-        tuple(watch_options or ()),
+        tuple(watch_options or ()), group,
     )  # fmt: skip
-    bring_up(site, lambda text: print(text, file=sys.stderr, flush=True))
+    bring_up(site, lambda text: say(text, stream=sys.stderr))
 
 
 def port_after(port: int) -> int:
@@ -105,7 +108,7 @@ def down(*, results: KnownResults = None, state: State = None, debug: Debug = Fa
     folder = state_folder(results, state)
     there = running(folder)
     if there is None:
-        print("nothing is running")
+        say("nothing is running")
         return
     os.kill(there["pid"], signal.SIGTERM)
     last = time.monotonic() + DOWN_SECONDS
@@ -117,7 +120,7 @@ def down(*, results: KnownResults = None, state: State = None, debug: Debug = Fa
                 f"look into {folder / 'logs'}, or end the process by hand",
             )
         time.sleep(0.2)
-    print("down")
+    say("down")
 
 
 @answers
@@ -147,9 +150,9 @@ def doctor(
         watch=watch, results=results, state=state, port=port,
         view_port=view_port or port_after(port),
     ):  # fmt: skip
-        print(f"{finding.state:<6} {finding.what:<16} {finding.found}")
+        say(f"{finding.state:<6} {finding.what:<16} {finding.found}")
         if finding.state != "ok":
-            print(f"{'':<23} what to do: {finding.remedy}")
+            say(f"{'':<23} what to do: {finding.remedy}")
         wrong += finding.state == "wrong"
     if wrong:
         raise typer.Exit(FAILED)
@@ -208,9 +211,9 @@ def check(
         return
     wrong = 0
     for finding in _findings(system, profile, site, folder, file, first_worker_minutes):
-        print(f"{'ok' if finding.ok else 'wrong':<6} {finding.what:<9} {finding.found}")
+        say(f"{'ok' if finding.ok else 'wrong':<6} {finding.what:<9} {finding.found}")
         if not finding.ok:
-            print(f"{'':<16} what to do: {finding.remedy}")
+            say(f"{'':<16} what to do: {finding.remedy}")
         wrong += not finding.ok
     if wrong:
         raise typer.Exit(FAILED)
@@ -223,7 +226,8 @@ def _print_script(site: "Profile | None", folder: Path) -> None:
     if site is None:
         raise InputError("a site profile with --dry-run", "none", "add --profile NAME")
     with tempfile.TemporaryDirectory(prefix=CHECK_FOLDER, dir=folder) as own:
-        print(worker_script(site, name="orimap-worker", folder=Path(own).absolute()), end="")
+        script = worker_script(site, name="orimap-worker", folder=Path(own).absolute())
+        say(*script.splitlines())
 
 
 def _findings(
@@ -249,7 +253,7 @@ def _findings(
             profile=profile,
             folder=Path(own).absolute(),
             first_worker_minutes=first_worker_minutes,
-            note=lambda text: print(text, file=sys.stderr, flush=True),
+            note=lambda text: say(text, stream=sys.stderr),
         )
         try:
             with opened as client:

@@ -19,11 +19,12 @@ from orimap.flows.cli.export import FORMATS_EXPLAINED, export
 from orimap.flows.cli.jobs import perform, submit
 from orimap.flows.cli.machine import cluster, doctor, down, up
 from orimap.flows.cli.options import SETTINGS, Command
-from orimap.flows.cli.results import decide, report
+from orimap.flows.cli.results import decide, report, verify
 from orimap.flows.cli.simulate import demo, simulate
 from orimap.flows.cli.view import view
 from orimap.flows.cli.watch import watch
 from orimap.tasks.errors import INPUT_AT_FAULT, Notice
+from orimap.tasks.lines import say
 
 EXAMPLES = """\b
 Examples:
@@ -81,10 +82,10 @@ def require_linux() -> None:
     if sys.platform == "linux":
         return
     name = {"darwin": "macOS", "win32": "Windows"}.get(sys.platform, sys.platform)
-    print(
+    say(
         f"orimap runs on Linux, not on {name}: install it on a Linux machine"
         + (", or in a Linux of the Windows Subsystem (WSL 2)." if name == "Windows" else "."),
-        file=sys.stderr,
+        stream=sys.stderr,
     )
     sys.exit(INPUT_AT_FAULT)
 
@@ -154,7 +155,7 @@ def _version(value: bool) -> None:
     if value:
         from importlib.metadata import version
 
-        print(f"orimap {version('orimap')}")
+        say(f"orimap {version('orimap')}")
         raise typer.Exit
 
 
@@ -175,6 +176,7 @@ app.command("compare-filters", cls=Command)(compare)
 app.command(cls=Command)(decide)
 app.command(cls=Command)(edit)
 app.command(cls=Command)(report)
+app.command(cls=Command)(verify)
 app.command(cls=Command)(view)
 app.command(cls=Command, epilog=FORMATS_EXPLAINED)(export)
 app.command(cls=Command)(watch)

@@ -92,6 +92,13 @@ State = Annotated[
     Path | None,
     typer.Option(help="Folder for the journal, on a disk of this machine [RESULTS/.orimap]"),
 ]
+Group = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Let the members of a group of this machine read the results [this account alone]",
+    ),
+]
 
 
 # Of commands that look into the journal alone.

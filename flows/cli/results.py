@@ -1,4 +1,4 @@
-"""The commands on the results of a finished run: decide, report.
+"""The commands on the results of a finished run: decide, report, verify.
 
 Tested in tests/flows/pipeline/test_redecide.py.
 """
@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orimap.flows.cli.answers import Debug, Quiet, answers, print_lines
+from orimap.flows.cli.answers import Debug, Quiet, answers, print_lines, print_table
 from orimap.flows.cli.options import with_request_options
 from orimap.flows.request.request import CAMERA_FIELDS, READING_FIELDS
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import FAILED, InputError
+from orimap.tasks.lines import say
 
 if TYPE_CHECKING:
     from orimap.flows.pipeline.redecide import Answer
@@ -54,7 +55,7 @@ def decide(
         from orimap.flows.pipeline.redecide import redecide
 
         before, after = redecide(directory, changes, PlainRunner(display), dry_run=dry_run)
-    print(
+    say(
         headline(after.patterns, after.confidence, crystal=after.crystal, countable=after.countable)
     )
     print_lines(
@@ -65,9 +66,9 @@ def decide(
         ]
     )
     if dry_run:
-        print("nothing was changed; without --dry-run maps and report would be drawn anew")
+        say("nothing was changed; without --dry-run maps and report would be drawn anew")
     else:
-        print(f"report: {directory / 'report.html'}")
+        say(f"report: {directory / 'report.html'}")
 
 
 def _in_short(answer: "Answer") -> str:
@@ -97,8 +98,9 @@ def report(
     import sys
 
     from orimap.tasks.report.report import write_report
-    from orimap.tasks.store.open_results import find_revision
-    from orimap.tasks.store.run_folder import only_writer
+    from orimap.tasks.store.open_results import find_revision, require_whole_revision
+    from orimap.tasks.store.run_folder import RunFolder, only_writer
+    from orimap.tasks.store.whole.results import require_whole_results
 
     results, facts = directory / "analysis.zarr", directory / "run.json"
     if not results.is_dir():
@@ -110,8 +112,51 @@ def report(
             "give the folder that was given to orimap run as --output",
         )
     with only_writer(directory):
-        run_facts = json.loads(facts.read_text()) if facts.is_file() else {}
+        RunFolder(directory).recover()
+        require_whole_results(directory)
+        try:
+            run_facts = json.loads(facts.read_text())
+        except FileNotFoundError:
+            run_facts = {}
+        except ValueError:
+            run_facts = {}
+            say(f"{facts} is cut: the page is written without it", stream=sys.stderr)
         revised = None if revision is None else find_revision(directory, revision)
-        print(write_report(results, directory, run=run_facts, revision=revised))
+        if revised is not None:
+            require_whole_revision(directory, revised.name)
+        say(str(write_report(results, directory, run=run_facts, revision=revised)))
     if revised is not None and revised.outdated:
-        print(revised.standing, file=sys.stderr)
+        say(revised.standing, stream=sys.stderr)
+
+
+@answers
+def verify(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a finished run")],
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Check that results are whole: every stored chunk is decoded and compared.
+
+    Ends with 0 where all is whole, with 1 where something is damaged. orimap run with the same
+    request makes what is damaged anew.
+    """
+    from orimap.flows.pipeline.runtime.runner import PlainRunner, choose_display
+    from orimap.tasks.store.run_folder import settle
+    from orimap.tasks.store.whole.verify import verify as check
+
+    settle(directory)
+    display = choose_display(quiet=quiet)
+    with display.run(f"verifying {directory}"):
+        checked = PlainRunner(display).step("verify", lambda progress: check(directory, progress))
+    print_table(
+        ("part", "chunks", "found"),
+        [
+            (one.name, f"{one.chunks:,}" if one.chunks else "", one.found or "whole")
+            for one in checked
+        ],
+    )
+    damaged = sum(one.found is not None for one in checked)
+    if damaged:
+        say(f"{damaged} of {len(checked)} parts are damaged: orimap run makes them anew")
+        raise typer.Exit(FAILED)
+    say(f"all {len(checked)} parts are whole")

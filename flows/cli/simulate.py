@@ -11,6 +11,7 @@ import typer
 from orimap.flows.cli.answers import Debug, Quiet, analyse, answers, print_result
 from orimap.flows.cli.options import completing
 from orimap.flows.request.request import Request
+from orimap.tasks.lines import say
 
 
 @answers
@@ -109,7 +110,7 @@ def simulate(
     PlainRunner(choose_display(quiet=quiet)).step(
         "simulate a scan", lambda progress: write_scan(recipe, out, progress, force=force)
     )
-    print(f"{out}\n{out.with_suffix('.npz')}")
+    say(f"{out}", f"{out.with_suffix('.npz')}")
 
 
 def _print_truth(results: Path, truth: Path) -> None:
@@ -122,5 +123,5 @@ def _print_truth(results: Path, truth: Path) -> None:
     labels = found["clusters/cluster_label"][:]
     known = read_truth(truth, labels.shape)
     index = known.score(labels, found["overlap/overlap_ratio"][:])["ari"]
-    print(f"truth: {known.grains} grains; decided: {int(labels.max()) + 1} patterns")
-    print(f"adjusted Rand index of the cluster map: {index:.3f} (1 = every position right)")
+    say(f"truth: {known.grains} grains; decided: {int(labels.max()) + 1} patterns")
+    say(f"adjusted Rand index of the cluster map: {index:.3f} (1 = every position right)")

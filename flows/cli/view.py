@@ -12,6 +12,7 @@ import typer
 from orimap.flows.cli.answers import Debug, answers
 from orimap.flows.cli.options import state_folder
 from orimap.tasks.errors import InputError
+from orimap.tasks.lines import say
 
 
 @answers
@@ -56,7 +57,7 @@ def view(
 
     folder = access_folder(None if state is None else state.absolute())
     if token:
-        print(read_token(folder))
+        say(read_token(folder))
         return
     if directory is None:
         raise InputError(
@@ -84,19 +85,19 @@ def view(
     with open_browser(f"{address}enter?code={access.code()}", folder) as start:
 
         def ready() -> None:
-            print(f"{directory}: {address} (Ctrl-C ends it)", flush=True)
+            say(f"{directory}: {address} (Ctrl-C ends it)")
             # What is printed for a person at a terminal would stay in a log.
             if sys.stdout.isatty():
-                print(f"to open it by hand, once, within 10 minutes: {address}enter?code="
-                      f"{access.code()}", flush=True)  # fmt: skip
+                say(f"to open it by hand, once, within 10 minutes: {address}enter?code="
+                      f"{access.code()}")  # fmt: skip
             else:
-                print(f"get the token with: {ask}", flush=True)
+                say(f"get the token with: {ask}")
             if "SSH_CONNECTION" in os.environ:
                 number = listening.getsockname()[1]
                 tunnel = f"ssh -L {number}:127.0.0.1:{number} {socket.getfqdn()}"
-                print(f"from the machine where you sit, first: {tunnel}", flush=True)
+                say(f"from the machine where you sit, first: {tunnel}")
             if wanted:
                 start()
 
         serve(app, listening, ready)
-    print("ended")
+    say("ended")

@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orimap.flows.cli.answers import Debug, answers, print_table
-from orimap.flows.cli.options import STATE, Config, Results, State, completing, state_folder
+from orimap.flows.cli.options import (
+    STATE,
+    Config,
+    Group,
+    Results,
+    State,
+    completing,
+    state_folder,
+)
 from orimap.tasks.errors import FAILED, InputError
+from orimap.tasks.lines import say
 
 if TYPE_CHECKING:
     from orimap.flows.jobs.job import Submitter
@@ -50,6 +59,7 @@ def watch(
     newest_first: Annotated[
         bool, typer.Option("--newest-first", help="Analyse the newest first, not the oldest")
     ] = False,
+    group: Group = None,
     disk_floor: Annotated[
         str,
         typer.Option(
@@ -95,13 +105,13 @@ def watch(
     watching = _watching(
         folder, results, state, config, settle_seconds=settle, poll_seconds=poll,
         patience_seconds=patience, include=tuple(include or ()), newest_first=newest_first,
-        disk_floor_bytes=_bytes(disk_floor),
+        disk_floor_bytes=_bytes(disk_floor), group=group,
     )  # fmt: skip
     from orimap.flows.watch.start import watch_folder, what_would_be_done
 
     if dry_run:
         print_table(("name", "state", ""), what_would_be_done(watching, _note))
-        print("nothing was written; without --dry-run what is settled would be analysed")
+        say("nothing was written; without --dry-run what is settled would be analysed")
         return
     where = submit_to or ("embedded" if embedded else _configured())
     failed = watch_folder(
@@ -173,7 +183,7 @@ def _submitter(where: str, watching: "Watching") -> "Submitter":
     if where == "embedded":
         from orimap.flows.jobs.embedded import EmbeddedSubmitter
 
-        return EmbeddedSubmitter(watching.state)
+        return EmbeddedSubmitter(watching.state, watching.roots)
     if where == "prefect":
         from orimap.flows.prefect.submitter import PrefectSubmitter
 
@@ -181,6 +191,7 @@ def _submitter(where: str, watching: "Watching") -> "Submitter":
     if where == "batch":
         from orimap.cluster.batch.profiles import read_profile
         from orimap.flows.jobs.batch import BatchSubmitter
+        from orimap.flows.jobs.privacy import rights_left
 
         if "profile" not in watching.options:
             raise InputError(
@@ -190,10 +201,12 @@ def _submitter(where: str, watching: "Watching") -> "Submitter":
             )
         # Seen by the machines that compute, as the journal on a disk of this one is not.
         folder = watching.results / STATE / "batch"
-        return BatchSubmitter(read_profile(watching.options["profile"]), folder)
+        profile = read_profile(watching.options["profile"])
+        umask = rights_left(watching.group)
+        return BatchSubmitter(profile, folder, roots=watching.roots, umask=umask)
     raise InputError(f"one of {', '.join(PLACES)}", f"--submit-to {where}", "choose one of them")
 
 
 def _note(line: str) -> None:
     """Write a line to the log."""
-    print(line, file=sys.stderr, flush=True)
+    say(line, stream=sys.stderr)

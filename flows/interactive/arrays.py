@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from orimap.tasks.store.leftovers import ARRAY_FOLDER
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -15,9 +17,6 @@ if TYPE_CHECKING:
     from orimap.flows.pipeline.runtime.runner import Display
     from orimap.flows.request.request import Request
     from orimap.tasks.acquire.stage_array import ArrayInput
-
-# In the folder of the results, as long as the run takes.
-FOLDER = ".array"
 
 
 @contextmanager
@@ -54,7 +53,7 @@ def as_file(
 
     given, request, plan = _checked(array, output, read)
     plan.acquisition.close()
-    folder = output / FOLDER
+    folder = output / ARRAY_FOLDER
     try:
         with only_writer(folder):
             try:
@@ -98,5 +97,5 @@ def _checked(
     # Only options are looked at here: the name of the file depends on the array.
     given = ArrayInput(array, read(output).axes)
     given.require_blocks()
-    request = read(output / FOLDER / given.name)
+    request = read(output / ARRAY_FOLDER / given.name)
     return given, request, check(request, given.signal)

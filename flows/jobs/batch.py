@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -12,6 +13,7 @@ from orimap.cluster.local import ON_THIS_MACHINE
 from orimap.cluster.queue import systems
 from orimap.flows.jobs.job import Job, Standing
 from orimap.flows.jobs.outcome import OUTCOME, Outcome, read_outcome
+from orimap.flows.request.allowed import allowed_roots, environment_of
 from orimap.tasks.errors import InputError, UnavailableError
 from orimap.tasks.store.whole_file import write_whole
 
@@ -45,6 +47,10 @@ class BatchSubmitter:
         where jobs run under the same name, and the same at every start.
     limit : int
         Jobs that wait or run at a time.
+    roots : sequence of Path
+        Folders that acquisitions may lead to by links; by default those that are allowed here.
+    umask : int, optional
+        What others may not do with the files that jobs write; by default as the machines have it.
 
     Raises
     ------
@@ -52,7 +58,15 @@ class BatchSubmitter:
         If the profile is for this machine alone.
     """
 
-    def __init__(self, profile: Profile, folder: Path, *, limit: int = LIMIT) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        folder: Path,
+        *,
+        limit: int = LIMIT,
+        roots: Sequence[Path] | None = None,
+        umask: int | None = None,
+    ) -> None:
         if profile.system == "local":
             raise InputError(
                 "a profile of a batch system", "system: local", "choose another --profile"
@@ -60,6 +74,8 @@ class BatchSubmitter:
         self.profile = profile
         self.folder = folder.absolute()
         self.limit = limit
+        self.roots = allowed_roots() if roots is None else list(roots)
+        self.umask = umask
 
     @property
     def system(self) -> str:
@@ -99,7 +115,9 @@ class BatchSubmitter:
         file, script = self._files(job.key)
         # -P: a file numpy.py in the folder where a job starts is not taken for a package.
         command = [sys.executable, "-P", "-m", "orimap.flows", "perform", str(file)]
-        text = flow_script(profile, job.key, command, folder=self.folder)
+        allowed = [f"{name}={value}" for name, value in environment_of(self.roots).items()]
+        command = ["env", *allowed, *command] if allowed else command
+        text = flow_script(profile, job.key, command, folder=self.folder, umask=self.umask)
         self.folder.mkdir(parents=True, exist_ok=True)
         write_whole(file, _placed(job, profile).model_dump_json(indent=2) + "\n")
         write_whole(script, text)

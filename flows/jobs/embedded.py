@@ -12,11 +12,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from orimap.flows.jobs.job import Job, Standing
 from orimap.flows.jobs.outcome import read_outcome
+from orimap.flows.request.allowed import environment_of
 from orimap.tasks.store.locks import holder
 from orimap.tasks.store.whole_file import write_whole
 
@@ -33,9 +35,12 @@ class EmbeddedSubmitter:
     ----------
     state : Path
         Folder for jobs that were taken, and for logs.
+    roots : sequence of Path
+        Folders that acquisitions may lead to by links; everything where there are none.
     """
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, roots: Sequence[Path] = ()) -> None:
+        self._roots = roots
         self._taken, self._over = state / "jobs", state / "jobs" / "over"
         self._logs = state / "logs"
         self._key = ""
@@ -157,6 +162,7 @@ class EmbeddedSubmitter:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                env={**os.environ, **environment_of(self._roots)},
             )
         self._key = key
 

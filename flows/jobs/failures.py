@@ -5,9 +5,10 @@ import random
 from dataclasses import dataclass
 from typing import Literal
 
+from orimap.tasks.acquire.identity import ChangedError
 from orimap.tasks.errors import InputError, UnavailableError, words_of
 
-Kind = Literal["transient", "bad data", "resources", "bug"]
+Kind = Literal["transient", "bad data", "changed", "resources", "bug"]
 
 # A network share or a scheduler that restarts is back after seconds, or after minutes.
 RETRY_SECONDS = (5, 30, 120)
@@ -30,7 +31,8 @@ class Failure:
     ----------
     kind : str
         "transient": trying again may help. "bad data": it never will, the acquisition or the
-        request is at fault. "resources": more memory or time may help. "bug": ours to fix.
+        request is at fault. "changed": the acquisition is not the one any more that was begun.
+        "resources": more memory or time may help. "bug": ours to fix.
     reason, remedy : str
         What happened and what to do.
     """
@@ -53,6 +55,8 @@ def classify(error: BaseException) -> Failure:
     """
     if isinstance(error, UnavailableError):
         return Failure("transient", error.reason, error.remedy)
+    if isinstance(error, ChangedError):
+        return Failure("changed", error.reason, error.remedy)
     if isinstance(error, InputError):
         return Failure("bad data", error.reason, error.remedy)
     chain = _chain(error)

@@ -7,19 +7,21 @@ sent is a line in the log; the job that it is about has ended by then, and is no
 import importlib
 import os
 import re
-import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from orimap.cluster.processes.leftovers import temporary_folder
 from orimap.flows.jobs.job import Job
 from orimap.flows.jobs.outcome import Outcome, read_outcome
 from orimap.flows.jobs.page import page_of
 from orimap.flows.jobs.perform import log_tail, perform
 from orimap.flows.request.request import Request
 from orimap.tasks.errors import InputError, words_of
+from orimap.tasks.lines import printable
 
 # Notification blocks of Prefect, TYPE/NAME, and addresses as Apprise reads them (which is what
 # those blocks use), for instance mailtos://...; separated by blanks.
@@ -70,9 +72,10 @@ def message_about(job: Job, outcome: Outcome) -> Message:
         *(each for each in (_attempts(outcome),) if each),
         *([f"Bundle to send: {outcome.bundle}"] if outcome.bundle else []),
         f"Folder: {job.output}",
-        f"The end of its log:\n{log_tail(job.output, TAIL_LINES)}",
+        "The end of its log:",
+        *log_tail(job.output, TAIL_LINES).splitlines(),
     ]
-    return Message(f"orimap: {name} failed ({outcome.kind})", "\n".join(lines), failed=True)
+    return _message(f"orimap: {name} failed ({outcome.kind})", lines, failed=True)
 
 
 def _success(name: str, output: Path, outcome: Outcome) -> Message:
@@ -95,9 +98,9 @@ def _success(name: str, output: Path, outcome: Outcome) -> Message:
         f"Report: {Path(outcome.report).resolve().as_uri()}",
     ]
     picture = output / "figures" / "cluster_map.png"
-    return Message(
+    return _message(
         f"orimap: {name}: {found}",
-        "\n".join(lines),
+        lines,
         failed=False,
         picture=picture if picture.is_file() else None,
     )
@@ -109,8 +112,13 @@ def tell_put_aside(title: str, reason: str, note: Note) -> None:
         f"{title} cannot be analysed and was quarantined: {reason}",
         "What to do: put a corrected copy in its place; it is then checked again.",
     ]
-    message = Message(f"orimap: {title} was quarantined", "\n".join(lines), failed=True)
+    message = _message(f"orimap: {title} was quarantined", lines, failed=True)
     threading.Thread(target=send, args=(message, note), daemon=True).start()
+
+
+def _message(title: str, lines: Iterable[str], **others: Any) -> Message:
+    """Return a message of which each line is one, whatever the names in it hold."""
+    return Message(printable(title), "\n".join(map(printable, lines)), **others)
 
 
 def _attempts(outcome: Outcome) -> str:
@@ -189,7 +197,7 @@ def _thumbnail(picture: Path | None) -> Iterator[str | None]:
         return
     from orimap.tasks.report.figures.thumbnail import thumbnail
 
-    with tempfile.TemporaryDirectory(prefix="orimap-") as folder:
-        small = Path(folder) / picture.name
+    with temporary_folder() as folder:
+        small = folder / picture.name
         small.write_bytes(thumbnail(picture, THUMBNAIL_PIXELS))
         yield str(small)

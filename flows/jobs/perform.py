@@ -16,6 +16,7 @@ from orimap.flows.jobs.job import Job
 from orimap.flows.jobs.outcome import Attempt, Outcome, decided, what_is_missing, write_outcome
 from orimap.flows.request.request import Request
 from orimap.tasks.errors import InputError
+from orimap.tasks.lines import say
 
 LOG = "run.log"
 TAIL_LINES = 200
@@ -180,7 +181,7 @@ def _log(output: Path, error: Exception) -> None:
         if isinstance(error, InputError):
             log.write(f"{error}\n")
         else:
-            log.writelines(traceback.format_exception(error))
+            say(*"".join(traceback.format_exception(error)).splitlines(), stream=log)
 
 
 def _bundle(job: Job, error: Exception) -> str:

@@ -10,7 +10,7 @@ import fcntl
 import os
 import sys
 
-from orimap.cluster.parent import end_with_parent
+from orimap.cluster.processes.parent import end_with_parent
 
 HELD = 75  # exit code: somebody else holds the lock (sysexits' "try again later")
 

@@ -19,8 +19,10 @@ from typing import Literal
 
 from orimap.cluster.environment import COMPILED, can_be_made, keep_compiled_code
 from orimap.flows.jobs.notify import NOTIFY_VARIABLE
+from orimap.flows.machine.api_password import password_file
 from orimap.flows.prefect import configured
 from orimap.flows.request.allowed import ROOTS_VARIABLE, allowed_roots
+from orimap.flows.viewer.entry.access import read_token
 from orimap.flows.watch.one_watcher import network_file_system
 from orimap.tasks.errors import InputError, words_of
 
@@ -76,6 +78,7 @@ def examine(
         yield _apart(watch, results)
     if state is not None:
         yield from _journal(state)
+        yield _password(state)
     yield _port(port)
     yield _view_port(view_port)
     yield from _prefect()
@@ -232,6 +235,28 @@ def _journal(state: Path) -> Iterator[Finding]:
         yield Finding(what, "ok", f"{state}, can hold the journal")
 
 
+def _password(state: Path) -> Finding:
+    """Look whether the password of Prefect's API is this account's alone; make none."""
+    what, file = "password", password_file(state)
+    if not os.path.lexists(file):
+        return Finding(what, "ok", "orimap up makes one for Prefect's API")
+    try:
+        read_token(file.parent)
+    except InputError as error:
+        return Finding(what, "wrong", error.found, error.remedy)
+    return Finding(what, "ok", f"that of Prefect's API is in {file}")
+
+
+def _asks_for_a_password(port: int) -> bool:
+    """Return whether a Prefect server lets nobody in who knows nothing."""
+    try:
+        asked = f"http://127.0.0.1:{port}/api/admin/version"
+        urllib.request.urlopen(asked, timeout=ANSWER_SECONDS).close()
+    except urllib.error.HTTPError as error:
+        return error.code == 401
+    return False
+
+
 def _is_free(port: int) -> bool:
     with socket.socket() as free:
         free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -264,7 +289,11 @@ def _port(port: int) -> Finding:
         urllib.request.urlopen(
             f"http://127.0.0.1:{port}/api/health", timeout=ANSWER_SECONDS
         ).close()
-        return Finding(what, "ok", "a Prefect server answers there")
+        if _asks_for_a_password(port):
+            return Finding(what, "ok", "a Prefect server answers there, and asks for a password")
+        words = "a Prefect server answers there to every account of this machine"
+        remedy = "let orimap up start it, or give it a password: deploy/private-api.md"
+        return Finding(what, "doubt", words, remedy)
     return Finding(what, "doubt", "taken by another program", "give orimap up another --port")
 
 

@@ -17,18 +17,21 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from orimap.cluster.environment import SAFE_PATH, own_temporary_folder
-from orimap.cluster.parent import end_with_parent
+from orimap.cluster.processes.leftovers import clear_temporary
 from orimap.flows.jobs.page import RESULTS_VARIABLE, VIEW_VARIABLE
+from orimap.flows.jobs.privacy import keep_private
+from orimap.flows.machine.api_password import CLIENT, SERVER, api_password, password_file
+from orimap.flows.machine.service import Service, kill_group
 from orimap.flows.machine.warm_run import SOCKET_VARIABLE
 from orimap.flows.request.allowed import ROOTS_VARIABLE
-from orimap.tasks.errors import INPUT_AT_FAULT, InputError, UnavailableError, words_of
+from orimap.tasks.errors import InputError, UnavailableError, words_of
 from orimap.tasks.store.locks import HeldError, held, holder
 
 LOOPBACK = "127.0.0.1"
@@ -41,11 +44,6 @@ DEPLOY_SECONDS = 180
 # A run that is told to end closes its workers first.
 END_SECONDS = 12
 SERVER_END_SECONDS = 5
-# One that keeps dying is started again after 1, 2, 4 ... s; one that lived a while, after 1 s.
-LONGEST_PAUSE_SECONDS = 60
-LIVED_SECONDS = 60
-LOG_BYTES = 20_000_000
-TAIL_LINES = 15
 # What someone has set for a Prefect elsewhere does not go with a server of our own.
 NOT_INHERITED = ("PREFECT_PROFILE", "PREFECT_PROFILES_PATH", "PREFECT_API_KEY", "PREFECT_UI_URL")
 
@@ -65,6 +63,8 @@ class Site:
         Of the viewer, on loopback.
     watch_options : tuple of str
         Further options of ``orimap watch``.
+    group : str, optional
+        Whose members may read the results.
     """
 
     watched: Path
@@ -73,6 +73,7 @@ class Site:
     port: int
     view_port: int
     watch_options: tuple[str, ...] = ()
+    group: str | None = None
 
     @property
     def address(self) -> str:
@@ -97,6 +98,8 @@ class Site:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
             "PREFECT_HOME": str(self.state / "prefect"),
             "PREFECT_API_URL": f"{self.address}/api",
+            # Every account of the machine reaches the port; who knows this can start runs.
+            **dict.fromkeys((SERVER, CLIENT), api_password(self.state)),
             # The page is put together where Prefect is installed, by default; and all accounts of
             # a machine share one folder for runs, which belongs to the first that had one.
             "PREFECT_UI_STATIC_DIRECTORY": str(self.state / "prefect" / "page"),
@@ -139,6 +142,8 @@ def check(site: Site) -> None:
             f"--results {site.results}, --state {site.state}, --watch {site.watched}",
             "choose folders that lie elsewhere",
         )
+    # The journal, the database and the socket are for this user alone.
+    keep_private(site.results, site.state, site.group)
     for folder in (site.results, site.state, site.logs):
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -146,7 +151,6 @@ def check(site: Site) -> None:
             raise InputError(
                 f"a folder that can be written ({folder})", words_of(error), "choose another"
             ) from error
-    site.state.chmod(0o700)  # the journal, the database and the socket are for this user alone
     _require_free(site.port, "Prefect's server", "--port")
     if site.view_port == site.port:
         raise InputError(
@@ -212,6 +216,7 @@ def bring_up(site: Site, note: Callable[[str], None]) -> None:
         If the server does not start, or the deployments cannot be made; says what the log says.
     """
     check(site)
+    clear_temporary()
     with _only_one(site), _supervised(site, note) as up:
         note(f"starting Prefect's server; {SERVER_SECONDS} s at the longest")
         server = up.start("server", "prefect", "server", "start", "--host", LOOPBACK,
@@ -223,90 +228,16 @@ def bring_up(site: Site, note: Callable[[str], None]) -> None:
                  "--name", "orimap")  # fmt: skip
         up.start("watch", "orimap.flows", "watch", str(site.watched), "--results",
                  str(site.results), "--state", str(site.state), "--submit-to", "prefect",
+                 *(("--group", site.group) if site.group else ()),
                  *site.watch_options)  # fmt: skip
         up.start("view", "orimap.flows", "view", str(site.results), "--state", str(site.state),
                  "--port", str(site.view_port), "--no-browser")  # fmt: skip
         token = f"orimap view --token --state {shlex.quote(str(site.state))}"
+        password = f"cat {shlex.quote(str(password_file(site.state)))}"
         note(f"results: {site.viewer} (get the token with: {token})")
+        note(f"runs: {site.address} (get the password with: {password})")
         note(f"up: {site.address} (watching {site.watched}; logs in {site.logs})")
         up.keep()
-
-
-class Service:
-    """A process that is kept up.
-
-    Parameters
-    ----------
-    name : str
-        Also of its log.
-    command : list of str
-    environment : mapping
-    logs : Path
-    """
-
-    def __init__(
-        self, name: str, command: list[str], environment: Mapping[str, str], logs: Path
-    ) -> None:
-        self.name = name
-        self.command = command
-        self.environment = environment
-        self.log = logs / f"{name}.log"
-        self.pause = 1.0
-        self.starts = 0
-        self.start()
-
-    def start(self) -> None:
-        """Start it; it ends when this process does, however that ends."""
-        if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
-            self.log.replace(self.log.with_suffix(".log.1"))
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self.command,
-                env=dict(self.environment),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=_as_child,
-            )
-        self.ended = os.pidfd_open(self.process.pid)
-        self.started = time.monotonic()
-        self.starts += 1
-        self.start_again: float | None = None
-
-    def look(self, note: Callable[[str], None]) -> None:
-        """Start it again when it has ended, after a pause that grows.
-
-        Raises
-        ------
-        InputError
-            If it finds its options at fault when it is started first.
-        """
-        now = time.monotonic()
-        if self.start_again is None and self.process.poll() is not None:
-            os.close(self.ended)
-            if self.starts == 1 and self.process.returncode == INPUT_AT_FAULT:
-                # It would say the same each time.
-                raise InputError(
-                    f"options that orimap {self.name} can work with",
-                    self.tail(),
-                    "correct them, and bring everything up again",
-                )
-            if now - self.started > LIVED_SECONDS:
-                self.pause = 1.0
-            note(
-                f"{self.name} has ended ({self.process.returncode}); starting it again in "
-                f"{self.pause:.0f} s; its log is {self.log} and ends with: {self.tail(1)}"
-            )
-            _kill_group(self.process.pid)
-            self.start_again = now + self.pause
-            self.pause = min(2 * self.pause, LONGEST_PAUSE_SECONDS)
-        elif self.start_again is not None and now >= self.start_again:
-            self.start()
-
-    def tail(self, lines: int = TAIL_LINES) -> str:
-        """Return the last lines of its log."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
 
 class _Up:
@@ -344,7 +275,7 @@ class _Up:
             for each in services:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     each.process.wait(max(0.1, last - time.monotonic()))
-                _kill_group(each.process.pid)
+                kill_group(each.process.pid)
                 each.process.wait()
 
 
@@ -364,20 +295,6 @@ def _supervised(site: Site, note: Callable[[str], None]) -> Iterator[_Up]:
             up.stop()
         for each, handler in before.items():
             signal.signal(each, handler)
-
-
-def _as_child() -> None:
-    """Prepare a service before it starts: it can be interrupted, and ends when its parent dies."""
-    # What a shell starts in the background ignores SIGINT and passes that on; but Prefect's worker
-    # ends itself by sending it.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    end_with_parent()
-
-
-def _kill_group(pid: int) -> None:
-    """End what a service has started and left."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
 
 
 def _wait_for_server(site: Site, server: Service) -> None:

@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from orimap.cluster.processes.leftovers import clear_temporary
 from orimap.flows.pipeline import results
-from orimap.flows.pipeline.check import check, disk_warning
+from orimap.flows.pipeline.check import check, check_disk, disk_warning, saying_what_is_needed
 from orimap.flows.pipeline.estimate import load_that_fits, predicted_seconds, predicted_steps
 from orimap.flows.pipeline.plan import Plan
 from orimap.flows.pipeline.refusal import tidy_after_refusal
@@ -18,6 +19,7 @@ from orimap.flows.pipeline.runtime.run import Decided, Prepared, Run
 from orimap.flows.pipeline.runtime.runner import StepRunner
 from orimap.flows.pipeline.steps import conclude, decide, factorise, older_rules, prepare
 from orimap.flows.request.request import Request
+from orimap.tasks.store.leftovers import clear_folder
 from orimap.tasks.store.run_folder import RunFolder, only_writer
 from orimap.tasks.stream.blocks import Progress
 
@@ -55,20 +57,25 @@ def run_pipeline(request: Request, runner: StepRunner, opened: Any = None) -> Pa
     plan = check(request)
     with only_writer(request.output), tidy_after_refusal(request.output):
         folder = RunFolder(request.output)
+        folder.tell = runner.note
+        clear_temporary()
+        clear_folder(request.output)
         folder.recover()
         if not request.restart and results.is_complete(folder, plan.fingerprint, request.keep):
             results.keep_only(folder, request.keep)
             runner.note(f"{request.output} already holds the results of this request.")
             return request.output
+        check_disk(plan)
         for warning in (disk_warning(plan), results.lost_fits(folder, plan.ks)):
             if warning is not None:
                 runner.note(warning)
-        folder.prepare()
-        if request.restart:
-            folder.discard()
+        with saying_what_is_needed(plan):
             folder.prepare()
-        _analyse(plan, folder, runner, opened)
-        folder.publish()
+            if request.restart:
+                folder.discard()
+                folder.prepare()
+            _analyse(plan, folder, runner, opened)
+            folder.publish()
         results.keep_only(folder, request.keep)
     return request.output
 
@@ -128,7 +135,8 @@ def measured_steps(
     """Open workers and helpers; give the run, and what calls a step on them and measures it."""
     with measured, workers as (client, helpers):
         run = Run(request, folder, runner, client, helpers)
-        runner.note(f"Dask dashboard: {client.dashboard_link}")
+        if client.dashboard_link:
+            runner.note(f"Dask dashboard: {client.dashboard_link}")
 
         def step(name: str, work: Callable[[Run, Progress], T]) -> T:
             with measured.step(name) as record:

@@ -59,6 +59,7 @@ class Plan:
     fingerprint: str
     ingest_fingerprint: str
     correction: Correction = field(default=Correction(), compare=False)
+    packed_bytes: float = field(default=0.0, compare=False)
 
     @classmethod
     def of(cls, request: Request, acquisition: "Acquisition") -> "Plan":
@@ -104,7 +105,8 @@ class Plan:
         load = replace(load, threads=are_threads(request, load.positions * load.pattern_bytes))
         ingest = ingest_fingerprint(request, acquisition)
         mark = request_fingerprint(request, ingest)
-        return cls(request, acquisition, ks, largest_k, load, mark, ingest, correction)
+        packed = _packed_bytes(looked_at, load.pattern_bytes)
+        return cls(request, acquisition, ks, largest_k, load, mark, ingest, correction, packed)
 
     @property
     def chunk_bytes(self) -> int:
@@ -217,3 +219,13 @@ def _filled(patterns: np.ndarray, bin: int) -> float:
     share = np.count_nonzero(patterns) / patterns.size
     # The share of bins of bin² pixels that hold at least one that chance has filled.
     return float(1 - (1 - share) ** (bin**2))
+
+
+def _packed_bytes(patterns: np.ndarray, pattern_bytes: int) -> float:
+    """Return how many bytes a stored pattern takes after compression, by some as they are read."""
+    from numcodecs import Blosc
+
+    packed = Blosc("zstd", clevel=3, shuffle=Blosc.BITSHUFFLE).encode(
+        np.ascontiguousarray(patterns)
+    )
+    return pattern_bytes * len(packed) / patterns.nbytes

@@ -32,6 +32,7 @@ from orimap.tasks.factorise import stored_fits
 from orimap.tasks.store.fingerprint import fingerprint
 from orimap.tasks.store.groups import complete_mark, group_attributes, open_group
 from orimap.tasks.store.run_folder import RunFolder, only_writer
+from orimap.tasks.store.whole.results import require_whole_results
 from orimap.tasks.stream.blocks import Progress
 
 # Where the fits were computed does not matter for the decision: it is made here.
@@ -115,6 +116,7 @@ def redecide(
     with only_writer(directory):
         folder = RunFolder(directory)
         folder.recover()
+        require_whole_results(directory, sums=True)
         root = root_of(folder)
         request = _changed_request(root["request"], changes, directory)
         fitted = _stored_fits(folder, request)
@@ -196,9 +198,10 @@ def root_of(folder: RunFolder) -> dict[str, Any]:
         return root
     if not folder.root.is_dir():
         found = f"no folder of that name ({folder.root})"
-    elif (folder.unfinished / "moving").exists():
+    elif folder.is_moving:
         return root  # about to be put in place
     else:
+        require_whole_results(folder.root)
         found = f"{folder.root} holds none that are complete"
     raise InputError(
         "the folder of a finished run, with analysis.zarr in it",

@@ -12,7 +12,9 @@ from orimap.flows.pipeline.runtime.measure import Measurement, versions
 from orimap.flows.pipeline.runtime.run import Decided, Run
 from orimap.flows.pipeline.steps.older_rules import published_fingerprint
 from orimap.tasks.store.fingerprint import SCHEMA_VERSION
+from orimap.tasks.store.groups import SMALL as SMALL_NUMBERS
 from orimap.tasks.store.groups import (
+    complete_mark,
     group_attributes,
     mark_complete,
     open_group,
@@ -20,6 +22,11 @@ from orimap.tasks.store.groups import (
 )
 from orimap.tasks.store.run_folder import RunFolder
 from orimap.tasks.store.variables import DETECTOR, SCAN, SPARSE, SPIKES
+from orimap.tasks.store.whole.metadata import groups_below, read_metadata, write_metadata
+from orimap.tasks.store.whole.results import complete_groups, damage_of_results
+from orimap.tasks.store.whole.seal import CHECKSUM, COMPLETE, SEAL, seal
+from orimap.tasks.store.whole.verify import belong_together
+from orimap.tasks.store.whole_file import write_whole
 
 # Where positions and pixels lie, calibrated where the acquisition is; the same in all groups.
 COORDINATES = (*SCAN, *DETECTOR)
@@ -30,7 +37,10 @@ SMALL = ("singular_value", "detector_weight", "detector_fitted", "detector_valid
 
 
 def is_complete(folder: RunFolder, mark: str, keep: str) -> bool:
-    """Return whether the folder holds the complete results of this very request, with ``keep``."""
+    """Return whether the folder holds the complete results of this very request, with ``keep``.
+
+    What is damaged is not complete.
+    """
     try:
         attrs = group_attributes(folder.published_analysis, "")
     except FileNotFoundError:
@@ -40,7 +50,8 @@ def is_complete(folder: RunFolder, mark: str, keep: str) -> bool:
         and attrs.get("complete") == mark
         # Results of earlier versions hold all.
         and KEPT.index(attrs.get("kept", KEPT[-1])) >= KEPT.index(keep)
-        and (folder.root / "report.html").exists()
+        and belong_together(folder.root)
+        and not damage_of_results(folder.root)
     )
 
 
@@ -72,7 +83,8 @@ def finish(run: Run, decided: Decided, mark: str, acquisition: str, remarks: Seq
     # The published rule has images of its own size, which pixels of the detector do not fit.
     placed = SCAN if (analysis / "published").exists() else COORDINATES
     root = xr.Dataset(coords={name: raw[name].load() for name in placed})
-    root.to_zarr(analysis, mode="a", consolidated=False, zarr_format=3)
+    encoding = {name: {"compressors": (SMALL_NUMBERS, CHECKSUM)} for name in placed}
+    root.to_zarr(analysis, mode="a", consolidated=False, zarr_format=3, encoding=encoding)
     clusters = run.folder.read("clusters")
     attrs = zarr.open_group(analysis, mode="r+").attrs
     attrs.update(
@@ -87,7 +99,8 @@ def finish(run: Run, decided: Decided, mark: str, acquisition: str, remarks: Seq
         notes=list(remarks),
         status="complete",
     )
-    mark_complete(analysis, "", mark)
+    patterns = complete_groups(decided.fitted.prepared.store)
+    mark_complete(analysis, "", mark, groups=complete_groups(analysis), patterns=patterns)
 
 
 def keep_only(folder: RunFolder, keep: str) -> None:
@@ -100,26 +113,47 @@ def keep_only(folder: RunFolder, keep: str) -> None:
         One of `KEPT`. The bulk of what is left are, from least to most, maps and figures; patterns
         and the fits of every k; a second fit of every k, and the sketch of the training half.
     """
-    root = zarr.open_group(folder.published_analysis, mode="r+").attrs
+    analysis, patterns = folder.published_analysis, folder.root / "patterns.zarr"
+    root = group_attributes(analysis, "")
     kept = min(keep, str(root.get("kept", KEPT[-1])), key=KEPT.index)
+    emptied = [] if kept != "results" else [g for g in groups_below(analysis) if _holds_fits(g)]
+    removed, of_patterns = _not_kept(patterns, kept)
     # First what is there is no longer promised: what a kill leaves is removed the next time.
     if root.get("kept") != kept:
-        root["kept"] = kept
-    analysis, patterns = folder.published_analysis, folder.root / "patterns.zarr"
-    if kept != "all":
-        remove_group(analysis, "basis_fits")
-        remove_group(analysis, "sketch_training")
-    if kept == "fits" and _bytes(patterns / SPARSE.path) > _bytes(patterns / "raw"):
-        # Lists of full patterns: reading the patterns themselves is hardly slower.
-        remove_group(patterns, SPARSE.path)
+        promised = [g for g in complete_groups(analysis) if not g.startswith(tuple(removed))]
+        metadata = read_metadata(analysis)
+        metadata["attributes"].pop(SEAL, None)
+        metadata["attributes"]["kept"] = kept
+        write_metadata(analysis, metadata)
+        seal(
+            analysis,
+            "",
+            groups=[group for group in promised if group not in emptied],
+            patterns=[g for g in complete_groups(patterns) if g not in of_patterns],
+        )
+    for group in emptied:
+        _remove_arrays(analysis, group)
+    for store, names in ((analysis, removed), (patterns, of_patterns)):
+        for name in names:
+            remove_group(store, name)
+
+
+def _not_kept(patterns: Path, kept: str) -> tuple[list[str], list[str]]:
+    """Return the groups of the analysis and of the patterns that are removed as a whole."""
+    removed = [] if kept == "all" else ["basis_fits", "sketch_training"]
     if kept == "results":
-        for name in ("fits", "sketch"):
-            for group in (analysis / name, *(analysis / name).glob("k*")):
-                _remove_arrays(analysis, str(group.relative_to(analysis)))
-        for name in ("dark_fields", "published"):
-            remove_group(analysis, name)
-        for name in ("raw", SPARSE.path, SPIKES.path, "mean", "epattern"):
-            remove_group(patterns, name)
+        return (
+            [*removed, "dark_fields", "published"],
+            ["raw", SPARSE.path, SPIKES.path, "mean", "epattern"],
+        )
+    # Lists of full patterns: reading the patterns themselves is hardly slower.
+    full = kept == "fits" and _bytes(patterns / SPARSE.path) > _bytes(patterns / "raw")
+    return removed, [SPARSE.path] if full else []
+
+
+def _holds_fits(group: str) -> bool:
+    """Return whether the large arrays of a group are those of the sketch or of fits."""
+    return group in ("fits", "sketch") or group.startswith("fits/k")
 
 
 def _bytes(folder: Path) -> int:
@@ -129,8 +163,11 @@ def _bytes(folder: Path) -> int:
 
 def _remove_arrays(store: Path, name: str) -> None:
     """Remove the large arrays of a group, which then passes for whole no more."""
+    metadata = read_metadata(store / name)
+    metadata["attributes"].pop(SEAL, None)
+    metadata["attributes"][COMPLETE] = None
+    write_metadata(store / name, metadata)
     group = zarr.open_group(store, path=name, mode="r+")
-    group.attrs.update({"complete": None})
     for array in set(group.array_keys()) - set(SMALL):
         remove_group(store, f"{name}/{array}")
 
@@ -166,5 +203,6 @@ def write_report(run: Run, measured: Measurement) -> None:
 
 def write_record(run: Run, measured: Measurement) -> None:
     """Write request, versions, time and memory of every step into run.json."""
-    text = json.dumps(measured.record(), indent=2, default=str)
-    (run.folder.unfinished / "run.json").write_text(text + "\n")
+    of = complete_mark(run.folder.analysis, "")
+    text = json.dumps({**measured.record(), "results": of}, indent=2, default=str)
+    write_whole(run.folder.unfinished / "run.json", text + "\n")

@@ -31,7 +31,13 @@ from orimap.tasks.maps.by_hand.edits import Edits
 from orimap.tasks.report.figures.palette import COLOURS, cluster_colours
 from orimap.tasks.store import variables
 from orimap.tasks.store.fingerprint import fingerprint
-from orimap.tasks.store.groups import complete_mark, link_group, open_group, write_group
+from orimap.tasks.store.groups import (
+    complete_mark,
+    link_group,
+    mark_complete,
+    open_group,
+    write_group,
+)
 from orimap.tasks.store.open_results import (
     NAME,
     REVISIONS,
@@ -42,6 +48,8 @@ from orimap.tasks.store.open_results import (
     title_as_given,
 )
 from orimap.tasks.store.run_folder import RunFolder, only_writer
+from orimap.tasks.store.whole.results import complete_groups, require_whole_results
+from orimap.tasks.store.whole.seal import seal
 from orimap.tasks.stream.blocks import Progress
 from orimap.tasks.stream.in_threads import Threads
 
@@ -125,6 +133,7 @@ def revise(
     with only_writer(directory):
         folder = _Finished(directory)
         folder.recover()
+        require_whole_results(directory, sums=True)
         root = root_of(folder)
         _put_back(directory)
         name = _free_name(directory, revision, overwrite=overwrite)
@@ -250,6 +259,7 @@ def _write(
             "edited_with": versions()["orimap"],
         }
         zarr.open_group(partial_store, mode="r+").attrs.update(more)
+        seal(partial_store, "", groups=complete_groups(partial_store))
         _put_in_place(run.folder.root, name, partial_store)
     except BaseException:
         shutil.rmtree(partial_store, ignore_errors=True)
@@ -409,7 +419,8 @@ def _write_names(analysis: Path, steps: list[Edits], store: Path, mark: str) -> 
     described.unlink()
     described.write_bytes(text)
     zarr.open_group(store, path="clusters", mode="r+").attrs.update(
-        cluster_names=names, cluster_colours=colours, complete=mark
+        cluster_names=names, cluster_colours=colours
     )
+    mark_complete(store, "clusters", mark)
     # In a moment the store has another name.
     return open_group(store, "clusters").load()

@@ -39,6 +39,7 @@ from orimap.flows.request.allowed import allowed_roots, under_root
 from orimap.flows.request.request import DETECTOR_IMAGES, Request
 from orimap.flows.request.sidecar import NOT_HERE
 from orimap.tasks.errors import InputError
+from orimap.tasks.lines import printable
 from orimap.tasks.store.fingerprint import fingerprint as told_apart
 
 HOURS = 12.0  # the longest that a run may take where its deployment says nothing else
@@ -109,7 +110,9 @@ def analyse(
         with run_log(job.output) as log, _at_most(hours, job):
             runner = PrefectRunner(Lines(log))
             outcome = perform_and_tell(
-                job, lambda request: run_pipeline(request, runner), logger.info
+                job,
+                lambda request: run_pipeline(request, runner),
+                lambda text: logger.info(printable(text)),
             )
         keep_report(job.output)
     return Completed(message=_in_short(outcome))

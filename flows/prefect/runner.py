@@ -33,6 +33,7 @@ from orimap.flows.pipeline.pipeline import run_pipeline
 from orimap.flows.pipeline.runtime.runner import Display, NoDisplay
 from orimap.flows.request.request import Request
 from orimap.tasks.errors import InputError
+from orimap.tasks.lines import printable
 from orimap.tasks.stream.blocks import Progress
 
 T = TypeVar("T")
@@ -170,6 +171,7 @@ class PrefectRunner:
 
     def note(self, text: str) -> None:
         """Log a line; an address in it becomes a link."""
+        text = printable(text)
         self.display.note(text)
         get_run_logger().info(text)
         for address in re.findall(r"https?://[^\s,;)]+", text):

@@ -278,8 +278,10 @@ def _age(moment: datetime) -> float:
 
 def _facts(job: Job) -> dict[str, Any]:
     """Return what is in the acquisition of a job."""
+    from orimap.flows.request.allowed import allowed_roots
     from orimap.tasks.acquire.acquisition import describe
     from orimap.tasks.acquire.open_acquisition import open_acquisition
 
     asked = job.request
-    return describe(open_acquisition(asked.file, **asked.reading))
+    found = open_acquisition(asked.file, roots=allowed_roots(), **asked.reading)
+    return describe(found)

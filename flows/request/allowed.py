@@ -43,6 +43,12 @@ def under_root(path: Path | str, roots: Iterable[Path | str]) -> Path:
     )
 
 
+def environment_of(roots: Iterable[Path]) -> dict[str, str]:
+    """Return the environment of a process that may read these folders; nothing for none."""
+    named = os.pathsep.join(map(str, roots))
+    return {ROOTS_VARIABLE: named} if named else {}
+
+
 def allowed_roots() -> list[Path]:
     """Return the roots that the environment names."""
     named = os.environ.get(ROOTS_VARIABLE, "")

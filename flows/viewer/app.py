@@ -33,7 +33,8 @@ from orimap.flows.viewer.table.runs import (
     quoted,
 )
 from orimap.flows.watch.journal import JOURNAL
-from orimap.tasks.errors import InputError, printable
+from orimap.tasks.errors import InputError
+from orimap.tasks.lines import printable
 
 # Pages of runs that are kept ready, as long as what they hold together is not more than this; that
 # of the run that is looked at stays, however large.

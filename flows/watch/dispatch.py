@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from orimap.flows.jobs.job import Standing
+from orimap.flows.jobs.outcome import read_outcome
 from orimap.flows.request.allowed import under_root
 from orimap.flows.watch.context import WatcherContext
-from orimap.flows.watch.journal import UNDER_WAY, Entry
+from orimap.flows.watch.journal import CHANGED, UNDER_WAY, Entry
 from orimap.tasks.acquire.arrivals.find_arrivals import Arrival
 from orimap.tasks.errors import InputError, words_of
 from orimap.tasks.report.words import bytes_text, headline
@@ -96,6 +97,10 @@ class Dispatch:
             self._conclude(entry)
         elif standing.state == "failed":
             self._fail(entry, standing.reason)
+            outcome = read_outcome(entry.job.output)
+            if outcome is not None and (outcome.key, outcome.kind) == (entry.job.key, "changed"):
+                # Whatever it is now, it is taken in anew.
+                self.journal.note(entry, signature=CHANGED)
         elif standing.state == "lost" and entry.handed_over < HANDED_OVER_AT_MOST:
             self.journal.move(entry, "settled", f"submitted again: {standing.reason}")
             self.log.note(f"{entry.title}: lost ({standing.reason}); submitted again")

@@ -10,12 +10,14 @@ from orimap.flows.jobs.job import Job
 from orimap.flows.request.request import Request
 from orimap.flows.request.sidecar import NOT_HERE
 from orimap.flows.watch.context import WatcherContext, without_numbers
-from orimap.flows.watch.journal import ID_LETTERS, UNDER_WAY, Entry
+from orimap.flows.watch.journal import CHANGED, ID_LETTERS, UNDER_WAY, Entry
+from orimap.flows.watch.replay import replay_entry
 from orimap.flows.watch.watched_folder import Watching
 from orimap.tasks.acquire.arrivals.find_arrivals import Arrival
 from orimap.tasks.acquire.arrivals.finished import Finishing, Judgement, Opened
 from orimap.tasks.acquire.arrivals.sidecar_name import sidecar_names
-from orimap.tasks.errors import InputError, printable, words_of
+from orimap.tasks.errors import InputError, words_of
+from orimap.tasks.lines import printable
 
 
 class Intake:
@@ -84,7 +86,7 @@ class Intake:
         known = last is not None and last.state != "seen"
         if known and last.signature == arrival.signature:
             return None
-        if not known:
+        if last is None or last.state == "seen" or last.signature == CHANGED:
             self.finishing.judge_anew(arrival.main)
         try:
             judged = self.finishing.judge(arrival, time.monotonic())
@@ -126,6 +128,9 @@ class Intake:
         name = self.watching.name(arrival)
         before = self._before(name)
         if before is not None and before.identity == judged.digest:
+            if (before.state, before.signature) == ("failed", CHANGED):
+                # Written again with the same content: the one analysis that it had has been lost.
+                self.log.note(replay_entry(self.journal, before, {}, dry_run=False))
             self.journal.note(before, signature=arrival.signature)
             if entry is not None:
                 self.journal.forget(entry, f"its content is that of revision {before.revision}")
@@ -217,4 +222,4 @@ def open_as_asked(watching: Watching, opens: Callable[..., Opened], arrival: Arr
         request = watching.request(name, watching.output(name, 1))
     except InputError as error:
         return Opened("refused", error.reason, error.remedy)
-    return opens(arrival.main, **request.reading)
+    return opens(arrival.main, roots=watching.roots, **request.reading)

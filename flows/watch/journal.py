@@ -32,6 +32,8 @@ FOLLOWS = {
     "not a scan": {"seen"},
 }
 UNDER_WAY = ("settled", "submitted", "running")
+# The signature of what has changed while it was read: it is looked at again.
+CHANGED = "changed while it was read"
 ENDED = ("done", "failed", "quarantined", "not a scan")
 
 _TABLES = """

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+from orimap.cluster.processes.leftovers import clear_temporary
 from orimap.flows.jobs.embedded import EmbeddedSubmitter
 from orimap.flows.jobs.job import Submitter
 from orimap.flows.jobs.notify import tell_put_aside
+from orimap.flows.jobs.privacy import keep_private
 from orimap.flows.watch.context import QuietLog, WatcherContext
 from orimap.flows.watch.intake import open_as_asked
 from orimap.flows.watch.journal import JOURNAL, Entry, Journal
@@ -18,7 +20,8 @@ from orimap.flows.watch.watched_folder import Watching
 from orimap.flows.watch.watcher import Watcher
 from orimap.tasks.acquire.arrivals.finished import Finishing
 from orimap.tasks.acquire.arrivals.opening_test import OpeningTest
-from orimap.tasks.errors import InputError, words_of
+from orimap.tasks.errors import InputError
+from orimap.tasks.store.leftovers import clear_folder
 
 
 def watch_folder(
@@ -49,8 +52,8 @@ def watch_folder(
         If a folder cannot be written, the journal is that of another folder, or jobs cannot be
         submitted; UnavailableError if another watcher works with the journal.
     """
-    _make(watching.results)
-    _make(watching.state)
+    keep_private(watching.results, watching.state, watching.group)
+    _clear(watching)
     network = network_file_system(watching.state)
     if network is not None:
         note(
@@ -86,16 +89,11 @@ def watch_folder(
         return bool(held) or len(journal.entries("failed", "quarantined")) > began
 
 
-def _make(folder: Path) -> None:
-    """Make a folder to write into."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"a folder that can be written ({folder})",
-            error.strerror or words_of(error),
-            "choose another one with --results or --state, or fix its permissions",
-        ) from error
+def _clear(watching: Watching) -> None:
+    """Remove what killed runs and watchers have left."""
+    clear_temporary()
+    for folder in (watching.results, watching.state):
+        clear_folder(folder)
 
 
 def _only_this_folder(journal: Journal, folder: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orimap.flows.request.allowed import under_root
+from orimap.flows.request.allowed import allowed_roots, under_root
 from orimap.flows.request.request import Request, laid_over
 from orimap.flows.request.sidecar import read_sidecar
 from orimap.tasks.acquire.arrivals.find_arrivals import Arrival, find_arrivals
@@ -29,6 +29,8 @@ class Watching:
     newest_first : bool
     disk_floor_bytes : int
         With less than this free for results, nothing is submitted.
+    group : str, optional
+        Whose members may read the results; by default only the account of the watcher may.
     """
 
     folder: Path
@@ -41,6 +43,12 @@ class Watching:
     include: Sequence[str] = ()
     newest_first: bool = False
     disk_floor_bytes: int = 0
+    group: str | None = None
+
+    @property
+    def roots(self) -> list[Path]:
+        """Folders that acquisitions may lead to by links: the watched one, and those allowed."""
+        return [self.folder, *(root for root in allowed_roots() if root != self.folder)]
 
     def name(self, arrival: Arrival) -> str:
         """Return what the journal calls an acquisition."""

@@ -16,6 +16,8 @@ import numpy as np
 
 from orimap.tasks.acquire.formats.readers import open_signals
 from orimap.tasks.acquire.formats.stacks.scan_shape import NOTHING_ASKED, Asked
+from orimap.tasks.acquire.identity import ChangedError, Sources, Status, differs
+from orimap.tasks.acquire.links import require_inside
 from orimap.tasks.errors import InputError, is_out_of_reach, words_of
 
 # Most that is read at once where only some patterns of a stored chunk are asked for.
@@ -80,6 +82,14 @@ class Acquisition:
         What the user said of the scan.
     first_frame : int
         Patterns before the scan, where they lie in one row.
+    sources : Sources
+        All files that belong to it, as they were when it was opened.
+    main : Status or None
+        Of the file itself, None where it is a folder.
+    elsewhere : tuple of Path
+        Files that belong to it and lie neither with it nor below it: links lead there.
+    roots : tuple of Path
+        Folders that it may lead to; everything where there are none.
     """
 
     path: Path
@@ -110,11 +120,41 @@ class Acquisition:
     awaited: tuple[str, ...] = ()
     asked: Asked = NOTHING_ASKED
     first_frame: int = 0
+    sources: Sources = field(default=Sources(), compare=False, repr=False)
+    main: Status | None = field(default=None, compare=False)
+    elsewhere: tuple[Path, ...] = field(default=(), compare=False)
+    roots: tuple[Path, ...] = field(default=(), compare=False)
 
     @property
     def pattern_bytes(self) -> int:
         """Bytes of one pattern as acquired."""
         return math.prod(self.detector_shape) * self.dtype.itemsize
+
+    def require_same_file(self) -> None:
+        """Raise where somebody has written to the file, or replaced it: one look at its status.
+
+        Raises
+        ------
+        ChangedError
+            With what has changed.
+        """
+        if self.main is not None:
+            words = differs(self.path.name, self.main, Status.of(self.path))
+            if words:
+                raise ChangedError(self.path.name, words)
+
+    def require_unchanged(self) -> None:
+        """Raise where its files are not those any more that it was opened from.
+
+        All of them are looked at where it was opened; a copy that has travelled knows one.
+
+        Raises
+        ------
+        ChangedError
+            With what has changed.
+        """
+        self.require_same_file()
+        self.sources.require_unchanged(self.path.name)
 
     def read(self, rows: slice, columns: slice) -> np.ndarray:
         """Read a rectangle of the scan.
@@ -224,6 +264,7 @@ class Acquisition:
     def _array(self) -> Any:
         """Return the opened array, opening it where this process has not yet."""
         if self._key not in _opened:
+            require_inside(self.path, self.roots)
             signals = open_signals(
                 self.path, self.reader, dataset=self.dataset, asked=self.asked, axes=self.axes
             )
@@ -250,6 +291,7 @@ def describe(acquisition: Acquisition) -> dict[str, Any]:
         "bytes_on_disk": acquisition.source_bytes,
         "bytes_as_array": positions * acquisition.pattern_bytes,
         "read_memory_bytes": acquisition.read_memory_bytes,
+        "elsewhere": [str(file) for file in acquisition.elsewhere],
         "notes": list(acquisition.notes),
         "guesses": list(acquisition.guesses),
     }

@@ -1,6 +1,8 @@
 """Open an acquisition: choose its reader and its data set, carry over its calibration."""
 
 import hashlib
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +25,15 @@ from orimap.tasks.acquire.formats.stacks.scan_shape import (
     shape_of_stack,
 )
 from orimap.tasks.acquire.gaps import describe_gaps, find_gaps
-from orimap.tasks.acquire.identity import IDENTITY_CONTENTS_AT_MOST, add_ends
+from orimap.tasks.acquire.identity import (
+    IDENTITY_CONTENTS_AT_MOST,
+    Sources,
+    Status,
+    add_ends,
+)
+from orimap.tasks.acquire.links import allowed_by, elsewhere, require_inside
 from orimap.tasks.errors import InputError
+from orimap.tasks.lines import printable
 
 
 def open_acquisition(
@@ -42,6 +51,7 @@ def open_acquisition(
     detector_step: str | None = None,
     beam_energy: str | None = None,
     opened: Signal | None = None,
+    roots: Sequence[Path] = (),
 ) -> Acquisition:
     """Find out what a file holds, and choose the scan of patterns in it.
 
@@ -71,6 +81,8 @@ def open_acquisition(
     opened : Signal, optional
         An array of this process, which is to be found at ``path`` as Zarr later on: everything
         can be checked before it is written.
+    roots : sequence of Path
+        Folders that it may lead to by links; everything where there are none.
 
     Raises
     ------
@@ -80,11 +92,14 @@ def open_acquisition(
     """
     path = Path(path)
     require_text(path.absolute())
+    main = Status.of(path) if opened is None and os.path.isfile(path) else None
     asked = Asked(scan_shape, skip_frames, keep_rows, image_names)
     if opened is not None:
         found = "Zarr"
         signals = [in_order(opened, None if axes is None else parse_axes(axes))]
     else:
+        if os.path.exists(path):  # False as well where a name is too long
+            require_inside(path, roots)
         found = recognise(path) if reader is None else _asked_reader(path, reader)
         if dataset is not None and found not in ("HDF5", "Zarr"):
             found = "Zarr" if path.is_dir() else "HDF5"
@@ -96,6 +111,8 @@ def open_acquisition(
     number, leading = choose_signal(path, signals, signal, scan_shape, left_out)
     doubt = "" if signal is not None else doubt_choice(signals, number, scan_shape, left_out)
     chosen = signals[number]
+    for file in chosen.files:
+        allowed_by(path, roots)(file)
     if chosen.contradiction:
         raise InputError(
             "to know which axes are the scan and which the detector",
@@ -149,8 +166,8 @@ def open_acquisition(
     acquisition = Acquisition(
         path=path.resolve(),
         reader=found,
-        signal=title,
-        other_signals=tuple(others),
+        signal=printable(title),
+        other_signals=tuple(map(printable, others)),
         scan_shape=scan,
         detector_shape=(shape[-2], shape[-1]),
         dtype=dtype,
@@ -159,8 +176,8 @@ def open_acquisition(
         detector_step=detector.step,
         detector_units=detector.units,
         beam_energy_kev=microscope.beam_energy_kev,
-        notes=(*notes, *microscope.notes),
-        guesses=(*filter(None, [doubt]), *frames.guesses),
+        notes=tuple(map(printable, (*notes, *microscope.notes))),
+        guesses=tuple(map(printable, (*filter(None, [doubt]), *frames.guesses))),
         read_memory_bytes=chosen.read_memory_bytes,
         source_bytes=sum(file.stat().st_size for file in chosen.files),
         identity=_identity(chosen, " ".join([choice, *given])),
@@ -175,6 +192,10 @@ def open_acquisition(
         awaited=awaited,
         asked=asked,
         first_frame=frames.first,
+        sources=Sources.of(chosen.files),
+        main=main,
+        elsewhere=elsewhere(path, chosen.files),
+        roots=tuple(roots),
     )
     acquisition.keep_open(chosen.array)
     _require_last_pattern(acquisition)

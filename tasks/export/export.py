@@ -1,7 +1,6 @@
 """Export results: check what is asked for, write it aside, and put it in its place at the end."""
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from orimap.tasks.errors import InputError, as_whole, words_of
 from orimap.tasks.export.formats import FORMATS, PICTURES
+from orimap.tasks.store import leftovers
 from orimap.tasks.store.run_folder import require_outside_stores, try_writing
 
 if TYPE_CHECKING:
@@ -79,7 +79,8 @@ def export_results(
     if output is None:
         home.mkdir(parents=True, exist_ok=True)
     _check_writable(home)
-    aside = home / f".unfinished-{os.getpid()}-{place.name or to}"
+    leftovers.clear_folder(home)
+    aside = leftovers.aside(home / (place.name or to))
     try:
         if as_file:
             _file_writers()[to](contents, aside)

@@ -13,7 +13,8 @@ from orimap.tasks.errors import InputError
 from orimap.tasks.patterns.source import PatternSource, neighbour_mean, with_neighbours
 from orimap.tasks.store import variables
 from orimap.tasks.store.cleaning import clean
-from orimap.tasks.store.groups import mark_complete, remove_group
+from orimap.tasks.store.groups import USUAL, mark_complete, remove_group
+from orimap.tasks.store.whole.seal import CHECKSUM
 from orimap.tasks.stream.blocks import Block, Progress, map_blocks, silent, sum_blocks
 
 FILTERS = ("raw", "mean", "epattern")
@@ -103,7 +104,10 @@ def create_like_raw(store: Path, name: str) -> None:
     for axis, values in raw.arrays():
         if axis != "pattern_intensity":
             copy = group.create_array(
-                axis, data=values[:], dimension_names=values.metadata.dimension_names
+                axis,
+                data=values[:],
+                compressors=(USUAL, CHECKSUM),
+                dimension_names=values.metadata.dimension_names,
             )
             copy.attrs.update(values.attrs)
     target = group.create_array(
@@ -111,7 +115,8 @@ def create_like_raw(store: Path, name: str) -> None:
         shape=source.shape,
         chunks=source.chunks,
         dtype="float32",
-        compressors=source.compressors,
+        # Patterns of earlier versions have no checksums.
+        compressors=(*(c for c in source.compressors if c != CHECKSUM), CHECKSUM),
         dimension_names=source.metadata.dimension_names,
     )
     target.attrs.update(source.attrs)

@@ -23,6 +23,7 @@ from orimap.tasks.patterns.thinning import thin
 from orimap.tasks.store import sparse_patterns
 from orimap.tasks.store.cleaning import clean, shifted, without_spikes
 from orimap.tasks.store.groups import complete_mark
+from orimap.tasks.store.whole.damage import require_whole
 from orimap.tasks.stream.blocks import Block, in_groups, plan_blocks
 from orimap.tasks.stream.sizes import BATCH_BYTES, SPARSE_ENTRIES, SPARSE_PATTERNS
 
@@ -92,11 +93,20 @@ class PatternSource:
     def open(
         cls, store: Path, filter: str, *, centred: bool = False, profile: str = "disc"
     ) -> "PatternSource":
-        """Describe the patterns of a store."""
+        """Describe the patterns of a store.
+
+        Raises
+        ------
+        DamagedError
+            If some were lost: they would be read as zeros.
+        """
+        require_whole(store, "raw")
         array = zarr.open_group(store, path="raw", mode="r")["pattern_intensity"]
         scan, detector = array.shape[:2], array.shape[2:]
         made = complete_mark(store, sparse_patterns.GROUP)
         sparse = made is not None and made == complete_mark(store, "raw")
+        if sparse:
+            require_whole(store, sparse_patterns.GROUP)
         # Stores of earlier versions have neither.
         shift, pedestal = (float(array.attrs.get(name, 0.0)) for name in ("shift", "pedestal"))
         return cls(

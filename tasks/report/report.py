@@ -68,6 +68,7 @@ class ReportPage(Page):
     run: RunSection
     revision: RevisionSection | None = None
     figures: str = "figures"
+    results: str = ""
 
 
 def page_of(
@@ -100,6 +101,7 @@ def page_of(
         run=run_section(results, run, request),
         revision=revision
         and RevisionSection(revision.title or revision.name, revision.edits, revision.standing),
+        results=str(results.attrs.get("complete", "")),
     )
 
 

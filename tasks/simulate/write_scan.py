@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from orimap.tasks.simulate.grains import VOLTAGE_KV
 from orimap.tasks.simulate.recipe import ScanRecipe
 from orimap.tasks.simulate.scan import SCAN_STEP_NM, SimulatedScan, plan_scan
 from orimap.tasks.store import variables
+from orimap.tasks.store.leftovers import aside, clear_folder
 from orimap.tasks.store.run_folder import require_outside_stores, try_writing
 from orimap.tasks.stream.blocks import silent
 
@@ -83,8 +83,9 @@ def write_scan(
         )
     scan = plan_scan(recipe)
     truth = out.with_suffix(".npz")
-    unfinished = out.with_name(f".unfinished-{os.getpid()}-{out.name}")
-    unfinished_truth = truth.with_name(f".unfinished-{os.getpid()}-{truth.name}")
+    clear_folder(out.parent)
+    unfinished = aside(out)
+    unfinished_truth = aside(truth)
     try:
         counts_per_grey_level = _writers()[out.suffix](scan, unfinished, progress)
         np.savez_compressed(
@@ -102,7 +103,7 @@ def write_scan(
             counts_per_grey_level=counts_per_grey_level,
         )
         if out.is_dir():  # a folder cannot be replaced in one step
-            old = out.with_name(f".old-{os.getpid()}-{out.name}")
+            old = aside(out, "old")
             out.rename(old)
             unfinished.rename(out)
             shutil.rmtree(old)

@@ -43,14 +43,14 @@ def clean(patterns: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Spikes:
-    """Values of single pixels that are left out, and what stands in for them.
+    """Values of pixels of single patterns that are left out, and what stands in for them.
 
     Parameters
     ----------
     place : (spike, 4) array of int
         Scan row and column, detector row and column.
     value, instead : (spike,) arrays
-        As acquired; the median of the neighbours on the detector.
+        As acquired; the median of neighbours on the detector, or in the scan.
     dazzled : (pattern, 2) array of int
         Row and column of positions whose pattern is left out as a whole.
     """

@@ -16,10 +16,17 @@ import xarray as xr
 
 from orimap.tasks.errors import InputError, is_out_of_reach, shown, tell, words_of
 from orimap.tasks.store.groups import complete_mark, group_attributes, open_group
+from orimap.tasks.store.run_folder import settle
 from orimap.tasks.store.variables import DETECTOR
+from orimap.tasks.store.whole.damage import DamagedError
+from orimap.tasks.store.whole.results import (
+    REVISIONS,
+    damage_of_store,
+    in_words,
+    require_whole_results,
+)
+from orimap.tasks.store.whole.seal import recorded
 
-# Beside the results: a store for each revision, with the groups that differ.
-REVISIONS = "revisions"
 # A name is part of the names of files.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 LONGEST_NAME, LONGEST_TITLE = 64, 80
@@ -197,6 +204,8 @@ def open_results(folder: Path, revision: str | None = None) -> xr.DataTree:
     InputError
         If the folder holds no complete results, or no such revision.
     """
+    settle(folder)
+    require_whole_results(folder)
     tree = _opened(folder / "analysis.zarr")
     if tree.attrs.get("status") != "complete":
         raise InputError(
@@ -208,6 +217,7 @@ def open_results(folder: Path, revision: str | None = None) -> xr.DataTree:
     if revision is None:
         return tree
     found = find_revision(folder, revision)
+    require_whole_revision(folder, revision)
     revised = _opened(revision_store(folder, revision))
     for name, group in revised.children.items():
         try:
@@ -222,6 +232,33 @@ def open_results(folder: Path, revision: str | None = None) -> xr.DataTree:
     if found.outdated:
         tell(found.standing)
     return tree
+
+
+def require_whole_revision(folder: Path, revision: str) -> None:
+    """Check that nothing of a revision is damaged.
+
+    Raises
+    ------
+    DamagedError
+        Which names the groups.
+    """
+    found = damage_of_revision(folder, revision)
+    if found:
+        raise DamagedError(
+            f"revision {revision!r} of the results in {folder}, undamaged",
+            in_words(found),
+            f"remove it with orimap edit {folder} --delete {revision}, and make it anew",
+        )
+
+
+def damage_of_revision(folder: Path, revision: str, *, sums: bool | None = None) -> dict[str, str]:
+    """Return what is damaged of a revision, by the group."""
+    store = revision_store(folder, revision)
+    try:
+        known = recorded(group_attributes(store, "")) or {}
+    except FileNotFoundError:
+        known = {}
+    return damage_of_store(store, known.get("groups", ()), sums=sums)
 
 
 def open_revised(analysis: Path, revision: Path | None, group: str) -> xr.Dataset:

@@ -8,7 +8,8 @@ groups; a group is marked complete, last, with the fingerprint of its inputs and
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from typing import Any
 import xarray as xr
 import zarr
 
-from orimap.tasks.errors import InputError, UnavailableError, words_of
+from orimap.tasks.errors import InputError, UnavailableError, tell, words_of
 from orimap.tasks.store.groups import (
+    USUAL,
     complete_mark,
+    copy_folder,
     group_attributes,
     link_group,
     open_group,
@@ -26,6 +29,17 @@ from orimap.tasks.store.groups import (
     write_group,
 )
 from orimap.tasks.store.locks import HeldError, held
+from orimap.tasks.store.whole.damage import damage
+from orimap.tasks.store.whole.flushed import flush_files, flush_folder
+from orimap.tasks.store.whole.metadata import groups_below, remove_cut_metadata
+from orimap.tasks.store.whole.results import recorded_patterns
+from orimap.tasks.store.whole.seal import CHECKSUM, has_sums, recorded, seal
+from orimap.tasks.store.whole.verify import differs_from_source
+
+# Moving takes milliseconds, on a slow share seconds.
+SETTLE_SECONDS = 10
+# The groups of a pattern store that one step makes.
+INGESTED = ("raw", "sparse", "spikes")
 
 
 class RunFolder:
@@ -41,6 +55,10 @@ class RunFolder:
         self.analysis = self.unfinished / "analysis.zarr"
         self._replaced = root / ".replaced"
         self._moving = self.unfinished / "moving"
+        # What a run is told of groups that are made anew.
+        self.tell: Callable[[str], object] = tell
+        self._damaged: set[Path] = set()
+        self._looked_at: dict[Path, tuple[int, int]] = {}
 
     @property
     def published_analysis(self) -> Path:
@@ -49,14 +67,22 @@ class RunFolder:
 
     def recover(self) -> None:
         """Finish what a run that was killed while it published left half-moved."""
-        if self._moving.exists():
+        if self.is_moving:
             self._move()
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether results are being put in place, or were when a run was killed."""
+        return os.path.exists(self._moving)  # False as well where a name is too long
 
     def prepare(self) -> None:
         """Make the folder for what is unfinished, after ``recover``."""
         self.recover()
         self.unfinished.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self._copying, ignore_errors=True)
+        for store in (self.analysis, self.unfinished / "patterns.zarr"):
+            for group in ("", *(f for f in ("fits", "basis_fits") if (store / f).is_dir())):
+                remove_cut_metadata(store, group)
 
     @property
     def _copying(self) -> Path:
@@ -70,9 +96,77 @@ class RunFolder:
     def patterns(self, mark: str) -> Path:
         """Return the pattern store whose /raw holds ``mark``, or where to write a new one."""
         new, published = self.unfinished / "patterns.zarr", self.root / "patterns.zarr"
-        if complete_mark(new, "raw") != mark and complete_mark(published, "raw") == mark:
-            return published
-        return new
+        if published in self._damaged or complete_mark(new, "raw") == mark:
+            return new
+        return published if complete_mark(published, "raw") == mark else new
+
+    def leave_damaged_patterns(self, mark: str) -> None:
+        """Compare all checksums of the patterns that a run begins with; leave damaged groups out.
+
+        Of the last complete results, what is whole is then shared with a store of the run's own,
+        where the rest is made anew. Raw patterns and their lists are made in one go.
+        """
+        new, published = self.unfinished / "patterns.zarr", self.root / "patterns.zarr"
+        broken = self._broken(new, list(groups_below(new)) if new.is_dir() else [])
+        if set(broken) & {*INGESTED, ""}:
+            shutil.rmtree(new)
+        for group in broken:
+            remove_group(new, group)
+        # Patterns of another request stay as they are; of lost ones nothing is known.
+        if complete_mark(new, "raw") == mark or complete_mark(published, "raw") not in (mark, None):
+            return
+        there = list(groups_below(published)) if published.is_dir() else []
+        promised = recorded_patterns(self.published_analysis) if there else []
+        lost = [group for group in promised if group not in there]
+        for group in lost:
+            self._tell_damage(published, group, "it is not there")
+        broken = [*self._broken(published, there), *lost]
+        if "raw" in there and not has_sums(published / "raw" / "pattern_intensity"):
+            # Of an earlier version: its only sums are those of the source.
+            what = differs_from_source(published, self.published_analysis)
+            if what is not None and "raw" not in broken:
+                self._tell_damage(published, "raw", what)
+                broken.append("raw")
+        if not broken:
+            return
+        self._damaged.add(published)
+        whole = [g for g in there if g and g not in broken]
+        if set(broken) & set(INGESTED):
+            whole = [group for group in whole if group not in INGESTED]
+        shutil.rmtree(new, ignore_errors=True)
+        zarr.open_group(new, mode="a")
+        for group in whole:
+            if complete_mark(published, group) is not None:
+                link_group(published, new, group)
+
+    def _broken(self, store: Path, groups: Sequence[str]) -> list[str]:
+        """Return which groups of a store are damaged, and tell of them."""
+        found = {group: damage(store, group, sums=True) for group in groups}
+        for group, what in found.items():
+            if what is not None:
+                self._tell_damage(store, group, what)
+        return [group for group, what in found.items() if what is not None]
+
+    def _tell_damage(self, store: Path, group: str, what: str) -> None:
+        self.tell(f"{store.name}/{group} is damaged ({what}): it is made anew.")
+
+    def _is_whole(self, store: Path, group: str) -> bool:
+        """Return whether a group is undamaged: its checksums are compared once."""
+        try:
+            written = os.stat(store / group / "zarr.json")
+        except FileNotFoundError:
+            return False
+        key = written.st_ino, written.st_mtime_ns
+        if self._looked_at.get(store / group) == key:
+            return True
+        what = damage(store, group, sums=True)
+        if what is None:
+            self._looked_at[store / group] = key
+            return True
+        if store / group not in self._damaged:
+            self._damaged.add(store / group)
+            self._tell_damage(store, group, what)
+        return False
 
     def separate_patterns(self, mark: str, keep: Sequence[str]) -> None:
         """Give an unfinished run a pattern store of its own, with some groups of the published.
@@ -92,26 +186,36 @@ class RunFolder:
     def add(self, group: str, ds: xr.Dataset) -> None:
         """Add arrays to a complete group of the results; leaves those that are there."""
         target = zarr.open_group(self.analysis, path=group, mode="r+")
+        known = recorded(group_attributes(self.analysis, group))
+        there = target if known is None else known["arrays"]
         for name, values in ds.data_vars.items():
-            if str(name) not in target:
+            if str(name) not in there:
                 target.create_array(
                     str(name),
                     data=values.values,
+                    compressors=(USUAL, CHECKSUM),
                     dimension_names=tuple(map(str, values.dims)),
                     attributes=dict(values.attrs),
+                    overwrite=True,  # left by a kill
                 )
+                seal(self.analysis, group)
 
     def reuse(self, group: str, mark: str) -> bool:
-        """Make a complete group with this fingerprint available; False if there is none."""
-        if complete_mark(self.analysis, group) == mark:
+        """Make a complete group with this fingerprint available; False if there is none.
+
+        One that is damaged counts as none.
+        """
+        if complete_mark(self.analysis, group) == mark and self._is_whole(self.analysis, group):
             return True
-        if complete_mark(self.published_analysis, group) != mark:
+        published = self.published_analysis
+        if complete_mark(published, group) != mark or not self._is_whole(published, group):
             return False
+        remove_cut_metadata(self.analysis, group)
         target = self.analysis / group
         zarr.open_group(self.analysis, mode="a")
         remove_group(self.analysis, group)
         shutil.rmtree(self._copying, ignore_errors=True)
-        shutil.copytree(self.published_analysis / group, self._copying)
+        copy_folder(self.published_analysis / group, self._copying)
         target.parent.mkdir(parents=True, exist_ok=True)
         if "/" in group:
             zarr.open_group(self.analysis, path=group.rsplit("/", 1)[0], mode="a")
@@ -133,24 +237,67 @@ class RunFolder:
     def publish(self) -> None:
         """Put what this run made in place of the last complete results.
 
-        Everything is complete by now: if this is killed, ``recover`` moves the rest.
+        Everything is complete by now: if this is killed, ``recover`` moves the rest. It is on the
+        disk before anything that it replaces is moved, so that a power cut loses no results.
         """
+        flush_files(self.unfinished)
         self._moving.touch()
+        flush_folder(self.unfinished)
         self._move()
 
     def _move(self) -> None:
-        """Move all that was made to its place, from wherever an earlier call has stopped."""
+        """Move all that was made to its place, from wherever an earlier call has stopped.
+
+        What is replaced goes first, pages before the results that they show: nobody ever finds a
+        page beside results of another run, only one without the other.
+        """
         self._replaced.mkdir(exist_ok=True)
-        for made in sorted(self.unfinished.iterdir()):
-            if made == self._moving:
-                continue
-            place, kept = self.root / made.name, self._replaced / made.name
+        made = [path for path in self.unfinished.iterdir() if path != self._moving]
+        stores_last = sorted(made, key=lambda path: (path.suffix == ".zarr", path.name))
+        for path in stores_last:
+            place = self.root / path.name
             if place.exists():
-                place.rename(kept)
-            made.rename(place)
+                place.rename(self._replaced / path.name)
+        for path in reversed(stores_last):
+            path.rename(self.root / path.name)
+        flush_folder(self.root)
         shutil.rmtree(self._replaced)
         self._moving.unlink()
         self.unfinished.rmdir()
+
+
+def settle(root: Path) -> None:
+    """Have the results in a folder belong together, before they are read.
+
+    Where a run is just putting them in place, that is waited for; what a run that was killed has
+    left half-moved is moved.
+
+    Raises
+    ------
+    UnavailableError
+        If that takes long, or the folder cannot be written.
+    """
+    folder, last = RunFolder(root), time.monotonic() + SETTLE_SECONDS
+    while folder.is_moving:
+        found = "results that a run is putting in place"
+        try:
+            with held(root / ".lock"):
+                folder.recover()
+        except HeldError:
+            if time.monotonic() < last:
+                continue
+        except FileNotFoundError:  # moved by another process meanwhile
+            continue
+        except OSError:
+            found = "results that a run has left half-moved as it was killed"
+        else:
+            return
+        raise UnavailableError(
+            f"results in {root} that belong together",
+            found,
+            "try again, or let somebody do so who may write the folder: any command on it moves "
+            "the rest",
+        )
 
 
 # Files that make a folder a store, or a part of one.

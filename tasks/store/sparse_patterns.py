@@ -17,6 +17,7 @@ from zarr.codecs import BloscCodec
 from orimap.tasks.store import variables
 from orimap.tasks.store.groups import mark_complete
 from orimap.tasks.store.pixel_lists import Entries
+from orimap.tasks.store.whole.seal import CHECKSUM
 from orimap.tasks.stream.blocks import Block
 
 GROUP = "sparse"
@@ -47,7 +48,7 @@ def create(
             shape=shape,
             chunks=chunks,
             dtype=kind,
-            compressors=_compression(),
+            compressors=(_compression(), CHECKSUM),
             dimension_names=variable.dims,
             attributes={"units": variable.units, "long_name": variable.long_name},
         )
@@ -73,7 +74,7 @@ def finish(store: Path, mark: str) -> None:
         variable.name,
         data=numbers,
         chunks=numbers.shape,
-        compressors=_compression(),
+        compressors=(_compression(), CHECKSUM),
         dimension_names=variable.dims,
         attributes=attributes,
         overwrite=True,

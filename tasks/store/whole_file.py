@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from orimap.tasks.process_name import own_name
+
 
 def write_whole(path: Path, content: bytes | str) -> None:
     """Replace a file as a whole: a reader sees the old one or the new one, never a part.
@@ -22,7 +24,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
         If the folder cannot be written; the old file then stays, and nothing is left beside it.
     """
     # A name of its own: two processes that write the same file do not mix what they write.
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
+    partial = path.with_name(f".{path.name}.{own_name()}-{os.urandom(4).hex()}")
     data = content.encode() if isinstance(content, str) else content
     try:
         with partial.open("xb") as file:

@@ -301,6 +301,31 @@ def _too_large(
     return needed, found, f"{advice}, or analyse less at once: --bin 2, --crop, a smaller --k"
 
 
+# Of the bytes of all fits before compression, and of patterns compressed by themselves, so much was
+# on the disk at least, on simulated and measured scans; a page with its figures at least.
+LEAST_OF_FITS, LEAST_OF_PATTERNS, LEAST_PAGE_BYTES = 0.05, 0.6, 500_000
+
+
+def predict_least_disk_bytes(
+    scan_shape: tuple[int, int], pattern_bytes: int, packed_bytes: float, k_max: int = 20
+) -> int:
+    """Return what a run surely needs of the disk.
+
+    Parameters
+    ----------
+    scan_shape : pair of int
+    pattern_bytes : int
+        Of a pattern as it is stored, before compression.
+    packed_bytes : float
+        Of a pattern after compression, by some that were looked at; 0 where all are there already.
+    k_max : int
+    """
+    positions, components = math.prod(scan_shape), k_max * (k_max + 1) // 2
+    fits = components * (8 * positions + 24 * pattern_bytes)
+    patterns = LEAST_OF_PATTERNS * positions * packed_bytes
+    return int(patterns + LEAST_OF_FITS * fits + LEAST_PAGE_BYTES)
+
+
 def predict_disk_bytes(scan_shape: tuple[int, int], pattern_bytes: int, k_max: int = 20) -> int:
     """Return an upper bound on the disk space of a run: the patterns as if they did not compress.
 

@@ -26,6 +26,7 @@ from orimap.tasks.store.open_results import (
     open_revised,
     revision_store,
 )
+from orimap.tasks.store.whole.results import ANALYSIS, damage_of_results, in_words
 from orimap.tasks.view.clustered import Clustered
 from orimap.tasks.view.damage import MissingError, damaged
 from orimap.tasks.view.kept import Kept, Share, bytes_of
@@ -130,6 +131,16 @@ class Opened:
             )
         if self.state.words == DAMAGED:
             raise damaged("analysis.zarr/zarr.json cannot be read")
+        if self._damaged:
+            raise damaged(in_words(self._damaged))
+
+    @cached_property
+    def _damaged(self) -> dict[str, str]:
+        """What is damaged in complete results; that of patterns is said where they are read."""
+        if not self.state.complete:
+            return {}
+        found = damage_of_results(self.folder)
+        return {name: what for name, what in found.items() if name.startswith(ANALYSIS)}
 
     @cached_property
     def results_mark(self) -> str | None:

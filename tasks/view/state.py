@@ -5,12 +5,14 @@ before there are any, what a run has finished of its stores.
 """
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from orimap.tasks.errors import UnavailableError
 from orimap.tasks.store.groups import complete_mark, group_attributes
 from orimap.tasks.store.locks import holder
-from orimap.tasks.store.run_folder import RunFolder
+from orimap.tasks.store.run_folder import RunFolder, settle
 
 # The groups of an unfinished store in the order in which they are completed, and what a run does
 # until each is there.
@@ -53,6 +55,11 @@ class State:
 def read_state(folder: Path) -> State:
     """Return how far the run of a folder is."""
     run = RunFolder(folder)
+    if run.is_moving:
+        with suppress(UnavailableError):
+            settle(folder)
+        if run.is_moving:
+            return State(None, None, False, f"stopped: {STEPS[-1][1]}")
     unfinished = _step(run.analysis) if run.unfinished.is_dir() else None
     writing = holder(folder / ".lock") is not None
     under_way = ""

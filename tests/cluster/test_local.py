@@ -1,3 +1,4 @@
+import asyncio
 import os
 import signal
 import subprocess
@@ -7,11 +8,15 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import psutil
 import pytest
+from distributed import Security
+from distributed.comm import connect
 
-from orimap.cluster import dashboard, fork_server, local
+from orimap.cluster import dashboard, local
 from orimap.cluster.client import open_client
 from orimap.cluster.local import available_cores, is_on_this_machine
+from orimap.cluster.processes import fork_server
 from orimap.tasks.errors import InputError
 
 
@@ -33,7 +38,7 @@ def test_workers_are_processes_of_one_thread_and_leave_nothing(tmp_path, monkeyp
         assert all(threads == ["1", "1", "1"] for _, threads, _ in found.values())
         assert all(memory == ["16777216", "4194304"] for *_, memory in found.values())
         assert client.dashboard_link.startswith("http://127.0.0.1:")
-        assert client.scheduler.address.startswith("tcp://127.0.0.1:")
+        assert client.scheduler.address.startswith("tls://127.0.0.1:")
     assert not any(Path(folder).exists() for folder in folders)
     assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr() == ("", "")
@@ -84,17 +89,83 @@ def test_the_dashboard_is_there_at_the_first_visit(cluster):
 
 
 def test_a_scheduler_has_a_dashboard_only_when_one_is_added(monkeypatch):
-    monkeypatch.setattr(local, "add_dashboard", lambda _scheduler: None)
+    monkeypatch.setattr(local, "add_dashboard", lambda _scheduler, _token: None)
     with open_client("threads", workers=1) as client:
+        token = client.dashboard_link.split("/")[3]
 
         async def add():
-            dashboard.add_dashboard(client.cluster.scheduler)
+            dashboard.add_dashboard(client.cluster.scheduler, token)
 
         with pytest.raises(urllib.error.HTTPError, match="404"):
             urllib.request.urlopen(client.dashboard_link, timeout=60)
         client.cluster.sync(add)
         with urllib.request.urlopen(client.dashboard_link, timeout=60) as answer:
             assert answer.status == 200
+
+
+@pytest.mark.parametrize("cluster", ["threads", "processes"])
+def test_who_does_not_know_the_token_finds_no_dashboard(cluster):
+    with open_client(cluster, workers=1) as client:
+        machine, token = client.dashboard_link.rsplit("/", 2)[:2]
+        assert len(token) == 32
+        urllib.request.urlopen(client.dashboard_link, timeout=60).close()
+        for path in ("", "status", "info/main/workers.html", "health", "json/index.html"):
+            for below in ("", f"{'0' * 32}/"):
+                with pytest.raises(urllib.error.HTTPError, match="404"):
+                    urllib.request.urlopen(f"{machine}/{below}{path}", timeout=60)
+        with urllib.request.urlopen(
+            f"{machine}/{token}/info/main/workers.html", timeout=60
+        ) as page:
+            assert page.status == 200
+
+
+def listening():
+    """Ports that this process listens at, apart from those of other clusters of the session."""
+    found = psutil.Process().net_connections("tcp")
+    return {each.laddr.port for each in found if each.status == psutil.CONN_LISTEN}
+
+
+def test_workers_in_this_process_listen_nowhere_without_a_dashboard():
+    before = listening()
+    with open_client("threads", workers=2, dashboard=False) as client:
+        assert client.submit(sum, [1, 2]).result() == 3
+        assert listening() == before
+        assert client.dashboard_link == ""
+
+
+CALL = """
+import sys
+from distributed import Client
+with Client(sys.argv[1], timeout=5) as client:
+    print(client.submit(sum, [1, 2]).result())
+"""
+
+
+def test_a_scheduler_of_this_machine_takes_nothing_from_strangers():
+    with open_client("processes", workers=1, dashboard=False) as client:
+        places = [client.scheduler.address, *client.scheduler_info()["workers"]]
+        places += [each["nanny"] for each in client.scheduler_info()["workers"].values()]
+        assert all(place.startswith("tls://127.0.0.1:") for place in places)
+        port = places[0].rpartition(":")[2]
+        for address in (places[0], f"tcp://127.0.0.1:{port}"):
+            done = subprocess.run(
+                [sys.executable, "-c", CALL, address], capture_output=True, text=True, timeout=100
+            )
+            assert done.returncode != 0
+            assert done.stdout == ""
+        # With a certificate of somebody's own, which anybody can make.
+        other = Security.temporary()
+        for place in places:
+            with pytest.raises(OSError):
+                client.sync(_identity, place, other)
+        assert client.submit(sum, [1, 2]).result() == 3
+
+
+async def _identity(address, security):
+    how = security.get_connection_args("client")
+    comm = await asyncio.wait_for(connect(address, timeout=5, **how), 10)
+    await comm.write({"op": "identity"})
+    return await asyncio.wait_for(comm.read(), 10)
 
 
 def _answer(connection):

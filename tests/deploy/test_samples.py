@@ -13,6 +13,7 @@ import yaml
 
 from orimap.flows.cli.main import app
 from orimap.flows.jobs.notify import NOTIFY_VARIABLE
+from orimap.flows.pipeline.runtime.workers import DASHBOARD_VARIABLE
 from orimap.flows.request.allowed import ROOTS_VARIABLE
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
@@ -83,6 +84,7 @@ def test_the_file_for_secrets_names_what_orimap_and_prefect_read():
     assert named - {NOTIFY_VARIABLE, ROOTS_VARIABLE} == {
         "PREFECT_API_URL",
         "PREFECT_API_AUTH_STRING",
+        DASHBOARD_VARIABLE,
     }
     # Nothing in it is in force before somebody has put in values of their own.
     assert all(line.startswith("#") or not line for line in lines)

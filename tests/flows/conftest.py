@@ -9,6 +9,17 @@ import pytest
 import orimap
 
 
+@pytest.fixture(autouse=True)
+def rights_as_before(monkeypatch):
+    """Give this process back what services change for all that they start."""
+    before = os.umask(0o022)
+    os.umask(before)
+    monkeypatch.setenv("ORIMAP_DASHBOARD", "")
+    monkeypatch.delenv("ORIMAP_DASHBOARD")
+    yield
+    os.umask(before)
+
+
 @pytest.fixture
 def no_prefect(monkeypatch, tmp_path):
     """No Prefect API is configured, whatever this machine has."""

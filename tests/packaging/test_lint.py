@@ -53,7 +53,7 @@ def test_a_copy_is_as_clean_as_the_code(copy):
         ("flows/pipeline/estimate.py", "def late():\n    import prefect",
          "only flows.prefect and flows.machine know Prefect"),
         ("cluster/client.py", "import orimap.tasks.stream.sizes",
-         "cluster takes nothing of tasks but the errors"),
+         "cluster takes nothing of tasks but the errors and the names of processes"),
         ("tasks/report/words.py", "import orimap.tasks.maps.connected",
          "the report reads stored results and knows no science"),
         ("flows/jobs/job.py", "from orimap import run",

@@ -1,5 +1,4 @@
 import errno
-import os
 import pickle
 
 import numpy as np
@@ -11,7 +10,6 @@ from orimap.tasks.errors import (
     as_whole,
     is_out_of_reach,
     nearest,
-    printable,
     words_of,
 )
 
@@ -44,11 +42,6 @@ def test_an_error_travels_between_processes_with_all_its_parts():
 )
 def test_a_disk_that_does_not_answer_is_told_from_a_file_that_is_damaged(error, out_of_reach):
     assert is_out_of_reach(error) is out_of_reach
-
-
-def test_a_name_that_is_no_text_can_be_printed_and_others_stay():
-    assert printable(os.fsdecode(b"\xe9.npy")) == r"\udce9.npy"
-    assert printable("échantillon 试样.npy") == "échantillon 试样.npy"
 
 
 def test_what_the_system_says_comes_without_its_number(tmp_path):

@@ -20,7 +20,8 @@ import zarr
 
 STORES = ("patterns.zarr", "analysis.zarr")
 # What tells one run from another, not one result from another.
-MAY_DIFFER = {"orimap_version", "complete", "request", "acquisition", "file", "identity"}
+# A seal holds checksums of these.
+MAY_DIFFER = {"orimap_version", "complete", "seal", "request", "acquisition", "file", "identity"}
 
 
 def differences(before: Path, after: Path) -> Iterator[str]:

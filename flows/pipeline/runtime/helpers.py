@@ -18,9 +18,10 @@ from functools import partial
 from typing import Any
 
 from orimap.cluster.environment import ONE_THREAD, SAFE_PATH, environment
-from orimap.cluster.fork_server import interrupts_blocked
 from orimap.cluster.local import THREADS_ADDRESS, is_on_this_machine
-from orimap.cluster.parent import end_with_parent
+from orimap.cluster.processes.fork_server import interrupts_blocked
+from orimap.cluster.processes.leftovers import name_what_is_shared
+from orimap.cluster.processes.parent import end_with_parent
 from orimap.flows.pipeline.runtime.workers import open_workers
 from orimap.flows.request.request import Request
 from orimap.tasks.maps.baseline import warm_up
@@ -176,6 +177,7 @@ def _process(names: Sequence[str]) -> Iterator[tuple[Executor, Future]]:
         # Ctrl-C goes to all processes of a terminal: one that is starting would print where it was.
         # This process ends it anyway. What keeps track of them lets interrupts through again when
         # it has started, so it comes first.
+        name_what_is_shared()
         with environment(SAFE_PATH):
             multiprocessing.resource_tracker.ensure_running()
             resource_tracker.ensure_running()

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from orimap.flows.pipeline.runtime.outlook import Outlook, left_text, seconds_text
+from orimap.tasks.lines import printable
 from orimap.tasks.stream.blocks import Progress
 
 # Between two changes of the line: often enough to see it move, and no load for the browser.
@@ -101,12 +102,13 @@ class NotebookLines:
 
     def note(self, text: str) -> None:
         """Add a line above the steps."""
-        self._notes.append(text)
+        self._notes.append(printable(text))
         self._draw("")
 
     def _draw(self, line: str) -> None:
         """Put everything in place of what was shown before."""
         with self._busy:
+            line = printable(line)
             parts = [*self._notes, "done: " + ", ".join(self._done) if self._done else "", line]
             text = "\n".join(filter(None, parts))
             if self._replace is None:

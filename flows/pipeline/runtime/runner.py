@@ -21,6 +21,7 @@ from orimap.flows.pipeline.runtime.outlook import (
     left_text,
     seconds_text,
 )
+from orimap.tasks.lines import printable, say
 from orimap.tasks.stream.blocks import Progress, silent
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ class Lines:
         if self._first is not None:
             self._first.cancel()
         self._last = time.monotonic()
-        print(text, file=self.stream, flush=True)
+        say(text, stream=self.stream)
 
 
 class MovingLine:
@@ -280,7 +281,7 @@ class MovingLine:
 
     def note(self, text: str) -> None:
         """Show a line above the one that moves."""
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.print(printable(text), markup=False, soft_wrap=True)
 
     def _line(self) -> "RenderableType":
         """Return the line as it is now."""
@@ -292,7 +293,7 @@ class MovingLine:
         cells: list[RenderableType] = [self._spinner]
         if outlook.count > 1 and outlook.number:
             cells.append(f"step {outlook.number} of {outlook.count}:")
-        cells.append(Text(self._doing, overflow="ellipsis"))
+        cells.append(Text(printable(self._doing), overflow="ellipsis"))
         words = f"{about_text(passed)} so far"
         left = outlook.left() if outlook.number else None
         if left is not None:

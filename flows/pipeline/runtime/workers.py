@@ -1,5 +1,6 @@
 """Open the workers that a request asks for."""
 
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 
     from orimap.cluster.batch.profiles import Profile
 
+# "off": runs have no Dask dashboard. What services start has none unless this says "on".
+DASHBOARD_VARIABLE = "ORIMAP_DASHBOARD"
 # In the folder of the results, which workers see and which one run alone writes.
 WORKERS_FOLDER = ".workers"
 # What worker processes on this machine load before they are forked, all that a run will need.
@@ -78,6 +81,7 @@ def open_workers(
         shared=[path for path in (request.file, request.output) if path.exists()],
         preload=PRELOAD,
         first_worker_minutes=request.first_worker_minutes,
+        dashboard=os.environ.get(DASHBOARD_VARIABLE, "on") != "off",
         note=note,
     )
 

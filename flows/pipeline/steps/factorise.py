@@ -59,13 +59,15 @@ def _what_can_be_fitted(
 def _sketch_serves(run: Run, prepared: Prepared, mark: str, ks: Sequence[int]) -> bool:
     """Tell whether all of the sketch that is still needed is there.
 
-    Only fits need that of the training half: finished runs do not keep it.
+    Only fits need that of the training half: finished runs do not keep it, but with --keep all.
     """
     whole, *halves = prepared.sketch_groups
     if not run.can_reuse("sketch", whole, mark):
         return False
     if all(run.can_reuse("sketch", group, mark) for group in halves):
         return True
+    if run.request.keep == "all":
+        return False
     least = stored_fits.least_directions(run.folder.analysis, prepared.sketch_groups)
     fitted = _what_can_be_fitted(run, prepared, mark, ks, least)
     return not _unscored(run, fitted)
@@ -125,12 +127,12 @@ def fit(run: Run, fitted: Fitted) -> None:
     """Fit every k, one Dask task each.
 
     What comes of a fit to the sketch is its exact weights and losses: where these are there, the
-    fit itself is no longer needed.
+    fit itself is no longer needed, unless all is to be kept.
     """
     from orimap.tasks.factorise.fit_k import fit_on_worker
 
-    unscored = _unscored(run, fitted)
-    missing = run.missing("fit", unscored, stored_fits.basis_fit_group, fitted.fit_fingerprint)
+    needed = fitted.ks if run.request.keep == "all" else _unscored(run, fitted)
+    missing = run.missing("fit", needed, stored_fits.basis_fit_group, fitted.fit_fingerprint)
     if not missing:
         run.reused.add("fit")
         return

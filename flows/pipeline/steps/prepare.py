@@ -29,6 +29,8 @@ def ingest(run: Run, progress: Progress, plan: Plan) -> Ingested:
     if complete_mark(target, "raw") != mark:
         # Left by another request that was killed: it must not be published with this one.
         shutil.rmtree(target, ignore_errors=True)
+    if not request.restart:
+        run.folder.leave_damaged_patterns(mark)
     raw_is_there = complete_mark(run.folder.patterns(mark), "raw") == mark
     if not (raw_is_there and run.can_reuse("ingest", "acquisition", mark)):
         for note in plan.correction.notes:

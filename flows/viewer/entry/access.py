@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from orimap.tasks.errors import InputError, words_of
+from orimap.tasks.process_name import own_name
 
 TOKEN = "token"
 FOLDER = "view"
@@ -56,7 +57,7 @@ def read_token(folder: Path) -> str:
             os.close(descriptor)
     except OSError as error:
         raise InputError(
-            f"a place for the token of the viewer ({path})",
+            f"a place for a token ({path})",
             words_of(error),
             "give a folder that this account can write with --state DIR",
         ) from error
@@ -74,7 +75,7 @@ def read_token(folder: Path) -> str:
 
 def _write_once(path: Path, token: str) -> None:
     """Write a token whole, unless another process has done so meanwhile."""
-    made = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    made = path.with_name(f".{path.name}.{own_name()}-{secrets.token_hex(4)}")
     descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "w") as file:

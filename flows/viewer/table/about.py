@@ -25,7 +25,7 @@ from orimap.flows.viewer.table.runs import (
     with_entry,
 )
 from orimap.flows.watch.journal import Entry, read_history
-from orimap.tasks.errors import printable
+from orimap.tasks.lines import printable
 
 LOG_LINES, LOG_BYTES = 60, 100_000
 # What to do where a state does not say so by itself; {id} is that of the acquisition.

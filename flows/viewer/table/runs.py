@@ -29,7 +29,8 @@ from orimap.flows.viewer.table.find_runs import (
     link_in,
 )
 from orimap.flows.watch.journal import Entry, read_entries
-from orimap.tasks.errors import InputError, printable, shown_name, words_of
+from orimap.tasks.errors import InputError, shown_name, words_of
+from orimap.tasks.lines import printable
 from orimap.tasks.report.words import count_text, headline
 from orimap.tasks.store.locks import holder
 from orimap.tasks.store.open_results import REVISIONS

@@ -57,7 +57,7 @@ class OpeningTest:
         Parameters
         ----------
         path : Path
-        chosen : reader, signal, dataset, scan_shape, ...
+        chosen : reader, signal, dataset, scan_shape, ..., roots
             As :func:`orimap.tasks.acquire.open_acquisition.open_acquisition` takes them.
         """
         process = self._start()
@@ -114,13 +114,19 @@ def try_to_open(path: Path, **chosen: Any) -> Opened:
         If headers alone do not fit into memory.
     """
     from orimap.tasks.acquire.formats.stacks.scan_shape import StoppedEarlyError
+    from orimap.tasks.acquire.links import require_inside
     from orimap.tasks.acquire.open_acquisition import open_acquisition
     from orimap.tasks.errors import InputError
 
+    roots = [Path(root) for root in chosen.pop("roots", ())]
+    try:
+        require_inside(path, roots)
+    except InputError as error:
+        return Opened("refused", error.reason, error.remedy)
     # JSON has no tuples.
     asked = {name: tuple(v) if isinstance(v, list) else v for name, v in chosen.items()}
     try:
-        found = open_acquisition(path, **asked)
+        found = open_acquisition(path, roots=roots, **asked)
     except StoppedEarlyError as error:
         return Opened("refused", error.reason, error.remedy, error.rows)
     except InputError as error:

@@ -16,6 +16,7 @@ from typing import Any
 
 from orimap.tasks.acquire.formats.calibration import Axis
 from orimap.tasks.acquire.formats.chunked.hdf5_files import load_h5py
+from orimap.tasks.acquire.formats.chunked.linked_files import linked_files
 from orimap.tasks.acquire.formats.chunked.others_readers import gaps_behind
 from orimap.tasks.acquire.formats.files.dectris_triggers import against_triggers
 from orimap.tasks.acquire.formats.files.mrc_length import Length, as_long_as_it_is
@@ -23,6 +24,7 @@ from orimap.tasks.acquire.formats.files.ser_elements import count_elements, miss
 from orimap.tasks.acquire.formats.files.tiff_pages import pages_lost, say_lost, stack_pages
 from orimap.tasks.acquire.formats.files.tvips_parts import cut_stream, parts_of
 from orimap.tasks.acquire.formats.meaning.axes import Reordered, detector_axes, in_order
+from orimap.tasks.acquire.formats.meaning.given import stored_beam_energy
 from orimap.tasks.acquire.formats.meaning.names import counts_rows_by_x, parse_axes
 from orimap.tasks.acquire.formats.recognise import rosettasciio_readers
 from orimap.tasks.acquire.formats.signals import TIMES, MappedFile, Signal, unknown_axes
@@ -201,11 +203,8 @@ def beam_energy(metadata: dict, original: dict, mapping: dict) -> float | None:
         if value is None and target == "Acquisition_instrument.TEM.beam_energy":
             found = _dig(original, source)
             value = convert(found) if found is not None and convert else found
-    try:
-        kev = float(value)
-    except (TypeError, ValueError):
-        return None
-    return kev if math.isfinite(kev) and kev > 0 else None
+    kev = stored_beam_energy(value)
+    return kev if kev is not None and kev > 0 else None
 
 
 def _dig(tree: Any, path: str) -> Any:
@@ -379,9 +378,14 @@ def _axis(described: dict) -> Axis:
 def _companions(path: Path, reader: str) -> tuple[Path, ...]:
     """Return the files of an acquisition that consists of several."""
 
-    def beside(pattern: str) -> list[Path]:
-        return sorted(path.parent.glob(re.sub(r"([*?\[])", r"[\1]", path.stem) + pattern))
+    def beside(pattern: str, stem: str = path.stem) -> list[Path]:
+        return sorted(path.parent.glob(re.sub(r"([*?\[])", r"[\1]", stem) + pattern))
 
     if reader == "TIA" and path.suffix.lower() == ".emi":
         return (path, *beside("_*.ser"))
-    return (path,)
+    if reader == "MRC" and path.stem.endswith("_movie"):
+        # What DE cameras write beside: the shape of the scan, and where its positions lie.
+        stem = path.stem.removesuffix("_movie")
+        told = ("_*info.txt", "_*scan_coordinates.csv")
+        return (path, *(file for pattern in told for file in beside(pattern, stem)))
+    return (path, *linked_files(path))

@@ -10,7 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from orimap.tasks.errors import InputError, printable
+from orimap.tasks.errors import InputError, is_out_of_reach, words_of
+from orimap.tasks.lines import printable
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 IMAGE_ENDINGS = (".bmp", ".tif", ".tiff", ".png")
@@ -165,6 +166,23 @@ def _recognise_folder(path: Path) -> str:
 
 def _recognise_hdf5(path: Path) -> str:
     """Return the reader of an HDF5 file by the groups it holds."""
+    try:
+        return _reader_of_hdf5(path)
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        # The library raises errors of many kinds for indices that lead nowhere.
+        if is_out_of_reach(error):
+            raise
+        raise InputError(
+            f"a whole HDF5 file ({path.name})",
+            f"it is damaged ({words_of(error)[:200] or type(error).__name__})",
+            "copy it again from the microscope",
+        ) from error
+
+
+def _reader_of_hdf5(path: Path) -> str:
+    """Return the reader of an HDF5 file, with the errors of the library."""
     from orimap.tasks.acquire.formats.chunked.hdf5_files import opened
 
     with opened(path) as file:

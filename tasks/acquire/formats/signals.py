@@ -1,5 +1,7 @@
 """One data set of a file, opened but not read: what every reader returns."""
 
+import itertools
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,11 +86,19 @@ class Signal:
         return not self.unfit and holds_patterns(shape, np.dtype(self.array.dtype))
 
 
-class MappedFile:
-    """Patterns that lie plainly in a file, mapped into memory only while they are cut.
+# So much of a file is read at a time.
+READ_BYTES = 4 * 2**20
+# Where more than so many times of what is asked for would have to be read, a file is mapped.
+READ_TIMES_AT_MOST = 4
 
-    A mapping that stays open keeps every page that was ever read in the process, up to the size
-    of the file.
+
+class MappedFile:
+    """Patterns that lie plainly in a file, which is open only while they are cut.
+
+    They are read where they lie one after the other; the file is mapped into memory, for as long,
+    only where they do not. Where somebody cuts a file short meanwhile, reading tells; what touches
+    a mapping is killed. And a mapping that stays open keeps every page that was ever read in the
+    process, up to the size of the file.
 
     Parameters
     ----------
@@ -127,7 +137,86 @@ class MappedFile:
 
     def __getitem__(self, cut: Any) -> np.ndarray:
         """Read a piece into memory, in order and in this machine's byte order, in one go."""
+        given = cut if isinstance(cut, tuple) else (cut,)
+        ranges = self._leading(given)
+        if ranges is not None:
+            lead = tuple(
+                0 if np.ndim(each) == 0 and not isinstance(each, slice) else slice(None)
+                for each in given[: len(ranges)]
+            )
+            rest = given[len(ranges) :]
+            piece = self._read(ranges)
+            behind = (slice(None),) * (len(ranges) - len(lead))
+            return np.asarray(piece[(*lead, *behind, *rest)], order="C")
         return np.array(self._view()[cut], self.dtype.newbyteorder("="), order="C", subok=False)
+
+    def _leading(self, given: tuple[Any, ...]) -> list[range] | None:
+        """Return what a cut takes along the axes before the pattern's; None where it is mapped."""
+        _, record, _, _, shape, order = self._mapping
+        axes = len(shape) - (0 if record.names else 2)
+        if order != "C" or axes < 1:
+            return None
+        ranges = []
+        for size, each in itertools.zip_longest(shape[:axes], given[:axes], fillvalue=slice(None)):
+            if isinstance(each, slice) and each.step in (None, 1):
+                ranges.append(range(size)[each])
+            elif isinstance(each, (int, np.integer)):
+                ranges.append(range(size)[each : each + 1 or None])
+            else:
+                return None
+            if isinstance(each, (int, np.integer)) and not ranges[-1]:
+                raise IndexError(f"{each} is not below {size}")
+        kept = 1.0
+        for size, each in zip(self.shape[axes:], given[axes:], strict=False):
+            if not isinstance(each, (slice, int, np.integer)):
+                return None
+            taken = len(range(size)[each]) if isinstance(each, slice) else 1
+            kept *= taken / max(1, size)
+        return ranges if kept * READ_TIMES_AT_MOST >= 1 else None
+
+    def _read(self, ranges: list[range]) -> np.ndarray:
+        """Read whole patterns: some places along each of the axes before them.
+
+        Raises
+        ------
+        EOFError
+            If the file ends before the last of them.
+        """
+        path, record, _, offset, shape, _ = self._mapping
+        axes = len(ranges)
+        sizes, pattern = shape[:axes], self.shape[axes:]
+        one = np.dtype((record, shape[axes:])).itemsize
+        found = np.empty((*map(len, ranges), *pattern), self.dtype.newbyteorder("="))
+        if not found.size:
+            return found
+        # The last axis of which not all is taken: behind it all lies together.
+        last = max((n for n in range(axes) if len(ranges[n]) != sizes[n]), default=0)
+        inner = math.prod(sizes[last + 1 :])
+        rows = found.reshape(-1, len(ranges[last]) * inner, *pattern)
+        several = max(1, READ_BYTES // max(1, one))
+        with path.open("rb", buffering=0) as file:
+            for row, before in zip(rows, itertools.product(*ranges[:last]), strict=True):
+                first = 0
+                for place, size in zip((*before, ranges[last].start), sizes, strict=False):
+                    first = first * size + place
+                file.seek(offset + first * inner * one)
+                for start in range(0, len(row), several):
+                    part = row[start : start + several]
+                    read = np.empty((len(part), *shape[axes:]), record)
+                    _fill(file, memoryview(read.view(np.uint8).reshape(-1)), path)
+                    view = read["pattern"] if record.names else read
+                    part[...] = view[..., ::-1, :] if self._upside_down else view
+        return found
+
+
+def _fill(file: Any, buffer: memoryview, path: Path) -> None:
+    """Read as many bytes as fit into a buffer; raise EOFError where there are fewer."""
+    filled = 0
+    while filled < len(buffer):
+        read = file.readinto(buffer[filled:])
+        if not read:
+            raise EOFError(f"{path.name} ends {len(buffer) - filled:,} bytes too soon")
+        filled += read
 
 
 def unknown_axes(shape: tuple[int, ...]) -> tuple[Axis, ...]:

@@ -8,6 +8,8 @@ that the source is read once, but for a few patterns that show where the direct 
 
 import math
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ import xarray as xr
 import zarr
 
 from orimap.tasks.acquire.acquisition import Acquisition
+from orimap.tasks.acquire.identity import ChangedError
 from orimap.tasks.acquire.ingest import beam_disc
 from orimap.tasks.acquire.ingest.blocks.gather_blocks import ScanTotals
 from orimap.tasks.acquire.ingest.blocks.ingest_block import (
@@ -38,6 +41,8 @@ from orimap.tasks.acquire.ingest.sample import Sample
 from orimap.tasks.errors import InputError
 from orimap.tasks.store import cleaning, groups, sparse_patterns, variables
 from orimap.tasks.store.cleaning import Spikes, write_spikes
+from orimap.tasks.store.whole.metadata import remove_cut_metadata
+from orimap.tasks.store.whole.seal import CHECKSUM
 from orimap.tasks.stream.blocks import (
     Progress,
     block_shape,
@@ -105,6 +110,8 @@ def ingest_acquisition(
     ------
     InputError
         If a region or the mask does not fit, or a value does not fit its kind of number.
+    ChangedError
+        If files of the acquisition change meanwhile: then nothing is marked.
     OSError
         If a chunk does not read back as written.
     """
@@ -143,12 +150,13 @@ def ingest_acquisition(
         correction=correction,
         dazzled=np.zeros((0, 2), np.int64),
     )
-    totals = _take_in(client, plan, progress)
-    dazzled = totals.dazzled(sample.gain)
-    if len(dazzled):
-        # They are known at the end only, and by then they are in every sum.
-        plan = replace(plan, dazzled=dazzled)
+    with _unchanged(acquisition):
         totals = _take_in(client, plan, progress)
+        dazzled = totals.dazzled(sample.gain)
+        if len(dazzled):
+            # They are known at the end only, and by then they are in every sum.
+            plan = replace(plan, dazzled=dazzled)
+            totals = _take_in(client, plan, progress)
     ds = totals.dataset(given, flagged, beam, acquisition.dtype, bin, sample.gain)
     ds.attrs.update(_facts(plan))
     ds.attrs.update(sample.attributes)
@@ -173,6 +181,21 @@ def ingest_acquisition(
     return ds
 
 
+@contextmanager
+def _unchanged(acquisition: Acquisition) -> Iterator[None]:
+    """Raise where the files of an acquisition have changed while they were read.
+
+    What reading stumbles upon in a file that changes is no fault of the file as it will be.
+    """
+    try:
+        yield
+    except (InputError, OSError) as error:
+        if not isinstance(error, ChangedError):
+            acquisition.require_unchanged()
+        raise
+    acquisition.require_unchanged()
+
+
 def _take_in(client: Any, plan: IngestPlan, progress: Progress) -> ScanTotals:
     """Write every block, and add up what the workers tell."""
     pattern_bytes = math.prod(plan.detector_shape) * plan.dtype.itemsize
@@ -194,6 +217,7 @@ def _take_in(client: Any, plan: IngestPlan, progress: Progress) -> ScanTotals:
 def _create(plan: IngestPlan, chunk: tuple[int, int]) -> None:
     """Make group ``raw`` with an empty pattern array and its coordinates."""
     plan.store.parent.mkdir(parents=True, exist_ok=True)
+    remove_cut_metadata(plan.store)
     zarr.open_group(plan.store, mode="a")
     shutil.rmtree(plan.store / "raw", ignore_errors=True)
     group = zarr.open_group(plan.store, path="raw", mode="w")
@@ -207,7 +231,7 @@ def _create(plan: IngestPlan, chunk: tuple[int, int]) -> None:
         shape=shape,
         chunks=(*chunk, *plan.detector_shape),
         dtype=plan.dtype,
-        compressors=zarr.codecs.BloscCodec(**COMPRESSION),
+        compressors=(zarr.codecs.BloscCodec(**COMPRESSION), CHECKSUM),
         dimension_names=variables.pattern_intensity.dims,
         attributes={
             "units": plan.units,
@@ -221,6 +245,7 @@ def _create(plan: IngestPlan, chunk: tuple[int, int]) -> None:
             axis,
             data=values,
             chunks=values.shape,
+            compressors=(groups.USUAL, CHECKSUM),
             dimension_names=[axis],
             attributes={"units": units, "long_name": meaning},
         )

@@ -15,6 +15,7 @@ from orimap.tasks.patterns.reflections.lengths import Lengths
 from orimap.tasks.patterns.reflections.reflection_list import PER_ENTRY, Reflections
 from orimap.tasks.store import variables
 from orimap.tasks.store.groups import mark_complete, remove_group
+from orimap.tasks.store.whole.seal import CHECKSUM
 
 # A quarter of a megabyte of one number each: the reflections of a few thousand positions, about
 # as many as a block of patterns has.
@@ -93,7 +94,7 @@ def write_reflections(
     # Positions and intensities of neighbours have like exponents: their bytes compress together.
     codec = zarr.codecs.BloscCodec(cname="zstd", clevel=3, shuffle="shuffle")
     encoding = {
-        name: {"_FillValue": None, "chunks": _chunks(array.shape), "compressors": codec}
+        name: {"_FillValue": None, "chunks": _chunks(array.shape), "compressors": (codec, CHECKSUM)}
         for name, array in ds.items()
     }
     remove_group(store, group)

@@ -53,13 +53,17 @@ def test_what_no_site_decides_is_there_whatever_the_settings_say():
         "jobqueue.slurm.job-script-prologue": ["module load x"],
     }
     with dask.config.set(others):
-        found = _settings(Profile(system="slurm", cores=1, memory="1 GB", walltime="01:00:00"))
+        found = _settings(
+            Profile(system="slurm", cores=1, memory="1 GB", walltime="01:00:00"), token="hidden"
+        )
     extra = found["worker_extra_args"]
     assert found["protocol"] == "tls://"
     assert found["python"].endswith(" -P")
     assert extra[:4] == ["--lifetime", "5m", "--dashboard-address", "127.0.0.1:0"]
     assert extra.count("--lifetime") == 1
     assert extra[-1] == str(FOLDER / "private" / "key.pem")
-    assert found["scheduler_options"] == {"dashboard_address": "127.0.0.1:0"}
+    assert found["scheduler_options"] == {
+        "dashboard_address": "127.0.0.1:0", "dashboard": False, "http_prefix": "/hidden",
+    }  # fmt: skip
     assert "export OMP_NUM_THREADS=1" in found["job_script_prologue"]
     assert found["job_script_prologue"][-1] == "module load x"

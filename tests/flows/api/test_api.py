@@ -93,9 +93,14 @@ def test_a_decision_takes_no_options_of_the_fits(results):
 
 def test_a_folder_without_complete_results_is_refused(tmp_path):
     store = tmp_path / "analysis.zarr"
-    for prepare in (lambda: None, store.mkdir, lambda: zarr.create_group(store, path="sketch")):
+    none = r"no complete analysis\.zarr in"
+    for prepare, said in (
+        (lambda: None, none),
+        (store.mkdir, r"analysis\.zarr is damaged \(its zarr\.json is cut or missing\)"),
+        (lambda: zarr.create_group(store, path="sketch"), none),
+    ):
         prepare()
-        with pytest.raises(InputError, match=r"no complete analysis\.zarr in"):
+        with pytest.raises(InputError, match=said):
             orimap.open(tmp_path)
 
 

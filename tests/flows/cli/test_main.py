@@ -469,3 +469,39 @@ def _no_process_left_of(session):
 def _session_of(pid):
     with contextlib.suppress(OSError):
         return os.getsid(pid)
+
+
+def test_info_names_the_files_that_links_lead_to(tmp_path, monkeypatch):
+    monkeypatch.delenv("ORIMAP_ROOTS", raising=False)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    with h5py.File(tmp_path / "there" / "data.h5", "w") as file:
+        file["x"] = np.random.default_rng(0).poisson(3, (4, 5, 16, 17)).astype("u2")
+    scan = tmp_path / "here" / "scan.h5"
+    with h5py.File(scan, "w") as file:
+        file["x"] = h5py.ExternalLink("../there/data.h5", "/x")
+    told = _call("info", scan).stdout
+    assert f"data from      {tmp_path / 'there' / 'data.h5'}\n" in told
+    monkeypatch.setenv("ORIMAP_ROOTS", str(tmp_path / "here"))
+    for command in (("info", scan), ("run", scan, "--output", tmp_path / "out", "--dry-run")):
+        refused = _call(*command)
+        assert refused.exit_code == 2
+        assert "lies elsewhere" in refused.stderr
+
+
+def test_nothing_that_a_file_holds_moves_the_terminal_or_begins_a_line(tmp_path):
+    scan = tmp_path / "a\x1b[31m\nnote  forged\r\u202e\x9b2J.h5"
+    with h5py.File(scan, "w") as file:
+        patterns = np.random.default_rng(0).poisson(3, (4, 5, 16, 17)).astype("u2")
+        file["x\x1b]0;title\x07\nguess  forged"] = patterns
+    answer = _call("info", scan)
+    assert r"a\x1b[31m\nnote  forged\r\u202e\x9b2J.h5" in answer.stdout
+    assert r"x\x1b]0;title\x07\nguess  forged" in answer.stdout
+    refused = _call("info", scan, "--dataset", "none")
+    assert refused.exit_code == 2
+    for said in (answer.stdout, refused.stderr):
+        assert all(line.isprintable() for line in said.split("\n"))
+        assert not any(
+            line.startswith(("note  forged", "guess  forged")) for line in said.split("\n")
+        )
+    assert len(refused.stderr.splitlines()) == 3

@@ -121,7 +121,7 @@ def test_help_of_a_run_comes_in_groups_as_wide_as_the_terminal():
         ("cluster check --cluster p", ["processes", "pbs"]),
         ("watch --submit-to b", ["batch"]),
         ("simulate --material A", ["Au"]),
-        ("ver", []),
+        ("ver", ["verify"]),
     ],
 )
 def test_a_shell_completes_names_and_values(typed, completed):

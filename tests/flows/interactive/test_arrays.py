@@ -32,14 +32,14 @@ def test_an_array_is_analysed_as_its_file_is(results, array, tmp_path, capsys):
     np.testing.assert_array_equal(found.labels, results.labels)
     assert found.labels["scan_y"].attrs["units"] == "nm"
     assert found.attrs["acquisition"] == "pattern_intensity"
-    assert not (out / arrays.FOLDER).exists()
+    assert not (out / arrays.ARRAY_FOLDER).exists()
     said = capsys.readouterr().err
     assert said.startswith("take the array: done in ")
     assert "already holds" not in said
     # The same values in memory, with their axes, are the same array.
     orimap.run(array.load(), out, k="1:4", workers=1)
     assert "already holds the results of this request" in capsys.readouterr().err
-    assert not (out / arrays.FOLDER).exists()
+    assert not (out / arrays.ARRAY_FOLDER).exists()
 
 
 def test_a_dry_run_writes_nothing(array, tmp_path):
@@ -82,7 +82,7 @@ def test_what_is_at_fault_is_said_before_anything_is_written(given, asked, said,
 
 
 def test_the_array_of_another_run_is_left_alone(array, tmp_path):
-    folder = tmp_path / arrays.FOLDER
+    folder = tmp_path / arrays.ARRAY_FOLDER
     (folder / "theirs").mkdir(parents=True)
     with held(folder / ".lock"), pytest.raises(UnavailableError, match="another run is writing"):
         orimap.run(array, tmp_path, quiet=True)

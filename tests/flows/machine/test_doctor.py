@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from orimap.flows.cli.main import app
+from orimap.flows.machine.api_password import api_password, password_file
 from orimap.flows.machine.doctor import examine
 
 
@@ -76,6 +77,20 @@ def test_the_port_of_the_viewer_is_looked_at_too(port):
     assert _found(view_port=2)["port 2"].state == "ok"
     taken = _found(view_port=port)[f"port {port}"]
     assert (taken.state, taken.remedy) == ("doubt", "give orimap up another --view-port")
+
+
+def test_a_password_that_others_can_read_is_wrong(tmp_path, monkeypatch):
+    monkeypatch.delenv("PREFECT_SERVER_API_AUTH_STRING", raising=False)
+    assert "orimap up makes one" in _found(state=tmp_path)["password"].found
+    assert not password_file(tmp_path).exists()
+    api_password(tmp_path)
+    assert _found(state=tmp_path)["password"].state == "ok"
+    password_file(tmp_path).chmod(0o640)
+    found = _found(state=tmp_path)["password"]
+    assert (found.state, found.remedy) == (
+        "wrong",
+        "remove the file: the next start makes a new one",
+    )
 
 
 def test_a_prefect_api_that_does_not_answer_is_wrong(monkeypatch, port):

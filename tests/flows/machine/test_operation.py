@@ -1,12 +1,16 @@
 """Everything that `orimap up` brings up, for real: one server, worker and watcher for all tests."""
 
+import base64
 import contextlib
 import json
 import os
+import pwd
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -16,8 +20,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from orimap.cluster import local
 from orimap.flows.jobs.job import Job
 from orimap.flows.jobs.outcome import read_outcome
+from orimap.flows.machine.api_password import password_file
+from orimap.flows.machine.warm_run import short_address
 from orimap.flows.prefect.events import completed, emit, event_id
 from orimap.flows.request.request import Request
 from orimap.tasks.acquire.acquisition import describe
@@ -57,11 +64,17 @@ class Up:
         until(lambda: "up: " in self.said.read_text() or not self.process.is_running())
         assert f"up: http://127.0.0.1:{self.port}" in self.said.read_text()
 
+    @property
+    def password(self):
+        """What Prefect's API asks for."""
+        return password_file(self.results / ".orimap").read_text().strip()
+
     def ask(self, path, body=None):
+        known = base64.b64encode(self.password.encode()).decode()
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/api{path}",
             None if body is None else json.dumps(body).encode(),
-            {"Content-Type": "application/json"},
+            {"Content-Type": "application/json", "Authorization": f"Basic {known}"},
         )
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)
@@ -81,8 +94,10 @@ def until(true, seconds=SECONDS):
 
 
 @pytest.fixture(scope="module")
-def up(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("up").resolve()
+def up():
+    # Unlike pytest's own folders, other accounts may look into this one.
+    folder = Path(tempfile.mkdtemp(prefix="up-")).resolve()
+    folder.chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:
         for name in [each for each in os.environ if each.startswith(("PREFECT", "ORIMAP_ROOTS"))]:
             patch.delenv(name)
@@ -105,17 +120,19 @@ def up(tmp_path_factory):
             _, left = psutil.wait_procs(everything, timeout=5)
             assert left == []
             assert up.said.read_text().rstrip().endswith("stopping")
+            shutil.rmtree(folder)
 
 
 @pytest.fixture
 def submitter(up, monkeypatch):
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
     from orimap.flows.prefect.submitter import PrefectSubmitter
 
     address = f"http://127.0.0.1:{up.port}/api"
     monkeypatch.setenv("PREFECT_API_URL", address)
-    with temporary_settings(updates={PREFECT_API_URL: address}):
+    known = {PREFECT_API_URL: address, PREFECT_API_AUTH_STRING: up.password}
+    with temporary_settings(updates=known):
         yield PrefectSubmitter()
 
 
@@ -127,6 +144,21 @@ def test_prefects_page_is_there_though_nothing_is_written_beside_prefect(up):
     with urllib.request.urlopen(f"http://127.0.0.1:{up.port}/") as answer:
         assert b"<title>Prefect" in answer.read()
     assert list((up.results / ".orimap").rglob("page/**/index.html"))
+
+
+def test_prefects_api_answers_nobody_who_does_not_know_the_password(up):
+    for path in ("/flow_runs/filter", "/deployments/filter", "/events", "/admin/version"):
+        for known in ({}, {"Authorization": "Basic " + base64.b64encode(b"orimap:").decode()}):
+            asked = urllib.request.Request(f"http://127.0.0.1:{up.port}/api{path}", b"{}", known)
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(asked)
+            assert refused.value.code == 401
+    assert up.ask("/flow_runs/filter", {}) is not None
+    told = [*up.results.rglob("*.log"), up.results / ".orimap" / "up.json", up.said]
+    assert not [path for path in told if up.password in path.read_text(errors="replace")]
+    for process in [up.process, *up.process.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            assert up.password not in " ".join(process.cmdline())
 
 
 def test_a_file_that_is_copied_slowly_is_decided_with_nobody_there(up, record_property):
@@ -254,14 +286,15 @@ def test_a_killed_run_goes_on_from_its_last_step_and_a_cancelled_one_leaves_noth
     log, unfinished = job.output / "run.log", job.output / ".unfinished"
     mark, sketch = unfinished / "patterns.zarr/raw/zarr.json", unfinished / "analysis.zarr/sketch"
 
-    def at_work(times):
-        until(lambda: log.exists() and log.read_text().count("Dask dashboard") == times)
+    def at_work(begun_before):
         until((sketch / "zarr.json").exists)
+        until(lambda: (job.output / ".lock").read_text() not in ("", begun_before))
         run = psutil.Process(int((job.output / ".lock").read_text()))
+        assert "Dask dashboard" not in log.read_text()
         assert submitter.standing(job.key).state == "running"
         return [run, *run.children(recursive=True)]
 
-    first = at_work(times=1)
+    first = at_work(begun_before="")
     ingested = mark.stat().st_mtime_ns
     assert len(first) > 1
     first[0].kill()
@@ -272,7 +305,7 @@ def test_a_killed_run_goes_on_from_its_last_step_and_a_cancelled_one_leaves_noth
     submitter.submit(job)
     submitter.submit(job)  # asked twice before it has begun, it is the same run
     assert len(up.runs(job.key)) == 2
-    second = at_work(times=2)
+    second = at_work(begun_before=str(first[0].pid))
     assert mark.stat().st_mtime_ns == ingested
     submitter.cancel(job.key)
     until(lambda: submitter.standing(job.key).state == "failed")
@@ -284,6 +317,135 @@ def test_the_canary_is_due(up):
     """The server's scheduler works with the libraries that are installed."""
     runs = until(lambda: [r for r in up.ask("/flow_runs/filter", {}) if r["auto_scheduled"]], 60)
     assert {run["state_type"] for run in runs} == {"SCHEDULED"}
+
+
+def test_what_is_written_is_for_the_account_alone(up):
+    state = up.results / ".orimap"
+    assert state.stat().st_mode & 0o777 == 0o700
+    # Nobody comes to what is in there; acquisitions that tests have put beside results are theirs.
+    written = [path for path in up.results.rglob("*") if not path.is_relative_to(state)]
+    written = [path for path in written if path.suffix != ".hspy" or path.is_dir()]
+    assert any(path.name == "report.html" for path in written)
+    assert [path for path in written if path.exists() and path.stat().st_mode & 0o077] == []
+
+
+@pytest.fixture(scope="module")
+def stranger():
+    """Calls a function as another account of this machine, which is removed afterwards."""
+    if os.geteuid() != 0 or shutil.which("useradd") is None:
+        pytest.skip("needs to be root, to make an account")
+    name = f"stranger-{os.getpid()}"
+    subprocess.run(["useradd", "--system", "--no-create-home", name], check=True)
+    account = pwd.getpwnam(name)
+
+    def call(function, *given):
+        """Return what a function returns, or the name of what it raises."""
+        reading, writing = os.pipe()
+        process = os.fork()
+        if process == 0:
+            try:
+                os.setgroups([])
+                os.setgid(account.pw_gid)
+                os.setuid(account.pw_uid)
+                found = function(*given)
+            except BaseException as error:
+                found = type(error).__name__
+            os.write(writing, json.dumps(found).encode())
+            os._exit(0)
+        os.close(writing)
+        with os.fdopen(reading) as answer:
+            found = json.load(answer)
+        os.waitpid(process, 0)
+        return found
+
+    try:
+        yield call
+    finally:
+        subprocess.run(["userdel", name], check=True)
+
+
+def read(path):
+    return Path(path).read_text()
+
+
+def heard(address, context=None):
+    """What a scheduler says first to who connects to it; nothing, where it hangs up."""
+    machine, _, port = address.rpartition("/")[2].rpartition(":")
+    with socket.create_connection((machine, int(port)), timeout=5) as plain:
+        connection = context.wrap_socket(plain) if context else plain
+        connection.settimeout(3)
+        try:
+            return len(connection.recv(8))
+        except OSError:
+            return 0
+
+
+def _context(security):
+    return security.get_connection_args("client")["ssl_context"]
+
+
+def test_the_scheduler_of_a_run_lets_no_other_account_in(stranger):
+    from distributed import Security
+
+    known = Security.temporary()
+    with local.process_client(1, dashboard=False) as client:
+        own = client.security
+        places = [client.scheduler.address, *client.scheduler_info()["workers"]]
+        for place in places:
+            assert heard(place, _context(own)) == 8
+            for how in (None, ssl._create_unverified_context(), _context(known)):
+                assert stranger(heard, place, how) in (0, "SSLError", "SSLCertVerificationError")
+        # Neither what a process was started with nor its memory tells the credentials.
+        for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
+            place = f"/proc/{process.pid}"
+            assert "PRIVATE KEY" not in " ".join(process.cmdline())
+            assert stranger(read, f"{place}/environ") in (
+                "PermissionError", "FileNotFoundError",
+            )  # fmt: skip
+
+
+def asked(port, path, known=None):
+    """The code that Prefect's API answers to who asks for a run."""
+    headers = {"Content-Type": "application/json"}
+    if known is not None:
+        headers["Authorization"] = "Basic " + base64.b64encode(known.encode()).decode()
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/api{path}", b"{}", headers)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def connected(path):
+    with socket.socket(socket.AF_UNIX) as door, short_address(path) as address:
+        door.connect(address)
+        return "connected"
+
+
+def test_prefects_api_the_warm_socket_and_the_state_let_no_other_account_in(up, stranger):
+    state = up.results / ".orimap"
+    assert asked(up.port, "/flow_runs/filter", up.password) == 200
+    for known in (None, "", "orimap:", "admin:pass"):
+        assert stranger(asked, up.port, "/flow_runs/filter", known) == 401
+    assert stranger(read, password_file(state)) == "PermissionError"
+    socket_path = state / "warm.socket"
+    until(socket_path.exists)
+    assert connected(socket_path) == "connected"
+    assert stranger(connected, socket_path) == "PermissionError"
+    assert os.listdir(state)
+    assert stranger(os.listdir, str(state)) == "PermissionError"
+    assert stranger(lambda path: os.open(path, os.O_RDONLY), str(state / "watch.sqlite")) == (
+        "PermissionError"
+    )
+    for service in up.process.children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            environ = f"/proc/{service.pid}/environ"
+            found = stranger(read, environ)
+            assert found in ("PermissionError", "FileNotFoundError", "ProcessLookupError")
+    # Results as well: their folder is there for all, what is in it is not.
+    for folder in (path for path in up.results.iterdir() if path.is_dir()):
+        assert stranger(os.listdir, str(folder)) == "PermissionError"
 
 
 def test_what_dies_is_started_again_and_a_second_up_finds_the_first(up):

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from orimap.flows.machine import up
-from orimap.flows.machine.up import Service, Site, check, running
+from orimap.flows.machine.service import Service
+from orimap.flows.machine.up import Site, check, running
 from orimap.tasks.errors import InputError
 
 

@@ -1,11 +1,18 @@
 """What is checked before any long work."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from orimap.flows.pipeline import check as checks
-from orimap.flows.pipeline.check import check, check_disk, check_place, disk_warning
+from orimap.flows.pipeline.check import (
+    check,
+    check_disk,
+    check_place,
+    disk_space,
+    disk_warning,
+)
 from orimap.flows.pipeline.estimate import estimate
 from orimap.flows.request.request import Request
 from orimap.tasks.decide.evidence import published
@@ -71,23 +78,29 @@ def _free(monkeypatch, size):
     monkeypatch.setattr(checks.shutil, "disk_usage", lambda _: SimpleNamespace(free=size))
 
 
-def test_results_that_may_not_fit_are_refused_with_what_is_needed_and_free(checked, monkeypatch):
+def test_a_run_is_refused_below_what_it_surely_needs_and_warned_below_what_it_may(
+    checked, monkeypatch
+):
     plan = checked(k="1:3")
-    needed = estimate(plan).disk_bytes
-    _free(monkeypatch, needed)
+    # As of a scan that is larger than its pages.
+    plan = replace(plan, load=replace(plan.load, scan_shape=(400, 500)))
+    space = disk_space(plan)
+    assert space.most == estimate(plan).disk_bytes > space.least
+    _free(monkeypatch, space.most)
     check_disk(plan)
     assert disk_warning(plan) is None
-    _free(monkeypatch, needed - 1)
-    with pytest.raises(InputError, match="kB of disk space") as refused:
-        check_disk(plan)
-    assert " kB free on the disk of " in refused.value.found
+    _free(monkeypatch, space.most - 1)
+    check_disk(plan)
     assert disk_warning(plan).startswith("The results may take up to ")
+    _free(monkeypatch, space.least - 1)
+    with pytest.raises(InputError, match="MB of disk space") as refused:
+        check_disk(plan)
+    assert " MB free on the disk of " in refused.value.found
 
 
 def test_the_folder_of_the_results_is_checked_with_all_that_lies_there(checked, monkeypatch):
     plan = checked(k="1:3")
-    needed = estimate(plan).disk_bytes
-    _free(monkeypatch, needed + 10)
+    _free(monkeypatch, disk_space(plan).least + 10)
     assert check_place(plan, beside=10) is False
     with pytest.raises(InputError, match="of disk space for the results"):
         check_place(plan, beside=11)

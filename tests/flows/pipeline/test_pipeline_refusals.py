@@ -1,8 +1,15 @@
 """What a run refuses, before or while it looks at the patterns."""
 
+import shutil
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 
+from orimap.flows.pipeline.pipeline import run_pipeline
+from orimap.flows.pipeline.runtime.runner import NoDisplay, PlainRunner
+from orimap.flows.request.request import Request
+from orimap.tasks.acquire.identity import ChangedError
 from orimap.tasks.decide.evidence import published
 from orimap.tasks.errors import InputError
 
@@ -82,4 +89,33 @@ def test_counts_cannot_be_claimed_for_floating_point(run, saved, counts, same_wo
     file = saved(tmp_path, counts.astype(np.float32))
     with pytest.raises(InputError, match="whole numbers"):
         run(file, tmp_path / "out", k="1:3", counts="yes")
+    assert not (tmp_path / "out").exists()
+
+
+class Replacing(NoDisplay):
+    """Replaces a file as soon as some of it has been read."""
+
+    def __init__(self, replace):
+        self.replace = replace
+
+    @contextmanager
+    def step(self, name):
+        def progress(done, total):
+            if name == "ingest" and self.replace is not None:
+                replace, self.replace = self.replace, None
+                replace()
+
+        yield progress
+
+
+@pytest.mark.parametrize("over", [shutil.copyfile, shutil.move])
+def test_a_scan_that_is_replaced_while_it_is_read_has_no_results_and_is_read_anew_later(
+    saved, counts, same_workers, tmp_path, over
+):
+    file = saved(tmp_path, counts)
+    (tmp_path / "new").mkdir()
+    other = saved(tmp_path / "new", counts[::-1])
+    request = Request(file=file, output=tmp_path / "out", k="1:3")
+    with pytest.raises(ChangedError, match=file.name):
+        run_pipeline(request, PlainRunner(Replacing(lambda: over(other, file))))
     assert not (tmp_path / "out").exists()

@@ -86,12 +86,11 @@ def test_a_finished_run_serves_another_rule_without_what_only_fits_start_from(
     assert not (output / "analysis.zarr" / "basis_fits").exists()
     run(scan, output, k="3:3", strategy="knee")
     assert {"ingest", "sketch", "fit", "score"} <= reused(output)
-    # More components need the training half: its sketch is made again; fits that are there stay.
+    # More components need the training half: its sketch is made again. To keep all is to have all.
     run(scan, output, k="3:4", keep="all")
     assert not {"fit", "score"} & reused(output)
     kept = {path.name for path in (output / "analysis.zarr" / "basis_fits").glob("k*")}
-    assert "k04" in kept
-    assert "k03" not in kept
+    assert kept >= {"k03", "k04"}
     assert (output / "analysis.zarr" / "sketch_training").exists()
 
 

@@ -22,7 +22,7 @@ def published(tmp_path):
     group = zarr.open_group(tmp_path / "analysis.zarr", mode="w")
     group.attrs.update(status="complete")
     mark_complete(tmp_path / "analysis.zarr", "", "mark")
-    (tmp_path / "report.html").touch()
+    (tmp_path / "report.html").write_text("a page")
     return RunFolder(tmp_path)
 
 
@@ -119,7 +119,7 @@ def whole(own):
     results.finish(run, decided, "mark", "two.npy", [])
     folder = run.folder
     folder.publish()
-    (folder.root / "report.html").touch()
+    (folder.root / "report.html").write_text("<html></html>")
     return folder
 
 

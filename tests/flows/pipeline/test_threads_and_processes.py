@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -171,6 +172,8 @@ def test_a_run_that_ends_leaves_nothing_either(analysed, left, kind):
 def test_the_dashboard_of_a_run_is_there_and_all_is_on_loopback(medium, tmp_path, kind):
     with running(medium, tmp_path / "out", kind) as (process, link):
         assert link.startswith("http://127.0.0.1:")
+        with pytest.raises(urllib.error.HTTPError, match="404"):  # without the token
+            urllib.request.urlopen(f"http://{link.split('/')[2]}/status", timeout=60)
         wait_for_helpers(process)
         with urllib.request.urlopen(link, timeout=60) as answer:
             assert answer.status == 200

@@ -1,6 +1,6 @@
 import pytest
 
-from orimap.flows.request.allowed import allowed_roots, under_root
+from orimap.flows.request.allowed import allowed_roots, environment_of, under_root
 from orimap.tasks.errors import InputError
 
 
@@ -49,3 +49,11 @@ def test_without_a_root_nothing_is_allowed(tmp_path, monkeypatch):
 def test_roots_are_named_as_path_names_folders(monkeypatch):
     monkeypatch.setenv("ORIMAP_ROOTS", "/data/a:/data/b")
     assert [str(root) for root in allowed_roots()] == ["/data/a", "/data/b"]
+
+
+def test_folders_are_handed_to_other_processes_by_their_environment(monkeypatch, tmp_path):
+    roots = [tmp_path / "a", tmp_path / "b"]
+    assert environment_of([]) == {}
+    for name, value in environment_of(roots).items():
+        monkeypatch.setenv(name, value)
+    assert allowed_roots() == roots

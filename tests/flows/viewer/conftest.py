@@ -7,6 +7,8 @@ from PIL import Image
 
 from orimap.flows.jobs.outcome import Outcome, write_outcome
 from orimap.flows.viewer.entry.access import Access
+from orimap.tasks.store.whole.results import complete_groups
+from orimap.tasks.store.whole.seal import seal
 
 DECISION = {"confidence": "high", "reasons": ["The number settles at 3."]}
 ROOT = {"status": "complete", "decided_k": 3, "crystal_found": True, "countable": True}
@@ -56,3 +58,18 @@ def age():
 @pytest.fixture
 def access(tmp_path_factory):
     return Access(tmp_path_factory.mktemp("access"))
+
+
+@pytest.fixture(scope="session")
+def sealed():
+    """Have results that a test has changed pass for whole again."""
+
+    def seal_all(folder):
+        analysis, patterns = folder / "analysis.zarr", folder / "patterns.zarr"
+        kept = {store: complete_groups(store) for store in (analysis, patterns) if store.is_dir()}
+        for store, groups in kept.items():
+            for group in groups:
+                seal(store, group)
+        seal(analysis, "", groups=kept[analysis], patterns=kept.get(patterns, []))
+
+    return seal_all

@@ -50,7 +50,7 @@ WAYS = {
     ),
     "labels garbled": (
         lambda f: _garbled(f / "analysis.zarr/clusters/cluster_label"),
-        "analysis.zarr/clusters/cluster_label",
+        "analysis.zarr/clusters is damaged (cluster_label: ",
     ),
     "labels gone": (
         lambda f: shutil.rmtree(f / "analysis.zarr/clusters/cluster_label"), "cluster_label",

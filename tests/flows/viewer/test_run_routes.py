@@ -434,13 +434,14 @@ def test_what_was_read_stays_while_results_do(folder):
     assert run.clusters("mine").names[0] == "b"
 
 
-def test_centred_patterns_are_shown_as_acquired_and_as_analysed(folder):
+def test_centred_patterns_are_shown_as_acquired_and_as_analysed(folder, sealed):
     clusters = zarr.open_group(folder / "analysis.zarr", path="clusters", mode="r+")
     clusters.attrs["patterns_centred"] = True
     beam = zarr.open_group(folder / "patterns.zarr", path="beam", mode="r+")
     moves = np.zeros((6, 7, 2), np.int16)
     moves[1, 2] = 3, -4
     beam["scan_pixel_shift"][:] = moves
+    sealed(folder)
     run = Viewed(folder).now()
     kinds = description.pattern_kinds(run, run.clusters())
     assert [(kind["id"], kind["frame"]) for kind in kinds] == [
@@ -584,7 +585,7 @@ def test_a_run_under_way_shows_what_is_there(folder):
         assert known["scan"] is None
 
 
-def test_results_that_were_kept_without_patterns_are_shown_as_far_as_they_go(folder):
+def test_results_that_were_kept_without_patterns_are_shown_as_far_as_they_go(folder, sealed):
     clusters = zarr.open_group(folder / "analysis.zarr", path="clusters", mode="r+")
     before = array(TestClient(run_app(folder)).get("/api/pattern/reconstructed?y=0&x=0"))
     assert clusters.attrs["patterns_floor"] == 0
@@ -592,6 +593,7 @@ def test_results_that_were_kept_without_patterns_are_shown_as_far_as_they_go(fol
     shutil.rmtree(folder / "patterns.zarr")
     for name in ("fits", "dark_fields"):
         shutil.rmtree(folder / "analysis.zarr" / name)
+    sealed(folder)
     page = TestClient(run_app(folder))
     known = page.get("/api/run").json()
     assert known["virtual_frame"] == "centred"
@@ -610,7 +612,7 @@ def test_results_that_were_kept_without_patterns_are_shown_as_far_as_they_go(fol
     assert page.post("/api/preview", json={"steps": []}).status_code == 400
 
 
-def test_what_is_taken_off_a_fit_is_refused_where_it_is_not_known(folder):
+def test_what_is_taken_off_a_fit_is_refused_where_it_is_not_known(folder, sealed):
     """Results of earlier versions, without patterns, of a camera with noise of its own."""
     analysis = folder / "analysis.zarr"
     clusters = zarr.open_group(analysis, path="clusters", mode="r+")
@@ -618,9 +620,11 @@ def test_what_is_taken_off_a_fit_is_refused_where_it_is_not_known(folder):
     zarr.open_group(analysis, path="acquisition", mode="r+").attrs["camera_shift"] = 2.0
     shutil.rmtree(folder / "patterns.zarr")
     zarr.open_group(analysis, path="dark_fields", mode="r+").attrs["pedestal"] = 0.25
+    sealed(folder)
     page = TestClient(run_app(folder))
     with_it = page.get("/api/decomposition?y=0&x=0").json()["background_intensity"]
     shutil.rmtree(analysis / "dark_fields")
+    sealed(folder)
     page = TestClient(run_app(folder))
     assert page.get("/api/decomposition?y=0&x=0").json()["background_intensity"] is None
     assert with_it is not None

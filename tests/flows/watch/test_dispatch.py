@@ -3,7 +3,7 @@ import os
 import subprocess
 import sys
 
-from orimap.flows.jobs.outcome import checked_outcome
+from orimap.flows.jobs.outcome import Outcome, checked_outcome, write_outcome
 from orimap.flows.watch.dispatch import Dispatch
 from orimap.flows.watch.watched_folder import Watching
 from orimap.tasks.errors import UnavailableError
@@ -167,3 +167,39 @@ def test_an_outcome_that_cannot_be_read_fails_its_own_job(site):
     assert site.states() == {"a.npy": "failed", "b.npy": "done"}
     (entry,) = site.journal.entries("failed")
     assert entry.reason.startswith("JSONDecodeError")
+
+
+def ended_as_changed(job):
+    """Keep that the files of a job have changed while they were read."""
+    job.output.mkdir(parents=True, exist_ok=True)
+    facts = {"kind": "changed", "reason": "a.npy was written to", "remedy": "run it again"}
+    write_outcome(
+        job.output, Outcome(key=job.key, acquisition=job.acquisition, state="failed", **facts)
+    )
+
+
+def test_what_changed_while_it_was_read_and_holds_the_same_again_is_analysed_again(site):
+    path = site.save("a.npy")
+    site.rounds(4)
+    (first,) = site.taken
+    os.utime(path, (2e9, 2e9))
+    ended_as_changed(first)
+    site.all_stand("failed", "a.npy was written to")
+    site.rounds(4)
+    first_again, second = site.taken
+    assert first_again == first
+    assert second.key != first.key
+    assert second.request == first.request
+    assert site.states() == {"a.npy": "submitted"}
+
+
+def test_what_changed_while_it_was_read_is_the_next_revision_if_it_holds_something_else(site):
+    site.save("a.npy")
+    site.rounds(4)
+    (first,) = site.taken
+    ended_as_changed(first)
+    site.all_stand("failed", "a.npy was written to")
+    site.save("a.npy", seed=2, shape=(4, 6, 6, 7))
+    site.rounds(5)
+    assert site.states() == {"a.npy": "failed", "a.npy (revision 2)": "submitted"}
+    assert site.taken[-1].acquisition != first.acquisition

@@ -1,5 +1,6 @@
 import os
 
+import h5py
 import numpy as np
 
 from orimap.flows.watch.intake import open_as_asked, with_place_of_options
@@ -133,7 +134,8 @@ def test_the_opening_test_is_asked_as_the_request_says(site):
     sidecar = site.folder / "stack.orimap.yaml"
     sidecar.write_text("scan-shape: 4x5\nk: 2:3\n")
     open_as_asked(site.watching, opens, arrival)
-    assert asked == [(path, {}), (path, {"scan_shape": (4, 5)})]
+    roots = {"roots": [site.folder]}
+    assert asked == [(path, roots), (path, {"scan_shape": (4, 5), **roots})]
     sidecar.write_text("bin: 0\n")
     refused = open_as_asked(site.watching, opens, arrival)
     assert (refused.outcome, len(asked)) == ("refused", 2)
@@ -198,3 +200,23 @@ def test_a_side_car_that_would_fill_the_memory_puts_its_own_acquisition_aside(si
 def test_only_options_that_a_sidecar_may_have_are_said_to_go_there(tmp_path):
     for words in ("copy it again", "choose another folder with --output", "two-part--names"):
         assert with_place_of_options(words, tmp_path / "a.blo") == words
+
+
+def test_what_leads_out_of_the_watched_folder_is_put_aside_unread(site, tmp_path, monkeypatch):
+    monkeypatch.delenv("ORIMAP_ROOTS", raising=False)
+    private = tmp_path / "private.h5"
+    with h5py.File(private, "w") as file:
+        file["x"] = np.ones(SCAN, np.uint16)
+    private.chmod(0o600)
+    with h5py.File(site.folder / "a.h5", "w") as file:
+        file["x"] = h5py.ExternalLink("../private.h5", "/x")
+    site.watcher.intake.finishing.unsure_times = 0.0
+    site.rounds(4)
+    (entry,) = site.journal.entries()
+    assert (entry.state, site.taken, site.announced) == ("quarantined", [], ["a.h5"])
+    assert f"a.h5 takes data from {private}, which lies elsewhere" in entry.reason
+    # Allowed by whoever operates it, it is read once it is looked at again.
+    monkeypatch.setenv("ORIMAP_ROOTS", str(tmp_path))
+    os.utime(site.folder / "a.h5", (5, 5))
+    site.rounds(4)
+    assert len(site.taken) == 1

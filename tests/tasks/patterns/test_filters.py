@@ -11,6 +11,7 @@ from orimap.tasks.patterns.filters import (
 )
 from orimap.tasks.patterns.source import PatternSource
 from orimap.tasks.store.groups import complete_mark
+from orimap.tasks.store.whole.seal import seal
 from orimap.tasks.stream.blocks import Block
 
 
@@ -57,6 +58,7 @@ def test_borders_of_chunks_leave_no_trace_on_disk(
     group = zarr.open_group(source.store, path="raw", mode="r+")
     group.create_array("position", data=np.arange(4.0), dimension_names=["scan_y"])
     group["pattern_intensity"].attrs["units"] = "electron"
+    seal(source.store, "raw")
     write_mean(one_worker, source.store, "the mark")
     made = zarr.open_group(source.store, path="mean", mode="r")
     values = made["pattern_intensity"]

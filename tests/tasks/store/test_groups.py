@@ -1,3 +1,4 @@
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ from orimap.tasks.store import variables
 from orimap.tasks.store.fingerprint import fingerprint
 from orimap.tasks.store.groups import (
     complete_mark,
+    copy_folder,
     link_group,
     mark_complete,
     open_group,
@@ -135,3 +137,18 @@ def test_what_a_cut_short_link_left_is_replaced(tmp_path):
 def test_a_mark_needs_a_group(tmp_path):
     with pytest.raises(FileNotFoundError):
         mark_complete(tmp_path / "a.zarr", "g", "m")
+
+
+def test_a_copy_onto_a_full_disk_raises_the_error_of_the_disk(tmp_path):
+    (tmp_path / "source" / "inner").mkdir(parents=True)
+    for name in ("first", "inner/second"):
+        (tmp_path / "source" / name).write_text(name)
+    copy_folder(tmp_path / "source", tmp_path / "copied")
+    assert (tmp_path / "copied" / "inner" / "second").read_text() == "inner/second"
+
+    def full(original, copied):
+        raise OSError(errno.ENOSPC, "No space left on device", copied)
+
+    with pytest.raises(OSError, match="No space left") as failed:
+        copy_folder(tmp_path / "source", tmp_path / "again", full)
+    assert failed.value.errno == errno.ENOSPC

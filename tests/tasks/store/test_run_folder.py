@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -8,7 +9,8 @@ import pytest
 import xarray as xr
 import zarr
 
-from orimap.tasks.errors import InputError
+from orimap.tasks.errors import InputError, UnavailableError
+from orimap.tasks.store import run_folder
 from orimap.tasks.store.groups import (
     complete_mark,
     mark_complete,
@@ -16,7 +18,9 @@ from orimap.tasks.store.groups import (
     remove_group,
     write_group,
 )
-from orimap.tasks.store.run_folder import RunFolder, only_writer, require_writable
+from orimap.tasks.store.locks import held
+from orimap.tasks.store.run_folder import RunFolder, only_writer, require_writable, settle
+from orimap.tasks.store.whole.flushed import flush_files
 
 
 def numbers(value, name="scan_value"):
@@ -99,6 +103,94 @@ def test_a_publication_that_was_killed_is_finished_by_the_next_run(folder, monke
     assert not (folder.root / ".replaced").exists()
     folder.prepare()
     assert folder.unfinished.is_dir()
+
+
+CHANGES = ("rename", "replace", "unlink", "rmdir", "mkdir", "open", "utime", "link", "fsync")
+
+
+def _killed_at(call, work):
+    """Do some work in a process that ends at one of its calls; return whether it got so far."""
+    child = os.fork()
+    if child == 0:
+        done = 0
+
+        def counted(original):
+            def called(*args, **kwargs):
+                nonlocal done
+                done += 1
+                if done > call:
+                    os._exit(9)
+                return original(*args, **kwargs)
+
+            return called
+
+        for name in CHANGES:
+            setattr(os, name, counted(getattr(os, name)))
+        work()
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+
+
+def _made(folder, name):
+    folder.prepare()
+    for group in ("decision", "clusters"):
+        folder.write(group, numbers(1.0), name)
+    (folder.unfinished / "patterns.zarr").mkdir()
+    (folder.unfinished / "patterns.zarr" / "of").write_text(name)
+    (folder.unfinished / "report.html").write_text(name)
+    (folder.unfinished / "run.json").write_text(name)
+    (folder.unfinished / "figures").mkdir()
+    (folder.unfinished / "figures" / "loss.png").write_text(name)
+
+
+FILES = ("patterns.zarr/of", "report.html", "run.json", "figures/loss.png")
+
+
+def _seen(root):
+    """Return of which run each part is that is there."""
+    there = {path: (root / path).read_text() for path in FILES if (root / path).exists()}
+    marks = {f"/{g}": complete_mark(root / "analysis.zarr", g) for g in ("decision", "clusters")}
+    return there | {group: mark for group, mark in marks.items() if mark is not None}
+
+
+@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])
+def test_whenever_a_publication_is_killed_readers_see_results_that_belong_together(tmp_path, step):
+    """At every call that changes files, or at every fifth."""
+    call, was_killed, seen = 0, True, []
+    while was_killed:
+        folder = RunFolder(tmp_path / f"{call}")
+        _made(folder, "first")
+        folder.publish()
+        _made(folder, "second")
+        was_killed = _killed_at(call, folder.publish)
+        # Also who looks at files alone never finds parts of two runs.
+        assert len(set(_seen(folder.root).values())) <= 1
+        settle(folder.root)
+        found = _seen(folder.root)
+        assert len(found) == len(FILES) + 2
+        seen.append(*set(found.values()))
+        # What was made and not yet moved is not lost either.
+        if seen[-1] == "first":
+            assert complete_mark(folder.analysis, "clusters") == "second"
+        call += step
+    assert seen == sorted(seen)
+    assert {"first", "second"} == set(seen)
+    assert call > 40
+
+
+def test_readers_wait_for_a_publication_and_refuse_where_it_does_not_end(folder, monkeypatch):
+    monkeypatch.setattr(run_folder, "SETTLE_SECONDS", 0)
+    folder.write("decision", numbers(1.0), "first")
+    (folder.unfinished / "moving").touch()
+    with (
+        held(folder.root / ".lock"),
+        pytest.raises(UnavailableError, match="a run is putting in place"),
+    ):
+        settle(folder.root)
+    assert complete_mark(folder.published_analysis, "decision") is None
+    settle(folder.root)
+    assert complete_mark(folder.published_analysis, "decision") == "first"
+    assert not folder.unfinished.exists()
 
 
 def test_what_a_killed_run_has_completed_serves_the_next(folder):
@@ -244,3 +336,30 @@ def test_nothing_is_written_into_a_store(tmp_path, place):
     with pytest.raises(InputError, match="not inside a data set"), only_writer(tmp_path / place):
         pass
     assert sorted(tmp_path.rglob("*")) == there
+
+
+@pytest.mark.parametrize("folders_can", [True, False])
+def test_all_files_are_on_the_disk_and_then_their_folders(tmp_path, monkeypatch, folders_can):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    for name in ("one", "a/two", "a/b/three"):
+        (tmp_path / name).write_text(name)
+    flushed = []
+
+    def fsync(descriptor):
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        flushed.append(path)
+        if path.is_dir() and not folders_can:
+            raise OSError(errno.EINVAL, "not for folders")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    flush_files(tmp_path)
+    names = [str(path.relative_to(tmp_path)) for path in flushed]
+    assert sorted(names[:3]) == ["a/b/three", "a/two", "one"]
+    assert sorted(names[3:]) == [".", "a", "a/b"]
+
+    def full(_descriptor):
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="broken"):
+        flush_files(tmp_path)

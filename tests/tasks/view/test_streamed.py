@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from orimap.tasks.errors import InputError
+from orimap.tasks.store.whole.seal import seal
 from orimap.tasks.stream.blocks import Block
 from orimap.tasks.view import streamed
 from orimap.tasks.view.damage import MissingError
@@ -29,6 +30,7 @@ def test_what_stands_for_the_noise_of_read_out_is_taken_off(stored, counts):
 
     array = zarr.open_array(source.store, path="raw/pattern_intensity", mode="r+")
     array.attrs.update(shift=2.0, pedestal=2.0)
+    seal(source.store, "raw")
     source = type(source).open(source.store, "raw")
     mask = np.zeros(counts.shape[2:], bool)
     mask[1:4, 2:5] = True

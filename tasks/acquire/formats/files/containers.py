@@ -14,15 +14,18 @@ import numpy as np
 
 from orimap.tasks.acquire.formats.calibration import Axis
 from orimap.tasks.acquire.formats.chunked.hdf5_files import Hdf5Array, load_h5py, opened
+from orimap.tasks.acquire.formats.chunked.linked_files import files_behind
 from orimap.tasks.acquire.formats.chunked.no_data import NoData, joined
 from orimap.tasks.acquire.formats.chunked.unwritten import missing_in_hdf5, missing_in_zarr
 from orimap.tasks.acquire.formats.chunked.virtual_sources import source_file
 from orimap.tasks.acquire.formats.meaning.axes import detector_axes
 from orimap.tasks.acquire.formats.meaning.coordinates import hdf5_axes, zarr_axes
 from orimap.tasks.acquire.formats.meaning.describe_swift import DESCRIPTION, described_by_swift
+from orimap.tasks.acquire.formats.meaning.given import stored_beam_energy
 from orimap.tasks.acquire.formats.meaning.packed import unpacked, zarr_attributes
 from orimap.tasks.acquire.formats.signals import CONTENT_DIGEST, Signal, holds_patterns, is_complex
-from orimap.tasks.errors import InputError, printable, words_of
+from orimap.tasks.errors import InputError, words_of
+from orimap.tasks.lines import printable
 
 
 class Concatenated:
@@ -78,7 +81,7 @@ def _hdf5_signal(path: Path, name: bytes, array: Any, asked: Sequence[str] | Non
         _title(name),
         Hdf5Array(path, name, array),
         axes,
-        (path, *_sources(array, path.parent)),
+        with_others((path, *_sources(array, path.parent)), files_behind(path, name)),
         notes=notes,
         read_memory_bytes=_chunk_bytes(array),
         no_data=missing_in_hdf5(array, detector_axes(axes, asked)),
@@ -94,13 +97,14 @@ def open_dectris(path: Path) -> list[Signal]:
     """
     h5py = load_h5py()
     importlib.import_module("hdf5plugin")  # registers the compressions that files can have
-    files, parts, gaps, largest = [path], [], [], 0
+    files, behind, parts, gaps, largest = [path], [], [], [], 0
     with opened(path) as file:
         group = file["entry/data"]
         for name in sorted(name for name in group if name.startswith("data_")):
             link = group.get(name, getlink=True)
             if isinstance(link, h5py.ExternalLink):
                 files.append(path.parent / link.filename)
+            behind += files_behind(path, f"entry/data/{name}")
             try:
                 part = group[name]
             except (KeyError, OSError) as error:
@@ -148,7 +152,7 @@ def open_dectris(path: Path) -> list[Signal]:
             "patterns",
             stack,
             tuple(axes),
-            tuple(files),
+            with_others(files, behind),
             kev,
             read_memory_bytes=largest,
             no_data=joined(
@@ -194,7 +198,7 @@ def _zarr_signal(
     """Describe one array of a Zarr file; ``root`` is None where there is nothing else in it."""
     axes, notes = zarr_axes(root, name, array)
     above = {} if root is None else root.attrs
-    energy = _number(array.attrs.get("beam_energy_kev", above.get("beam_energy_kev")))
+    energy = stored_beam_energy(array.attrs.get("beam_energy_kev", above.get("beam_energy_kev")))
     memory = math.prod(array.chunks) * array.dtype.itemsize
     gaps = missing_in_zarr(array, names, detector_axes(axes, asked))
     digest = str(above.get(CONTENT_DIGEST, ""))
@@ -223,22 +227,26 @@ def open_hspy(path: Path, asked: Sequence[str] | None = None) -> list[Signal]:
     importlib.import_module("hdf5plugin")  # registers the compressions that files can have
     signals = []
     with opened(path) as file:
-        groups = [
-            group
-            for group in file["Experiments"].values()
+        groups = {
+            f"Experiments/{name}": group
+            for name, group in file["Experiments"].items()
             if isinstance(group, h5py.Group) and "data" in group
-        ]
-        axes = [f"axis-{number}" for group in groups for number in range(group["data"].ndim)]
-        if not all("metadata" in group and axis in group for group in groups for axis in axes):
+        }
+        several = groups.values()
+        axes = [f"axis-{number}" for group in several for number in range(group["data"].ndim)]
+        if not all("metadata" in group and axis in group for group in several for axis in axes):
             return []
-        for number, group in enumerate(groups):
+        for number, (place, group) in enumerate(groups.items()):
             general = group.get("metadata/General")
             title = "" if general is None else _text(general.attrs.get("title"))
             title = "" if title == "__unnamed__" else title
             title = title or f"signal {number}"
             gaps = partial(missing_in_hdf5, group["data"])
-            signal = _hyperspy_signal(group, title, (path,), gaps, asked)
-            array = Hdf5Array(path, group["data"].name, group["data"])
+            # By its place in this file: what a link leads to has a name in another one.
+            name = f"{place}/data"
+            files = (path, *files_behind(path, name))
+            signal = _hyperspy_signal(group, title, files, gaps, asked)
+            array = Hdf5Array(path, name, group["data"])
             signals.append(replace(signal, array=array))
     return signals
 
@@ -269,7 +277,7 @@ def _hyperspy_signal(
             )
         )
     microscope = group.get("metadata/Acquisition_instrument/TEM")
-    energy = None if microscope is None else _number(microscope.attrs.get("beam_energy"))
+    energy = None if microscope is None else stored_beam_energy(microscope.attrs.get("beam_energy"))
     chunk = _chunk_bytes(array)
     no_data = gaps(detector_axes(axes, asked))
     return Signal(
@@ -335,6 +343,13 @@ def _sources(array: Any, folder: Path) -> tuple[Path, ...]:
     return tuple(path for path in found if path is not None)
 
 
+def with_others(files: Sequence[Path], others: Sequence[Path]) -> tuple[Path, ...]:
+    """Return files and, behind them, those of others that are not among them."""
+    known = {os.path.realpath(file) for file in files}
+    more = [file for file in dict.fromkeys(others) if os.path.realpath(file) not in known]
+    return (*files, *more)
+
+
 def _chunk_bytes(array: Any) -> int:
     """Return the bytes that are decompressed at once; none where the data lie plainly."""
     return math.prod(array.chunks) * array.dtype.itemsize if array.chunks else 0
@@ -358,8 +373,24 @@ def _zarr_root(path: Path) -> Any:
 
 
 def _zarr_files(path: Path) -> tuple[Path, ...]:
-    """Return what tells one Zarr folder from another: itself when zipped, else all it holds."""
-    return (path,) if path.is_file() else tuple(p for p in path.rglob("*") if p.is_file())
+    """Return what tells one Zarr folder from another: itself when zipped, else all it holds.
+
+    What lies in folders that links lead to comes last.
+    """
+    if path.is_file():
+        return (path,)
+    found = list(path.rglob("*"))
+    ahead = [each for each in found if each.is_symlink() and each.is_dir()]
+    seen = {os.path.realpath(path)}
+    while ahead:
+        linked = ahead.pop(0)
+        if os.path.realpath(linked) in seen:
+            continue
+        seen.add(os.path.realpath(linked))
+        below = sorted(linked.rglob("*"))
+        found += below
+        ahead += [each for each in below if each.is_symlink() and each.is_dir()]
+    return tuple(each for each in dict.fromkeys(found) if each.is_file())
 
 
 def _zarr_names(path: Path) -> frozenset[str]:

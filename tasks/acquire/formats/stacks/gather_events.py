@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from orimap.tasks.acquire.formats.calibration import Axis
+from orimap.tasks.acquire.formats.chunked.linked_files import linked_files
 from orimap.tasks.acquire.formats.chunked.no_data import NoData
 from orimap.tasks.acquire.formats.signals import Signal
 from orimap.tasks.errors import InputError
@@ -122,7 +123,7 @@ def open_events(path: Path) -> Signal:
         tuple(
             Axis("", size, navigate=number < 1) for number, size in enumerate((every, *detector))
         ),
-        (path,),
+        (path, *linked_files(path)),
         notes=_notes(positions),
         read_memory_bytes=16 * frames.size,
         scan_shape=scan,

@@ -133,9 +133,12 @@ class IngestPlan:
 
 def ingest_block(block: Block, plan: IngestPlan) -> BlockRecord:
     """Read, reduce, write and verify one block; runs on a worker."""
+    plan.acquisition.require_same_file()
     patterns, faults, missing = _read_block(block, plan)
     checksum = google_crc32c.value(patterns)
-    spikes = find_spikes(patterns, plan.used) if plan.spikes else Spikes.none(patterns.dtype)
+    spikes = Spikes.none(patterns.dtype)
+    if plan.spikes:
+        spikes = find_spikes(patterns, plan.used, plan.beam)
     whole = replace(Spikes.none(patterns.dtype), dazzled=plan.dazzled).within(block)
     spikes = replace(spikes, dazzled=whole.dazzled)
     cleaned = cleaning.shifted(spikes.taken_out_of(patterns), plan.shift)

@@ -81,6 +81,7 @@ def test_workers_are_opened_as_they_were_asked_for(opened, tmp_path):
         "shared": [file],
         "preload": PRELOAD,
         "first_worker_minutes": 7.0,
+        "dashboard": True,
     }
 
 

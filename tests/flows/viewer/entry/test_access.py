@@ -41,7 +41,7 @@ def test_a_token_that_is_short_or_that_a_link_leads_to_is_refused(tmp_path):
     (tmp_path / TOKEN).unlink()
     (tmp_path / "of another").write_text("x" * 40)
     (tmp_path / TOKEN).symlink_to(tmp_path / "of another")
-    with pytest.raises(InputError, match="a place for the token"):
+    with pytest.raises(InputError, match="a place for a token"):
         read_token(tmp_path)
 
 

@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -6,6 +7,7 @@ import xarray as xr
 import zarr
 from google_crc32c import value as crc32c
 
+from orimap.tasks.acquire.identity import ChangedError
 from orimap.tasks.acquire.ingest import ingest
 from orimap.tasks.acquire.ingest.defects.correction import Correction
 from orimap.tasks.acquire.ingest.ingest import ingest_acquisition
@@ -287,3 +289,33 @@ def test_counts_are_read_as_they_were_before_cameras_were_known(client, opened, 
     assert (source.shift, source.pedestal) == (0, 0)
     assert ds.attrs["counts_like"]
     np.testing.assert_array_equal(ds["scan_total_intensity"], electrons.sum(axis=(2, 3)))
+
+
+def copied_over(new, path):
+    shutil.copyfile(new, path)
+
+
+def moved_over(new, path):
+    new.replace(path)
+
+
+def cut_short(new, path):
+    path.write_bytes(new.read_bytes()[:900])
+
+
+@pytest.mark.parametrize("when", [1, 20])
+@pytest.mark.parametrize("replace_file", [copied_over, moved_over, cut_short])
+def test_a_scan_that_changes_while_it_is_read_is_not_kept(
+    client, opened, tmp_path, small_scan, replace_file, when
+):
+    acquisition = opened(small_scan)
+    other, store = tmp_path / "other.npy", tmp_path / "patterns.zarr"
+    np.save(other, small_scan[::-1])
+
+    def progress(done, total):
+        if (done, total) == (when, 20):
+            replace_file(other, acquisition.path)
+
+    with pytest.raises(ChangedError, match=r"scan\.npy"):
+        ingest_acquisition(client, acquisition, store, "m", chunk_bytes=1, progress=progress)
+    assert groups.complete_mark(store, "raw") is None

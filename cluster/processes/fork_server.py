@@ -3,18 +3,12 @@
 Tested in tests/cluster/test_local.py.
 """
 
-import os
 import signal
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from orimap.cluster.environment import SAFE_PATH, environment
-
-# Bytes of a Unix socket's address, and a folder that is short enough and on every such system.
-LONGEST_ADDRESS = 107
-SHORT = os.path.join(os.sep, "tmp")
 
 
 def start_fork_server(variables: Mapping[str, str | int], preload: Sequence[str]) -> None:
@@ -34,27 +28,10 @@ def start_fork_server(variables: Mapping[str, str | int], preload: Sequence[str]
     from multiprocessing import forkserver, get_context, resource_tracker
 
     get_context("forkserver").set_forkserver_preload([*preload])
-    _stay_within_socket_addresses()
     with environment({**variables, **SAFE_PATH}), main_script_left_alone():
         resource_tracker.ensure_running()  # with the server it would let Ctrl-C through again
         with interrupts_blocked():
             forkserver.ensure_running()
-
-
-def _stay_within_socket_addresses() -> None:
-    """Give multiprocessing a folder whose sockets have addresses that the system takes.
-
-    They have at most 107 bytes; folders for temporary files are often longer on clusters.
-    """
-    from multiprocessing import util
-
-    # pymp-XXXXXXXX/listener-XXXXXXXX
-    if len(os.fsencode(tempfile.gettempdir())) + 40 > LONGEST_ADDRESS and os.path.isdir(SHORT):
-        usual, tempfile.tempdir = tempfile.tempdir, SHORT
-        try:
-            util.get_temp_dir()  # made once, and removed as this process ends
-        finally:
-            tempfile.tempdir = usual
 
 
 @contextmanager

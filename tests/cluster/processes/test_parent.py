@@ -10,7 +10,7 @@ time.sleep(60)
 """
 CHILD = """
 import time
-from orimap.cluster.parent import end_with_parent
+from orimap.cluster.processes.parent import end_with_parent
 end_with_parent()
 print("ready", flush=True)
 time.sleep(60)

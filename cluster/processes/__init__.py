@@ -1,0 +1,1 @@
+"""The processes of this machine that workers are: fork them, wait for them, leave nothing."""

@@ -1,0 +1,1 @@
+"""Whether what is stored is whole: what a group holds is recorded once, and compared later."""
