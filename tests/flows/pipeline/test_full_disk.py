@@ -54,6 +54,7 @@ def test_a_run_is_refused_on_a_disk_that_is_surely_too_small(run, tiny, small_di
         check_place(check(Request.read(file=tiny, output=output, k="1:2")))
 
 
+@pytest.mark.slow
 def test_a_disk_that_becomes_full_loses_nothing_and_the_next_run_goes_on(
     run, results, tiny, small_disk, same_workers
 ):
