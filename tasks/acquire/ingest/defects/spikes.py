@@ -12,9 +12,9 @@ import numpy as np
 
 from orimap.tasks.acquire.ingest.beam_disc import BeamDisc
 from orimap.tasks.acquire.ingest.defects.tracks import (
-    DEVIATIONS,
     FEWEST_AROUND,
     POSITION_RATIO,
+    above_chance,
     find_tracks,
 )
 from orimap.tasks.store.cleaning import Spikes
@@ -198,6 +198,4 @@ def _second(pattern: np.ndarray, v: int, w: int) -> float:
 @numba.njit(cache=True, nogil=True)
 def _above(one: float, other: float, ratio: float, gain: float, dim: float) -> bool:
     """Return whether a value is so much more than another may be expected to be."""
-    other = max(other, 0.0)
-    expected = other + DEVIATIONS * (np.sqrt(gain * other + dim * dim) + gain)
-    return one > ratio * expected
+    return one > ratio * above_chance(max(other, 0.0), gain, dim)

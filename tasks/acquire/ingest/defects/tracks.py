@@ -7,6 +7,7 @@ behind a beam stop, patterns may well differ by so much.
 """
 
 import numpy as np
+from numba.extending import register_jitable
 from skimage.filters import apply_hysteresis_threshold
 
 # Where a crystal bends, a reflection may be so much brighter than one position away.
@@ -102,8 +103,9 @@ def _lit_by_no_beam(
     return lit, np.median(others[:, lit], axis=0)
 
 
+@register_jitable  # called as it is, and from compiled code
 def above_chance(value: np.ndarray, gain: float, dim: float) -> np.ndarray:
-    """Return what a pixel hardly exceeds by chance where others have a value."""
+    """Return what a pixel hardly exceeds by chance where others have a value, or an array."""
     return value + DEVIATIONS * (np.sqrt(gain * value + dim * dim) + gain)
 
 
