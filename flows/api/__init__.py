@@ -28,6 +28,7 @@ __all__ = [
     "decide",
     "edit",
     "export",
+    "index",
     "open",
     "run",
     "simulate",
@@ -300,6 +301,75 @@ def edit(
 
 
 @_in_python
+def index(
+    folder: str | os.PathLike[str],
+    crystals: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    *,
+    precession: float = 0.0,
+    detector_rotation: float = 0.0,
+    detector_flip: bool = False,
+    beam_energy: str | float | None = None,
+    quiet: bool = False,
+) -> Results:
+    """Say which crystal each cluster of finished results is, and how it is oriented.
+
+    The same as ``orimap index``. Nothing is fitted again; the page is written anew.
+
+    Parameters
+    ----------
+    folder : path or Results
+        Of the finished run.
+    crystals : path, or iterable of paths
+        CIF files: for each cluster the best is taken.
+    precession : float
+        Half angle of the cone of a precessed beam, degrees.
+    detector_rotation : float
+        From the scan's columns to the detector's, degrees.
+    detector_flip : bool
+        Whether detector rows count the other way.
+    beam_energy : str or float, optional
+        In place of what the file says: ``"200kV"``, or a number of keV.
+    quiet : bool
+        Show no progress.
+
+    Returns
+    -------
+    Results
+        Of which ``orientations`` are the quaternions, crystals and how reliable they are.
+
+    Raises
+    ------
+    InputError
+        If a CIF is at fault, the folder holds no complete results, or the detector is not
+        calibrated. The results stay as they are.
+    """
+    import os
+    from pathlib import Path
+
+    from orimap.flows.cli.index import read_energy
+    from orimap.flows.interactive.results import Results
+    from orimap.flows.interactive.turns import in_turn
+    from orimap.flows.pipeline.index import index as index_run
+    from orimap.flows.pipeline.runtime.runner import PlainRunner, choose_display
+    from orimap.tasks.index.index_results import Setup
+
+    if isinstance(crystals, (str, os.PathLike)):
+        crystals = [crystals]
+    files = [Path(each) for each in crystals]
+    energy = f"{beam_energy:g}keV" if isinstance(beam_energy, (int, float)) else beam_energy
+    setup = Setup(
+        precession_deg=precession,
+        rotation_deg=detector_rotation,
+        flip=detector_flip,
+        beam_energy_kev=read_energy(energy),
+    )
+    display = choose_display(quiet=quiet)
+    with in_turn(display.note), display.run(f"opening {os.fspath(folder)}"):
+        index_run(Path(folder), files, setup, PlainRunner(display))
+    return Results(folder)
+
+
+@_in_python
 def open(folder: str | os.PathLike[str], revision: str | None = None) -> Results:
     """Open the results of a run, lazily.
 
@@ -315,7 +385,8 @@ def open(folder: str | os.PathLike[str], revision: str | None = None) -> Results
     Results
         ``number``, ``confidence``, ``reasons``; ``labels``, ``shares``, ``overlap``,
         ``mean_patterns``, ``representatives`` as labelled arrays; ``cluster(1)`` has all patterns
-        of the first cluster. ``tree`` is all that is stored.
+        of the first cluster; ``orientations`` are there once `index` was called. ``tree`` is all
+        that is stored.
 
     Raises
     ------

@@ -16,6 +16,7 @@ from orimap.flows.cli.acquisitions import replay, status
 from orimap.flows.cli.analyse import compare, info, run
 from orimap.flows.cli.edit import edit
 from orimap.flows.cli.export import FORMATS_EXPLAINED, export
+from orimap.flows.cli.index import index
 from orimap.flows.cli.jobs import perform, submit
 from orimap.flows.cli.machine import cluster, doctor, down, up
 from orimap.flows.cli.options import SETTINGS, Command
@@ -40,6 +41,8 @@ Examples:
       again with exactly 9 patterns, from the fits that are there
   orimap decide results --strategy knee
       as an older rule would decide, from the fits that are there
+  orimap index results --crystal silicon.cif
+      which crystal each cluster is, and how it is oriented
   orimap edit results --merge 3,4 --rename 2=matrix
       correct clusters by hand, beside the automatic result
   orimap view results
@@ -174,6 +177,7 @@ app.command(cls=Command)(info)
 app.command(cls=Command)(run)
 app.command("compare-filters", cls=Command)(compare)
 app.command(cls=Command)(decide)
+app.command(cls=Command)(index)
 app.command(cls=Command)(edit)
 app.command(cls=Command)(report)
 app.command(cls=Command)(verify)

@@ -193,6 +193,42 @@ class Results:
 
     @property
     @speaking_python
+    def orientations(self) -> xr.Dataset:
+        """Crystal and orientation of each cluster, once `orimap.index` has looked for them.
+
+        ``cluster_quaternion`` (unit, scalar first, crystal to sample frame; NaN where the pattern
+        does not decide), ``cluster_phase`` (which of the attribute ``crystals``, from 0; -1 none),
+        ``cluster_zone_axis``, ``cluster_reliability``, ``cluster_candidate_quaternion`` with the
+        best two, ``boundary_angle`` between the clusters ``boundary_cluster`` (from 1 on).
+
+        Raises
+        ------
+        InputError
+            If nothing was indexed, or not these clusters.
+        """
+        from orimap.tasks.errors import InputError
+
+        self._require_same()
+        found = self.tree["orientations"].to_dataset() if "orientations" in self.tree else None
+        if found is None or found.attrs.get("of") != self.tree["clusters"].attrs.get("complete"):
+            raise InputError(
+                "results whose clusters were indexed",
+                f"orientations of none of the clusters in {self.folder}"
+                if found is None
+                else f"orientations of the automatic result, not of revision {self.revision!r}",
+                "index them with orimap.index(folder, crystals=[...])"
+                if found is None
+                else "open the results without a revision",
+            )
+        found = found.drop_vars([*SCAN, *DETECTOR], errors="ignore")
+        counted = {
+            name: (found[name] + 1).assign_attrs(found[name].attrs)
+            for name in ("boundary_cluster", "predicted_cluster")
+        }
+        return self._numbered(found.assign(counted))
+
+    @property
+    @speaking_python
     def patterns(self) -> xr.DataArray:
         """All patterns as they were ingested, (scan_y, scan_x, detector_y, detector_x), with Dask.
 

@@ -294,7 +294,7 @@ def _check(request: Request, fitted: Fitted, folder: RunFolder) -> None:
         )
     if request.strategy == "published":
         check_size(fitted.prepared.patterns.scan_shape)
-    if _unfinished_work(folder):
+    if unfinished_work(folder):
         raise InputError(
             "a folder in which no run was interrupted",
             f"the unfinished work of one in {folder.unfinished}",
@@ -302,7 +302,7 @@ def _check(request: Request, fitted: Fitted, folder: RunFolder) -> None:
         )
 
 
-def _unfinished_work(folder: RunFolder) -> bool:
+def unfinished_work(folder: RunFolder) -> bool:
     """Tell whether an interrupted run left something that the complete results do not hold."""
     if (folder.unfinished / "patterns.zarr").exists():
         return True

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orimap.tasks.report import words
+from orimap.tasks.report.orientations.section import OrientationSection, orientation_section
 from orimap.tasks.report.page import Page, minute_now, render
 from orimap.tasks.report.results import (
     Results,
@@ -60,6 +61,7 @@ class ReportPage(Page):
     evidence: EvidenceSection
     overlap: OverlapSection
     noise: tables.NoiseTable | None
+    orientations: OrientationSection | None
     reflections: Sequence[str]
     reflections_caption: str
     agreement: str
@@ -90,6 +92,7 @@ def page_of(
         evidence=evidence_section(results, answer, request),
         overlap=overlap_section(results),
         noise=tables.noise_rows(results),
+        orientations=orientation_section(results),
         reflections=[
             *reflections.reflection_sentences(results.attr("reflection_maps")),
             *reflections.uniform_sentences(results),

@@ -19,7 +19,7 @@ from orimap.tasks.store.variables import METRICS
 
 GROUPS = (
     *("acquisition", "analysed", "sketch", "decision", "clusters", "overlap", "baseline"),
-    *("reflection_maps", "decomposition", "line"),
+    *("reflection_maps", "decomposition", "line", "orientations"),
 )
 COLOUR = re.compile("#[0-9a-fA-F]{6}")
 METRIC_NAMES = {name.upper(): name for name in METRICS}
@@ -111,6 +111,10 @@ def read_results(store: Path, revision: Path | None = None) -> Results:
             f"{store} holds neither" if store.exists() else f"{store} is not there",
             "run the analysis first: orimap run FILE --output DIR",
         )
+    # Clusters that somebody has edited were not indexed.
+    of_these = groups["orientations"].attrs.get("of") == groups["clusters"].attrs.get("complete")
+    if not of_these or "cluster_label" not in groups["clusters"]:
+        groups["orientations"] = xr.Dataset()
     fits = {
         int(folder.name[1:]): attributes(f"fits/{folder.name}")
         for folder in sorted((store / "fits").glob("k[0-9]*"))

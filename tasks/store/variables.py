@@ -21,6 +21,11 @@ K = ("k",)
 POINT = ("point",)
 PLACE = ("place",)
 REFLECTION = ("reflection",)
+CRYSTAL = ("crystal",)
+QUATERNION = ("quaternion",)
+INDEX = ("index",)
+PREDICTED = ("predicted",)
+BOUNDARY = ("boundary",)
 PAIR = ("k", "component", "component_other")
 
 # The image-quality metrics of pair_ssim, k_ssim, cluster_ssim and so on, in their fixed order.
@@ -391,3 +396,57 @@ place_others = group.add("place_others", PLACE, "i", "1",
     "how many other clusters have a reflection there, too")
 place_own = group.add("place_own", PLACE, "b", "1",
     "counted in cluster_dark_field: few others have it")
+
+# What ``orimap index`` finds. Orientations take the crystal's Cartesian frame (x along a, z along
+# c*) into the sample's: x along the columns of the scan, y along its rows, electrons against z.
+group = ORIENTATIONS = Group("analysis.zarr", "orientations")
+cluster_quaternion = group.add("cluster_quaternion", CLUSTER + QUATERNION, "f", "1",
+    "orientation, crystal to sample frame: unit quaternion, scalar first; NaN where not indexed")
+cluster_phase = group.add("cluster_phase", CLUSTER, "i", "1",
+    "number of the crystal, -1 where none explains the pattern")
+cluster_zone_axis = group.add("cluster_zone_axis", CLUSTER + INDEX, "f", "1",
+    "direction against the electrons in direct-lattice indices, the largest 1; NaN where not "
+    "indexed")
+cluster_score = group.add("cluster_score", CLUSTER, "f", "1",
+    "cosine of measured and predicted amplitudes of the best candidate")
+cluster_reliability = group.add("cluster_reliability", CLUSTER, "f", "1",
+    "(best - best different orientation) / best, by what is explained")
+cluster_phase_margin = group.add("cluster_phase_margin", CLUSTER, "f", "1",
+    "the same against the best of all other crystals, 1 where there is one crystal")
+cluster_indexed = group.add("cluster_indexed", CLUSTER, "b", "1",
+    "there is a crystal and its orientation is reliable")
+cluster_ambiguous = group.add("cluster_ambiguous", CLUSTER, "b", "1",
+    "turned by 180 degrees about the beam it explains nearly as much")
+cluster_candidate_quaternion = group.add("cluster_candidate_quaternion",
+    (*CLUSTER, "candidate", *QUATERNION), "f", "1",
+    "the best orientation and the best different one, whether reliable or not")
+cluster_candidate_phase = group.add("cluster_candidate_phase", (*CLUSTER, "candidate"), "i", "1",
+    "number of their crystal, -1 where there is none")
+cluster_candidate_score = group.add("cluster_candidate_score", (*CLUSTER, "candidate"), "f", "1",
+    "cosine of measured and predicted amplitudes of both")
+crystal_edge = group.add("crystal_edge", CRYSTAL + INDEX, "f", "Å",
+    "edges a, b, c of the cell")
+crystal_angle = group.add("crystal_angle", CRYSTAL + INDEX, "f", "degree",
+    "angles alpha, beta, gamma of the cell")
+crystal_axes = group.add("crystal_axes", (*CRYSTAL, "cartesian", *INDEX), "f", "Å",
+    "columns are a, b, c in the crystal's Cartesian frame")
+crystal_turn = group.add("crystal_turn", (*CRYSTAL, "turn", "cartesian", "cartesian_from"), "f",
+    "1", "proper rotations of its Laue class in that frame, NaN beyond the last")
+predicted_cluster = group.add("predicted_cluster", PREDICTED, "i", "1",
+    "cluster of a simulated reflection of the best candidate")
+predicted_indices = group.add("predicted_indices", PREDICTED + INDEX, "i", "1",
+    "its indices h, k, l")
+predicted_position = group.add("predicted_position", PREDICTED + AXIS, "f", "pixel",
+    "row and column on the detector, after centring")
+predicted_amplitude = group.add("predicted_amplitude", PREDICTED, "f", "1",
+    "root of its intensity over that of the brightest of its cluster")
+boundary_cluster = group.add("boundary_cluster", (*BOUNDARY, "side"), "i", "1",
+    "two clusters that touch in the scan")
+boundary_length = group.add("boundary_length", BOUNDARY, "i", "1",
+    "pairs of neighbouring positions across it")
+boundary_angle = group.add("boundary_angle", BOUNDARY, "f", "degree",
+    "smallest misorientation; NaN unless both are indexed and of one crystal")
+boundary_axis = group.add("boundary_axis", BOUNDARY + INDEX, "f", "1",
+    "axis of that turn in direct-lattice indices, the largest 1")
+boundary_from_sigma3 = group.add("boundary_from_sigma3", BOUNDARY, "f", "degree",
+    "how far from Sigma 3, a turn of 60 degrees about 111; NaN where not cubic")

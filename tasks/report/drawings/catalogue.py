@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from orimap.tasks.report.drawings import evidence, maps, overlap
 from orimap.tasks.report.drawings.write import Drawing
+from orimap.tasks.report.orientations import drawings as orientations
 from orimap.tasks.report.results import Results
 
 Drawn = tuple[str, Callable[[], Figure]] | None
@@ -27,6 +28,10 @@ FIGURES: Mapping[str, Callable[[Results], Drawn]] = {
     "decomposition": overlap.draw_decomposition,
     "line": overlap.draw_line,
     "fidelity": maps.draw_fidelity,
+    "orientations": orientations.draw_orientations,
+    "phases": orientations.draw_phases,
+    "indexed": orientations.draw_indexed,
+    "boundaries": orientations.draw_boundaries,
     "shares": maps.draw_shares,
     "reflection_maps": maps.draw_reflection_maps,
     "dark_field": maps.draw_dark_field,

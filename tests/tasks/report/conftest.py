@@ -63,6 +63,77 @@ def registered_scan(rng, label, detector):
     return Reflections(offsets, y, x, intensity, 0.8 * intensity, direct, noise, threshold)
 
 
+def orientations_of(clusters, detector):
+    """Cubic crystals of two kinds, turned by 60 degrees about 111 from cluster to cluster.
+
+    The last cluster is not reliable, and of more than three the third is of the second crystal.
+    """
+    from scipy.spatial.transform import Rotation
+
+    v = variables
+    turns = Rotation.create_group("O").as_matrix()
+    twin = Rotation.from_rotvec(np.radians(60) * np.ones(3) / np.sqrt(3))
+    tilt = Rotation.from_rotvec([0.1, 0.0, 0.0])
+    each = [tilt * twin.inv() if n % 2 else tilt for n in range(clusters)]
+    quaternion = np.array([one.as_quat()[[3, 0, 1, 2]] for one in each])
+    other = np.array([
+        (Rotation.from_rotvec([0, 0, np.pi]) * one).as_quat()[[3, 0, 1, 2]] for one in each
+    ])  # fmt: skip
+    phase = np.zeros(clusters, np.int16)
+    phase[2:3] = clusters > 3
+    indexed = np.arange(clusters) < max(clusters - 1, 1)
+    sure = np.where(indexed[:, None], quaternion, np.nan)
+    zone = np.array([one.inv().apply([0, 0, 1]) for one in each])
+    pairs = np.array([(n, n + 1) for n in range(clusters - 1)], int).reshape(-1, 2)
+    same = indexed[pairs].all(axis=1) & (phase[pairs[:, 0]] == phase[pairs[:, 1]])
+    spots = np.repeat(np.arange(clusters), 3)
+    middle = (np.array(detector) - 1) / 2
+    places = middle + np.tile([[3, 2], [-3, -2], [2, -4]], (clusters, 1))
+    return v.dataset(
+        {
+            v.cluster_quaternion: sure,
+            v.cluster_phase: phase,
+            v.cluster_zone_axis: np.where(indexed[:, None], zone, np.nan),
+            v.cluster_score: np.linspace(0.99, 0.9, clusters),
+            v.cluster_reliability: np.where(indexed, 0.45, 0.02),
+            v.cluster_phase_margin: np.full(clusters, 0.31),
+            v.cluster_indexed: indexed,
+            v.cluster_ambiguous: ~indexed,
+            v.cluster_candidate_quaternion: np.stack([quaternion, other], axis=1),
+            v.cluster_candidate_phase: np.stack([phase, phase], axis=1),
+            v.cluster_candidate_score: np.full((clusters, 2), 0.9),
+            v.crystal_edge: np.array([[5.43] * 3, [4.08] * 3]),
+            v.crystal_angle: np.full((2, 3), 90.0),
+            v.crystal_axes: np.array([5.43 * np.eye(3), 4.08 * np.eye(3)]),
+            v.crystal_turn: np.stack([turns, turns]),
+            v.predicted_cluster: spots,
+            v.predicted_indices: np.tile([[2, 2, 0], [-2, -2, 0], [4, 0, 0]], (clusters, 1)),
+            v.predicted_position: places,
+            v.predicted_amplitude: np.tile([1.0, 0.8, 0.3], clusters),
+            v.boundary_cluster: pairs,
+            v.boundary_length: np.full(len(pairs), 12),
+            v.boundary_angle: np.where(same, 60.0, np.nan),
+            v.boundary_axis: np.where(same[:, None], np.ones((len(pairs), 3)), np.nan),
+            v.boundary_from_sigma3: np.where(same, 0.2, np.nan),
+        },
+        crystals=["silicon", "gold"],
+        crystal_files=["silicon.cif", "gold.cif"],
+        crystal_formulas=["Si", ""],
+        crystal_space_groups=["F d -3 m", "F m -3 m"],
+        frame="quaternions turn the crystal's frame into the sample's",
+        detector_step_factor=1.013,
+        camera_length_factor=1 / 1.013,
+        detector_step=0.02026,
+        rocking_width=0.0081,
+        precession_deg=0.7,
+        detector_rotation_deg=0.0,
+        detector_flip=False,
+        beam_energy_kev=200.0,
+        beam_energy_assumed=True,
+        reliable_from=0.06,
+    )
+
+
 def make_analysis(
     store,
     *,
@@ -256,6 +327,7 @@ def make_analysis(
             (1, 4, 1, 4), threshold_units="1",
             size=ListSize(40_000, 44_000_000, 30_000, 6_000_000),
         ),
+        "orientations": orientations_of(clusters, detector),
     }  # fmt: skip
     root = xr.Dataset(
         coords={"scan_y": np.arange(scan[0]) * 2.5, "scan_x": np.arange(scan[1]) * 2.5},

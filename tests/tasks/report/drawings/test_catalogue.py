@@ -7,6 +7,7 @@ from matplotlib.text import Text
 
 from orimap.tasks.report.drawings import evidence, maps, overlap
 from orimap.tasks.report.drawings.catalogue import FIGURES, report_drawings
+from orimap.tasks.report.orientations import drawings as orientations
 from orimap.tasks.report.results import read_results
 
 
@@ -17,7 +18,7 @@ def names(results):
 def test_every_drawing_has_its_place_on_the_page():
     written = {
         name.removeprefix("draw_"): drawing
-        for module in (maps, evidence, overlap)
+        for module in (maps, evidence, overlap, orientations)
         for name, drawing in vars(module).items()
         if name.startswith("draw_") and drawing.__module__ == module.__name__
     }
@@ -61,6 +62,10 @@ def test_a_whole_run_allows_every_figure_in_the_order_of_the_page(small_store):
                 "levels",
                 "line",
                 "fidelity",
+                "orientations",
+                "phases",
+                "indexed",
+                "boundaries",
                 "shares",
                 "baseline",
             ],

@@ -1,0 +1,1 @@
+"""Index the patterns of clusters: which crystal, which orientation, how sure."""

@@ -1,0 +1,1 @@
+"""Match patterns with a crystal, refine its orientation, and decide how sure it is."""

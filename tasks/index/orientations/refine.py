@@ -1,0 +1,334 @@
+"""Refine orientations: three angles by least squares, many candidates at a time.
+
+What is compared is, for every reflection that a candidate predicts, its place and its brightness.
+A predicted reflection is compared with the one that was found nearby, or else with what lies there
+in the pattern: nothing, if it is not excited. One that could not be seen, behind the mask or beyond
+the edge, is not compared. A found one that nothing predicts counts against the candidate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from orimap.tasks.index.crystals.reflections import Reflections
+from orimap.tasks.index.measure import Measured
+from orimap.tasks.index.orientations.compare import (
+    OUTLIER,
+    PLACE_PX,
+    SPHERE_INV_ANGSTROM,
+    Comparison,
+    amplitude_error,
+    cosine,
+    factor,
+    misfits,
+    residuals,
+)
+from orimap.tasks.index.orientations.rocking import Rocking, excitation_error
+
+# The centre is known so well beforehand.
+CENTRE_PX = 0.3
+# Reflections are chosen anew within so much of the sphere more than the curve reaches, so that they
+# may come in, 1/Å.
+MARGIN = 0.01
+# No step turns by more.
+LARGEST_STEP = np.radians(0.7)
+
+
+@dataclass(frozen=True)
+class Camera:
+    """What takes reciprocal vectors to the detector.
+
+    Parameters
+    ----------
+    step : float, 1/Å
+        Of a detector pixel.
+    wavelength : float, Å
+    """
+
+    step: float
+    wavelength: float
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Orientations that come into question, each for one pattern.
+
+    Parameters
+    ----------
+    pattern : (m,) int array
+    rotation : (m, 3, 3) array
+        From the crystal's frame into the sample's: x along detector columns, y along rows, and
+        electrons travel against z.
+    score : (m,) array
+        Cosine of measured and predicted amplitudes: 1 where all is explained.
+    shift : (m, 2) array, pixels
+        Fitted departure of the direct beam (y, x) from where it was measured.
+    """
+
+    pattern: np.ndarray
+    rotation: np.ndarray
+    score: np.ndarray
+    shift: np.ndarray
+
+    def take(self, which: np.ndarray) -> Candidates:
+        """Return some of them."""
+        return Candidates(*(getattr(self, each)[which] for each in self.__dataclass_fields__))
+
+    def joined(self, others: Candidates) -> Candidates:
+        """Return these and others."""
+        return Candidates(
+            *(
+                np.concatenate([getattr(self, each), getattr(others, each)])
+                for each in self.__dataclass_fields__
+            )
+        )
+
+    def replaced(self, others: Candidates, which: np.ndarray) -> Candidates:
+        """Return these, and the others where ``which`` (m,) is true."""
+        return Candidates(
+            *(
+                np.where(
+                    which.reshape(-1, *[1] * (getattr(self, each).ndim - 1)),
+                    getattr(others, each),
+                    getattr(self, each),
+                )
+                for each in self.__dataclass_fields__
+            )
+        )
+
+    @classmethod
+    def of(cls, pattern: np.ndarray, rotation: np.ndarray) -> Candidates:
+        """Return candidates of which no more is known."""
+        count = len(pattern)
+        return cls(np.asarray(pattern), rotation, np.full(count, np.nan), np.zeros((count, 2)))
+
+
+class Refinement:
+    """Refine candidates of one crystal on the measured reflections.
+
+    Parameters
+    ----------
+    measured : Measured
+    reflections : Reflections
+    camera : Camera
+    nearest : array, optional
+        Of another refinement on the same patterns.
+    """
+
+    def __init__(
+        self,
+        measured: Measured,
+        reflections: Reflections,
+        camera: Camera,
+        nearest: np.ndarray | None = None,
+    ) -> None:
+        self.measured, self.reflections, self.camera = measured, reflections, camera
+        self.share = reflections.strength / reflections.strength.max(initial=1e-30)
+        self.nearest = _nearest_spots(measured) if nearest is None else nearest
+        self.height = np.nan_to_num(measured.height)
+        self.error = np.nan_to_num(measured.error, nan=1.0)
+        self.amplitude = np.sqrt(self.height)
+
+    def seen_by(self, camera: Camera) -> Refinement:
+        """Return the same with another camera length."""
+        return Refinement(self.measured, self.reflections, camera, self.nearest)
+
+    def choose(self, candidates: Candidates, reach: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return which reflections lie near the sphere, (m, n) numbers and whether there is one."""
+        g = self.reflections.g
+        towards = candidates.rotation[:, 2] @ g.T
+        squared = (g**2).sum(axis=1)
+        # To first order, which is enough to choose by.
+        near = np.abs(towards - self.camera.wavelength / 2 * squared) < reach + MARGIN
+        rows, columns = np.nonzero(near)
+        counts = near.sum(axis=1)
+        most = max(1, int(counts.max(initial=0)))
+        slot = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+        chosen = np.zeros((len(near), most), int)
+        there = np.zeros((len(near), most), bool)
+        chosen[rows, slot], there[rows, slot] = columns, True
+        return chosen, there
+
+    def compare(
+        self,
+        candidates: Candidates,
+        rocking: Rocking,
+        chosen: np.ndarray,
+        there: np.ndarray,
+    ) -> Comparison:
+        """Compare what is predicted with what was measured."""
+        measured, camera = self.measured, self.camera
+        pattern = candidates.pattern[:, None]
+        g = self.reflections.g[chosen] @ np.swapaxes(candidates.rotation, 1, 2)
+        s = excitation_error(g, camera.wavelength)
+        across = np.hypot(g[..., 0], g[..., 1])
+        amplitude, by_s = rocking.amplitude(self.share[chosen], s, across)
+        # A turn d moves g by d x g; the sphere rises by the way across times its slope.
+        slope = camera.wavelength
+        by_turn = np.stack(
+            [g[..., 1] * (1 + slope * g[..., 2]), -g[..., 0] * (1 + slope * g[..., 2]), 0 * s], -1
+        )
+        by_turn *= by_s[..., None]
+        doubt = np.minimum(SPHERE_INV_ANGSTROM * np.abs(by_s), amplitude)
+
+        away_slope = np.zeros((*s.shape, 2, 3))
+        away_slope[..., 0, 0], away_slope[..., 0, 2] = -g[..., 2], g[..., 0]
+        away_slope[..., 1, 1], away_slope[..., 1, 2] = g[..., 2], -g[..., 1]
+        away_slope /= camera.step
+        y = g[..., 1] / camera.step + candidates.shift[:, :1]
+        x = g[..., 0] / camera.step + candidates.shift[:, 1:]
+        height, width = measured.seen.shape
+        row = np.rint(y + measured.centre[pattern, 0]).astype(int)
+        column = np.rint(x + measured.centre[pattern, 1]).astype(int)
+        inside = there & (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        inside &= np.hypot(y, x) > measured.beam_radius
+        row, column = np.where(inside, row, 0), np.where(inside, column, 0)
+        spot = np.where(inside, self.nearest[pattern, row, column], -1)
+        at = np.maximum(spot, 0)
+        away = np.stack([measured.y[pattern, at] - y, measured.x[pattern, at] - x], -1)
+        matched = (spot >= 0) & (np.hypot(away[..., 0], away[..., 1]) < measured.match_px)
+        spot = np.where(matched, spot, -1)
+        away = np.where(matched[..., None], away, 0)
+
+        # Predictions that fall on one spot add up.
+        spots = measured.y.shape[1]
+        place = (np.arange(len(s))[:, None] * spots + at)[matched]
+        size = len(s) * spots
+        square = np.bincount(place, amplitude[matched] ** 2, size).reshape(-1, spots)
+        total = np.sqrt(square)
+        along = [
+            np.bincount(place, (amplitude * by_turn[..., axis])[matched], size).reshape(-1, spots)
+            for axis in range(3)
+        ]
+        doubts = np.bincount(place, (amplitude * doubt)[matched] ** 2, size).reshape(-1, spots)
+        spot_slope = np.stack(along, -1) / np.maximum(total, 1e-12)[..., None]
+        weight = np.zeros(s.shape)
+        weight[matched] = amplitude[matched] ** 2 / np.maximum(square.ravel()[place], 1e-24)
+        off = np.bincount(place, (weight * (away**2).sum(axis=-1))[matched], size)
+
+        other = inside & ~matched & measured.seen[row, column]
+        rest = np.where(other, measured.rest[pattern, row, column], 0)
+        error = np.where(other, measured.rest_error[pattern, row, column], 1)
+        known = np.isfinite(measured.y)[candidates.pattern]
+        return Comparison(
+            self.amplitude[candidates.pattern],
+            np.where(known, amplitude_error(self.height, self.error)[candidates.pattern], np.inf),
+            total,
+            spot_slope,
+            np.sqrt(doubts) / np.maximum(total, 1e-12),
+            np.sqrt(np.maximum(rest, 0) * (rest > 2 * error)),
+            np.where(other, amplitude_error(rest, error), np.inf),
+            amplitude,
+            by_turn,
+            doubt,
+            spot,
+            away,
+            away_slope,
+            weight,
+            np.sqrt(off).reshape(-1, spots),
+            rocking.misfit,
+        )
+
+    def run(
+        self, candidates: Candidates, rocking: Rocking, rounds: int, widen: float = 1.0
+    ) -> Candidates:
+        """Refine candidates and score them.
+
+        Parameters
+        ----------
+        candidates : Candidates
+        rocking : Rocking
+        rounds : int
+        widen : float
+            Factor on the rocking width in the first round, that falls to 1 in the last but one:
+            orientations from a coarse grid miss reflections that are narrow.
+        """
+        if not len(candidates.pattern):
+            return candidates
+        best, lowest = candidates, np.full(len(candidates.pattern), np.inf)
+        for number in range(rounds + 1):
+            part = max(0.0, 1 - number / max(1, rounds - 2)) if widen > 1 else 0.0
+            curve = replace(rocking, width=rocking.width * widen**part)
+            if number % 3 == 0 or part:
+                chosen, there = self.choose(candidates, curve.reach)
+            compared = self.compare(candidates, curve, chosen, there)
+            if not part:
+                # A step may overshoot: the best one is kept, not the last.
+                cost = sum(each.sum(axis=1) for each in misfits(compared))
+                better = cost < lowest
+                lowest = np.where(better, cost, lowest)
+                best = best.replaced(candidates, better)
+            if number < rounds:
+                candidates = _step(candidates, compared)
+        chosen, there = self.choose(best, rocking.reach)
+        compared = self.compare(best, rocking, chosen, there)
+        return replace(best, score=cosine(compared))
+
+
+def _nearest_spots(measured: Measured) -> np.ndarray:
+    """Return the nearest spot of every pixel that may be matched, -1 where none, (n, y, x)."""
+    from scipy.spatial import cKDTree
+
+    height, width = measured.seen.shape
+    pixels = np.indices((height, width)).reshape(2, -1).T
+    nearest = np.full((len(measured), height * width), -1, np.int16)
+    for number in range(len(measured)):
+        count = measured.counts[number]
+        if count:
+            places = np.stack([measured.y[number], measured.x[number]], 1)[:count]
+            tree = cKDTree(places + measured.centre[number])
+            distance, which = tree.query(pixels, distance_upper_bound=measured.match_px + 1)
+            nearest[number] = np.where(np.isfinite(distance), which, -1)
+    return nearest.reshape(-1, height, width)
+
+
+def _step(candidates: Candidates, compared: Comparison) -> Candidates:
+    """Turn candidates by one step of Gauss and Newton, with outliers weighed down."""
+    scale = factor(compared)
+    spot, spot_certainty, other, other_certainty = residuals(compared, scale)
+    count = len(scale)
+    # Turn (3), logarithm of the factor, shift (2).
+    normal, right = np.zeros((count, 6, 6)), np.zeros((count, 6))
+    for residual, certain, predicted, slope in (
+        (spot, spot_certainty, compared.spot_predicted, compared.spot_slope),
+        (other, other_certainty, compared.other_predicted, compared.other_slope),
+    ):
+        by = np.concatenate([slope, predicted[..., None]], -1)
+        by = by * (scale[:, None] * certain)[..., None]
+        robust = 1 / (1 + (residual / OUTLIER) ** 2)
+        weighed = np.swapaxes(by * robust[..., None], 1, 2)
+        normal[:, :4, :4] += weighed @ by
+        right[:, :4] += (weighed @ residual[..., None])[..., 0]
+    away = compared.away / PLACE_PX
+    square = (away**2).sum(axis=-1)
+    robust = compared.weight / (1 + square / OUTLIER**2)
+    by = np.zeros((*away.shape, 6))
+    by[..., :3] = compared.away_slope / PLACE_PX
+    by[..., 0, 4] = by[..., 1, 5] = 1 / PLACE_PX
+    flat = by.reshape(count, -1, 6)
+    weighed = np.swapaxes(flat * np.repeat(robust, 2, axis=1)[..., None], 1, 2)
+    normal += weighed @ flat
+    right += (weighed @ away.reshape(count, -1, 1))[..., 0]
+    normal[:, [4, 5], [4, 5]] += 1 / CENTRE_PX**2
+    right[:, 4:] -= candidates.shift / CENTRE_PX**2
+    diagonal = np.arange(6)
+    normal[:, diagonal, diagonal] *= 1.02
+    # A turn that nothing speaks against stays small.
+    normal[:, diagonal, diagonal] += np.array([1, 1, 1, 1e-3, 1e-3, 1e-3])
+    step = np.linalg.solve(normal, right[..., None])[..., 0]
+    length = np.linalg.norm(step[:, :3], axis=1)
+    turn = step[:, :3] * np.minimum(1, LARGEST_STEP / np.maximum(length, 1e-12))[:, None]
+    return replace(
+        candidates,
+        rotation=_turned(candidates.rotation, turn),
+        shift=candidates.shift + np.clip(step[:, 4:], -1, 1),
+    )
+
+
+def _turned(rotation: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """Turn rotations further, by rotation vectors in the sample's frame."""
+    from scipy.spatial.transform import Rotation
+
+    return Rotation.from_rotvec(turn).as_matrix() @ rotation

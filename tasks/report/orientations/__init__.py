@@ -1,0 +1,1 @@
+"""What the report shows of orientations: maps in colours of directions, indices, boundaries."""

@@ -1,0 +1,128 @@
+"""Where the limit of reliability lies: random scans of many crystals, with orientations known.
+
+    python tests/benchmarks/indexing_reliability.py [--scans 40] [--seed 0] [--limit 0.05]
+
+Each scan has a crystal out of tests/tasks/index/crystals, twelve orientations, a rocking curve of
+one of three shapes, brightness that departs by a quarter from kinematical (as dynamical diffraction
+makes it), a stretched contrast, foreign reflections of another grain, a calibration that is wrong
+by up to 4 percent, and counting noise. On the first half of the scans the lowest limit is found
+above which no orientation is off by more than 3 degrees; on the second half it is tried.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+
+from orimap.tasks.errors import InputError
+from orimap.tasks.index.crystals.read_cif import read_crystal
+from orimap.tasks.index.crystals.reflections import find_reflections
+from orimap.tasks.index.crystals.symmetry import laue_turns, misorientation_deg
+from orimap.tasks.index.index_results import Patterns, index_patterns
+from orimap.tasks.index.orientations.refine import Camera
+from orimap.tasks.index.orientations.rocking import excitation_error
+from orimap.tasks.patterns.reflections.spots.shape import add_disc, spot_shape
+from orimap.tasks.simulate.crystal import random_rotation
+
+CRYSTALS = Path(__file__).parents[1] / "tasks" / "index" / "crystals"
+PATTERNS, WAVELENGTH, MANY_REFLECTIONS, WRONG_DEG = 12, 0.02508, 8, 3.0
+
+
+def curve(kind: int, s: np.ndarray, width: float) -> np.ndarray:
+    """Return the intensity off the sphere: a foil of one thickness, of many, or of a bent one."""
+    if kind == 0:
+        foils = [np.sinc(each * s / (2 * width)) ** 2 for each in np.linspace(0.75, 1.25, 9)]
+        return np.where(np.abs(s) < 5 * width, np.mean(foils, axis=0), 0)
+    if kind == 1:
+        return np.where(np.abs(s) < 4 * width, 1 / (1 + (s / width) ** 2), 0)
+    return np.exp(-0.5 * (s / width) ** 2)
+
+
+def draw_scan(rng: np.random.Generator) -> tuple[str, np.ndarray, Patterns]:
+    """Return the crystal's name, true rotations and the patterns of one random scan."""
+    files = sorted(CRYSTALS.glob("*.cif"))
+    crystal = read_crystal(files[rng.integers(len(files))])
+    size = int(rng.choice([96, 128, 160]))
+    step = rng.uniform(1.2, 1.5) * 2 / size
+    reflections = find_reflections(crystal, size * step * 0.75)
+    kind, width, power = rng.integers(3), rng.uniform(0.004, 0.01), rng.choice([0.5, 0.75, 1.0])
+    shape = spot_shape(rng.uniform(1.6, 2.6))
+    middle = (size - 1) / 2 + rng.uniform(-0.3, 0.3, 2)
+    y, x = np.mgrid[:size, :size] - middle[:, None, None]
+    rotations = np.array([random_rotation(rng) for _ in range(PATTERNS)])
+    discs = np.zeros((PATTERNS, size, size), np.float32)
+    for disc, rotation in zip(discs, rotations, strict=True):
+        g = reflections.g @ rotation.T
+        s = excitation_error(g, WAVELENGTH)
+        height = reflections.strength * curve(kind, s, width)
+        height = (height * np.exp(0.25 * rng.standard_normal(len(g)))) ** power
+        kept = height > 1e-4 * height.max()
+        for (gx, gy), each in zip(g[kept, :2] / step, height[kept], strict=True):
+            add_disc(disc, middle[0] + gy, middle[1] + gx, each, shape)
+        disc /= max(disc.sum(), 1e-9)
+    foreign = rng.uniform(0, 0.06)
+    mixed = (1 - foreign) * discs + foreign * np.roll(discs, 1, axis=0)
+    beam = np.zeros((size, size), np.float32)
+    add_disc(beam, *middle, 1.0, shape)
+    radius = np.hypot(y, x)
+    diffuse = np.exp(-radius * step / 0.25) + 0.3 / (1 + (radius * step / 0.45) ** 2) ** 1.6
+    positions = rng.integers(60, 300, PATTERNS)
+    dose = rng.uniform(3e3, 2e4)
+    expected = dose * (0.35 * beam / beam.sum() + 0.3 * diffuse / diffuse.sum() + 0.35 * mixed)
+    counted = rng.poisson(expected * positions[:, None, None]) / positions[:, None, None]
+    camera = Camera(step * rng.uniform(0.96, 1.04), WAVELENGTH)
+    valid = np.ones((size, size), bool)
+    return (
+        crystal.name,
+        rotations,
+        Patterns(counted, positions, valid, middle, shape.radius, True, camera),
+    )
+
+
+def main() -> None:
+    """Index random scans and print what limits do."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scans", type=int, default=40)
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    rows, began = [], time.process_time()
+    for number in range(asked.scans):
+        rng = np.random.default_rng([22, asked.seed, number])
+        name, rotations, patterns = draw_scan(rng)
+        crystal = read_crystal(CRYSTALS / f"{name}.cif")
+        started = time.process_time()
+        try:
+            indexed, scan, measured = index_patterns(patterns, [crystal])
+        except InputError as error:
+            print(f"{number:3d} {name:30}{error.reason}", flush=True)
+            continue
+        seconds = time.process_time() - started
+        error = misorientation_deg(indexed.rotation, rotations, laue_turns(crystal))
+        error = np.where(np.isfinite(error), error, 180)
+        print(f"{number:3d} {name:30}spots {np.median(measured.counts):4.0f}  median "
+              f"{np.median(error):6.2f}  off {(error > WRONG_DEG).sum():2d}  "
+              f"factor {scan.factor:.3f}  {seconds:.1f} s", flush=True)  # fmt: skip
+        half = np.full(PATTERNS, number % 2)
+        rows.append(np.stack([half, measured.counts, error, indexed.reliability, indexed.score], 1))
+        for row in rows[-1][(error > WRONG_DEG) & (indexed.reliability > 0.02)]:
+            print(
+                "      off: spots {1:.0f} error {2:.1f} reliability {3:.3f} score {4:.3f}".format(
+                    *row
+                )
+            )
+    table = np.concatenate(rows)
+    for half in (0, 1):
+        own = table[table[:, 0] == half]
+        many = own[:, 1] >= MANY_REFLECTIONS
+        for limit in (0.02, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.12, 0.15):
+            above = own[:, 3] >= limit
+            print(f"half {half}  limit {limit:.2f}  above {above.mean():4.0%} of all, "
+                  f"{above[many].mean():4.0%} of those with 8 or more;  off among them "
+                  f"{(own[above, 2] > WRONG_DEG).sum()} of {above.sum()}, median of 8 or more "
+                  f"{np.median(own[many, 2]):.2f}")  # fmt: skip
+    print(f"{time.process_time() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

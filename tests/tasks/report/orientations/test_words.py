@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from orimap.tasks.report.orientations.words import (
+    cluster_orientations,
+    indices_text,
+    nearest_zone,
+    rotations,
+    zone_text,
+)
+from orimap.tasks.report.results import read_results
+
+CUBE, HEXAGON = np.eye(3) * 4, np.array([[3, -1.5, 0], [0, 1.5 * np.sqrt(3), 0], [0, 0, 5.0]])
+
+
+def test_a_direction_is_named_by_the_simplest_one_nearby():
+    assert zone_text(np.array([1, -1, 2.0]), CUBE) == "[1 −1 2]"
+    near = Rotation.from_rotvec(np.radians([0, 0, 1.2])).apply([1, 0, 0])
+    assert zone_text(near, CUBE) == "[1 0 0] + 1.2°"
+    # Along a + b of a hexagonal cell, 60 degrees from a.
+    assert zone_text(np.array([0.5, np.sqrt(3) / 2, 0]), HEXAGON) == "[1 1 0]"
+    indices, away = nearest_zone(np.array([0, 0, -1.0]), HEXAGON)
+    assert indices.tolist() == [0, 0, -1]
+    assert away == pytest.approx(0, abs=1e-6)
+    assert indices_text([1, 0, -2], "()") == "(1 0 −2)"
+
+
+def test_quaternions_turn_as_scipy_s_do():
+    turns = Rotation.random(5, random_state=2)
+    found = rotations(turns.as_quat()[:, [3, 0, 1, 2]])
+    np.testing.assert_allclose(found, turns.as_matrix(), atol=1e-12)
+    assert np.isnan(rotations(np.full((2, 4), np.nan))).all()
+
+
+def test_each_cluster_is_said_in_a_line(small_store):
+    found = read_results(small_store).groups["orientations"]
+    first, second, last = cluster_orientations(found)
+    assert first.sentence == "silicon [0 1 6] + 3.7°, reliability 0.45"
+    assert second.indexed
+    assert not last.indexed
+    assert last.sentence == (
+        "not indexed: two candidates, silicon [0 1 6] + 3.7° or the same turned by 180° about the "
+        "beam (reliability 0.02)"
+    )
+    assert first.margin == "0.31"
+    none = found.assign(cluster_phase=found["cluster_phase"] * 0 - 1)
+    said = cluster_orientations(none.assign(cluster_indexed=found["cluster_indexed"] & False))
+    assert said[0].sentence == "not indexed: none of the crystals explains its pattern"
