@@ -126,7 +126,7 @@ def _watching(
 ) -> "Watching":
     """Check folders and options before anything is begun."""
     from orimap.flows.request.config import read_config
-    from orimap.flows.request.request import Request
+    from orimap.flows.request.request import Request, with_files
     from orimap.flows.watch.watched_folder import Watching
 
     folder, results = folder.resolve(), results.resolve()
@@ -154,6 +154,8 @@ def _watching(
                 )
         written.check()
         options |= written
+    # Whoever performs a job may stand elsewhere.
+    options = with_files(options, lambda path: Path(path).resolve())
     Request.read(**{**options, "file": folder, "output": results})
     place = state_folder(results, state)
     return Watching(folder=folder, results=results, state=place, options=options, **how)

@@ -20,7 +20,8 @@ from typer.testing import CliRunner
 from orimap.flows.cli import main
 from orimap.flows.cli.analyse import run
 from orimap.flows.cli.simulate import simulate
-from orimap.flows.request.request import RENAMED, Request
+from orimap.flows.request.names import RENAMED
+from orimap.flows.request.request import Request
 from orimap.tasks.simulate.recipe import ScanRecipe
 from orimap.tasks.simulate.write_scan import write_scan
 

@@ -19,7 +19,8 @@ from orimap.flows.cli.options import (
     state_folder,
     with_request_options,
 )
-from orimap.flows.request.request import RENAMED, Request
+from orimap.flows.request.names import RENAMED
+from orimap.flows.request.request import Request
 from orimap.tasks.decide.choose_k import STRATEGIES
 from orimap.tasks.errors import InputError, Notice
 from orimap.tasks.patterns.filters import FILTERS
