@@ -125,6 +125,7 @@ def _watching(
     folder: Path, results: Path, state: Path | None, config: Path | None, **how: Any
 ) -> "Watching":
     """Check folders and options before anything is begun."""
+    from orimap.flows.pipeline.plan import indexing_of
     from orimap.flows.request.config import read_config
     from orimap.flows.request.request import Request, with_files
     from orimap.flows.watch.watched_folder import Watching
@@ -156,7 +157,7 @@ def _watching(
         options |= written
     # Whoever performs a job may stand elsewhere.
     options = with_files(options, lambda path: Path(path).resolve())
-    Request.read(**{**options, "file": folder, "output": results})
+    indexing_of(Request.read(**{**options, "file": folder, "output": results}))
     place = state_folder(results, state)
     return Watching(folder=folder, results=results, state=place, options=options, **how)
 

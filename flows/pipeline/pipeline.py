@@ -66,15 +66,10 @@ def run_pipeline(request: Request, runner: StepRunner, opened: Any = None) -> Pa
         clear_temporary()
         clear_folder(request.output)
         folder.recover()
-        if not request.restart and results.is_complete(folder, plan.fingerprint, request.keep):
-            indexed = plan.indexing is None or is_indexed(folder.published_analysis, plan.indexing)
-            if indexed or not results.unfinished_work(folder):
-                if plan.indexing is not None and not indexed:
-                    index_complete(folder, plan.indexing, runner, request)
-                else:
-                    runner.note(f"{request.output} already holds the results of this request.")
-                results.keep_only(folder, request.keep)
-                return request.output
+        there = not request.restart and results.is_complete(folder, plan.fingerprint, request.keep)
+        if there and _is_as_asked(plan, folder, runner):
+            results.keep_only(folder, request.keep)
+            return request.output
         check_disk(plan)
         for warning in (disk_warning(plan), results.lost_fits(folder, plan.ks)):
             if warning is not None:
@@ -88,6 +83,17 @@ def run_pipeline(request: Request, runner: StepRunner, opened: Any = None) -> Pa
             folder.publish()
         results.keep_only(folder, request.keep)
     return request.output
+
+
+def _is_as_asked(plan: Plan, folder: RunFolder, runner: StepRunner) -> bool:
+    """Have complete results indexed as it is asked; False where unfinished work would be lost."""
+    if plan.indexing is None or is_indexed(folder.published_analysis, plan.indexing):
+        runner.note(f"{plan.request.output} already holds the results of this request.")
+        return True
+    if results.unfinished_work(folder):
+        return False
+    index_complete(folder, plan.indexing, runner, plan.request)
+    return True
 
 
 def _analyse(plan: Plan, folder: RunFolder, runner: StepRunner, opened: Any) -> None:

@@ -97,12 +97,17 @@ class Indexing:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """What is stored of it, for `stored_indexing`."""
+        """What is stored of it, for `stored_indexing`: plain, as other formats take it."""
+        setup = self.setup
         return {
             "crystal_files": [each.name for each in self.crystals],
             "crystal_digests": [each.digest for each in self.crystals],
             "crystal_texts": [each.text for each in self.crystals],
-            "setup": asdict(self.setup),
+            "precession_deg": setup.precession_deg,
+            "detector_rotation_deg": setup.rotation_deg,
+            "detector_flip": setup.flip,
+            "beam_energy_told_kev": setup.beam_energy_kev or 0.0,
+            "camera_fitted": setup.fit_camera,
         }
 
 
@@ -118,4 +123,11 @@ def stored_indexing(attrs: Mapping[str, Any]) -> Indexing | None:
         CrystalFile(name, digest, text, parse_crystal(text.encode(), Path(name)))
         for name, digest, text in zip(*files, strict=True)
     ]
-    return Indexing(tuple(crystals), Setup(**attrs["setup"]))
+    setup = Setup(
+        precession_deg=attrs["precession_deg"],
+        rotation_deg=attrs["detector_rotation_deg"],
+        flip=attrs["detector_flip"],
+        fit_camera=attrs["camera_fitted"],
+        beam_energy_kev=attrs["beam_energy_told_kev"] or None,
+    )
+    return Indexing(tuple(crystals), setup)

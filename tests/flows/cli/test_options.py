@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from typer.testing import CliRunner
@@ -64,6 +65,18 @@ def test_the_command_line_comes_before_the_configuration(tmp_path):
     assert read_request("run", config, asked) == Request.read(
         file="a.blo", output="out", k="1:5", seed=3
     )
+
+
+def test_an_option_that_may_be_repeated_goes_by_one_of_its_values(tmp_path):
+    config = tmp_path / "run.yaml"
+    config.write_text("file: a.blo\noutput: out\ncrystal: [a.cif, b.cif]\nprecession: 0.7\n")
+    asked = read_request("run", config, {"crystals": [], "precession": None})
+    assert asked.crystals == (Path("a.cif"), Path("b.cif"))
+    assert asked.precession == 0.7
+    asked = read_request("run", config, {"crystals": ["c.cif"], "precession": "0"})
+    assert (asked.crystals, asked.precession) == ((Path("c.cif"),), 0)
+    option = get_args(_command()["crystals"].annotation)[1]
+    assert (option.param_decls, option.metavar) == (("--crystal",), "FILE")
 
 
 def test_what_a_command_decides_itself_is_refused_in_a_configuration(tmp_path):
