@@ -230,7 +230,8 @@ def decide(
         raise InputError(
             "options of a decision, which is made from stored fits",
             f"{', '.join(fixed)}: the fits were made with what the run was asked for",
-            "leave it out, or run the analysis anew with it (orimap.run)",
+            "leave it out, or run the analysis anew with it (orimap.run); crystals are given to "
+            "orimap.index",
         )
     display = choose_display(quiet=quiet)
     with in_turn(display.note), display.run(f"opening {os.fspath(folder)}"):
