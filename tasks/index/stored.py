@@ -23,6 +23,7 @@ from orimap.tasks.index.orientations.decide import RELIABLE, Indexed
 from orimap.tasks.index.orientations.fit_scan import Scan
 from orimap.tasks.index.predicted import predict_reflections
 from orimap.tasks.store import variables as v
+from orimap.tasks.store.fingerprint import fingerprint
 from orimap.tasks.store.groups import group_attributes, open_group, write_arrays
 from orimap.tasks.store.open_results import open_revised
 from orimap.tasks.store.variables import Variable
@@ -72,10 +73,24 @@ def index_stored(
     return arrays, {**attrs, "of": clusters.attrs.get(COMPLETE)}
 
 
-def write_orientations(analysis: Path, stored: Stored, indexing: Indexing) -> None:
-    """Write /orientations of a store of results, sealed."""
+def write_orientations(analysis: Path, stored: Stored, indexing: Indexing | None = None) -> None:
+    """Write /orientations of a store of results, sealed.
+
+    Parameters
+    ----------
+    analysis : Path
+    stored : (dict, dict)
+        Arrays and attributes.
+    indexing : Indexing, optional
+        Of which, and of the clusters, the fingerprint is; without it, of all that is stored.
+    """
     arrays, attrs = stored
-    write_arrays(analysis, GROUP, arrays, indexing.mark_of(attrs["of"]), **attrs)
+    if indexing is None:
+        facts = {each.name: np.ascontiguousarray(a).tobytes().hex() for each, a in arrays.items()}
+        mark = fingerprint(**facts, attributes=attrs)
+    else:
+        mark = indexing.mark_of(attrs["of"])
+    write_arrays(analysis, GROUP, arrays, mark, **attrs)
 
 
 def read_orientations(analysis: Path) -> xr.Dataset | None:

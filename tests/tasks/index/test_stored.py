@@ -52,6 +52,8 @@ def test_orientations_are_stored_as_declared_and_sealed(indexed, tmp_path):
     assert read_orientations(store) is None
     write_orientations(store, (arrays, attrs), asked)
     assert complete_mark(store, "orientations") == asked.mark_of("clusters")
+    write_orientations(tmp_path / "other.zarr", (arrays, attrs))
+    assert complete_mark(tmp_path / "other.zarr", "orientations") is not None
     assert damage(store, "orientations", sums=True) is None
     stored = read_orientations(store)
     for variable in arrays:
