@@ -125,7 +125,6 @@ def _watching(
     folder: Path, results: Path, state: Path | None, config: Path | None, **how: Any
 ) -> "Watching":
     """Check folders and options before anything is begun."""
-    from orimap.flows.pipeline.plan import indexing_of
     from orimap.flows.request.config import read_config
     from orimap.flows.request.request import Request, with_files
     from orimap.flows.watch.watched_folder import Watching
@@ -157,7 +156,11 @@ def _watching(
         options |= written
     # Whoever performs a job may stand elsewhere.
     options = with_files(options, lambda path: Path(path).resolve())
-    indexing_of(Request.read(**{**options, "file": folder, "output": results}))
+    request = Request.read(**{**options, "file": folder, "output": results})
+    if request.crystals:
+        from orimap.flows.pipeline.plan import indexing_of
+
+        indexing_of(request)
     place = state_folder(results, state)
     return Watching(folder=folder, results=results, state=place, options=options, **how)
 

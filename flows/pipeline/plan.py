@@ -18,13 +18,12 @@ from orimap.flows.request.request import (
 from orimap.tasks.acquire.ingest.defects.correction import Correction, read_correction
 from orimap.tasks.acquire.ingest.reduction import Region, read_mask, stored_dtype, whole_or_part
 from orimap.tasks.errors import InputError
-from orimap.tasks.index.index_results import Setup
-from orimap.tasks.index.indexing import Indexing
 from orimap.tasks.store.fingerprint import fingerprint
 from orimap.tasks.stream.memory import Workload, chunk_bytes_for
 
 if TYPE_CHECKING:
     from orimap.tasks.acquire.acquisition import Acquisition
+    from orimap.tasks.index.indexing import Indexing
 
 # A run is defined by its request without these: they say how it is computed.
 HOW = {"output", "file", *DETECTOR_IMAGES, "orchestrate", "keep", "restart", *WORKERS_FIELDS}
@@ -69,7 +68,7 @@ class Plan:
     ingest_fingerprint: str
     correction: Correction = field(default=Correction(), compare=False)
     packed_bytes: float = field(default=0.0, compare=False)
-    indexing: Indexing | None = field(default=None, compare=False)
+    indexing: "Indexing | None" = field(default=None, compare=False)
 
     @classmethod
     def of(cls, request: Request, acquisition: "Acquisition") -> "Plan":
@@ -147,7 +146,7 @@ def ingest_fingerprint(request: Request, acquisition: "Acquisition") -> str:
     )
 
 
-def indexing_of(request: Request) -> Indexing | None:
+def indexing_of(request: Request) -> "Indexing | None":
     """Return what the clusters are indexed with, read from its files; None without crystals.
 
     Raises
@@ -157,6 +156,9 @@ def indexing_of(request: Request) -> Indexing | None:
     """
     if not request.crystals:
         return None
+    from orimap.tasks.index.index_results import Setup
+    from orimap.tasks.index.indexing import Indexing
+
     setup = Setup(request.precession, request.detector_rotation, request.detector_flip)
     return Indexing.read(request.crystals, setup)
 
