@@ -19,7 +19,7 @@ from orimap.flows.pipeline.runtime.runner import StepRunner
 from orimap.flows.pipeline.steps.orientations import (
     NOT_INDEXED,
     NOTHING,
-    not_indexed,
+    not_indexed_facts,
     try_to_index,
 )
 from orimap.flows.request.request import INDEX_FIELDS, Request
@@ -157,7 +157,7 @@ def _describe(analysis: Path, indexing: Indexing, why: str, asked: Request | Non
     root["notes"] = [note for note in root.get("notes", ()) if not note.startswith(NOTHING)]
     if why:
         mark = indexing.mark_of(complete_mark(analysis, "clusters"))
-        root[NOT_INDEXED] = not_indexed(indexing, mark, why)
+        root[NOT_INDEXED] = not_indexed_facts(indexing, mark, why)
         root["notes"].append(why)
     if asked is not None:
         given = asked.model_dump(mode="json", include={*INDEX_FIELDS})

@@ -19,8 +19,15 @@ from orimap.flows.pipeline.runtime.measure import Measurement, machine, versions
 from orimap.flows.pipeline.runtime.run import Decided, Prepared, Run
 from orimap.flows.pipeline.runtime.runner import StepRunner
 from orimap.flows.pipeline.steps import conclude, decide, factorise, older_rules, prepare
-from orimap.flows.pipeline.steps.orientations import earlier_indexing, index_clusters, is_indexed
+from orimap.flows.pipeline.steps.orientations import (
+    NOTHING,
+    earlier_indexing,
+    index_clusters,
+    is_indexed,
+    not_indexed_facts,
+)
 from orimap.flows.request.request import Request
+from orimap.tasks.errors import words_of
 from orimap.tasks.index.indexing import Indexing
 from orimap.tasks.store.groups import complete_mark, remove_group
 from orimap.tasks.store.leftovers import clear_folder
@@ -79,9 +86,11 @@ def run_pipeline(request: Request, runner: StepRunner, opened: Any = None) -> Pa
             if request.restart:
                 folder.discard()
                 folder.prepare()
-            _analyse(plan, folder, runner, opened)
+            failed = _analyse(plan, folder, runner, opened)
             folder.publish()
-        results.keep_only(folder, request.keep)
+            results.keep_only(folder, request.keep)
+            if failed is not None:
+                raise failed
     return request.output
 
 
@@ -96,8 +105,8 @@ def _is_as_asked(plan: Plan, folder: RunFolder, runner: StepRunner) -> bool:
     return True
 
 
-def _analyse(plan: Plan, folder: RunFolder, runner: StepRunner, opened: Any) -> None:
-    """Call the steps one after the other."""
+def _analyse(plan: Plan, folder: RunFolder, runner: StepRunner, opened: Any) -> Exception | None:
+    """Call the steps one after the other; return what went wrong where all but indexing is done."""
     measured = Measurement()
     workers = (
         nullcontext(opened)
@@ -117,8 +126,9 @@ def _analyse(plan: Plan, folder: RunFolder, runner: StepRunner, opened: Any) -> 
         decided = _decide(plan, prepared, run, measured, step)
         measured.predicted(predicted_steps(plan.request, plan.load, len(run.client.nthreads())))
         name = plan.acquisition.path.name
-        complete(run, decided, plan.fingerprint, measured, step, name, plan.indexing)
+        failed = complete(run, decided, plan.fingerprint, measured, step, name, plan.indexing)
         report(run, measured)
+    return failed
 
 
 def _indexed_before(plan: Plan, run: Run) -> Indexing | None:
@@ -192,18 +202,32 @@ def complete(
     step: Step,
     acquisition: str,
     indexing: Indexing | None,
-) -> None:
-    """Draw the maps of the decided fit and index; complete the results of a named acquisition."""
+) -> Exception | None:
+    """Draw the maps of the decided fit and index; complete the results of a named acquisition.
+
+    Returns
+    -------
+    Exception or None
+        What went wrong as the clusters were indexed. The results are whole without: to be raised
+        once they are in place.
+    """
     step("clusters", partial(conclude.map_clusters, decided=decided))
     if run.request.filter == "epattern":
         step("reflections", partial(conclude.map_reflections, decided=decided))
     step("baseline", partial(conclude.compare_baseline, decided=decided))
-    not_indexed = None
+    not_indexed, failed = None, None
     if indexing is None:
         remove_group(run.folder.analysis, ORIENTATIONS.path)  # left by another request
     else:
         store = decided.fitted.prepared.store
-        not_indexed = step("index", partial(index_clusters, patterns=store, indexing=indexing))
+        try:
+            not_indexed = step("index", partial(index_clusters, patterns=store, indexing=indexing))
+        except Exception as error:
+            failed = error
+            remove_group(run.folder.analysis, ORIENTATIONS.path)
+            why = f"{NOTHING}: an error came up ({words_of(error)}). All else is whole."
+            not_indexed = not_indexed_facts(indexing, None, why)  # to be tried again
+            run.note(why)
     run.runner.table("decision", decide.decision_rows(run, decided.fitted.ks))
     remarks = conclude.remarks(run, decided)
     measured.facts(
@@ -214,6 +238,7 @@ def complete(
         notes=remarks,
     )
     results.finish(run, decided, mark, acquisition, remarks, not_indexed)
+    return failed
 
 
 def report(run: Run, measured: Measurement) -> None:

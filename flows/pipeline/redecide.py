@@ -128,7 +128,8 @@ def redecide(
         folder.discard()
         folder.prepare()
         try:
-            _decide_anew(request, fitted, folder, runner, root["acquisition"], dry_run=dry_run)
+            name = root["acquisition"]
+            failed = _decide_anew(request, fitted, folder, runner, name, dry_run=dry_run)
             after = Answer.of(folder.analysis)
         except BaseException:
             folder.discard()
@@ -137,6 +138,8 @@ def redecide(
             folder.discard()
         else:
             folder.publish()
+    if failed is not None:
+        raise failed
     return before, after
 
 
@@ -148,8 +151,8 @@ def _decide_anew(
     acquisition: str,
     *,
     dry_run: bool,
-) -> None:
-    """Call the steps from the decision to the report."""
+) -> Exception | None:
+    """Call the steps from the decision to the report; return what went wrong with indexing."""
     measured = Measurement()
     raw = zarr.open_array(fitted.prepared.store, path="raw/pattern_intensity", mode="r")
     threads = are_threads(request, raw.nbytes)
@@ -167,14 +170,15 @@ def _decide_anew(
             step("published", partial(older_rules.fit_as_published, prepared=fitted.prepared))
         decided = step("decide", partial(decide, fitted=fitted))
         if dry_run:
-            return
+            return None
         if lost:
             run.note(lost)
         asked = request_fingerprint(request, fitted.prepared.ingested.fingerprint)
         # A run that is asked for the same could look at other k: it would not end here.
         mark = fingerprint(asked=asked, ks=fitted.ks, by="decide")
-        complete(run, decided, mark, measured, step, acquisition, indexing)
+        failed = complete(run, decided, mark, measured, step, acquisition, indexing)
         report(run, measured)
+    return failed
 
 
 def _expected(

@@ -56,7 +56,7 @@ def index_clusters(
     stored, why = try_to_index(analysis, patterns, indexing)
     if stored is None:
         run.note(why)
-        return not_indexed(indexing, mark, why)
+        return not_indexed_facts(indexing, mark, why)
     write_orientations(analysis, stored, indexing)
     for remark in fit_remarks(stored[1]):
         run.runner.note(f"{remark}.")
@@ -85,8 +85,11 @@ def try_to_index(
         return None, f"{NOTHING} ({error.reason}): {error.remedy}."
 
 
-def not_indexed(indexing: Indexing, mark: str, why: str) -> dict[str, Any]:
-    """Return what is stored in the root of results whose clusters could not be indexed."""
+def not_indexed_facts(indexing: Indexing, mark: str | None, why: str) -> dict[str, Any]:
+    """Return what is stored in the root of results whose clusters could not be indexed.
+
+    ``mark`` is that of orientations that cannot be; None where trying again may help.
+    """
     return {"mark": mark, "why": why, **indexing.attributes}
 
 

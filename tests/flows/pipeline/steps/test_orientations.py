@@ -10,6 +10,7 @@ import zarr
 
 import orimap
 from orimap.flows.pipeline import results as pipeline_results
+from orimap.flows.pipeline.steps import orientations as step
 from orimap.flows.pipeline.steps.orientations import NOTHING, earlier_indexing, is_indexed
 from orimap.tasks.errors import InputError
 from orimap.tasks.index import indexing
@@ -181,6 +182,34 @@ def test_patterns_that_are_not_calibrated_leave_the_run_whole_and_say_why(
     orimap.run(patterns, folder, crystals=[crystal], detector_step="0.0609/Å", **ASKED)
     assert orimap.open(folder).orientations.sizes["cluster"] == 2
     assert "not_indexed" not in root(folder)
+
+
+def test_an_error_while_indexing_costs_orientations_alone(
+    copied, small_run_scan, crystal, same_workers, tmp_path, monkeypatch
+):
+    def raising(*_args, **_kwargs):
+        raise ArithmeticError("no convergence")
+
+    folder = tmp_path / "results"
+    with monkeypatch.context() as patch:
+        patch.setattr(step, "index_stored", raising)
+        with pytest.raises(ArithmeticError, match="no convergence"):
+            orimap.run(small_run_scan, folder, crystals=[crystal], **ASKED)
+        with pytest.raises(ArithmeticError, match="no convergence"):
+            orimap.decide(copied, distinct=1, quiet=True)
+    for whole, number in ((folder, 2), (copied, 1)):
+        results = orimap.open(whole)
+        assert results.number == number
+        assert "orientations" not in results.tree
+        assert len([note for note in root(whole)["notes"] if note.startswith(NOTHING)]) == 1
+        assert not (whole / ".unfinished").exists()
+        assert earlier_indexing(whole / "analysis.zarr")[0] == Indexing.read([crystal], Setup())
+    # The same command again only indexes.
+    del same_workers[:]
+    orimap.run(small_run_scan, folder, crystals=[crystal], **ASKED)
+    assert same_workers == []
+    assert orimap.open(folder).orientations.sizes["cluster"] == 2
+    assert not [note for note in root(folder)["notes"] if note.startswith(NOTHING)]
 
 
 def test_clusters_that_are_corrected_by_hand_are_indexed_too(copied, same_workers):
