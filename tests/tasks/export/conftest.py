@@ -81,8 +81,7 @@ def groups(label=LABEL, **facts):
 
 
 def orientations():
-    """Silicon turned by 90, 45 and 0 degrees, and magnesium by 120, 90 and 30 (Bunge).
-    """
+    """Silicon turned by 90, 45 and 0 degrees, and magnesium by 120, 90 and 30 (Bunge)."""
     half = np.radians([45, 22.5])
     (c, s), (d, e) = np.stack([np.cos(half), np.sin(half)], axis=1)
     # About z by 90 degrees after about x by 45; about z by 120, x by 90 and z by 30.
