@@ -63,7 +63,8 @@ def export_results(
     ------
     InputError
         If the format is unknown or cannot be written, there are no results, or no orientations
-        that the format is for, or the place is taken or cannot be written. Nothing is left half-written.
+        that the format is for, or the place is taken or cannot be written. Nothing is left
+        half-written.
     """
     _check_format(to)
     kind, dots = _check_figures(to, picture, dpi)

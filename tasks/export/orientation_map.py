@@ -16,6 +16,8 @@ from orimap.tasks.lines import printable
 MICROMETRES = {"nm": 1e-3, "px": 1.0}
 # Nearer than this to 0 or 180 degrees, Phi leaves only the sum or the difference of the others.
 LOCKED = 1e-8
+# Cosine from which a direction is said to lie along another.
+ALONG = 0.999
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class ExportedCrystal:
     axes : (3, 3) array, Å
         Columns are the edges of the cell, in the frame with x along a and z along c*.
     laue : str
-        Symbol of the Laue class.
+        Symbol of the Laue class, as `stated_class` has it.
     turns : (n, 3, 3) array
         Its proper rotations in that frame.
     space_group : int
@@ -147,7 +149,7 @@ def _crystals(found: xr.Dataset) -> list[ExportedCrystal]:
     ):
         turns = found["crystal_turn"].values[n]
         turns = turns[np.isfinite(turns).all(axis=(1, 2))]
-        laue = laue_class(turns)
+        laue = stated_class(turns)
         crystals.append(
             ExportedCrystal(
                 # Either file ends a name at a tabulator or at the end of its line.
@@ -162,6 +164,34 @@ def _crystals(found: xr.Dataset) -> list[ExportedCrystal]:
             )
         )
     return crystals
+
+
+def stated_class(turns: np.ndarray) -> str:
+    """Return the Laue class, or a lower one where readers would take its axes for others.
+
+    They expect the main axis along c, and the twofold ones of -3m along a, b and a + b. Of a cell
+    on rhombohedral axes, or of -31m, less symmetry is said than there is.
+
+    Parameters
+    ----------
+    turns : (n, 3, 3) array
+        Proper rotations, in the frame with x along a and z along c*.
+    """
+    laue = laue_class(turns)
+    if laue in ("-1", "2/m", "mmm", "m-3", "m-3m"):
+        return laue
+    if (np.abs(turns[:, 2, 2]) < ALONG).any():
+        return "-1"
+    about_a = (turns[:, 0, 0] > ALONG) & (turns[:, 2, 2] < 0)
+    return "-3" if laue == "-3m" and not about_a.any() else laue
+
+
+def twofold_axis(turns: np.ndarray) -> str:
+    """Return along which axis the twofold one of class 2/m lies: x, y or z; else none."""
+    twofold = turns[np.argmin(np.trace(turns, axis1=1, axis2=2))]
+    # Half a turn leaves what lies along its axis as it is.
+    along = np.flatnonzero(np.diagonal(twofold) > ALONG)
+    return "xyz"[along[0]] if along.size else ""
 
 
 def space_group_number(symbol: str, laue: str) -> int:

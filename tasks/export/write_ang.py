@@ -16,9 +16,10 @@ from orimap.tasks.export.orientation_map import (
     OrientationMap,
     bunge_angles,
     read_orientation_map,
+    twofold_axis,
 )
 
-# By the Laue class. Of monoclinic crystals it also says which axis is the twofold one.
+# By the Laue class; of monoclinic crystals by which axis is the twofold one.
 SYMMETRIES = {
     "-1": "1",
     "mmm": "22",
@@ -31,7 +32,7 @@ SYMMETRIES = {
     "m-3": "23",
     "m-3m": "43",
 }
-ALONG_B, ALONG_C = "20", "2"
+MONOCLINIC = {"y": "20", "z": "2"}
 NO_ANGLE, NO_CONFIDENCE, NO_FIT = 4 * np.pi, -1.0, 180.0
 COLUMNS = ("phi1", "PHI", "phi2", "x", "y", "IQ", "CI", "Phase index", "SEM", "Fit")
 UNITS = ("radians", "radians", "radians", "microns", "microns", "", "", "", "", "degrees")
@@ -118,8 +119,4 @@ def symmetry_of(crystal: ExportedCrystal) -> str:
     """Return the number that stands for a symmetry; 1 where none stands for its axes."""
     if crystal.laue != "2/m":
         return SYMMETRIES[crystal.laue]
-    twofold = crystal.turns[np.argmin(np.trace(crystal.turns, axis1=1, axis2=2))]
-    # Half a turn leaves what lies along its axis as it is.
-    if twofold[1, 1] > 0.99:
-        return ALONG_B
-    return ALONG_C if twofold[2, 2] > 0.99 else SYMMETRIES["-1"]
+    return MONOCLINIC.get(twofold_axis(crystal.turns), SYMMETRIES["-1"])

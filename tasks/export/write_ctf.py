@@ -11,7 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from orimap.tasks.export.contents import Contents
-from orimap.tasks.export.orientation_map import OrientationMap, bunge_angles, read_orientation_map
+from orimap.tasks.export.orientation_map import (
+    ExportedCrystal,
+    OrientationMap,
+    bunge_angles,
+    read_orientation_map,
+    twofold_axis,
+)
 
 LAUE_GROUPS = ("-1", "2/m", "mmm", "4/m", "4/mmm", "-3", "-3m", "6/m", "6/mmm", "m-3", "m-3m")
 COLUMNS = ("Phase", "X", "Y", "Bands", "Error", "Euler1", "Euler2", "Euler3", "MAD", "BC", "BS")
@@ -80,14 +86,20 @@ def header_lines(contents: Contents, found: OrientationMap) -> list[str]:
                 ";".join(f"{each:.4f}" for each in crystal.edges),
                 ";".join(f"{each:.4f}" for each in crystal.angles),
                 crystal.name,
-                f"{LAUE_GROUPS.index(crystal.laue) + 1}",
-                f"{crystal.space_group}",
+                *map(str, symmetry_of(crystal)),
                 "",
                 "",
                 "x along a*, z along c; BC: 255 x agreement, BS: 255 x reliability by orimap",
             )
         )
     return ["\t".join(line) for line in (*lines, COLUMNS)]
+
+
+def symmetry_of(crystal: ExportedCrystal) -> tuple[int, int]:
+    """Return the numbers of Laue group and space group; of 2/m the twofold axis has to be b."""
+    if crystal.laue == "2/m" and twofold_axis(crystal.turns) != "y":
+        return 1, 0
+    return LAUE_GROUPS.index(crystal.laue) + 1, crystal.space_group
 
 
 def in_frame_of_ctf(found: OrientationMap) -> np.ndarray:

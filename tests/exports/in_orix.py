@@ -1,7 +1,7 @@
 """Open .ang and .ctf files in orix: orientations, phases, shape and steps as they were exported.
 
-Of a cubic scan that was indexed, and of made-up orientations of quartz and monoclinic zirconia, whose
-crystal frame in .ctf files differs from that of orix.
+Of a cubic scan that was indexed, and of made-up orientations of quartz and monoclinic zirconia,
+whose crystal frame in .ctf files differs from that of orix.
 """
 
 import sys

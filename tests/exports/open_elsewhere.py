@@ -18,8 +18,9 @@ import tempfile
 import venv
 from pathlib import Path
 
-import orimap
 from orientation_files import CRYSTALS, export_orientations, make_up_orientations
+
+import orimap
 from orimap.tasks.export.export import OF_ORIENTATIONS
 from orimap.tasks.export.formats import FORMATS
 from orimap.tasks.index.stored import read_orientations

@@ -9,6 +9,8 @@ from orimap.tasks.export.orientation_map import (
     bunge_angles,
     read_orientation_map,
     space_group_number,
+    stated_class,
+    twofold_axis,
 )
 
 
@@ -93,3 +95,22 @@ def test_a_space_group_has_its_number_where_the_class_agrees():
     assert space_group_number("P 1 21/c 1", "2/m") == 14
     assert space_group_number("F d -3 m:1", "6/mmm") == 0
     assert space_group_number("48 operations", "m-3m") == 0
+
+
+def test_a_class_is_only_said_where_its_axes_lie_as_readers_expect():
+    trigonal = Rotation.create_group("D3", axis="Z").as_matrix()
+    # scipy has a twofold axis along x, as -3m1 has along a.
+    assert stated_class(trigonal) == "-3m"
+    turned = Rotation.from_euler("z", 30, degrees=True).as_matrix()
+    assert stated_class(turned @ trigonal @ turned.T) == "-3"
+    # On rhombohedral axes the threefold one is no edge of the cell.
+    tilted = Rotation.from_euler("y", 50, degrees=True).as_matrix()
+    assert stated_class(tilted @ trigonal @ tilted.T) == "-1"
+    assert stated_class(Rotation.create_group("D6").as_matrix()) == "6/mmm"
+    assert stated_class(Rotation.create_group("O").as_matrix()) == "m-3m"
+
+
+@pytest.mark.parametrize(("axis", "name"), [([1, 0, 0], "x"), ([0, 0, 1], "z"), ([1, 1, 0], "")])
+def test_the_twofold_axis_is_found(axis, name):
+    half = Rotation.from_rotvec(np.pi * np.array(axis) / np.linalg.norm(axis)).as_matrix()
+    assert twofold_axis(np.stack([np.eye(3), half])) == name

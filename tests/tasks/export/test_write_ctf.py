@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from orimap.tasks.export.contents import read_contents
 from orimap.tasks.export.orientation_map import read_orientation_map
-from orimap.tasks.export.write_ctf import axes_of_ctf, header_lines, write_file
+from orimap.tasks.export.write_ctf import axes_of_ctf, header_lines, symmetry_of, write_file
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +63,11 @@ def test_the_frame_lies_along_a_star_and_c():
     np.testing.assert_allclose(z, [np.cos(beta), 0, np.sin(beta)], atol=1e-12)
     np.testing.assert_allclose(x, [np.sin(beta), 0, -np.cos(beta)], atol=1e-12)
     np.testing.assert_allclose(axes_of_ctf(4 * np.eye(3)), np.eye(3))
+
+
+def test_a_monoclinic_crystal_is_one_where_b_is_its_axis(finished):
+    silicon = read_orientation_map(read_contents(finished)).crystals[0]
+    for axis, numbers in (([0, 1, 0], (2, 14)), ([0, 0, 1], (1, 0))):
+        half = Rotation.from_rotvec(np.pi * np.array(axis)).as_matrix()
+        crystal = replace(silicon, laue="2/m", turns=np.stack([np.eye(3), half]), space_group=14)
+        assert symmetry_of(crystal) == numbers
