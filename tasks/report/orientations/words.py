@@ -166,7 +166,9 @@ def nearest_zone(direction: np.ndarray, axes: np.ndarray) -> tuple[np.ndarray, f
     return triples[best], float(away[best])
 
 
-def indices_text(indices: Sequence[int] | np.ndarray, brackets: str = "[]") -> str:
+def indices_text(
+    indices: Sequence[int] | np.ndarray, brackets: str | tuple[str, str] = "[]"
+) -> str:
     """Return indices as they are written, ``[1 −1 2]``."""
     inside = " ".join(str(int(each)).replace("-", "−") for each in indices)
     return f"{brackets[0]}{inside}{brackets[1]}"

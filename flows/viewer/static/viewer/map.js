@@ -74,7 +74,9 @@ export function startMap(state, drags) {
       picture.show(paintLabels(state.labels.data, state.clusters, state.lit), state.labels.shape);
     } else if (values?.id !== layer.id) return;
     else if (layer.kind === "labels") {
-      picture.show(paintLabels(values.data, state.base.clusters, state.lit), values.shape);
+      const { clusters } = state.base;
+      const coloured = layer.colours ? clusters.map((one) => ({ ...one, colour: layer.colours[one.number - 1] })) : clusters;
+      picture.show(paintLabels(values.data, coloured, state.lit), values.shape);
     } else {
       const [low, high] = rangeOf(values.data);
       const ratio = layer.unit === "1" && low >= 0 && high <= 1.5;
