@@ -106,14 +106,17 @@ def cluster_layers(found: Clustered, oriented: Oriented | None = None) -> list[L
 def orientation_layers(found: Clustered, oriented: Oriented) -> list[Layer]:
     """Return the maps of crystal directions, and of crystals where there are several."""
     coloured = {
-        f"direction-{axis}": (f"Crystal direction along {axis}", oriented.direction_colours(axis))
+        f"direction-{axis}": (
+            f"Along {axis}: which crystal direction lies there",
+            oriented.direction_colours(axis),
+        )
         for axis in ALONG
     }
     if len(oriented.crystals) > 1:
         coloured["crystals"] = ("Crystals", oriented.crystal_colours)
     return [
-        Layer(id_, title, OF_ORIENTATIONS, LABELS, "1", lambda: found.label, tuple(colours))
-        for id_, (title, colours) in coloured.items()
+        Layer(id_, words, OF_ORIENTATIONS, LABELS, "1", lambda: found.label, tuple(colours))
+        for id_, (words, colours) in coloured.items()
     ]
 
 

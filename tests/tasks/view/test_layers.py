@@ -86,7 +86,7 @@ def test_maps_of_orientations_are_clusters_in_other_colours():
     found = {layer.id: layer for layer in orientation_layers(clusters, oriented)}
     assert list(found) == ["direction-z", "direction-x", "direction-y", "crystals"]
     assert {layer.group for layer in found.values()} == {"Orientations"}
-    assert found["direction-z"].title == "Crystal direction along z"
+    assert found["direction-z"].title == "Along z: which crystal direction lies there"
     assert found["direction-z"].colours == ("#ff0000", "#00ff00")
     assert found["crystals"].colours == ("#0000ff", "#ffff00")
     np.testing.assert_array_equal(found["crystals"].map(None), [[1, 2], [2, 0]])
