@@ -47,6 +47,9 @@ DESCRIBED = {
     "decision": "Why this number of components: for every k the mean error of the fit (loss), what "
     "the held-out half of the counts gains over smaller k, the distinct patterns after merging, "
     "components that are background, whether k lies in the range of interest, which fit is used",
+    "orientations": "Which crystal each cluster is and how it lies: its direction against the "
+    "beam, how much better that explains the pattern than any other orientation (reliability), "
+    "and what is doubtful",
 }
 
 _display: ContextVar[Display | None] = ContextVar("display", default=None)
@@ -80,8 +83,22 @@ def analyse_acquisition(request: Request) -> Path:
         The folder with the results, the same as of a run that is not recorded.
     """
     output = run_pipeline(request, PrefectRunner(_display.get() or NoDisplay()))
+    keep_orientations(output)
     keep_report(output)
     return output
+
+
+def keep_orientations(output: Path) -> None:
+    """Show on the page of a run which crystal each cluster is, where clusters were indexed."""
+    from orimap.tasks.report.orientations.words import orientation_rows
+    from orimap.tasks.report.results import read_results
+
+    found = read_results(output / "analysis.zarr").groups["orientations"]
+    if "cluster_quaternion" in found:
+        rows = [
+            {key: _plain(value) for key, value in row.items()} for row in orientation_rows(found)
+        ]
+        create_table_artifact(rows, key="orientations", description=DESCRIBED["orientations"])
 
 
 def keep_report(output: Path, name: str = "report.html") -> None:

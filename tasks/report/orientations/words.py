@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -99,6 +100,20 @@ def cluster_orientations(found: xr.Dataset) -> list[ClusterOrientation]:
             )
         )
     return said
+
+
+def orientation_rows(found: xr.Dataset) -> list[dict[str, Any]]:
+    """Return a short table of /orientations: a row for each cluster, which count from 1."""
+    return [
+        {
+            "cluster": each.cluster + 1,
+            "crystal": each.phase,
+            "zone axis": each.zone,
+            "reliability": float(each.reliability),
+            "flag": each.remark,
+        }
+        for each in cluster_orientations(found)
+    ]
 
 
 def _candidates_text(
