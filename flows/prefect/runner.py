@@ -34,6 +34,7 @@ from orimap.flows.pipeline.runtime.runner import Display, NoDisplay
 from orimap.flows.request.request import Request
 from orimap.tasks.errors import InputError
 from orimap.tasks.lines import printable
+from orimap.tasks.store.groups import complete_mark, open_group
 from orimap.tasks.stream.blocks import Progress
 
 T = TypeVar("T")
@@ -91,10 +92,12 @@ def analyse_acquisition(request: Request) -> Path:
 def keep_orientations(output: Path) -> None:
     """Show on the page of a run which crystal each cluster is, where clusters were indexed."""
     from orimap.tasks.report.orientations.words import orientation_rows
-    from orimap.tasks.report.results import read_results
 
-    found = read_results(output / "analysis.zarr").groups["orientations"]
-    if "cluster_quaternion" in found:
+    analysis = output / "analysis.zarr"
+    if complete_mark(analysis, "orientations") is None:
+        return
+    found = open_group(analysis, "orientations")
+    if found.attrs.get("of") == complete_mark(analysis, "clusters"):
         rows = [
             {key: _plain(value) for key, value in row.items()} for row in orientation_rows(found)
         ]
