@@ -77,7 +77,8 @@ def header_lines(contents: Contents, found: OrientationMap) -> list[str]:
         *(f"{name:<21} 0.000000" for name in ("x-star", "y-star", "z-star", "WorkingDistance")),
         "",
     ]
-    for number, crystal in enumerate(found.crystals, 1):
+    # OIM Analysis 7 takes the last one for the first; others go by their numbers.
+    for number, crystal in reversed(list(enumerate(found.crystals, 1))):
         cell = " ".join(f"{each:.4f}" for each in (*crystal.edges, *crystal.angles))
         lines += [
             f"Phase {number}",

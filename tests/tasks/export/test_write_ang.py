@@ -32,6 +32,7 @@ def test_the_header_says_lattices_symmetries_and_the_grid(lines):
         "# NumberFamilies        0",
     ]
     second = head.index("# Phase 2")
+    assert second < first
     assert head[second + 4] == "# Symmetry              62"
     assert head[second + 5].endswith(" 3.2000 3.2000 5.2000 90.0000 90.0000 120.0000")
     grid = head.index("# GRID: SqrGrid")
