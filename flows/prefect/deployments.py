@@ -33,7 +33,12 @@ from orimap.flows.jobs.perform import run_log
 from orimap.flows.pipeline.pipeline import run_pipeline
 from orimap.flows.pipeline.runtime.runner import Display, Lines
 from orimap.flows.prefect.canary import WATCHED_VARIABLE
-from orimap.flows.prefect.runner import PIECES_AT_ONCE, PrefectRunner, keep_report
+from orimap.flows.prefect.runner import (
+    PIECES_AT_ONCE,
+    PrefectRunner,
+    keep_orientations,
+    keep_report,
+)
 from orimap.flows.prefect.submitter import DUPLICATE
 from orimap.flows.request.allowed import allowed_roots, under_root
 from orimap.flows.request.request import Request, with_files
@@ -115,6 +120,7 @@ def analyse(
                 lambda request: run_pipeline(request, runner),
                 lambda text: logger.info(printable(text)),
             )
+        keep_orientations(job.output)
         keep_report(job.output)
     return Completed(message=_in_short(outcome))
 

@@ -34,6 +34,7 @@ from orimap.flows.pipeline.runtime.runner import Display, NoDisplay
 from orimap.flows.request.request import Request
 from orimap.tasks.errors import InputError
 from orimap.tasks.lines import printable
+from orimap.tasks.store.groups import complete_mark, open_group
 from orimap.tasks.stream.blocks import Progress
 
 T = TypeVar("T")
@@ -47,6 +48,9 @@ DESCRIBED = {
     "decision": "Why this number of components: for every k the mean error of the fit (loss), what "
     "the held-out half of the counts gains over smaller k, the distinct patterns after merging, "
     "components that are background, whether k lies in the range of interest, which fit is used",
+    "orientations": "Which crystal each cluster is and how it lies: its direction against the "
+    "beam, how much better that explains the pattern than any other orientation (reliability), "
+    "and what is doubtful",
 }
 
 _display: ContextVar[Display | None] = ContextVar("display", default=None)
@@ -80,8 +84,24 @@ def analyse_acquisition(request: Request) -> Path:
         The folder with the results, the same as of a run that is not recorded.
     """
     output = run_pipeline(request, PrefectRunner(_display.get() or NoDisplay()))
+    keep_orientations(output)
     keep_report(output)
     return output
+
+
+def keep_orientations(output: Path) -> None:
+    """Show on the page of a run which crystal each cluster is, where clusters were indexed."""
+    from orimap.tasks.report.orientations.words import orientation_rows
+
+    analysis = output / "analysis.zarr"
+    if complete_mark(analysis, "orientations") is None:
+        return
+    found = open_group(analysis, "orientations")
+    if found.attrs.get("of") == complete_mark(analysis, "clusters"):
+        rows = [
+            {key: _plain(value) for key, value in row.items()} for row in orientation_rows(found)
+        ]
+        create_table_artifact(rows, key="orientations", description=DESCRIBED["orientations"])
 
 
 def keep_report(output: Path, name: str = "report.html") -> None:

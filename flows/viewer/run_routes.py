@@ -31,6 +31,7 @@ from orimap.flows.viewer.run.description import (
     number_words,
 )
 from orimap.flows.viewer.run.edit_routes import EditRoutes
+from orimap.flows.viewer.run.oriented import orientations_words, reflections_words
 from orimap.flows.viewer.run.pages import Pages
 from orimap.flows.viewer.run.writing import Writer
 from orimap.tasks.errors import InputError, UnavailableError
@@ -104,6 +105,8 @@ def run_app(folder: Path, *, writable: bool = True) -> RunApp:
         Route("/api/pattern/{kind}", short(_pattern)),
         Route("/api/decomposition", short(_decomposition)),
         Route("/api/line", short(_line)),
+        Route("/api/orientations", short(_orientations)),
+        Route("/api/orientations/{number}/reflections", short(_reflections)),
         Route("/api/virtual", _virtual_endpoint(viewed, streams)),
         Route("/api/region", long(_region)),
         Route("/api/number/{number}", _number_endpoint(viewed, _number)),
@@ -326,6 +329,16 @@ def _line(run: Opened, asked: Asked, _: threading.Event) -> Response:
             "clusters": list(range(1, found.count + 1)),
         }
     )
+
+
+def _orientations(run: Opened, asked: Asked, _: threading.Event) -> Response:
+    return Json(orientations_words(run.required_orientations(asked.revision)))
+
+
+def _reflections(run: Opened, asked: Asked, _: threading.Event) -> Response:
+    number, found = asked.whole("number"), run.required_orientations(asked.revision)
+    run.clusters(asked.revision).require(number)
+    return Json(reflections_words(found, number))
 
 
 def _virtual(run: Opened, asked: Asked, stop: threading.Event) -> Response:

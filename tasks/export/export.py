@@ -19,6 +19,8 @@ EXPORTS = "exports"
 # In every folder of files: what they show, and that they are ours.
 RECORD = "export_{}.json"
 DOTS_PER_INCH = 300
+# What can be written where clusters were indexed.
+OF_ORIENTATIONS = ("ang", "ctf")
 
 
 def export_results(
@@ -60,14 +62,19 @@ def export_results(
     Raises
     ------
     InputError
-        If the format is unknown or cannot be written, there are no results, or the place is taken
-        or cannot be written. Nothing is left half-written.
+        If the format is unknown or cannot be written, there are no results, or no orientations
+        that the format is for, or the place is taken or cannot be written. Nothing is left
+        half-written.
     """
     _check_format(to)
     kind, dots = _check_figures(to, picture, dpi)
     from orimap.tasks.export.contents import read_contents
 
     contents = read_contents(folder, revision)
+    if to in OF_ORIENTATIONS:
+        from orimap.tasks.export.orientation_map import indexed_clusters
+
+        indexed_clusters(contents)
     place, as_file = _place(folder, to, output, contents.name, revision)
     record = RECORD.format(to)
     earlier = _earlier(place / record) if force else ()
@@ -105,12 +112,14 @@ def export_results(
 
 
 def _file_writers() -> Mapping[str, Callable[["Contents", Path], None]]:
-    from orimap.tasks.export import write_emd, write_hspy, write_tables
+    from orimap.tasks.export import write_ang, write_ctf, write_emd, write_hspy, write_tables
 
     return {
         "hspy": write_hspy.write_file,
         "emd": write_emd.write_file,
         "npz": write_tables.write_npz,
+        "ang": write_ang.write_file,
+        "ctf": write_ctf.write_file,
     }
 
 

@@ -41,6 +41,10 @@ FORMATS: Mapping[str, Format] = {
     "csv": Format("tables: clusters, and positions", None, (".csv",)),
     "npz": Format("NumPy: one file with all arrays", ".npz", (".npz",)),
     "blo": Format("ASTAR: a blockfile of the patterns of clusters, and BMPs", None, (".blo",)),
+    "ang": Format("EDAX OIM, MTEX, orix: the orientation of every position", ".ang", (".ang",)),
+    "ctf": Format(
+        "Oxford AZtec and Channel 5, MTEX: the orientation of every position", ".ctf", (".ctf",)
+    ),
     "figures": Format(
         "figures of the report as png, svg or pdf", None, tuple(f".{kind}" for kind in PICTURES)
     ),

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from orimap.tasks.report.orientations.directions import ALONG
 from orimap.tasks.report.results import REFLECTION_MAPS
 from orimap.tasks.report.words import cluster_text, region_text
 from orimap.tasks.store import variables
 from orimap.tasks.view.clustered import Clustered
+from orimap.tasks.view.oriented import Oriented
 
 LABELS, NUMBER = "labels", "number"
 OF_CLUSTERS, OF_SHARES, OF_SCAN, OF_REFLECTIONS = "Clusters", "Shares", "Scan", "Reflections"
+OF_ORIENTATIONS = "Orientations"
 NOT_MEASURED = -1
 AXES = ("y", "x")
 
@@ -31,6 +34,8 @@ class Layer:
         "1" for none.
     values : callable
         Returns the map (scan_y, scan_x).
+    colours : tuple of str
+        Of labels: one for each cluster, where it is not the cluster's own.
     """
 
     id: str
@@ -39,6 +44,7 @@ class Layer:
     kind: str
     unit: str
     values: Callable[[], np.ndarray]
+    colours: tuple[str, ...] = ()
 
     def map(self, measured: np.ndarray | None) -> np.ndarray:
         """Return the map as it travels.
@@ -68,8 +74,8 @@ def labels_map(label: np.ndarray, measured: np.ndarray | None) -> np.ndarray:
     return counted if measured is None else np.where(measured, counted, np.int16(NOT_MEASURED))
 
 
-def cluster_layers(found: Clustered) -> list[Layer]:
-    """Return the maps that follow from clusters."""
+def cluster_layers(found: Clustered, oriented: Oriented | None = None) -> list[Layer]:
+    """Return the maps that follow from clusters, and from their orientations where known."""
     layers = [
         Layer("clusters", "Clusters", OF_CLUSTERS, LABELS, "1", lambda: found.label),
     ]
@@ -84,6 +90,8 @@ def cluster_layers(found: Clustered) -> list[Layer]:
     if doubt is not None:
         title = "Doubt: chance that the second pattern is the stronger one"
         layers.append(Layer("doubt", title, OF_CLUSTERS, NUMBER, "1", lambda: doubt))
+    if oriented is not None:
+        layers += orientation_layers(found, oriented)
     for cluster in range(found.count):
         title = f"Share of {cluster_text(cluster, found.names)}"
         layers.append(
@@ -93,6 +101,23 @@ def cluster_layers(found: Clustered) -> list[Layer]:
             )
         )  # fmt: skip
     return layers
+
+
+def orientation_layers(found: Clustered, oriented: Oriented) -> list[Layer]:
+    """Return the maps of crystal directions, and of crystals where there are several."""
+    coloured = {
+        f"direction-{axis}": (
+            f"Along {axis}: which crystal direction lies there",
+            oriented.direction_colours(axis),
+        )
+        for axis in ALONG
+    }
+    if len(oriented.crystals) > 1:
+        coloured["crystals"] = ("Crystals", oriented.crystal_colours)
+    return [
+        Layer(id_, words, OF_ORIENTATIONS, LABELS, "1", lambda: found.label, tuple(colours))
+        for id_, (words, colours) in coloured.items()
+    ]
 
 
 def scan_layers(acquisition: xr.Dataset, baseline: xr.Dataset | None = None) -> list[Layer]:

@@ -38,6 +38,7 @@ from orimap.tasks.view.layers import (
     scan_layers,
 )
 from orimap.tasks.view.numbers import Numbers
+from orimap.tasks.view.oriented import Oriented
 from orimap.tasks.view.patterns import Patterns, require_position
 from orimap.tasks.view.state import DAMAGED, GONE, State, read_state, state_key, written
 from orimap.tasks.view.virtual import Approximate, Sample
@@ -49,7 +50,7 @@ MOST_CLUSTERED = 4
 # Of exact virtual images, whichever run they are of.
 IMAGES = Kept(64 * 2**20)
 ANY_SIZE = 1
-PARTS = ("patterns", "approximate", "sample", "numbers")
+PARTS = ("patterns", "approximate", "sample", "numbers", "oriented")
 
 
 class Opened:
@@ -256,6 +257,28 @@ class Opened:
             lambda _: ANY_SIZE,
         )
 
+    def orientations(self, revision: str | None = None) -> Oriented | None:
+        """Return the orientations of the clusters of a result; None where they were not indexed."""
+        if not self.has("orientations") or not self.has("clusters"):
+            return None
+        stored = self.group("orientations")
+        store = self.revision(revision) or self.analysis
+        # Clusters that somebody has edited were not indexed.
+        if stored.attrs.get("of") != complete_mark(store, "clusters"):
+            return None
+        return self._made("oriented", lambda: Oriented(stored.load()))
+
+    def required_orientations(self, revision: str | None = None) -> Oriented:
+        """Return the orientations of the clusters of a result; UnavailableError without."""
+        found = self.orientations(revision)
+        if found is None:
+            raise UnavailableError(
+                "clusters that were indexed",
+                "clusters of which no orientation is known",
+                "index the automatic result: orimap index DIR --crystal FILE.cif",
+            )
+        return found
+
     def _read_clusters(self, store: Path | None, outdated: bool) -> Clustered:
         floor = self._floor * np.count_nonzero(self.valid)
         found = Clustered(self.analysis, store, floor, alone=outdated)
@@ -319,7 +342,7 @@ class Opened:
     def layers(self, revision: str | None = None) -> list[Layer]:
         """Return the maps that there are."""
         store, outdated = self._revised(revision)
-        there = tuple(self.has(g) for g in ("clusters", "acquisition", "baseline"))
+        there = tuple(self.has(g) for g in ("clusters", "acquisition", "baseline", "orientations"))
         return self._layers.get(
             (*self._name(store), outdated, there),
             lambda: self._find_layers(revision),
@@ -329,7 +352,7 @@ class Opened:
     def _find_layers(self, revision: str | None) -> list[Layer]:
         found: list[Layer] = []
         if self.has("clusters"):
-            found += cluster_layers(self.clusters(revision))
+            found += cluster_layers(self.clusters(revision), self.orientations(revision))
         if self.has("acquisition"):
             baseline = self.group("baseline") if self.has("baseline") else None
             found += scan_layers(self.acquisition, baseline)

@@ -4,9 +4,16 @@ import json
 import os
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 import orimap
+from orimap.tasks.index.stored import write_orientations
+from orimap.tasks.store.groups import complete_mark, group_attributes, open_group
+from orimap.tasks.store.variables import ORIENTATIONS
+from orimap.tasks.store.whole.results import complete_groups
+from orimap.tasks.store.whole.seal import recorded, seal
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +99,68 @@ def bare_pages():
             yield
 
     return bare_pages
+
+
+@pytest.fixture(scope="session")
+def index_by_hand():
+    """Return what writes /orientations of made-up crystals into the results in a folder.
+
+    Cluster 1 is silicon as the sample lies, cluster 2 its twin, and cluster 3, if there is one,
+    gold that is not reliable. Each has three reflections, 10 pixels from row 24, column 20.
+    """
+
+    def index_by_hand(folder):
+        analysis = folder / "analysis.zarr"
+        count = open_group(analysis, "clusters").sizes["cluster"]
+        quaternion = np.tile([1.0, 0, 0, 0], (count, 1))
+        quaternion[1] = [np.sqrt(0.75), *[np.sqrt(1 / 12)] * 3]
+        indexed = np.arange(count) < 2
+        phase = (~indexed).astype(np.int16)
+        turned = np.array([[0, 0, 0, 1.0]] * count)
+        cubic = Rotation.create_group("O").as_matrix()
+        edges = np.array([5.43, 4.08])
+        spots = np.repeat(np.arange(count), 3)
+        made = {
+            "cluster_quaternion": np.where(indexed[:, None], quaternion, np.nan),
+            "cluster_phase": phase,
+            "cluster_zone_axis": np.tile([0, 0, 1.0], (count, 1)),
+            "cluster_score": np.full(count, 0.95),
+            "cluster_reliability": np.where(indexed, 0.45, 0.02),
+            "cluster_phase_margin": np.full(count, 0.31),
+            "cluster_indexed": indexed,
+            "cluster_ambiguous": ~indexed,
+            "cluster_candidate_quaternion": np.stack([quaternion, turned], axis=1),
+            "cluster_candidate_phase": np.stack([phase, phase], axis=1),
+            "cluster_candidate_score": np.full((count, 2), 0.95),
+            "crystal_edge": np.tile(edges[:, None], (1, 3)),
+            "crystal_angle": np.full((2, 3), 90.0),
+            "crystal_axes": edges[:, None, None] * np.eye(3),
+            "crystal_turn": np.stack([cubic, cubic]),
+            "predicted_cluster": spots.astype(np.int16),
+            "predicted_indices": np.tile([[4, 0, 0], [2, 2, 0], [2, -2, 0]], (count, 1)),
+            "predicted_position": np.tile([[24.0, 30], [34, 20], [14, 20]], (count, 1)),
+            "predicted_amplitude": np.tile([0.3, 1.0, 0.8], count),
+            "boundary_cluster": np.array([[0, 1]], np.int16),
+            "boundary_length": np.array([9]),
+            "boundary_angle": np.array([60.0]),
+            "boundary_axis": np.ones((1, 3)),
+            "boundary_from_sigma3": np.zeros(1),
+        }
+        facts = {
+            "crystals": ["silicon", "gold"],
+            "crystal_files": ["silicon.cif", "gold.cif"],
+            "crystal_formulas": ["Si", "Au"],
+            "crystal_space_groups": ["F d -3 m:1", "F m -3 m"],
+            "reliable_from": 0.06,
+            "of": complete_mark(analysis, "clusters"),
+        }
+        arrays = {each: made[name] for name, each in ORIENTATIONS.variables.items()}
+        write_orientations(analysis, (arrays, facts))
+        known = recorded(group_attributes(analysis, "")) or {}
+        kept = {"patterns": known["patterns"]} if "patterns" in known else {}
+        seal(analysis, "", groups=complete_groups(analysis), **kept)
+
+    return index_by_hand
 
 
 @pytest.fixture

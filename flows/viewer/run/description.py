@@ -22,7 +22,7 @@ from orimap.tasks.store.open_results import (
     revision_store,
 )
 from orimap.tasks.view.clustered import Clustered
-from orimap.tasks.view.layers import Layer
+from orimap.tasks.view.layers import OF_ORIENTATIONS, Layer
 from orimap.tasks.view.numbers import Drawing, NumberMap, numbered_like
 from orimap.tasks.view.opened import Opened
 
@@ -46,6 +46,7 @@ def describe_run(run: Opened, revision: str | None, writer: Writer) -> dict[str,
     clusters = run.clusters(revision) if run.has("clusters") else None
     name = shown_name(run.folder.resolve().name)
     answer = _automatic(run, root, decision)
+    layers = run.layers(revision)
     edited = None if revision is None else find_revision(run.folder, revision)
     shown = answer if edited is None or clusters is None else _edited(edited, clusters, answer)
     return {
@@ -62,7 +63,8 @@ def describe_run(run: Opened, revision: str | None, writer: Writer) -> dict[str,
         "intensity_unit": str(facts.get("intensity_units", "electron")),
         "pattern_kinds": pattern_kinds(run, clusters),
         "virtual_frame": _frame(run),
-        "layers": [layer_words(layer) for layer in run.layers(revision)],
+        "layers": [layer_words(layer) for layer in layers],
+        "oriented": any(layer.group == OF_ORIENTATIONS for layer in layers),
         "numbers": numbers(run),
         "revisions": [revision_words(each) for each in revisions(run)],
         "saving": saving,
@@ -165,14 +167,16 @@ def pattern_kinds(run: Opened, clusters: Clustered | None) -> list[dict[str, str
     return kinds
 
 
-def layer_words(layer: Layer) -> dict[str, str]:
+def layer_words(layer: Layer) -> dict[str, Any]:
     """Return a map without its numbers."""
+    colours = {"colours": list(layer.colours)} if layer.colours else {}
     return {
         "id": layer.id,
         "title": layer.title,
         "group": layer.group,
         "kind": layer.kind,
         "unit": layer.unit,
+        **colours,
     }
 
 

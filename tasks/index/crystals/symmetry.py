@@ -30,6 +30,23 @@ def laue_turns(crystal: Crystal) -> np.ndarray:
     return u @ v
 
 
+def laue_class(turns: np.ndarray) -> str:
+    """Return the symbol of a Laue class, such as m-3m, by its proper rotations (n, 3, 3)."""
+    traces = np.rint(np.trace(turns, axis1=1, axis2=2)).astype(int)
+    fourfold, sixfold = (traces == 1).any(), (traces == 2).any()
+    of_cube = (traces == 0).sum() == 8
+    return {
+        1: "-1",
+        2: "2/m",
+        3: "-3",
+        4: "4/m" if fourfold else "mmm",
+        6: "6/m" if sixfold else "-3m",
+        8: "4/mmm",
+        12: "m-3" if of_cube else "6/mmm",
+        24: "m-3m",
+    }[len(turns)]
+
+
 def misorientation_deg(first: np.ndarray, second: np.ndarray, turns: np.ndarray) -> np.ndarray:
     """Return the smallest angle between orientations of one crystal.
 

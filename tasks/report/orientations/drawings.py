@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from orimap.tasks.report.figures.palette import cluster_colours
 from orimap.tasks.report.orientations import figures
+from orimap.tasks.report.orientations.directions import crystal_keys
 from orimap.tasks.report.orientations.section import SIGMA3_DEG, titles
 from orimap.tasks.report.orientations.words import rotations
 from orimap.tasks.report.results import (
@@ -25,21 +26,6 @@ from orimap.tasks.report.results import (
 Drawn = tuple[str, Callable[[], Figure]] | None
 
 
-def _keys(results: Results) -> list[figures.CrystalKey]:
-    """Return the crystals that were given."""
-    found = results.groups["orientations"]
-    keys = []
-    for name, turns, axes in zip(
-        found.attrs["crystals"],
-        found["crystal_turn"].values,
-        found["crystal_axes"].values,
-        strict=True,
-    ):
-        there = np.isfinite(turns).all(axis=(1, 2))
-        keys.append(figures.CrystalKey(str(name), turns[there], axes))
-    return keys
-
-
 def draw_orientations(results: Results) -> Drawn:
     """Draw the maps of crystal directions."""
     labels, found = drawn_labels(results), results.groups["orientations"]
@@ -52,7 +38,7 @@ def draw_orientations(results: Results) -> Drawn:
             labels,
             rotations(found["cluster_quaternion"].values),
             found["cluster_phase"].values,
-            _keys(results),
+            crystal_keys(found),
             scan_grid(results.attr("acquisition")),
         ),
     )

@@ -36,56 +36,17 @@ from orimap.tasks.report.figures.style import (
     show_map,
     write_title,
 )
-from orimap.tasks.report.orientations.colours import colour_key, direction_colours, find_sector
-from orimap.tasks.report.orientations.words import indices_text, nearest_zone
+from orimap.tasks.report.orientations.colours import colour_key
+from orimap.tasks.report.orientations.directions import (
+    ALONG,
+    CrystalKey,
+    cluster_direction_colours,
+    corner_names,
+)
 
-# Directions of the sample's frame, in the order of the panels.
-ALONG = {"z": (0.0, 0.0, 1.0), "x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0)}
 # Of each pattern the indices of so many reflections are written, the brightest that have room.
 MOST_INDICES, ROOM = 10, 0.13
 MARKED, TWIN = "#38d6ff", "#ff3b30"
-
-
-@dataclass(frozen=True)
-class CrystalKey:
-    """What the colours of one crystal's directions depend on.
-
-    Parameters
-    ----------
-    name : str
-    turns : (n, 3, 3) array
-        Proper rotations of its Laue class.
-    axes : (3, 3) array
-        Columns are the edges of its cell.
-    """
-
-    name: str
-    turns: np.ndarray
-    axes: np.ndarray
-
-
-def cluster_direction_colours(
-    rotation: np.ndarray,
-    phase: np.ndarray,
-    crystals: Sequence[CrystalKey],
-    along: Sequence[float],
-) -> np.ndarray:
-    """Return the colour of each cluster for one direction of the sample, NaN where not indexed.
-
-    Parameters
-    ----------
-    rotation : (cluster, 3, 3) array
-        From the crystal's frame into the sample's.
-    phase : (cluster,) int array
-    crystals : sequence of CrystalKey
-    along : (3,) sequence
-    """
-    directions = np.swapaxes(rotation, 1, 2) @ np.asarray(along)
-    colours = np.full((len(rotation), 3), np.nan)
-    for number, crystal in enumerate(crystals):
-        own = phase == number
-        colours[own] = direction_colours(directions[own], crystal.turns)
-    return colours
 
 
 def direction_maps_figure(
@@ -132,11 +93,10 @@ def _draw_key(figure: Figure, left: float, top: float, size: float, crystal: Cry
     axes.imshow(image, aspect="auto", extent=(0, 1, 1, 0))
     axes.axis("off")
     axes.set_title(plain(crystal.name), loc="left", fontsize=9, color=INK, pad=16)
-    for (x, y), corner in zip(corners, find_sector(crystal.turns).corners, strict=True):
-        indices, _ = nearest_zone(corner, crystal.axes)
+    for (x, y), name in zip(corners, corner_names(crystal), strict=True):
         below = y > 0.5
         axes.annotate(
-            indices_text(indices), (x, y), (0, -4 if below else 4), textcoords="offset points",
+            name, (x, y), (0, -4 if below else 4), textcoords="offset points",
             ha="center", va="top" if below else "bottom", fontsize=8, color=INK,
             annotation_clip=False,
         )  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import xarray as xr
 
 from orimap.tasks.report.orientations.words import (
     ClusterOrientation,
@@ -55,7 +56,7 @@ def orientation_section(results: Results) -> OrientationSection | None:
     clusters = cluster_orientations(found)
     return OrientationSection(
         clusters,
-        boundary_rows(results),
+        boundary_rows(found),
         answer_sentence(clusters),
         setup_sentences(results),
         len(found.attrs["crystals"]) > 1,
@@ -127,9 +128,8 @@ def setup_sentences(results: Results) -> list[str]:
     return said
 
 
-def boundary_rows(results: Results) -> list[BoundaryRow]:
-    """Return the boundaries across which the turn is known, the longest first."""
-    found = results.groups["orientations"]
+def boundary_rows(found: xr.Dataset) -> list[BoundaryRow]:
+    """Return the boundaries of /orientations across which the turn is known, the longest first."""
     axes, phase = found["crystal_axes"].values, found["cluster_phase"].values
     rows = []
     for pair, length, angle, axis, away in zip(

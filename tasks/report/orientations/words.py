@@ -102,6 +102,20 @@ def cluster_orientations(found: xr.Dataset) -> list[ClusterOrientation]:
     return said
 
 
+def orientation_rows(found: xr.Dataset) -> list[dict[str, Any]]:
+    """Return a short table of /orientations: a row for each cluster, which count from 1."""
+    return [
+        {
+            "cluster": each.cluster + 1,
+            "crystal": each.phase,
+            "zone axis": each.zone,
+            "reliability": float(each.reliability),
+            "flag": each.remark,
+        }
+        for each in cluster_orientations(found)
+    ]
+
+
 def _candidates_text(
     rotation: np.ndarray, phases: np.ndarray, names: Sequence[str], axes: np.ndarray
 ) -> str:
@@ -184,7 +198,9 @@ def nearest_zone(direction: np.ndarray, axes: np.ndarray) -> tuple[np.ndarray, f
     return triples[best], float(away[best])
 
 
-def indices_text(indices: Sequence[int] | np.ndarray, brackets: str = "[]") -> str:
+def indices_text(
+    indices: Sequence[int] | np.ndarray, brackets: str | tuple[str, str] = "[]"
+) -> str:
     """Return indices as they are written, ``[1 −1 2]``."""
     inside = " ".join(str(int(each)).replace("-", "−") for each in indices)
     return f"{brackets[0]}{inside}{brackets[1]}"

@@ -1,3 +1,5 @@
+import json
+import shutil
 import threading
 import time
 from collections import Counter
@@ -72,6 +74,32 @@ def test_decision_maps_and_links_are_artifacts(runs, prefect_api):
     # Browsers refuse such a link from a page of a server: the path is there to be copied.
     assert f"\n{recorded / 'report.html'}\n" in report
     assert "/status" in artifacts["link"]
+
+
+def test_orientations_are_a_table_where_clusters_were_indexed(
+    runs, prefect_api, index_by_hand, tmp_path
+):
+    from orimap.flows.prefect.runner import keep_orientations
+
+    plain, _ = runs
+    # The run itself was not given crystals.
+    assert "orientations" not in {a["key"] for a in _recorded(prefect_api, "artifacts")}
+    keep_orientations(plain)
+    assert "orientations" not in {a["key"] for a in _recorded(prefect_api, "artifacts")}
+    indexed = shutil.copytree(plain, tmp_path / "indexed")
+    index_by_hand(indexed)
+    keep_orientations(indexed)
+    (found,) = (a for a in _recorded(prefect_api, "artifacts") if a["key"] == "orientations")
+    assert found["description"].startswith("Which crystal each cluster is and how it lies")
+    rows = json.loads(found["data"])
+    assert [row["cluster"] for row in rows] == list(range(1, len(rows) + 1))
+    assert rows[0] == {
+        "cluster": 1,
+        "crystal": "silicon",
+        "zone axis": "[0 0 1]",
+        "reliability": 0.45,
+        "flag": "",
+    }
 
 
 def test_input_at_fault_fails_the_run_at_once_and_is_told_as_it_is(prefect_api, tmp_path):

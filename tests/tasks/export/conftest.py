@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from scipy.spatial.transform import Rotation
 
 from orimap.tasks.store import variables as v
 
@@ -79,6 +80,37 @@ def groups(label=LABEL, **facts):
     }
 
 
+def orientations():
+    """Silicon turned by 90, 45 and 0 degrees, and magnesium by 120, 90 and 30 (Bunge)."""
+    half = np.radians([45, 22.5])
+    (c, s), (d, e) = np.stack([np.cos(half), np.sin(half)], axis=1)
+    # About z by 90 degrees after about x by 45; about z by 120, x by 90 and z by 30.
+    magnesium = Rotation.from_euler("ZXZ", [120, 90, 30], degrees=True).as_quat()[[3, 0, 1, 2]]
+    quaternion = np.array([[c * d, c * e, s * e, s * d], magnesium])
+    turns = np.full((2, 24, 3, 3), np.nan)
+    turns[0] = Rotation.create_group("O").as_matrix()
+    turns[1, :12] = Rotation.create_group("D6").as_matrix()
+    hexagon = np.array([[3.2, -1.6, 0], [0, 1.6 * np.sqrt(3), 0], [0, 0, 5.2]])
+    return v.dataset(
+        {
+            v.cluster_quaternion: quaternion,
+            v.cluster_phase: np.array([0, 1], np.int16),
+            v.cluster_score: np.array([0.9, 0.8]),
+            v.cluster_reliability: np.array([0.4, 0.2]),
+            v.cluster_indexed: np.array([True, True]),
+            v.crystal_edge: np.array([[5.43] * 3, [3.2, 3.2, 5.2]]),
+            v.crystal_angle: np.array([[90.0] * 3, [90, 90, 120]]),
+            v.crystal_axes: np.stack([5.43 * np.eye(3), hexagon]),
+            v.crystal_turn: turns,
+            v.predicted_cluster: np.array([0, 0, 0, 1, 1], np.int16),
+        },
+        crystals=["silicon", "magnesium\tphase"],
+        crystal_formulas=["Si", "Mg 0.9 Al"],
+        crystal_space_groups=["F d -3 m:1", "P 63/m m c"],
+        of="automatic",
+    )
+
+
 def write_tree(store, content, **attrs):
     root = xr.Dataset(coords={"scan_y": 2.0 * np.arange(3) + 10, "scan_x": 5.0 * np.arange(4)})
     tree = xr.DataTree.from_dict({"/": root, **content})
@@ -88,7 +120,8 @@ def write_tree(store, content, **attrs):
 
 def write_results(folder, **facts):
     """Write the results of a run into a folder."""
-    content = groups(**facts)
+    content = {**groups(**facts), "orientations": orientations()}
+    content["clusters"].attrs["complete"] = "automatic"
     write_tree(
         folder / "analysis.zarr", content, status="complete", orimap_version="9.9", decided_k=2
     )
@@ -100,6 +133,7 @@ def finished(tmp_path_factory):
     """Results of a calibrated scan, with a revision "mine": every label is 2, which has a name."""
     folder = write_results(tmp_path_factory.mktemp("finished"))
     revised = {"clusters": groups(np.where(LABEL < 0, -1, 1))["clusters"]}
+    revised["clusters"].attrs["complete"] = "by hand"
     revised["clusters"].attrs["cluster_names"] = ["", "β phase"]
     write_tree(folder / "revisions" / "mine.zarr", revised, of="an earlier decision")
     beam = zarr.open_group(folder / "patterns.zarr", mode="w").create_group("beam")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from orimap.tasks.errors import InputError
-from orimap.tasks.export.export import export_results
+from orimap.tasks.export.export import OF_ORIENTATIONS, export_results
 from orimap.tasks.export.formats import FORMATS
 
 
@@ -19,8 +19,13 @@ def folder(finished, tmp_path):
     return tmp_path / "results"
 
 
-@pytest.mark.parametrize("to", sorted(set(FORMATS) - {"figures"}))
-@pytest.mark.parametrize("revision", [None, "mine"])
+@pytest.mark.parametrize(
+    ("to", "revision"),
+    [
+        *((to, None) for to in sorted(set(FORMATS) - {"figures"})),
+        *((to, "mine") for to in sorted(set(FORMATS) - {"figures"} - set(OF_ORIENTATIONS))),
+    ],
+)
 def test_every_format_is_written_beside_the_results(folder, to, revision):
     written = export_results(folder, to, revision=revision)
     form = FORMATS[to]
@@ -116,7 +121,7 @@ def test_what_fails_half_way_leaves_nothing(folder, monkeypatch):
 @pytest.mark.parametrize(
     ("to", "options", "words"),
     [
-        ("hdf5", {}, "choose one of hspy, emd, tiff, csv, npz, blo, figures"),
+        ("hdf5", {}, "choose one of hspy, emd, tiff, csv, npz, blo, ang, ctf, figures"),
         ("zspy", {}, r"orimap needs Zarr 3[\s\S]*export hspy.*\.save\('mean_patterns\.zspy'\)"),
         ("hspy", {"dpi": 100}, "--dpi for figures only"),
         ("csv", {"picture": "svg", "dpi": 100}, "--format and --dpi for figures only"),
@@ -126,6 +131,7 @@ def test_what_fails_half_way_leaves_nothing(folder, monkeypatch):
         ("figures", {"dpi": 99.5}, "10 to 2400 dots per inch"),
         (["hspy"], {}, r"\['hspy'\], which is not one name"),
         ("npz", {"revision": "yours"}, "revisions there: mine"),
+        ("ang", {"revision": "mine"}, "not of revision mine[\\s\\S]*export the automatic result"),
         ("npz", {"output": "x.zip"}, r"write --output .*x\.npz"),
         ("tiff", {"output": "x.tif"}, r"a folder, as tiff is several[\s\S]*write --output .*x$"),
         ("tiff", {"output": "nowhere/x"}, "nowhere is not there"),
@@ -173,7 +179,7 @@ def test_a_folder_that_takes_no_files_is_told(folder):
             export_results(folder, to, Path(place))
 
 
-@pytest.mark.parametrize("to", sorted(set(FORMATS) - {"figures", "blo"}))
+@pytest.mark.parametrize("to", sorted(set(FORMATS) - {"figures", "blo"} - set(OF_ORIENTATIONS)))
 def test_what_there_is_is_written_where_there_are_no_clusters(without_clusters, tmp_path, to):
     place = tmp_path / f"{to}{FORMATS[to].file or ''}"
     written = export_results(without_clusters, to, place, revision="none")

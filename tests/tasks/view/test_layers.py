@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import xarray as xr
 
@@ -5,6 +7,7 @@ from orimap.tasks.store import variables as v
 from orimap.tasks.view.layers import (
     Layer,
     measured_positions,
+    orientation_layers,
     reflection_layers,
     scan_layers,
 )
@@ -70,3 +73,22 @@ def test_reflections_give_their_maps_and_a_dark_field_for_each_cluster():
     assert layers["virtual-dark-field"].title == "Dark field of 1:4,2:5"
     assert (layers["reflection-count"].unit, layers["dark-field-2"].unit) == ("1", "electron")
     assert (layers["dark-field-2"].map(None) == 7).all()
+
+
+def test_maps_of_orientations_are_clusters_in_other_colours():
+    label = np.array([[0, 1], [1, -1]])
+    clusters = SimpleNamespace(label=label)
+    oriented = SimpleNamespace(
+        crystals=["silicon", "gold"],
+        direction_colours=lambda axis: {"z": ["#ff0000", "#00ff00"]}.get(axis, ["#000000"] * 2),
+        crystal_colours=["#0000ff", "#ffff00"],
+    )
+    found = {layer.id: layer for layer in orientation_layers(clusters, oriented)}
+    assert list(found) == ["direction-z", "direction-x", "direction-y", "crystals"]
+    assert {layer.group for layer in found.values()} == {"Orientations"}
+    assert found["direction-z"].title == "Along z: which crystal direction lies there"
+    assert found["direction-z"].colours == ("#ff0000", "#00ff00")
+    assert found["crystals"].colours == ("#0000ff", "#ffff00")
+    np.testing.assert_array_equal(found["crystals"].map(None), [[1, 2], [2, 0]])
+    oriented.crystals = ["silicon"]
+    assert "crystals" not in {layer.id for layer in orientation_layers(clusters, oriented)}

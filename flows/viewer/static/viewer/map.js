@@ -16,7 +16,7 @@ export function startMap(state, drags) {
   const canvas = find("map");
   const picture = new Picture(canvas, [
     (context) => drawBoundaries(context, picture, state, find("boundaries").checked),
-    (context) => state.layer === "clusters" && drawNumbers(context, picture, places(), state),
+    (context) => numbersShown() && drawNumbers(context, picture, places(), { clusters: coloured(), lit: state.lit }),
     (context) => drags.draw(context, picture),
     (context) => drawPinned(context, picture, state.pinned),
     (context) => drawPosition(context, picture, state),
@@ -54,6 +54,17 @@ export function startMap(state, drags) {
     return state.run.layers.find((layer) => layer.id === state.layer) ?? state.run.layers[0] ?? { id: "none" };
   }
 
+  /** The clusters in the colours of what the map shows: their own, or those of their orientations. */
+  function coloured() {
+    const layer = layerNow();
+    if (layer.id === "clusters") return state.clusters;
+    const { clusters } = state.base;
+    return layer.colours ? clusters.map((one) => ({ ...one, colour: layer.colours[one.number - 1] })) : clusters;
+  }
+
+  /** Whether numbers of clusters are on the map: where its colours are those of the very clusters. */
+  const numbersShown = () => state.layer === "clusters" || (layerNow().colours && !state.regrouped);
+
   function refresh() {
     if (!state.labels) return;
     const layer = layerNow();
@@ -74,7 +85,7 @@ export function startMap(state, drags) {
       picture.show(paintLabels(state.labels.data, state.clusters, state.lit), state.labels.shape);
     } else if (values?.id !== layer.id) return;
     else if (layer.kind === "labels") {
-      picture.show(paintLabels(values.data, state.base.clusters, state.lit), values.shape);
+      picture.show(paintLabels(values.data, coloured(), state.lit), values.shape);
     } else {
       const [low, high] = rangeOf(values.data);
       const ratio = layer.unit === "1" && low >= 0 && high <= 1.5;

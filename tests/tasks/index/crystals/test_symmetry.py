@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from orimap.tasks.index.crystals.read_cif import read_crystal
 from orimap.tasks.index.crystals.symmetry import (
     as_matrices,
     as_quaternions,
+    laue_class,
     laue_operations,
     laue_turns,
     misorientation_deg,
@@ -54,6 +56,22 @@ ANGLES = {
 
 def turns_of(name: str) -> np.ndarray:
     return laue_turns(read_crystal(HERE / f"{name}.cif"))
+
+
+def test_laue_classes_are_known_by_their_turns():
+    crystals = {
+        "gold": "m-3m",
+        "magnesium": "6/mmm",
+        "rutile": "4/mmm",
+        "quartz": "-3m",
+        "forsterite": "mmm",
+        "monoclinic_zirconia": "2/m",
+        "triclinic_rhenium_disulfide": "-1",
+    }
+    assert {name: laue_class(turns_of(name)) for name in crystals} == crystals
+    groups = {"C4": "4/m", "C6": "6/m", "C3": "-3", "T": "m-3"}
+    found = {name: laue_class(Rotation.create_group(name).as_matrix()) for name in groups}
+    assert found == groups
 
 
 @pytest.mark.parametrize("name", TURNS)

@@ -28,7 +28,7 @@ def test_the_section_says_what_was_found_and_what_it_rests_on(small_store):
 
 
 def test_a_twin_is_named_and_boundaries_without_an_angle_are_left_out(small_store):
-    (row,) = boundary_rows(read_results(small_store))
+    (row,) = boundary_rows(read_results(small_store).groups["orientations"])
     assert (row.first, row.second) == (0, 1)
     assert (row.angle, row.axis, row.name) == ("60.0°", "[1 1 1]", "Σ3, 0.2° off")
     assert row.length == "12\u202fsteps" or row.length == "12 steps"

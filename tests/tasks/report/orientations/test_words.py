@@ -6,6 +6,7 @@ from orimap.tasks.report.orientations.words import (
     cluster_orientations,
     indices_text,
     nearest_zone,
+    orientation_rows,
     rotations,
     zone_text,
 )
@@ -47,3 +48,16 @@ def test_each_cluster_is_said_in_a_line(small_store):
     none = found.assign(cluster_phase=found["cluster_phase"] * 0 - 1)
     said = cluster_orientations(none.assign(cluster_indexed=found["cluster_indexed"] & False))
     assert said[0].sentence == "not indexed: none of the crystals explains its pattern"
+
+
+def test_a_short_table_counts_clusters_from_1(small_store):
+    first, _, last = orientation_rows(read_results(small_store).groups["orientations"])
+    assert first == {
+        "cluster": 1,
+        "crystal": "silicon",
+        "zone axis": "[0 1 6] + 3.7°",
+        "reliability": 0.45,
+        "flag": "",
+    }
+    assert last["zone axis"].startswith("two candidates, silicon [0 1 6]")
+    assert last["flag"] == "turned by 180° about the beam it fits nearly as well"
