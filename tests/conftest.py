@@ -220,7 +220,7 @@ def slurm(tmp_path_factory):
             for daemon in reversed(running):
                 daemon.terminate()
             for daemon in running:
-                daemon.wait(timeout=30)
+                daemon.wait(timeout=60)
 
 
 @pytest.fixture(scope="session")
@@ -293,7 +293,7 @@ def own_jobs(slurm):
 def _end_jobs():
     """Cancel what is left; a job whose daemons have gone would stay for ever."""
     subprocess.run(["scancel", "--user=root"], check=False)
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while subprocess.run(["squeue", "-h"], capture_output=True, check=False).stdout:
         if time.monotonic() > until:
             break

@@ -2,6 +2,7 @@
 
 import errno
 import math
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -176,7 +177,16 @@ def saying_what_is_needed(plan: Plan) -> Iterator[None]:
             raise
         from orimap.tasks.report.words import bytes_text
 
-        free = shutil.disk_usage(nearest_existing(plan.request.output)).free
+        place = nearest_existing(plan.request.output)
+        free = shutil.disk_usage(place).free
+        if not os.statvfs(place).f_favail and os.statvfs(place).f_files:
+            raise DiskFullError(
+                full.errno,
+                f"the disk of {plan.request.output} takes no further files, though "
+                f"{bytes_text(free)} are free: all of its inodes are in use; earlier results are "
+                "as they were. Remove files and give the same command again: it goes on where "
+                "this one stopped; or choose a folder on another disk with --output",
+            ) from error
         raise DiskFullError(
             full.errno,
             f"no space is left on the disk of {plan.request.output}: this run needs at least "

@@ -304,6 +304,8 @@ def _too_large(
 # Of the bytes of all fits before compression, and of patterns compressed by themselves, so much was
 # on the disk at least, on simulated and measured scans; a page with its figures at least.
 LEAST_OF_FITS, LEAST_OF_PATTERNS, LEAST_PAGE_BYTES = 0.05, 0.6, 500_000
+# A page with its figures at most; files and folders of a run, and of each fit, in blocks of a disk.
+MOST_PAGE_BYTES, FILES, FILES_OF_A_FIT, BLOCK_BYTES = 4_000_000, 600, 18, 4096
 
 
 def predict_least_disk_bytes(
@@ -333,4 +335,5 @@ def predict_disk_bytes(scan_shape: tuple[int, int], pattern_bytes: int, k_max: i
     """
     positions = math.prod(scan_shape)
     components = k_max * (k_max + 1) // 2
-    return int(positions * (pattern_bytes + 8 * components) + 24 * pattern_bytes * components)
+    arrays = positions * (pattern_bytes + 8 * components) + 24 * pattern_bytes * components
+    return int(arrays + MOST_PAGE_BYTES + BLOCK_BYTES * (FILES + FILES_OF_A_FIT * k_max))

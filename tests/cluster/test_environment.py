@@ -81,7 +81,7 @@ print([folder for folder in sys.path if folder not in path])
 """
 
 
-@pytest.mark.parametrize("kind", ["threads", "processes"])
+@pytest.mark.parametrize("kind", [pytest.param("threads", marks=pytest.mark.slow), "processes"])
 def test_code_of_the_same_process_goes_on_as_before(kind):
     """It compiles, with threads of its own, while the workers are there and afterwards."""
     done = subprocess.run(

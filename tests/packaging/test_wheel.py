@@ -101,6 +101,7 @@ def test_the_demo_runs_from_the_wheel(installed, tmp_path):
     assert (tmp_path / "demo" / "results" / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_a_newer_wheel_takes_its_place_reads_its_results_and_is_removed_again(
     wheel, tmp_path_factory, tmp_path
 ):

@@ -5,6 +5,7 @@ them, only arrays are missed of which every chunk, or at least one, is always wr
 """
 
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from orimap.tasks.errors import InputError
 from orimap.tasks.store.whole.metadata import FILE, children, is_group, read_metadata
 from orimap.tasks.store.whole.seal import (
+    CHECKSUM_BYTES,
     chunk_files,
     chunks_in_all,
     expected_files,
@@ -21,6 +23,7 @@ from orimap.tasks.store.whole.seal import (
     recorded,
     sum_of,
     sum_of_file,
+    sum_of_places,
 )
 
 # Written with all of their chunks, also by earlier versions, and with one at least.
@@ -32,7 +35,6 @@ SOME_CHUNK = {
     *("cluster_mean_pattern", "cluster_share", "cluster_size", "k_component_loss", "k_distinct"),
     *("basis_dark_field", "basis_disc"),
 }
-CHECKSUM_BYTES = 4
 
 
 class DamagedError(InputError):
@@ -75,8 +77,8 @@ def damage(store: Path, group: str, *, sums: bool = False) -> str | None:
         return _older_damage(node, sums)
     if known["attributes"] != sum_of(attributes):
         return "its zarr.json has changed"
-    for name, (chunks, described) in known["arrays"].items():
-        found = _array_damage(node / name, chunks, described, sums)
+    for name, held in known["arrays"].items():
+        found = _array_damage(node / name, *held, sums=sums)
         if found is not None:
             return f"{name}: {found}"
     return None
@@ -98,7 +100,9 @@ def require_whole(store: Path, group: str, *, sums: bool = False) -> None:
         )
 
 
-def _array_damage(node: Path, chunks: int, described: int, sums: bool) -> str | None:
+def _array_damage(
+    node: Path, chunks: int, described: int, places: int | None = None, *, sums: bool
+) -> str | None:
     """Say what is damaged in an array of which it is known what it holds."""
     try:
         if sum_of_file(node / FILE) != described:
@@ -109,7 +113,10 @@ def _array_damage(node: Path, chunks: int, described: int, sums: bool) -> str | 
     there = _lost(node, metadata, chunks)
     if there is not None:
         return there
-    return _changed(node) if sums and has_checksums(metadata) else None
+    changed = _changed(node) if sums and has_checksums(metadata) else None
+    if changed is None and places is not None and sum_of_places(node) != places:
+        return "chunks are not those that were written there"
+    return changed
 
 
 def _lost(node: Path, metadata: dict[str, Any], chunks: int) -> str | None:
@@ -129,9 +136,10 @@ def _of(some: int, all_of_them: int) -> str:
 
 def _has_bytes(file: Path) -> bool:
     try:
-        return os.stat(file).st_size > 0
+        found = os.stat(file)
     except (FileNotFoundError, NotADirectoryError):
         return False
+    return stat.S_ISREG(found.st_mode) and found.st_size > 0
 
 
 def _changed(node: Path) -> str | None:

@@ -76,11 +76,11 @@ def test_it_serves_until_it_is_ended_and_shows_the_token_to_nobody(home, results
             token = (home / "token").read_text().strip()
             assert said[1] == "get the token with: orimap view --token\n"
             with pytest.raises(urllib.error.HTTPError) as refused:
-                urllib.request.urlopen(f"{address}api/runs", timeout=20)
+                urllib.request.urlopen(f"{address}api/runs", timeout=60)
             assert refused.value.code == 401
             request = urllib.request.Request(f"{address}api/runs")
             request.add_header("Authorization", f"Bearer {token}")
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 text = answer.read().decode()
             states = {run["name"]: run["state"] for run in json.loads(text)["runs"]}
             assert states == {"a": "interrupted", "b": "failed"}
@@ -94,7 +94,7 @@ def test_it_serves_until_it_is_ended_and_shows_the_token_to_nobody(home, results
             assert again.returncode == 2
             assert f"needed: the port {port} for the viewer" in again.stderr
             process.terminate()
-            rest, complained = process.communicate(timeout=20)
+            rest, complained = process.communicate(timeout=60)
         finally:
             process.kill()
     assert (process.returncode, rest, complained) == (0, "ended\n", "")

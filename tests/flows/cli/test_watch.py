@@ -231,6 +231,7 @@ PLANTED = (
 )
 
 
+@pytest.mark.slow
 def test_code_among_the_acquisitions_is_never_run(site, scan):
     folder = site / "watched"
     shutil.copy(scan, folder)

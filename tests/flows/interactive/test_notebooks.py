@@ -35,6 +35,7 @@ def cells(notebook):
     ]
 
 
+@pytest.mark.slow
 def test_a_first_look(run_cells, capsys):
     names = run_cells("first_look")
     assert names["results"].number == names["same"].number == 3

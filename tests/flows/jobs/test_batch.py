@@ -126,6 +126,7 @@ def test_a_submission_whose_id_was_never_kept_is_found_by_its_name(own_jobs, sca
     assert submitter.room() == 3
 
 
+@pytest.mark.slow
 def test_a_watched_folder_is_analysed_by_jobs(own_jobs, call, scan, site, tmp_path, monkeypatch):
     watched, results, config = tmp_path / "in", tmp_path / "results", tmp_path / "run.yaml"
     (watched / "day 1").mkdir(parents=True)

@@ -202,6 +202,7 @@ def test_the_key_depends_on_what_is_asked_and_not_on_where_or_how(job):
     assert key(seed=1) != job.key
 
 
+@pytest.mark.slow
 def test_a_real_job_ends_with_whole_results(tmp_path, client):
     from orimap.flows.pipeline.pipeline import run_pipeline
     from orimap.flows.pipeline.runtime.runner import NoDisplay, PlainRunner

@@ -117,7 +117,7 @@ def up():
         finally:
             everything = [up.process, *up.process.children(recursive=True)]
             subprocess.run(up.orimap("down"), check=True, timeout=60)
-            _, left = psutil.wait_procs(everything, timeout=5)
+            _, left = psutil.wait_procs(everything, timeout=60)
             assert left == []
             assert up.said.read_text().rstrip().endswith("stopping")
             shutil.rmtree(folder)
@@ -300,7 +300,7 @@ def test_a_killed_run_goes_on_from_its_last_step_and_a_cancelled_one_leaves_noth
     first[0].kill()
     until(lambda: submitter.standing(job.key).state == "lost")
     assert "SIGKILL" in submitter.standing(job.key).reason
-    assert psutil.wait_procs(first, timeout=30)[1] == []
+    assert psutil.wait_procs(first, timeout=60)[1] == []
     assert submitter.find(job) is None
     submitter.submit(job)
     submitter.submit(job)  # asked twice before it has begun, it is the same run
@@ -310,7 +310,7 @@ def test_a_killed_run_goes_on_from_its_last_step_and_a_cancelled_one_leaves_noth
     submitter.cancel(job.key)
     until(lambda: submitter.standing(job.key).state == "failed")
     assert "cancelled" in submitter.standing(job.key).reason
-    assert psutil.wait_procs(second, timeout=30)[1] == []
+    assert psutil.wait_procs(second, timeout=60)[1] == []
 
 
 def test_the_canary_is_due(up):
@@ -371,7 +371,7 @@ def read(path):
 def heard(address, context=None):
     """What a scheduler says first to who connects to it; nothing, where it hangs up."""
     machine, _, port = address.rpartition("/")[2].rpartition(":")
-    with socket.create_connection((machine, int(port)), timeout=5) as plain:
+    with socket.create_connection((machine, int(port)), timeout=60) as plain:
         connection = context.wrap_socket(plain) if context else plain
         connection.settimeout(3)
         try:
@@ -411,7 +411,7 @@ def asked(port, path, known=None):
         headers["Authorization"] = "Basic " + base64.b64encode(known.encode()).decode()
     request = urllib.request.Request(f"http://127.0.0.1:{port}/api{path}", b"{}", headers)
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         return error.code

@@ -30,7 +30,7 @@ def keeper(tmp_path_factory):
     children = psutil.Process(process.pid).children(recursive=True)
     process.terminate()
     assert process.wait(30) == 0
-    assert psutil.wait_procs(children, timeout=5)[1] == []
+    assert psutil.wait_procs(children, timeout=60)[1] == []
     assert not path.exists()
 
 

@@ -184,6 +184,7 @@ def test_a_second_call_computes_nothing_and_other_seeds_only_themselves(
     assert {**later, "written": ""} == {**earlier, "written": ""}
 
 
+@pytest.mark.slow
 def test_a_filter_that_fails_fails_the_comparison_and_the_next_call_goes_on(
     scan, tmp_path, monkeypatch
 ):

@@ -7,7 +7,12 @@ import subprocess
 import pytest
 
 from orimap.flows.jobs.failures import classify
-from orimap.flows.pipeline.check import DiskFullError, check, check_place
+from orimap.flows.pipeline.check import (
+    DiskFullError,
+    check,
+    check_place,
+    saying_what_is_needed,
+)
 from orimap.flows.request.request import Request
 from orimap.tasks.errors import InputError
 from orimap.tasks.store.open_results import open_results
@@ -74,3 +79,19 @@ def test_a_disk_that_becomes_full_loses_nothing_and_the_next_run_goes_on(
     run(tiny, output, k="1:9")
     assert open_results(output).attrs["request"]["k"] == [1, 9]
     assert damaged(output) == []
+
+
+def test_a_disk_without_inodes_is_not_said_to_be_full(tiny, small_disk):
+    plan = check(Request.read(file=tiny, output=small_disk / "results", k="1:2"))
+    subprocess.run(["mount", "-o", "remount,nr_inodes=4", str(small_disk)], check=True)
+    with (
+        pytest.raises(DiskFullError, match=r"takes no further files, though 13 MB are free: all"),
+        saying_what_is_needed(plan),
+    ):
+        touch(small_disk, 4)
+
+
+def touch(folder, files):
+    """Make empty files."""
+    for number in range(files):
+        (folder / str(number)).touch()

@@ -92,6 +92,7 @@ def test_a_further_request_takes_over_their_patterns_and_fits(older, no_prefect)
     assert orimap.open(older / "results").attrs["fitted_k"] == 3
 
 
+@pytest.mark.slow
 def test_they_are_decided_anew(older):
     (older / "scan.npy").unlink()
     said = call("decide", older / "results", "--components", "3", "--quiet")

@@ -154,7 +154,7 @@ def test_repeats_of_one_pattern_at_a_few_positions_are_not_counted(
 
 
 @pytest.mark.parametrize("kind", ["camera", "float camera", "counts"])
-@pytest.mark.parametrize("shape", [(3, 3), (8, 10)])
+@pytest.mark.parametrize("shape", [(3, 3), pytest.param((8, 10), marks=pytest.mark.slow)])
 def test_noise_shows_no_crystal_and_no_number(headline, results, tmp_path, kind, shape):
     rng = np.random.default_rng(5)
     noise = rng.normal(400, 6, (*shape, 48, 64)).astype(np.float32)
@@ -173,7 +173,7 @@ def test_noise_shows_no_crystal_and_no_number(headline, results, tmp_path, kind,
         assert attrs["decided_k"] == 1
 
 
-@pytest.mark.parametrize("said", [True, False])
+@pytest.mark.parametrize("said", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_shape_that_was_guessed_is_told_and_its_answer_not_certain(
     run, results, counts, same_workers, tmp_path, said
 ):

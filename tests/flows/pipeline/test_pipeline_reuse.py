@@ -137,6 +137,7 @@ def test_a_run_that_broke_goes_on_where_it_stopped(
         xr.testing.assert_equal(one[group].to_dataset(), other[group].to_dataset())
 
 
+@pytest.mark.slow
 def test_the_last_results_stay_until_another_request_is_complete(
     run, results, scan, same_workers, output, monkeypatch
 ):
@@ -159,6 +160,7 @@ def test_the_last_results_stay_until_another_request_is_complete(
     assert results(output)["scan_y"].shape == (12,)
 
 
+@pytest.mark.slow
 def test_another_way_to_register_leaves_the_last_results_until_it_is_complete(
     run, scan, same_workers, tmp_path, monkeypatch
 ):

@@ -185,6 +185,7 @@ def test_exactly_as_many_patterns_as_were_asked_for(finished, no_fitting, number
     assert now.confidence == (was.confidence if number == 3 else "low")
 
 
+@pytest.mark.slow
 def test_nothing_is_merged_where_that_is_asked_for(finished, no_fitting):
     _, merged = decide(finished, components=5)
     _, now = decide(finished, no_merge=True)
@@ -215,6 +216,7 @@ def test_the_old_name_of_components_is_read_with_a_note(finished):
     assert "fit of 4 components (forced" in answer.stdout
 
 
+@pytest.mark.slow
 def test_a_run_that_follows_uses_the_fits_again(finished, tmp_path):
     scan = tmp_path / "three.zarr"
     write_scan(ScanRecipe(scan=(9, 10), detector=(48, 48), grains=3, dose=3000, seed=3), scan)
@@ -249,6 +251,7 @@ def small_published(monkeypatch):
     return made
 
 
+@pytest.mark.slow
 def test_the_published_rule_has_fits_of_its_own_which_stay(finished, no_fitting, small_published):
     before = made_before(finished)
     _, now = decide(finished, strategy="published")

@@ -140,12 +140,13 @@ def wait_for_helpers(process):
     return len(of_session(process.pid))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_interrupt_ends_a_run_within_seconds_and_leaves_nothing(medium, tmp_path, kind):
     with running(medium, tmp_path / "out", kind) as (process, _):
         assert wait_for_helpers(process) >= 3  # the command and two processes
         os.killpg(process.pid, signal.SIGINT)
-        said, words = process.communicate(timeout=10)
+        said, words = process.communicate(timeout=20)
         assert process.returncode == 130
         assert said == ""
         assert words.splitlines()[-1] == "interrupted"

@@ -62,6 +62,31 @@ def test_patterns_of_earlier_versions_are_compared_with_the_sums_of_their_source
     assert found["patterns.zarr/raw"].endswith("are not what the source held")
 
 
+@pytest.mark.parametrize("array", ["block_checksum", "block_corner"])
+@pytest.mark.parametrize("harm", ["flip", "cut metadata", "lose"])
+def test_damaged_sums_of_the_source_are_named_as_such(output, array, harm):
+    node = output / "analysis.zarr" / "acquisition" / array
+    chunk = next(checks.chunk_files(node))
+    if harm == "flip":
+        chunk.write_bytes(bytes([chunk.read_bytes()[0] ^ 1]) + chunk.read_bytes()[1:])
+    elif harm == "lose":
+        chunk.unlink()
+    else:
+        (node / "zarr.json").write_bytes(b"")
+    assert list(damaged(output)) == ["analysis.zarr/acquisition"]
+
+
+def test_patterns_that_have_changed_places_are_made_anew(run, output, scan, same_workers):
+    chunks = output / "patterns.zarr" / "raw" / "pattern_intensity" / "c"
+    one, other = sorted(path for path in chunks.rglob("0") if path.is_file())[:2]
+    one.rename(chunks / "x")
+    other.rename(one)
+    (chunks / "x").rename(other)
+    assert list(damaged(output)) == ["patterns.zarr/raw"]
+    run(scan, output, k="1:8")
+    assert not any(name.startswith("patterns.zarr") for name in damaged(output))
+
+
 def test_without_results_there_is_nothing_to_verify(tmp_path):
     with pytest.raises(InputError, match=r"needed: the folder of a finished run"):
         verify(tmp_path)

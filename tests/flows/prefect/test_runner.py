@@ -162,7 +162,7 @@ def test_a_step_is_tried_again_only_where_that_can_help(prefect_api, monkeypatch
 
 
 def test_pieces_run_at_the_same_time_and_the_first_failure_ends_them(prefect_api, monkeypatch):
-    together, release = threading.Barrier(2, timeout=20), threading.Event()
+    together, release = threading.Barrier(2, timeout=60), threading.Event()
     tries = Counter()
 
     def fail():
@@ -173,7 +173,7 @@ def test_pieces_run_at_the_same_time_and_the_first_failure_ends_them(prefect_api
     def waits():
         tries["waits"] += 1
         together.wait()
-        release.wait(20)
+        release.wait(60)
         raise RuntimeError("its client is closed")
 
     def flow(runner):

@@ -359,6 +359,7 @@ print(found.patterns.tobytes().hex(), found.weights.tobytes().hex())
 """
 
 
+@pytest.mark.slow
 def test_the_first_fit_after_installation_is_that_of_later_ones_to_the_last_bit(tmp_path):
     once, again = (
         subprocess.run(

@@ -136,4 +136,6 @@ def test_what_fits_nowhere_is_refused_with_the_remedy():
 
 def test_disk_space_holds_patterns_and_factors():
     # 100 patterns of 32 bytes, and for k = 1, 2: 3 weights a position and 3 components.
-    assert predict_disk_bytes((10, 10), 32, k_max=2) == 100 * (32 + 24) + 24 * 32 * 3
+    pages_and_blocks = 4_000_000 + 4096 * (600 + 18 * 2)
+    arrays = 100 * (32 + 24) + 24 * 32 * 3
+    assert predict_disk_bytes((10, 10), 32, k_max=2) == arrays + pages_and_blocks

@@ -8,8 +8,7 @@ from numcodecs import Blosc
 
 from orimap.tasks.store import sparse_patterns
 from orimap.tasks.store.pixel_lists import Entries
-from orimap.tasks.store.whole.damage import CHECKSUM_BYTES
-from orimap.tasks.store.whole.seal import CHECKSUM
+from orimap.tasks.store.whole.seal import CHECKSUM, CHECKSUM_BYTES
 from orimap.tasks.stream.blocks import Block
 
 

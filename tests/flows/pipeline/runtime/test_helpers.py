@@ -89,7 +89,7 @@ def test_a_member_that_is_gone_fails_what_it_was_given():
     gone = ProcessPoolExecutor(1)
     gone.shutdown()
     with pytest.raises(RuntimeError, match="after shutdown"):
-        Team({gone: ready}).submit(abs, -1).result(timeout=10)
+        Team({gone: ready}).submit(abs, -1).result(timeout=60)
 
 
 def test_python_code_goes_to_helpers_beside_threads_and_else_to_the_workers(threads, client):
@@ -121,7 +121,7 @@ def test_beside_threads_processes_help_and_are_gone_afterwards(threads):
             helpers.submit(divmod, 1, 0).result(timeout=60)
         started = _children() - before
         assert pids <= started
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while pids & _children() and time.monotonic() < until:
         time.sleep(0.05)
     assert not pids & _children()

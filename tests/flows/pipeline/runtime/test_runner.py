@@ -68,7 +68,7 @@ def test_nothing_done_yet_has_no_time_left():
 
 
 def test_pieces_run_all_at_the_same_time():
-    together = threading.Barrier(5, timeout=10)
+    together = threading.Barrier(5, timeout=60)
     works = {f"k={k}": lambda k=k: (together.wait(), k)[1] for k in range(5)}
     assert PlainRunner(NoDisplay()).each("fit", works) == {f"k={k}": k for k in range(5)}
 

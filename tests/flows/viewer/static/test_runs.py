@@ -45,7 +45,7 @@ def served(root):
             yield address, folder
         finally:
             process.terminate()
-            assert process.communicate(timeout=20)[0].endswith("ended\n")
+            assert process.communicate(timeout=60)[0].endswith("ended\n")
 
 
 class Table:

@@ -103,7 +103,7 @@ def test_its_process_ends_with_the_one_that_asks(tmp_path):
     assert done.returncode == -signal.SIGKILL
     number = int(done.stdout)
     if psutil.pid_exists(number):
-        psutil.wait_procs([psutil.Process(number)], timeout=20)
+        psutil.wait_procs([psutil.Process(number)], timeout=60)
     assert not psutil.pid_exists(number) or psutil.Process(number).status() == "zombie"
 
 

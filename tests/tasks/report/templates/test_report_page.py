@@ -34,7 +34,7 @@ def open_page(browser, path):
 
 
 def wait_for(what):
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while not (found := what()):
         assert time.monotonic() < until, "waited 20 s"
         time.sleep(0.05)

@@ -13,6 +13,7 @@ from orimap.tasks.store.whole.damage import (
     require_whole,
 )
 from orimap.tasks.store.whole.metadata import read_metadata, write_metadata
+from orimap.tasks.store.whole.seal import seal
 
 
 @pytest.fixture
@@ -60,6 +61,26 @@ def test_a_bit_that_is_turned_around_is_found_by_the_checksum(store):
     assert damage(store, "g") is None
     assert damage(store, "g", sums=True) == "full: the checksum of c/0/0 does not fit"
     assert not chunk_is_whole(b"abcd")
+
+
+def test_a_chunk_at_a_place_of_another_is_found_though_it_is_whole(store):
+    node = zarr.open_group(store, path="g", mode="r+")
+    node.create_array("many", data=np.arange(6.0), chunks=(2,), compressors=None)
+    seal(store, "g")
+    bare = store / "g" / "many" / "c"
+    (bare / "0").rename(bare / "3")  # its chunks have no checksums: only counted
+    assert damage(store, "g", sums=True) == "many: 1 of 3 chunks lost or empty (c/0)"
+    shutil.rmtree(store / "g" / "many")
+    write_group(store, "h", xr.Dataset({"a": ("x", [2.0, 1.0]), "b": ("x", [3.0, 1.0])}), "m")
+    assert damage(store, "h") is None
+    shutil.copy(store / "h" / "b" / "c" / "0", store / "h" / "a" / "c" / "0")
+    assert damage(store, "h") == "a: chunks are not those that were written there"
+
+
+def test_a_folder_is_no_chunk(store):
+    chunk_of(store).unlink()
+    chunk_of(store).mkdir()
+    assert damage(store, "g") == "full: 1 of 1 chunk lost or empty (c/0/0)"
 
 
 def test_metadata_that_change_are_found(store):

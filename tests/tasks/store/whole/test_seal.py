@@ -26,6 +26,7 @@ from orimap.tasks.store.whole.seal import (
     recorded,
     seal,
     sum_of,
+    sum_of_places,
 )
 
 
@@ -76,6 +77,15 @@ def test_a_seal_tells_chunks_and_attributes_and_goes_with_a_mark(store):
     seal(store, "g")
     assert read_metadata(store / "g")["attributes"]["complete"] == "mark"
     assert zarr.open_group(store, path="g", mode="r").attrs["unit"] == "nm"
+
+
+def test_the_sum_of_places_is_that_of_what_chunks_end_with_and_where(store):
+    node = store / "g" / "many"
+    ends = [(file, file.read_bytes()[-4:]) for file in sorted(chunk_files(node))]
+    text = b"".join(f"{file.relative_to(node)} ".encode() + end for file, end in ends)
+    seal(store, "g")
+    held = recorded(read_metadata(store / "g")["attributes"])["arrays"]["many"]
+    assert held[2] == sum_of_places(node) == google_crc32c.value(text)
 
 
 def test_of_earlier_versions_nothing_is_recorded_and_a_cut_record_fits_nothing():
