@@ -21,7 +21,7 @@ from orimap.tasks.index.orientations.refine import Candidates
 DIFFERENT_DEG = 3.0
 # From this reliability on no orientation was off by more than 3 degrees: the lowest such limit on
 # 20 random scans of ten crystals, tried on 20 others, where 225 of 240 patterns were above it and
-# none was off (tests/benchmarks/indexing_reliability.py).
+# none was off (tests/benchmarks/indexing/reliability.py).
 RELIABLE = 0.06
 # None of the crystals explains a pattern that is like the best orientation by less than this
 # (cosine of amplitudes).
