@@ -16,6 +16,7 @@ from orimap.tasks.index.orientations.compare import OUTLIER, Comparison, misfits
 from orimap.tasks.index.orientations.fit_scan import Phase, Scan
 from orimap.tasks.index.orientations.match import about_beam
 from orimap.tasks.index.orientations.refine import Candidates
+from orimap.tasks.index.orientations.rows import Rows
 
 # Orientations nearer than this are one.
 DIFFERENT_DEG = 3.0
@@ -34,7 +35,7 @@ FEWEST_EXPLAINED, BRIGHT_SHARE = 5, 0.12
 
 
 @dataclass(frozen=True)
-class Indexed:
+class Indexed(Rows):
     """What was found for n patterns.
 
     Parameters
@@ -73,10 +74,6 @@ class Indexed:
     other_score: np.ndarray
     shift: np.ndarray
 
-    def take(self, which: np.ndarray) -> Indexed:
-        """Return some of the patterns."""
-        return Indexed(*(getattr(self, each)[which] for each in self.__dataclass_fields__))
-
     def turned(self, angle_deg: float) -> Indexed:
         """Return the same in a sample's frame that is turned about the beam by minus an angle."""
         turn = about_beam(np.radians(angle_deg))
@@ -104,7 +101,7 @@ def _quaternions(rotation: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Costs:
+class Costs(Rows):
     """What speaks against m candidates, as half logarithms of odds.
 
     Parameters
@@ -162,20 +159,6 @@ class Costs:
         gained = self.nothing[best] - self.spots[best].sum() - self.others[best]
         return float(np.clip((total - single) / max(gained, 1e-9), 0, 1).min())
 
-    def take(self, which: np.ndarray) -> Costs:
-        """Return those of some candidates."""
-        return Costs(*(getattr(self, each)[which] for each in self.__dataclass_fields__))
-
-    @classmethod
-    def join(cls, parts: list[Costs]) -> Costs:
-        """Return those of several crystals, one after the other."""
-        return cls(
-            *(
-                np.concatenate([getattr(p, each) for p in parts])
-                for each in cls.__dataclass_fields__
-            )
-        )
-
 
 def decide_orientations(measured: Measured, scan: Scan) -> Indexed:
     """Decide for every pattern.
@@ -194,15 +177,13 @@ def decide_orientations(measured: Measured, scan: Scan) -> Indexed:
         top = _first_of_each(each, count)
         turned = Candidates.of(each.pattern[top], half @ each.rotation[top])
         turned = refinement.run(turned, scan.rocking, 4)
-        each = each.joined(turned)
+        each = Candidates.join([each, turned])
         chosen = refinement.choose(each, scan.rocking.reach)
         costs.append(Costs.of(refinement.compare(each, scan.rocking, *chosen)))
         candidates.append(each)
     numbers = [np.full(len(each.pattern), i) for i, each in enumerate(candidates)]
     phase, cost = np.concatenate(numbers), Costs.join(costs)
-    every = candidates[0]
-    for each in candidates[1:]:
-        every = every.joined(each)
+    every = Candidates.join(candidates)
     rows = [
         _decide(
             every, phase, cost, np.flatnonzero(every.pattern == n), scan.phases, measured.counts[n]
@@ -228,10 +209,7 @@ def merge(first: Indexed, second: Indexed, turns: list[np.ndarray]) -> Indexed:
     """
     better = second.reliability > first.reliability
     better = np.where(first.phase < 0, second.phase >= 0, better & (second.phase >= 0))
-    fields = {}
-    for name in Indexed.__dataclass_fields__:
-        one, two = getattr(first, name), getattr(second, name)
-        fields[name] = np.where(better.reshape(-1, *[1] * (one.ndim - 1)), two, one)
+    both = first.replaced(second, better)
     for n in np.flatnonzero((first.phase >= 0) & (second.phase >= 0)):
         same = first.phase[n] == second.phase[n] and (
             misorientation_deg(first.rotation[n], second.rotation[n], turns[first.phase[n]])
@@ -240,12 +218,11 @@ def merge(first: Indexed, second: Indexed, turns: list[np.ndarray]) -> Indexed:
         if not same:
             worse = first if better[n] else second
             lost = worse.reliability[n]
-            fields["reliability"][n] = max(fields["reliability"][n] - lost, 0.0)
-            fields["other_rotation"][n] = worse.rotation[n]
-            fields["other_phase"][n] = worse.phase[n]
-            fields["other_score"][n] = worse.score[n]
-    fields["indexed"] = (fields["phase"] >= 0) & (fields["reliability"] >= RELIABLE)
-    return Indexed(**fields)
+            both.reliability[n] = max(both.reliability[n] - lost, 0.0)
+            both.other_rotation[n] = worse.rotation[n]
+            both.other_phase[n] = worse.phase[n]
+            both.other_score[n] = worse.score[n]
+    return replace(both, indexed=(both.phase >= 0) & (both.reliability >= RELIABLE))
 
 
 def _first_of_each(candidates: Candidates, patterns: int) -> np.ndarray:
