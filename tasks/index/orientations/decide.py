@@ -29,6 +29,10 @@ RELIABLE = 0.06
 LEAST_SCORE = 0.65
 # With fewer reflections an orientation has no three angles.
 FEWEST_SPOTS = 3
+# Candidates may have come to rest a little beside where they belong: one reflection too strong on a
+# sphere that passes between two of them is enough. So many of the best of each pattern start again
+# from tilts in so many directions, by about half the spacing of the zone directions.
+LOOKED_AROUND, TILTS, TILT_DEG = 5, 6, 1.5
 # Of the reflections brighter than this share of the brightest, in amplitude, so many must be
 # explained for an orientation to be reliable: four may lie in one row and its neighbour.
 FEWEST_EXPLAINED, BRIGHT_SHARE = 5, 0.12
@@ -173,11 +177,12 @@ def decide_orientations(measured: Measured, scan: Scan) -> Indexed:
     costs, candidates = [], []
     half = np.diag([-1.0, -1, 1])
     for refinement, each in zip(scan.refinements, scan.candidates, strict=True):
+        around = _around(each.take(_best_of_each(each, count, LOOKED_AROUND)))
+        each = Candidates.join([each, refinement.run(around, scan.rocking, 6, widen=2.0)])
         # What the best are turned by half about the beam, always.
-        top = _first_of_each(each, count)
-        turned = Candidates.of(each.pattern[top], half @ each.rotation[top])
-        turned = refinement.run(turned, scan.rocking, 4)
-        each = Candidates.join([each, turned])
+        top = each.take(_best_of_each(each, count, 1))
+        turned = Candidates.of(top.pattern, half @ top.rotation)
+        each = Candidates.join([each, refinement.run(turned, scan.rocking, 4)])
         chosen = refinement.choose(each, scan.rocking.reach)
         costs.append(Costs.of(refinement.compare(each, scan.rocking, *chosen)))
         candidates.append(each)
@@ -225,11 +230,23 @@ def merge(first: Indexed, second: Indexed, turns: list[np.ndarray]) -> Indexed:
     return replace(both, indexed=(both.phase >= 0) & (both.reliability >= RELIABLE))
 
 
-def _first_of_each(candidates: Candidates, patterns: int) -> np.ndarray:
-    """Return the best candidate of each pattern that has one."""
-    order = np.argsort(-candidates.score, kind="stable")
-    _, first = np.unique(candidates.pattern[order], return_index=True)
-    return order[first]
+def _best_of_each(candidates: Candidates, patterns: int, most: int) -> np.ndarray:
+    """Return the best candidates of each pattern, so many at most."""
+    order = np.lexsort([-candidates.score, candidates.pattern])
+    counts = np.bincount(candidates.pattern, minlength=patterns)
+    rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    best: np.ndarray = order[rank < most]
+    return best
+
+
+def _around(candidates: Candidates) -> Candidates:
+    """Return what candidates are tilted by a little, in directions all around."""
+    from scipy.spatial.transform import Rotation
+
+    angle = np.arange(TILTS) * (2 * np.pi / TILTS)
+    tilts = np.radians(TILT_DEG) * np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
+    turned = Rotation.from_rotvec(tilts).as_matrix() @ candidates.rotation[:, None]
+    return Candidates.of(np.repeat(candidates.pattern, TILTS), turned.reshape(-1, 3, 3))
 
 
 def _decide(
