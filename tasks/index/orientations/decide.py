@@ -32,7 +32,7 @@ FEWEST_SPOTS = 3
 # Candidates may have come to rest a little beside where they belong: one reflection too strong on a
 # sphere that passes between two of them is enough. So many of the best of each pattern start again
 # from tilts in so many directions, by about half the spacing of the zone directions.
-LOOKED_AROUND, TILTS, TILT_DEG = 5, 6, 1.5
+LOOKED_AROUND, TILTS, TILT_DEG = 10, 6, 2.0
 # Of the reflections brighter than this share of the brightest, in amplitude, so many must be
 # explained for an orientation to be reliable: four may lie in one row and its neighbour.
 FEWEST_EXPLAINED, BRIGHT_SHARE = 5, 0.12

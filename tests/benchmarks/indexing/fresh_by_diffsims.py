@@ -12,6 +12,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from diffpy.structure.structureerrors import StructureFormatError
 from diffsims.generators.simulation_generator import SimulationGenerator
 from orix.crystal_map import Phase
 from orix.quaternion import Rotation
@@ -32,7 +33,11 @@ def main() -> None:
     asked.output.mkdir(parents=True, exist_ok=True)
     for number, file in enumerate(sorted(asked.crystals.glob("*.cif"))):
         rng = np.random.default_rng([7, asked.seed, number])
-        phase = Phase.from_cif(str(file))
+        try:
+            phase = Phase.from_cif(str(file))
+        except StructureFormatError as error:  # settings that diffpy does not know
+            print(f"{file.stem}: {error}", flush=True)
+            continue
         energy = int(rng.choice(ENERGIES_KEV))
         precession = float(rng.choice([0.0, 0.0, 0.5, 0.8]))
         curve = str(rng.choice(CURVES))

@@ -11,19 +11,19 @@ import time
 from pathlib import Path
 
 import numpy as np
-from scenes import CRYSTALS, Score, counted
+from scenes import CRYSTALS, Counted, Score, counted
 
 from orimap.tasks.acquire.formats.calibration import electron_wavelength
 from orimap.tasks.errors import InputError
 from orimap.tasks.index.crystals.read_cif import read_crystal
-from orimap.tasks.index.index_results import Patterns, Setup, index_patterns
+from orimap.tasks.index.index_results import Setup, index_patterns
 from orimap.tasks.index.orientations.refine import Camera
 from orimap.tasks.patterns.reflections.spots.shape import add_disc, spot_shape
 
 FAINTEST_SHARE = 1e-4
 
 
-def read_patterns(held: dict, rng: np.random.Generator) -> Patterns:
+def read_patterns(held: dict, rng: np.random.Generator) -> Counted:
     """Return the patterns of one scan as they would be counted."""
     wavelength = electron_wavelength(float(held["energy_kev"]))
     if "images" in held:
@@ -61,17 +61,18 @@ def main() -> None:
         with np.load(path) as file:
             held = dict(file)
         crystal = read_crystal(CRYSTALS / f"{held['crystal']}.cif")
-        patterns = read_patterns(held, np.random.default_rng([11, number]))
+        scene = read_patterns(held, np.random.default_rng([11, number]))
         started = time.process_time()
         try:
             indexed, scan, measured = index_patterns(
-                patterns, [crystal], Setup(precession_deg=float(held["precession_deg"]))
+                scene.patterns, [crystal], Setup(precession_deg=float(held["precession_deg"]))
             )
         except InputError as error:
             print(f"{path.stem:34}{error.in_one_line}", flush=True)
             continue
         seconds = time.process_time() - started
-        scores.append(Score.of(indexed, measured, held["rotation"], crystal))
+        own = scene.own_reflections(measured)
+        scores.append(Score.of(indexed, own, held["rotation"], crystal))
         print(f"{path.stem:34}{scores[-1].summary()}; {seconds:.1f} s, {scan.rocking}", flush=True)
         lines = scores[-1].unflagged()
         if asked.each:

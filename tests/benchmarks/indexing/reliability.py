@@ -14,12 +14,12 @@ import argparse
 import time
 
 import numpy as np
-from scenes import CRYSTALS, WRONG_DEG, Score, counted
+from scenes import CRYSTALS, WRONG_DEG, Counted, Score, counted
 
 from orimap.tasks.errors import InputError
 from orimap.tasks.index.crystals.read_cif import read_crystal
 from orimap.tasks.index.crystals.reflections import find_reflections
-from orimap.tasks.index.index_results import Patterns, index_patterns
+from orimap.tasks.index.index_results import index_patterns
 from orimap.tasks.index.orientations.refine import Camera
 from orimap.tasks.index.orientations.rocking import excitation_error
 from orimap.tasks.patterns.reflections.spots.shape import add_disc, spot_shape
@@ -38,7 +38,7 @@ def curve(kind: int, s: np.ndarray, width: float) -> np.ndarray:
     return np.exp(-0.5 * (s / width) ** 2)
 
 
-def draw_scan(rng: np.random.Generator) -> tuple[str, np.ndarray, Patterns]:
+def draw_scan(rng: np.random.Generator) -> tuple[str, np.ndarray, Counted]:
     """Return the crystal's name, true rotations and the patterns of one random scan."""
     files = sorted(CRYSTALS.glob("*.cif"))
     crystal = read_crystal(files[rng.integers(len(files))])
@@ -74,16 +74,16 @@ def main() -> None:
     began = time.process_time()
     for number in range(asked.half or 0, asked.scans, 1 if asked.half is None else 2):
         rng = np.random.default_rng([22, asked.seed, number])
-        name, rotations, patterns = draw_scan(rng)
+        name, rotations, scene = draw_scan(rng)
         crystal = read_crystal(CRYSTALS / f"{name}.cif")
         started = time.process_time()
         try:
-            indexed, scan, measured = index_patterns(patterns, [crystal])
+            indexed, scan, measured = index_patterns(scene.patterns, [crystal])
         except InputError as error:
             print(f"{number:3d} {name:30}{error.reason}", flush=True)
             continue
         seconds = time.process_time() - started
-        score = Score.of(indexed, measured, rotations, crystal)
+        score = Score.of(indexed, scene.own_reflections(measured), rotations, crystal)
         print(f"{number:3d} {name:30}spots {np.median(score.spots):4.0f}  median "
               f"{np.median(score.error):6.2f}  off {(score.error > WRONG_DEG).sum():2d}  "
               f"factor {scan.factor:.3f}  {seconds:.1f} s", flush=True)  # fmt: skip

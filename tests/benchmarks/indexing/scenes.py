@@ -25,6 +25,33 @@ BEAM, DIFFUSE, DIFFRACTED = 0.35, 0.3, 0.35
 LIMITS = (0.02, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.12, 0.15)
 
 
+@dataclass(frozen=True)
+class Counted:
+    """Patterns as a camera counts them.
+
+    Parameters
+    ----------
+    patterns : Patterns
+    own : (n, detector_y, detector_x) array of bool
+        Where a grain's own discs are brighter than those of the grain that overlaps.
+    """
+
+    patterns: Patterns
+    own: np.ndarray
+
+    def own_reflections(self, measured: Measured) -> np.ndarray:
+        """Return how many of the measured reflections are a pattern's own, (n,)."""
+        there = np.isfinite(measured.y)
+        size = self.own.shape[-1]
+        y, x = (
+            np.clip(np.rint(np.nan_to_num(each) + middle), 0, size - 1).astype(int)
+            for each, middle in zip(
+                (measured.y, measured.x), measured.centre.T[..., None], strict=True
+            )
+        )
+        return (there & self.own[np.arange(len(y))[:, None], y, x]).sum(axis=1)
+
+
 def counted(
     rng: np.random.Generator,
     discs: np.ndarray,
@@ -33,7 +60,7 @@ def counted(
     camera: Camera,
     *,
     with_beam: bool = True,
-) -> Patterns:
+) -> Counted:
     """Return mean patterns of grains as they are counted, from discs of unit sum.
 
     Parameters
@@ -65,7 +92,8 @@ def counted(
     images = rng.poisson(expected * positions[:, None, None]) / positions[:, None, None]
     told = Camera(camera.step * rng.uniform(0.96, 1.04), camera.wavelength)
     valid = np.ones((size, size), bool)
-    return Patterns(images, positions, valid, middle, shape.radius, True, told)
+    own = (1 - foreign) * discs > foreign * np.roll(discs, 1, axis=0)
+    return Counted(Patterns(images, positions, valid, middle, shape.radius, True, told), own)
 
 
 @dataclass(frozen=True)
@@ -75,7 +103,7 @@ class Score:
     Parameters
     ----------
     spots : (n,) int array
-        Reflections that were measured.
+        Reflections that were measured and are the pattern's own.
     error : (n,) array, degrees
         From the true orientation; 180 without one, or with the wrong crystal.
     reliability : (n,) array
@@ -89,12 +117,11 @@ class Score:
 
     @classmethod
     def of(
-        cls, indexed: Indexed, measured: Measured, truth: np.ndarray, crystal: Crystal
+        cls, indexed: Indexed, spots: np.ndarray, truth: np.ndarray, crystal: Crystal
     ) -> "Score":
         """Compare with true rotations, from the crystal to the sample, of the first crystal."""
         error = misorientation_deg(indexed.rotation, truth, laue_turns(crystal))
         error = np.where(np.isfinite(error) & (indexed.phase == 0), error, 180)
-        spots = measured.counts[: len(truth)]
         return cls(spots, error, indexed.reliability, indexed.indexed)
 
     @classmethod
