@@ -9,7 +9,9 @@ spots of ``pattern``, and the ``rotation`` of each pattern from the crystal to t
 """
 
 import argparse
+import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from diffpy.structure.structureerrors import StructureFormatError
@@ -20,6 +22,21 @@ from orix.quaternion import Rotation
 ENERGIES_KEV = (80, 120, 200, 300)
 CURVES = ("lorentzian", "sinc", "atanc", "linear")
 Q_MAX = 1.8
+
+
+def read_phase(file: Path) -> Phase:
+    """Read a crystal.
+
+    diffpy counts an atom on a special position twice where its coordinates are rounded, so thirds
+    are written out.
+    """
+    text = file.read_text()
+    for third, exact in (("0.3333", "0.33333333"), ("0.6667", "0.66666667")):
+        text = re.sub(rf"(?<![0-9]){re.escape(third)}(?![0-9])", exact, text)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / file.name
+        path.write_text(text)
+        return Phase.from_cif(str(path))
 
 
 def main() -> None:
@@ -34,7 +51,7 @@ def main() -> None:
     for number, file in enumerate(sorted(asked.crystals.glob("*.cif"))):
         rng = np.random.default_rng([7, asked.seed, number])
         try:
-            phase = Phase.from_cif(str(file))
+            phase = read_phase(file)
         except StructureFormatError as error:  # settings that diffpy does not know
             print(f"{file.stem}: {error}", flush=True)
             continue
