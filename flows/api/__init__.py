@@ -105,7 +105,8 @@ def run(
     dry_run : bool
         Check everything, and return what a run would need.
     **request
-        The options of ``orimap run`` with underscores, ``scan_shape=(40, 48)`` or ``k="1:12"``.
+        The options of ``orimap run`` with underscores, ``scan_shape=(40, 48)`` or ``k="1:12"``;
+        with ``crystals=["a.cif", "b.cif"]`` the clusters are indexed as `index` does.
 
     Returns
     -------
@@ -229,7 +230,8 @@ def decide(
         raise InputError(
             "options of a decision, which is made from stored fits",
             f"{', '.join(fixed)}: the fits were made with what the run was asked for",
-            "leave it out, or run the analysis anew with it (orimap.run)",
+            "leave it out, or run the analysis anew with it (orimap.run); crystals are given to "
+            "orimap.index",
         )
     display = choose_display(quiet=quiet)
     with in_turn(display.note), display.run(f"opening {os.fspath(folder)}"):
@@ -385,8 +387,8 @@ def open(folder: str | os.PathLike[str], revision: str | None = None) -> Results
     Results
         ``number``, ``confidence``, ``reasons``; ``labels``, ``shares``, ``overlap``,
         ``mean_patterns``, ``representatives`` as labelled arrays; ``cluster(1)`` has all patterns
-        of the first cluster; ``orientations`` are there once `index` was called. ``tree`` is all
-        that is stored.
+        of the first cluster; ``orientations`` are there where `run` was given crystals, or `index`
+        was called. ``tree`` is all that is stored.
 
     Raises
     ------

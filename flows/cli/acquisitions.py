@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -140,12 +141,15 @@ def replay(
     The watcher hands it over: the one that runs, or the next that is started. What was quarantined
     is checked again. Options that are not given stay unchanged.
     """
+    from orimap.flows.request.request import with_files
     from orimap.flows.watch.journal import JOURNAL, Journal
     from orimap.flows.watch.one_watcher import watcher_process
     from orimap.flows.watch.replay import replay_entry
 
     place = state_folder(results, state)
-    changes = {name: value for name, value in options.items() if value is not None}
+    given = {name: value for name, value in options.items() if value is not None}
+    # Whoever performs the job may stand elsewhere.
+    changes = with_files(given, lambda path: Path(path).resolve())
     with Journal(place / JOURNAL, make=False) as journal:
         entry = journal.find(acquisition)
         say(replay_entry(journal, entry, changes, dry_run=dry_run))

@@ -15,6 +15,7 @@ import typer
 from orimap.flows.cli.answers import Debug, Quiet, analyse, answers, print_lines, print_result
 from orimap.flows.cli.options import Config, read_request, with_request_options
 from orimap.flows.request.allowed import allowed_roots
+from orimap.flows.request.names import dashed
 from orimap.flows.request.request import READING_FIELDS, Request
 from orimap.tasks.errors import InputError
 from orimap.tasks.lines import say
@@ -133,9 +134,11 @@ def _from_to(first: int, last: int) -> str:
 
 def _as_typed(name: str, value: Any) -> str:
     """Return an option as somebody might have typed it, without its dashes."""
-    written = name.replace("_", "-")
+    written = dashed(name)
     if value is True:
         return written
+    if name == "crystals":
+        return ", ".join(f"{written} {file}" for file in value)
     if isinstance(value, list):
         between = {"scan_shape": "x", "l1": ","}.get(name, ":")
         pairs = [value[at : at + 2] for at in range(0, len(value), 2)]

@@ -144,7 +144,22 @@ def print_result(output: Path) -> None:
         reasons = decision["reasons"]
         doubtful = [reason for reason in reasons if reason.startswith(DOUBTS)]
         say(*doubtful, reasons[0 if decision["strategy"] == "forced" else -1])
-    say(f"report: {output / 'report.html'}")
+    say(*_orientations(output / "analysis.zarr"), f"report: {output / 'report.html'}")
+
+
+def _orientations(analysis: Path) -> list[str]:
+    """Say how many clusters are indexed, or why none is; nothing where nobody asked for it."""
+    from orimap.flows.pipeline.steps.orientations import NOT_INDEXED
+    from orimap.tasks.index.stored import read_orientations
+    from orimap.tasks.report.orientations.section import answer_sentence
+    from orimap.tasks.report.orientations.words import cluster_orientations
+    from orimap.tasks.store.groups import group_attributes
+
+    found = read_orientations(analysis)
+    if found is not None:
+        return [answer_sentence(cluster_orientations(found))]
+    tried = group_attributes(analysis, "").get(NOT_INDEXED)
+    return [tried["why"]] if tried else []
 
 
 def print_lines(lines: list[tuple[str, str]]) -> None:

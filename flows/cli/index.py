@@ -38,7 +38,7 @@ def index(
 
     Nothing is fitted again. Orientations are stored beside maps and patterns (/orientations of
     analysis.zarr), and the page shows them. Where a pattern does not decide, both candidates are
-    named. A later run or decision replaces the results: index again then.
+    named. Later decisions are indexed with the same crystals.
     """
     from orimap.flows.pipeline.runtime.runner import PlainRunner, choose_display
 

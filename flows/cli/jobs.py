@@ -13,7 +13,7 @@ from orimap.cluster.local import ON_THIS_MACHINE
 from orimap.flows.cli.answers import Debug, analyse, answers, print_lines, print_result
 from orimap.flows.cli.options import Config, read_request, with_request_options
 from orimap.flows.jobs.job import Job, Standing
-from orimap.flows.request.request import DETECTOR_IMAGES, Request
+from orimap.flows.request.request import DETECTOR_IMAGES, Request, with_files
 from orimap.tasks.errors import FAILED, INPUT_AT_FAULT, InputError, UnavailableError, words_of
 from orimap.tasks.lines import say
 
@@ -87,11 +87,9 @@ def submit(
 
 def _inside(asked: Request) -> Request:
     """Return the request as the job finds it: whole paths, and on its own cores no profile."""
-    changed: dict[str, Any] = {
-        name: getattr(asked, name).absolute()
-        for name in ("file", "output", *DETECTOR_IMAGES)
-        if getattr(asked, name) is not None
-    }
+    fields = {name: getattr(asked, name) for name in ("crystals", *DETECTOR_IMAGES)}
+    changed = with_files(fields, lambda path: Path(path).absolute())
+    changed |= {"file": asked.file.absolute(), "output": asked.output.absolute()}
     if asked.cluster in ON_THIS_MACHINE:
         changed["profile"] = None
     return asked.model_copy(update=changed)
@@ -116,13 +114,12 @@ def _profile(asked: Request) -> "Profile":
 def _job(request: Request) -> Job | None:
     """Check all that a run checks before long work; None where its results are there already."""
     from orimap.flows.pipeline.check import check
-    from orimap.flows.pipeline.results import is_complete
+    from orimap.flows.pipeline.results import holds
     from orimap.tasks.store.fingerprint import fingerprint
     from orimap.tasks.store.run_folder import RunFolder
 
     plan = check(request)
-    mark = plan.fingerprint
-    if not request.restart and is_complete(RunFolder(request.output), mark, request.keep):
+    if not request.restart and holds(RunFolder(request.output), plan):
         return None
     name = fingerprint(acquisition=plan.acquisition.identity, output=str(request.output))[:12]
     return Job(acquisition=name, request=request)

@@ -7,13 +7,14 @@ and refused where their value is wrong.
 import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
 from pydantic import ValidationError
 from typer.core import TyperCommand
 
-from orimap.flows.request.request import RENAMED, Request, laid_over
+from orimap.flows.request.names import RENAMED, option_of
+from orimap.flows.request.request import Request, laid_over
 from orimap.flows.request.values import needed_for
 from orimap.tasks.errors import InputError, problem
 
@@ -40,6 +41,9 @@ WRITTEN_AS = {
     "profile": "NAME|FILE",
     "worker_memory": "SIZE",
     "first_worker_minutes": "NUMBER",
+    "crystals": "FILE",
+    "precession": "DEGREES",
+    "detector_rotation": "DEGREES",
 }
 
 # In which group --help shows the option of each field.
@@ -57,6 +61,7 @@ GROUPS = {
     "Fitting": ("k", "weighting", "direct_beam", "l1", "seed"),
     "Deciding": ("strategy", "distinct", "components", "no_merge", "split_bent"),
     "Maps": ("regularity", "split_unconnected"),
+    "Crystals": ("crystals", "precession", "detector_rotation", "detector_flip"),
     "Machine": (
         *("workers", "worker_memory", "cluster", "profile", "adapt", "first_worker_minutes"),
     ),
@@ -222,6 +227,7 @@ def _request_parameters(without: Collection[str], stored: bool) -> Iterator[insp
         named = [kind for kind in kinds if isinstance(kind, str)]
         choices = "|".join(named)
         completion = COMPLETED.get(name) or completing(*named, *NAMED_VALUES.get(name, ()))
+        several = get_origin(field.annotation) is tuple and Ellipsis in kinds
         if Path in kinds:
             completion = None  # the shell's own, of files
         plain = next((word for kind, word in PLAIN.items() if kind in kinds), "TEXT")
@@ -229,7 +235,7 @@ def _request_parameters(without: Collection[str], stored: bool) -> Iterator[insp
         flag = field.annotation is bool
         default = "" if flag or stored or field.is_required() else _written(field.default)
         described = f"{field.description}{default and f' [{default}]'}"
-        option = "--" + name.replace("_", "-")
+        option = option_of(name)
         if flag and stored:
             bare = option.removeprefix("--no-").removeprefix("--")
             option += f"/--{bare}" if option.startswith("--no-") else f"/--no-{bare}"
@@ -246,11 +252,14 @@ def _request_parameters(without: Collection[str], stored: bool) -> Iterator[insp
                 autocompletion=completion,
                 rich_help_panel=GROUP_OF.get(name),
             )
+        kind: Any = list[str] | None if several else str | None
+        if flag:
+            kind = bool | None if stored else bool
         yield inspect.Parameter(
             name,
             inspect.Parameter.KEYWORD_ONLY,
             default=False if flag and not stored else None,
-            annotation=Annotated[(bool | None if stored else bool) if flag else str | None, info],
+            annotation=Annotated[kind, info],
         )
     for old, new in RENAMED.items():
         if new not in without:
@@ -299,7 +308,7 @@ def read_request(
                 )
         written.check()
         fields |= written
-    given = {name: value for name, value in options.items() if value not in (None, False)}
+    given = {name: value for name, value in options.items() if value not in (None, False, [])}
     fields = laid_over(fields, given)
     for name, how in (("file", "FILE"), ("output", "--output DIR")):
         if name not in fields:

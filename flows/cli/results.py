@@ -11,20 +11,22 @@ import typer
 
 from orimap.flows.cli.answers import Debug, Quiet, answers, print_lines, print_table
 from orimap.flows.cli.options import with_request_options
-from orimap.flows.request.request import CAMERA_FIELDS, READING_FIELDS
+from orimap.flows.request.request import CAMERA_FIELDS, INDEX_FIELDS, READING_FIELDS
 from orimap.tasks.errors import FAILED, InputError
 from orimap.tasks.lines import say
 
 if TYPE_CHECKING:
     from orimap.flows.pipeline.redecide import Answer
 
-# What the stored fits were made with; everything else of a request can be chosen anew.
+# What the stored fits were made with, and what orimap index is for; everything else of a request
+# can be chosen anew.
 AS_STORED = (
     *("file", "output", *READING_FIELDS),
     *("bin", "crop", "roi", "mask", "centre", "counts"),
     *CAMERA_FIELDS,
     *("filter", "epattern_lengths", "epattern_profile", "dark_field"),
     *("k", "weighting", "direct_beam", "l1", "seed"),
+    *INDEX_FIELDS,
     *("orchestrate", "keep", "restart"),
 )
 

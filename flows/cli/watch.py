@@ -126,7 +126,7 @@ def _watching(
 ) -> "Watching":
     """Check folders and options before anything is begun."""
     from orimap.flows.request.config import read_config
-    from orimap.flows.request.request import Request
+    from orimap.flows.request.request import Request, with_files
     from orimap.flows.watch.watched_folder import Watching
 
     folder, results = folder.resolve(), results.resolve()
@@ -154,7 +154,13 @@ def _watching(
                 )
         written.check()
         options |= written
-    Request.read(**{**options, "file": folder, "output": results})
+    # Whoever performs a job may stand elsewhere.
+    options = with_files(options, lambda path: Path(path).resolve())
+    request = Request.read(**{**options, "file": folder, "output": results})
+    if request.crystals:
+        from orimap.flows.pipeline.plan import indexing_of
+
+        indexing_of(request)
     place = state_folder(results, state)
     return Watching(folder=folder, results=results, state=place, options=options, **how)
 

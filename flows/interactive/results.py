@@ -194,7 +194,7 @@ class Results:
     @property
     @speaking_python
     def orientations(self) -> xr.Dataset:
-        """Crystal and orientation of each cluster, once `orimap.index` has looked for them.
+        """Crystal and orientation of each cluster, once a run or `orimap.index` looked for them.
 
         ``cluster_quaternion`` (unit, scalar first, crystal to sample frame; NaN where the pattern
         does not decide), ``cluster_phase`` (which of the attribute ``crystals``, from 0; -1 none),

@@ -25,7 +25,7 @@ OPTION = re.compile(
 )
 NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 # What options are called in Python where it is not their own name.
-NAMES = {"from": "source"}
+NAMES = {"from": "source", "crystal": "crystals"}
 # What stands for a value of two numbers where a command is explained.
 WRITTEN_AS = {"YxX": "(rows, columns)", "ROWSxCOLUMNS": "(rows, columns)"}
 # Flags whose own name says no; others can be given either way.

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from orimap.flows.jobs.failures import Kind
 from orimap.flows.jobs.job import NOT_PART_OF_THE_KEY, Job
-from orimap.flows.request.request import Request, as_first_named
+from orimap.flows.request.request import INDEX_FIELDS, Request, as_first_named
 from orimap.tasks.store.whole_file import write_whole
 
 OUTCOME = "outcome.json"
@@ -104,14 +104,24 @@ def what_is_missing(output: Path, request: Request | None = None) -> str | None:
         return f"the results in {output} are not complete"
     if sizes != (attrs["decided_k"], 2):
         return f"the results in {output} hold {sizes[0]} clusters instead of {attrs['decided_k']}"
-    if request is not None and _asked(attrs["request"]) != _asked(request.model_dump(mode="json")):
+    if request is None:
+        return None
+    if _asked(attrs["request"]) != _asked(request.model_dump(mode="json")):
         return f"the results in {output} are those of another request"
+    files = [path.name for path in request.crystals]
+    tried = attrs.get("not_indexed") or {}
+    indexed = dict(results["orientations"].attrs) if "orientations" in results else tried
+    if files and indexed.get("crystal_files") != files:
+        return f"the results in {output} are not indexed with {', '.join(files)}"
     return None
 
 
 def _asked(request: dict[str, Any]) -> dict[str, Any]:
-    """Return of a stored request what makes a job the one it is."""
-    ignored = {*NOT_PART_OF_THE_KEY, "restart"}
+    """Return of a stored request what makes a job the one it is.
+
+    Results may be indexed with more than it asks for, and with files that lie elsewhere now.
+    """
+    ignored = {*NOT_PART_OF_THE_KEY, *INDEX_FIELDS, "restart"}
     asked = {name: value for name, value in request.items() if name not in ignored}
     return as_first_named(asked)
 

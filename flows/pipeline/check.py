@@ -71,12 +71,11 @@ def check_place(plan: Plan, beside: int = 0) -> bool:
     InputError
         If the folder cannot be written, or the disk is too small.
     """
-    from orimap.flows.pipeline.results import is_complete
+    from orimap.flows.pipeline.results import holds
 
     request = plan.request
     require_writable(request.output)
-    folder = RunFolder(request.output)
-    if not request.restart and is_complete(folder, plan.fingerprint, request.keep):
+    if not request.restart and holds(RunFolder(request.output), plan):
         return True
     check_disk(plan, beside)
     return False

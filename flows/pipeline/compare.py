@@ -210,6 +210,7 @@ def _another_seed(request: Request, name: str, number: int) -> dict[str, Any]:
         "seed": seed,
         "output": request.output.parent / SEEDS_FOLDER / f"{name}-{seed}",
         "orchestrate": "never",
+        "crystals": (),
     }
 
 

@@ -67,6 +67,7 @@ def predicted_seconds(plan: Plan, workers: int) -> dict[str, float]:
         filled=load.filled,
         filtered=request.filter,
         published=request.strategy == "published",
+        crystals=0 if plan.indexing is None else len(plan.indexing.crystals),
     )
 
 

@@ -14,21 +14,37 @@ from pathlib import Path
 from typing import Any
 
 from orimap.cluster.environment import one_thread_for_blas
-from orimap.flows.pipeline.redecide import root_of, unfinished_work
+from orimap.flows.pipeline.results import root_of, unfinished_work
 from orimap.flows.pipeline.runtime.runner import StepRunner
+from orimap.flows.pipeline.steps.orientations import (
+    NOT_INDEXED,
+    NOTHING,
+    not_indexed,
+    try_to_index,
+)
+from orimap.flows.request.request import INDEX_FIELDS, Request
+from orimap.flows.request.values import LARGEST_PRECESSION_DEG
 from orimap.tasks.errors import InputError
-from orimap.tasks.index.crystals.read_cif import read_crystal
 from orimap.tasks.index.index_results import Setup
-from orimap.tasks.index.stored import GROUP, index_stored, read_orientations, write_orientations
-from orimap.tasks.report.orientations.words import ClusterOrientation, cluster_orientations
-from orimap.tasks.report.report import write_report
-from orimap.tasks.store.groups import copy_folder, group_attributes, remove_group
+from orimap.tasks.index.indexing import Indexing
+from orimap.tasks.index.stored import (
+    GROUP,
+    Stored,
+    index_stored,
+    read_orientations,
+    write_orientations,
+)
+from orimap.tasks.report.orientations.words import (
+    ClusterOrientation,
+    cluster_orientations,
+    fit_remarks,
+)
+from orimap.tasks.store.groups import complete_mark, copy_folder, group_attributes, remove_group
 from orimap.tasks.store.run_folder import RunFolder, only_writer
+from orimap.tasks.store.whole.metadata import read_metadata, write_metadata
 from orimap.tasks.store.whole.results import complete_groups, require_whole_results
 from orimap.tasks.store.whole.seal import recorded, seal
-
-# Half the opening of a precessed beam; microscopes reach 3 degrees or so.
-LARGEST_PRECESSION_DEG = 10.0
+from orimap.tasks.store.whole_file import write_whole
 
 
 @dataclass(frozen=True)
@@ -65,56 +81,97 @@ def index(
         If a crystal, the results or the setup are at fault. The results stay as they are.
     """
     root_of(RunFolder(directory))
-    _check(crystals, setup)
+    indexing = Indexing.read(crystals, setup)
+    _check(setup)
     with only_writer(directory):
         folder = RunFolder(directory)
         folder.recover()
-        require_whole_results(directory, sums=True)
         if unfinished_work(folder):
             raise InputError(
                 "a folder in which no run was interrupted",
                 f"the unfinished work of one in {folder.unfinished}",
                 "finish that run with the same command as before, or remove this folder",
             )
+        index_complete(folder, indexing, runner)
+        found = read_orientations(folder.published_analysis)
+    assert found is not None
+    return IndexedRun(cluster_orientations(found), fit_remarks(found.attrs))
+
+
+def index_complete(
+    folder: RunFolder, indexing: Indexing, runner: StepRunner, asked: Request | None = None
+) -> None:
+    """Index the clusters of complete results, and put results with orientations in their place.
+
+    Parameters
+    ----------
+    folder : RunFolder
+    indexing : Indexing
+    runner : StepRunner
+    asked : Request, optional
+        Of a run that differs from the one before in what is indexed with, and is whole without.
+
+    Raises
+    ------
+    InputError
+        If the results are damaged; where nothing is ``asked``, also if they cannot be indexed.
+    """
+    require_whole_results(folder.root, sums=True)
+    analysis, patterns = folder.published_analysis, folder.root / "patterns.zarr"
+    if asked is None:
         with one_thread_for_blas():
-            stored = runner.step("index", lambda _: index_stored(directory, crystals, setup))
-        folder.discard()
-        folder.prepare()
-        try:
-            share_results(folder)
-            write_orientations(folder.analysis, stored)
-            known = recorded(group_attributes(folder.analysis, "")) or {}
-            kept = {name: known[name] for name in ("patterns",) if name in known}
-            seal(folder.analysis, "", groups=complete_groups(folder.analysis), **kept)
-            found = read_orientations(folder.analysis)
-            assert found is not None
-            said = IndexedRun(cluster_orientations(found), remarks(found.attrs))
-            facts = _facts(directory)
-            runner.step(
-                "report", lambda _: write_report(folder.analysis, folder.unfinished, run=facts)
+            stored: Stored | None = runner.step(
+                "index", lambda _: index_stored(analysis, patterns, indexing)
             )
-        except BaseException:
-            folder.discard()
-            raise
-        folder.publish()
-    return said
+        why = ""
+    else:
+        stored, why = runner.step("index", lambda _: try_to_index(analysis, patterns, indexing))
+    folder.discard()
+    folder.prepare()
+    try:
+        share_results(folder)
+        if stored is not None:
+            write_orientations(folder.analysis, stored, indexing)
+        facts = _facts(folder.root)
+        _describe(folder.analysis, indexing, why, asked)
+        if asked is not None and "request" in facts:
+            facts["request"] |= asked.model_dump(mode="json", include={*INDEX_FIELDS})
+            text = json.dumps(facts, indent=2, default=str)
+            write_whole(folder.unfinished / "run.json", text + "\n")
+        runner.step("report", lambda _: _write_report(folder, facts))
+    except BaseException:
+        folder.discard()
+        raise
+    folder.publish()
+    said = [f"{remark}." for remark in fit_remarks(stored[1])] if stored is not None else [why]
+    for remark in said if asked is not None else ():
+        runner.note(remark)
 
 
-def remarks(attrs: dict[str, Any]) -> list[str]:
-    """Say what was fitted for the scan, and what was assumed, in sentences."""
-    said = []
-    percent = 100 * (attrs["detector_step_factor"] - 1)
-    if abs(percent) >= 0.05:
-        said.append(
-            f"The detector's step is {attrs['detector_step']:.4g} 1/Å by the reflections, "
-            f"{abs(percent):.1f} % {'more' if percent > 0 else 'less'} than calibrated"
-        )
-    if attrs["beam_energy_assumed"]:
-        said.append(
-            f"The beam energy is not known: {attrs['beam_energy_kev']:g} keV was assumed "
-            "(--beam-energy)"
-        )
-    return said
+def _describe(analysis: Path, indexing: Indexing, why: str, asked: Request | None) -> None:
+    """Have the root of results say what they are indexed with, or why they are not; seal it."""
+    known = recorded(group_attributes(analysis, "")) or {}
+    metadata = read_metadata(analysis)
+    root = metadata["attributes"]
+    root.pop(NOT_INDEXED, None)
+    root["notes"] = [note for note in root.get("notes", ()) if not note.startswith(NOTHING)]
+    if why:
+        mark = indexing.mark_of(complete_mark(analysis, "clusters"))
+        root[NOT_INDEXED] = not_indexed(indexing, mark, why)
+        root["notes"].append(why)
+    if asked is not None:
+        given = asked.model_dump(mode="json", include={*INDEX_FIELDS})
+        root["request"] = {**root["request"], **given}
+    write_metadata(analysis, metadata)
+    kept = {name: known[name] for name in ("patterns",) if name in known}
+    seal(analysis, "", groups=complete_groups(analysis), **kept)
+
+
+def _write_report(folder: RunFolder, facts: dict[str, Any]) -> None:
+    """Write the page; drawing takes seconds to load."""
+    from orimap.tasks.report.report import write_report
+
+    write_report(folder.analysis, folder.unfinished, run=facts)
 
 
 def share_results(folder: RunFolder) -> None:
@@ -134,18 +191,14 @@ def share_results(folder: RunFolder) -> None:
     remove_group(folder.analysis, GROUP)
 
 
-def _check(crystals: Sequence[Path], setup: Setup) -> None:
-    """Check what can be known before the results are read.
+def _check(setup: Setup) -> None:
+    """Check what is told of microscope and camera.
 
     Raises
     ------
     InputError
-        If no crystal is given, one is at fault, or a number makes no sense.
+        If a number makes no sense.
     """
-    if not crystals:
-        raise InputError("a crystal to index with", "none", "give --crystal FILE.cif")
-    for path in crystals:
-        read_crystal(path)
     if not 0 <= setup.precession_deg <= LARGEST_PRECESSION_DEG:
         raise InputError(
             f"half the opening of the beam's cone, 0 to {LARGEST_PRECESSION_DEG:g} degrees",

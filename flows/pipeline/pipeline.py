@@ -11,6 +11,7 @@ from orimap.cluster.processes.leftovers import clear_temporary
 from orimap.flows.pipeline import results
 from orimap.flows.pipeline.check import check, check_disk, disk_warning, saying_what_is_needed
 from orimap.flows.pipeline.estimate import load_that_fits, predicted_seconds, predicted_steps
+from orimap.flows.pipeline.index import index_complete
 from orimap.flows.pipeline.plan import Plan
 from orimap.flows.pipeline.refusal import tidy_after_refusal
 from orimap.flows.pipeline.runtime.helpers import open_workers_and_helpers
@@ -18,9 +19,13 @@ from orimap.flows.pipeline.runtime.measure import Measurement, machine, versions
 from orimap.flows.pipeline.runtime.run import Decided, Prepared, Run
 from orimap.flows.pipeline.runtime.runner import StepRunner
 from orimap.flows.pipeline.steps import conclude, decide, factorise, older_rules, prepare
+from orimap.flows.pipeline.steps.orientations import earlier_indexing, index_clusters, is_indexed
 from orimap.flows.request.request import Request
+from orimap.tasks.index.indexing import Indexing
+from orimap.tasks.store.groups import complete_mark, remove_group
 from orimap.tasks.store.leftovers import clear_folder
 from orimap.tasks.store.run_folder import RunFolder, only_writer
+from orimap.tasks.store.variables import ORIENTATIONS
 from orimap.tasks.stream.blocks import Progress
 
 T = TypeVar("T")
@@ -61,9 +66,9 @@ def run_pipeline(request: Request, runner: StepRunner, opened: Any = None) -> Pa
         clear_temporary()
         clear_folder(request.output)
         folder.recover()
-        if not request.restart and results.is_complete(folder, plan.fingerprint, request.keep):
+        there = not request.restart and results.is_complete(folder, plan.fingerprint, request.keep)
+        if there and _is_as_asked(plan, folder, runner):
             results.keep_only(folder, request.keep)
-            runner.note(f"{request.output} already holds the results of this request.")
             return request.output
         check_disk(plan)
         for warning in (disk_warning(plan), results.lost_fits(folder, plan.ks)):
@@ -80,6 +85,17 @@ def run_pipeline(request: Request, runner: StepRunner, opened: Any = None) -> Pa
     return request.output
 
 
+def _is_as_asked(plan: Plan, folder: RunFolder, runner: StepRunner) -> bool:
+    """Have complete results indexed as it is asked; False where unfinished work would be lost."""
+    if plan.indexing is None or is_indexed(folder.published_analysis, plan.indexing):
+        runner.note(f"{plan.request.output} already holds the results of this request.")
+        return True
+    if results.unfinished_work(folder):
+        return False
+    index_complete(folder, plan.indexing, runner, plan.request)
+    return True
+
+
 def _analyse(plan: Plan, folder: RunFolder, runner: StepRunner, opened: Any) -> None:
     """Call the steps one after the other."""
     measured = Measurement()
@@ -90,6 +106,8 @@ def _analyse(plan: Plan, folder: RunFolder, runner: StepRunner, opened: Any) -> 
     )
     with measured_steps(plan.request, folder, runner, workers, measured) as (run, step):
         plan = replace(plan, load=load_that_fits(plan.request, plan.load, run.client))
+        if plan.indexing is None:
+            plan = replace(plan, indexing=_indexed_before(plan, run))
         runner.expect(predicted_seconds(plan, len(run.client.nthreads())))
         ingested = step("ingest", partial(prepare.ingest, plan=plan))
         centred = step("centre", partial(prepare.centre, ingested=ingested))
@@ -98,8 +116,27 @@ def _analyse(plan: Plan, folder: RunFolder, runner: StepRunner, opened: Any) -> 
         )
         decided = _decide(plan, prepared, run, measured, step)
         measured.predicted(predicted_steps(plan.request, plan.load, len(run.client.nthreads())))
-        complete(run, decided, plan.fingerprint, measured, step, plan.acquisition.path.name)
+        name = plan.acquisition.path.name
+        complete(run, decided, plan.fingerprint, measured, step, name, plan.indexing)
         report(run, measured)
+
+
+def _indexed_before(plan: Plan, run: Run) -> Indexing | None:
+    """Return what the clusters are indexed with where the request does not say it.
+
+    That of the results which are replaced, if they are of the same patterns.
+    """
+    analysis = run.folder.published_analysis
+    indexing, why = earlier_indexing(analysis)
+    if (indexing or why) and complete_mark(analysis, "acquisition") != plan.ingest_fingerprint:
+        indexing = None
+        why = (
+            "The orientations of the earlier results are left out, since these are of other "
+            "patterns. Give --crystal to have the clusters indexed."
+        )
+    if why:
+        run.note(why)
+    return indexing
 
 
 def _decide(plan: Plan, prepared: Prepared, run: Run, measured: Measurement, step: Step) -> Decided:
@@ -148,13 +185,25 @@ def measured_steps(
 
 
 def complete(
-    run: Run, decided: Decided, mark: str, measured: Measurement, step: Step, acquisition: str
+    run: Run,
+    decided: Decided,
+    mark: str,
+    measured: Measurement,
+    step: Step,
+    acquisition: str,
+    indexing: Indexing | None,
 ) -> None:
-    """Draw the maps of the decided fit; complete the results of a named acquisition."""
+    """Draw the maps of the decided fit and index; complete the results of a named acquisition."""
     step("clusters", partial(conclude.map_clusters, decided=decided))
     if run.request.filter == "epattern":
         step("reflections", partial(conclude.map_reflections, decided=decided))
     step("baseline", partial(conclude.compare_baseline, decided=decided))
+    not_indexed = None
+    if indexing is None:
+        remove_group(run.folder.analysis, ORIENTATIONS.path)  # left by another request
+    else:
+        store = decided.fitted.prepared.store
+        not_indexed = step("index", partial(index_clusters, patterns=store, indexing=indexing))
     run.runner.table("decision", decide.decision_rows(run, decided.fitted.ks))
     remarks = conclude.remarks(run, decided)
     measured.facts(
@@ -164,7 +213,7 @@ def complete(
         dashboard=run.client.dashboard_link,
         notes=remarks,
     )
-    results.finish(run, decided, mark, acquisition, remarks)
+    results.finish(run, decided, mark, acquisition, remarks, not_indexed)
 
 
 def report(run: Run, measured: Measurement) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from orimap.flows.pipeline.runtime.workers import are_threads
 from orimap.flows.request.request import (
     DETECTOR_IMAGES,
+    INDEX_FIELDS,
     NEWER_FIELDS,
     WORKERS_FIELDS,
     Request,
@@ -22,9 +23,12 @@ from orimap.tasks.stream.memory import Workload, chunk_bytes_for
 
 if TYPE_CHECKING:
     from orimap.tasks.acquire.acquisition import Acquisition
+    from orimap.tasks.index.indexing import Indexing
 
 # A run is defined by its request without these: they say how it is computed.
 HOW = {"output", "file", *DETECTOR_IMAGES, "orchestrate", "keep", "restart", *WORKERS_FIELDS}
+# What clusters are indexed with changes none of them: orientations have a fingerprint of their own.
+HOW |= {*INDEX_FIELDS}
 # How full patterns are is estimated from this many, along the diagonal of the scan.
 PATTERNS_TO_LOOK_AT = 4
 
@@ -49,6 +53,10 @@ class Plan:
         Of what goes into patterns.zarr.
     correction : Correction
         What is done to every value, by what is known of the camera.
+    packed_bytes : float
+        About how much a stored pattern takes after compression.
+    indexing : Indexing or None
+        What the clusters are indexed with.
     """
 
     request: Request
@@ -60,6 +68,7 @@ class Plan:
     ingest_fingerprint: str
     correction: Correction = field(default=Correction(), compare=False)
     packed_bytes: float = field(default=0.0, compare=False)
+    indexing: "Indexing | None" = field(default=None, compare=False)
 
     @classmethod
     def of(cls, request: Request, acquisition: "Acquisition") -> "Plan":
@@ -69,8 +78,9 @@ class Plan:
         ------
         InputError
             If a region, the mask, what is known of the camera or the numbers of components do not
-            fit the acquisition.
+            fit the acquisition, or a crystal is at fault.
         """
+        indexing = indexing_of(request)
         roi = whole_or_part(request.roi, acquisition.scan_shape, "--roi", "positions")
         crop = whole_or_part(request.crop, acquisition.detector_shape, "--crop", "detector pixels")
         read_mask(request.mask, acquisition.detector_shape, crop, request.bin)
@@ -106,7 +116,10 @@ class Plan:
         ingest = ingest_fingerprint(request, acquisition)
         mark = request_fingerprint(request, ingest)
         packed = _packed_bytes(looked_at, load.pattern_bytes)
-        return cls(request, acquisition, ks, largest_k, load, mark, ingest, correction, packed)
+        return cls(
+            *(request, acquisition, ks, largest_k, load, mark, ingest, correction, packed),
+            indexing=indexing,
+        )
 
     @property
     def chunk_bytes(self) -> int:
@@ -131,6 +144,23 @@ def ingest_fingerprint(request: Request, acquisition: "Acquisition") -> str:
         bin=request.bin,
         **asked,
     )
+
+
+def indexing_of(request: Request) -> "Indexing | None":
+    """Return what the clusters are indexed with, read from its files; None without crystals.
+
+    Raises
+    ------
+    InputError
+        If a crystal is at fault.
+    """
+    if not request.crystals:
+        return None
+    from orimap.tasks.index.index_results import Setup
+    from orimap.tasks.index.indexing import Indexing
+
+    setup = Setup(request.precession, request.detector_rotation, request.detector_flip)
+    return Indexing.read(request.crystals, setup)
 
 
 def correction_of(request: Request, acquisition: "Acquisition", crop: Region) -> Correction:

@@ -16,6 +16,7 @@ import zarr
 
 from orimap.flows.pipeline.pipeline import complete, measured_steps, report
 from orimap.flows.pipeline.plan import request_fingerprint
+from orimap.flows.pipeline.results import root_of, unfinished_work
 from orimap.flows.pipeline.runtime.helpers import open_workers_and_helpers
 from orimap.flows.pipeline.runtime.measure import Measurement
 from orimap.flows.pipeline.runtime.run import Fitted, Ingested, Prepared, Run
@@ -23,8 +24,10 @@ from orimap.flows.pipeline.runtime.runner import StepRunner
 from orimap.flows.pipeline.runtime.workers import NOTHING_ASKED, are_threads
 from orimap.flows.pipeline.steps import older_rules
 from orimap.flows.pipeline.steps.decide import decide
+from orimap.flows.pipeline.steps.orientations import earlier_indexing
 from orimap.flows.pipeline.steps.prepare import is_centred
-from orimap.flows.request.request import Request, laid_over, with_new_names
+from orimap.flows.request.names import with_new_names
+from orimap.flows.request.request import Request, laid_over
 from orimap.tasks.decide.choose_k import find_strategy
 from orimap.tasks.decide.evidence.published import check_size
 from orimap.tasks.errors import InputError
@@ -152,7 +155,9 @@ def _decide_anew(
     threads = are_threads(request, raw.nbytes)
     workers = open_workers_and_helpers(request, runner.note, threads=threads)
     with measured_steps(request, folder, runner, workers, measured) as (run, step):
-        runner.expect(_expected(request, folder, dry_run=dry_run))
+        indexing, lost = earlier_indexing(folder.published_analysis)
+        indexed = indexing is not None
+        runner.expect(_expected(request, folder, indexed=indexed, dry_run=dry_run))
         step("stored fits", partial(_take_fits, fitted=fitted))
         run.note(
             f"Decided anew from stored fits of {fitted.ks[0]} to {fitted.ks[-1]} components; "
@@ -163,14 +168,18 @@ def _decide_anew(
         decided = step("decide", partial(decide, fitted=fitted))
         if dry_run:
             return
+        if lost:
+            run.note(lost)
         asked = request_fingerprint(request, fitted.prepared.ingested.fingerprint)
         # A run that is asked for the same could look at other k: it would not end here.
         mark = fingerprint(asked=asked, ks=fitted.ks, by="decide")
-        complete(run, decided, mark, measured, step, acquisition)
+        complete(run, decided, mark, measured, step, acquisition, indexing)
         report(run, measured)
 
 
-def _expected(request: Request, folder: RunFolder, *, dry_run: bool) -> dict[str, float]:
+def _expected(
+    request: Request, folder: RunFolder, *, indexed: bool, dry_run: bool
+) -> dict[str, float]:
     """Return about how long each step takes: as long as when the results were made."""
     earlier: dict[str, float] = {}
     with suppress(OSError, ValueError, KeyError, TypeError):
@@ -178,36 +187,10 @@ def _expected(request: Request, folder: RunFolder, *, dry_run: bool) -> dict[str
         earlier = {step["name"]: float(step["seconds"]) for step in steps}
     published = ["published"] if request.strategy == "published" else []
     reflections = ["reflections"] if request.filter == "epattern" else []
-    drawn = [] if dry_run else ["clusters", *reflections, "baseline", "report"]
+    index = ["index"] if indexed else []
+    drawn = [] if dry_run else ["clusters", *reflections, "baseline", *index, "report"]
     names = ["stored fits", *published, "decide", *drawn]
     return {name: earlier.get(name, 0.0) for name in names}
-
-
-def root_of(folder: RunFolder) -> dict[str, Any]:
-    """Return what the root of complete results tells.
-
-    Raises
-    ------
-    InputError
-        If there are none.
-    """
-    root: dict[str, Any] = {}
-    with suppress(FileNotFoundError):
-        root = group_attributes(folder.published_analysis, "")
-    if root.get("status") == "complete":
-        return root
-    if not folder.root.is_dir():
-        found = f"no folder of that name ({folder.root})"
-    elif folder.is_moving:
-        return root  # about to be put in place
-    else:
-        require_whole_results(folder.root)
-        found = f"{folder.root} holds none that are complete"
-    raise InputError(
-        "the folder of a finished run, with analysis.zarr in it",
-        found,
-        "give the folder that was given to orimap run as --output, or let that run finish",
-    )
 
 
 def _changed_request(stored: dict[str, Any], changes: Mapping[str, Any], output: Path) -> Request:
@@ -300,18 +283,6 @@ def _check(request: Request, fitted: Fitted, folder: RunFolder) -> None:
             f"the unfinished work of one in {folder.unfinished}",
             "finish that run with the same command as before, or remove this folder",
         )
-
-
-def unfinished_work(folder: RunFolder) -> bool:
-    """Tell whether an interrupted run left something that the complete results do not hold."""
-    if (folder.unfinished / "patterns.zarr").exists():
-        return True
-    groups = [*folder.analysis.glob("*fits/k*"), *folder.analysis.glob("sketch*")]
-    names = [str(group.relative_to(folder.analysis)) for group in groups]
-    return any(
-        complete_mark(folder.analysis, name) != complete_mark(folder.published_analysis, name)
-        for name in names
-    )
 
 
 def _take_fits(run: Run, progress: Progress, fitted: Fitted) -> None:

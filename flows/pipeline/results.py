@@ -2,15 +2,20 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 import zarr
 
+from orimap.flows.pipeline.plan import Plan
 from orimap.flows.pipeline.runtime.measure import Measurement, versions
 from orimap.flows.pipeline.runtime.run import Decided, Run
 from orimap.flows.pipeline.steps.older_rules import published_fingerprint
+from orimap.flows.pipeline.steps.orientations import NOT_INDEXED, is_indexed
+from orimap.tasks.errors import InputError
 from orimap.tasks.store.fingerprint import SCHEMA_VERSION
 from orimap.tasks.store.groups import SMALL as SMALL_NUMBERS
 from orimap.tasks.store.groups import (
@@ -23,7 +28,11 @@ from orimap.tasks.store.groups import (
 from orimap.tasks.store.run_folder import RunFolder
 from orimap.tasks.store.variables import DETECTOR, SCAN, SPARSE, SPIKES
 from orimap.tasks.store.whole.metadata import groups_below, read_metadata, write_metadata
-from orimap.tasks.store.whole.results import complete_groups, damage_of_results
+from orimap.tasks.store.whole.results import (
+    complete_groups,
+    damage_of_results,
+    require_whole_results,
+)
 from orimap.tasks.store.whole.seal import CHECKSUM, COMPLETE, SEAL, seal
 from orimap.tasks.store.whole.verify import belong_together
 from orimap.tasks.store.whole_file import write_whole
@@ -55,6 +64,52 @@ def is_complete(folder: RunFolder, mark: str, keep: str) -> bool:
     )
 
 
+def holds(folder: RunFolder, plan: Plan) -> bool:
+    """Return whether the folder holds all that a run would make, indexed as it would be."""
+    if not is_complete(folder, plan.fingerprint, plan.request.keep):
+        return False
+    return plan.indexing is None or is_indexed(folder.published_analysis, plan.indexing)
+
+
+def root_of(folder: RunFolder) -> dict[str, Any]:
+    """Return what the root of complete results tells.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    root: dict[str, Any] = {}
+    with suppress(FileNotFoundError):
+        root = group_attributes(folder.published_analysis, "")
+    if root.get("status") == "complete":
+        return root
+    if not folder.root.is_dir():
+        found = f"no folder of that name ({folder.root})"
+    elif folder.is_moving:
+        return root  # about to be put in place
+    else:
+        require_whole_results(folder.root)
+        found = f"{folder.root} holds none that are complete"
+    raise InputError(
+        "the folder of a finished run, with analysis.zarr in it",
+        found,
+        "give the folder that was given to orimap run as --output, or let that run finish",
+    )
+
+
+def unfinished_work(folder: RunFolder) -> bool:
+    """Tell whether an interrupted run left something that the complete results do not hold."""
+    if (folder.unfinished / "patterns.zarr").exists():
+        return True
+    groups = [*folder.analysis.glob("*fits/k*"), *folder.analysis.glob("sketch*")]
+    names = [str(group.relative_to(folder.analysis)) for group in groups]
+    return any(
+        complete_mark(folder.analysis, name) != complete_mark(folder.published_analysis, name)
+        for name in names
+    )
+
+
 def lost_fits(folder: RunFolder, ks: Sequence[int]) -> str | None:
     """Say which fits of complete results a run of other numbers will not keep; None if it does."""
     try:
@@ -75,7 +130,14 @@ def _range(ks: Sequence[int]) -> str:
     return str(ks[0]) if len(ks) == 1 else f"{ks[0]} to {ks[-1]}"
 
 
-def finish(run: Run, decided: Decided, mark: str, acquisition: str, remarks: Sequence[str]) -> None:
+def finish(
+    run: Run,
+    decided: Decided,
+    mark: str,
+    acquisition: str,
+    remarks: Sequence[str],
+    not_indexed: Mapping[str, Any] | None = None,
+) -> None:
     """Write the root of the results, last: only then are they complete."""
     analysis = run.folder.analysis
     raw = xr.open_zarr(decided.fitted.prepared.store, group="raw", consolidated=False, chunks=None)
@@ -99,6 +161,9 @@ def finish(run: Run, decided: Decided, mark: str, acquisition: str, remarks: Seq
         notes=list(remarks),
         status="complete",
     )
+    attrs.pop(NOT_INDEXED, None)
+    if not_indexed is not None:
+        attrs[NOT_INDEXED] = dict(not_indexed)
     patterns = complete_groups(decided.fitted.prepared.store)
     mark_complete(analysis, "", mark, groups=complete_groups(analysis), patterns=patterns)
 

@@ -18,14 +18,17 @@ import xarray as xr
 import zarr
 
 from orimap.cluster.environment import one_thread_for_blas
-from orimap.flows.pipeline.redecide import HERE, root_of, stored_patterns
+from orimap.flows.pipeline.redecide import HERE, stored_patterns
+from orimap.flows.pipeline.results import root_of
 from orimap.flows.pipeline.runtime.helpers import Here, open_workers_and_helpers
 from orimap.flows.pipeline.runtime.measure import versions
 from orimap.flows.pipeline.runtime.run import Decided, Fitted, Prepared, Run
 from orimap.flows.pipeline.runtime.runner import StepRunner
 from orimap.flows.pipeline.runtime.workers import are_threads
 from orimap.flows.pipeline.steps import conclude
-from orimap.flows.request.request import Request, with_new_names
+from orimap.flows.pipeline.steps.orientations import index_revision, link_orientations
+from orimap.flows.request.names import with_new_names
+from orimap.flows.request.request import Request
 from orimap.tasks.errors import InputError, shown
 from orimap.tasks.maps.by_hand.edits import Edits
 from orimap.tasks.report.figures.palette import COLOURS, cluster_colours
@@ -247,8 +250,10 @@ def _write(
             grouping = _grouping(run, prepared, fitted_k, steps)
             clusters = _write_groups(run, prepared, grouping, partial_store, mark, progress)
             said = grouping.in_words
+            said = [*said, *index_revision(analysis, prepared.store, partial_store)]
         else:
             clusters, said = _write_names(analysis, steps, partial_store, mark), []
+            link_orientations(analysis, partial_store, mark)
         more: Mapping[str, Any] = {
             **facts,
             "edits": [*(words for step in steps for words in step.in_words()), *said],

@@ -36,7 +36,7 @@ from orimap.flows.prefect.canary import WATCHED_VARIABLE
 from orimap.flows.prefect.runner import PIECES_AT_ONCE, PrefectRunner, keep_report
 from orimap.flows.prefect.submitter import DUPLICATE
 from orimap.flows.request.allowed import allowed_roots, under_root
-from orimap.flows.request.request import DETECTOR_IMAGES, Request
+from orimap.flows.request.request import Request, with_files
 from orimap.flows.request.sidecar import NOT_HERE
 from orimap.tasks.errors import InputError
 from orimap.tasks.lines import printable
@@ -82,7 +82,8 @@ def analyse(
         results: Folder for the results. Left empty, a folder of the acquisition's name in the
             results folder of the machine (ORIMAP_RESULTS).
         options: How it is analysed, with the names of the options of orimap run and underscores,
-            such as {"k": "1:12", "bin": 2}.
+            such as {"k": "1:12", "crystals": ["/data/silicon.cif"]}. Files that they name must
+            lie in the allowed folders, too.
         hours: The longest that it may take.
         where: Where it is computed, such as {"cluster": "local", "workers": 4}. Usually the
             deployment says it.
@@ -194,10 +195,7 @@ def allowed_request(
             name,
             f"set {name} in the parameter `where` of the deployment",
         )
-    asked = dict(options)
-    for name in DETECTOR_IMAGES:
-        if asked.get(name) is not None:
-            asked[name] = under_root(asked[name], roots)
+    asked = with_files(options, lambda named: under_root(named, roots))
     return Request.read(
         file=under_root(path, roots), output=under_root(results, roots), **asked, **where
     )

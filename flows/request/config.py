@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from orimap.flows.request.request import RENAMED, Request, no_such_option
+from orimap.flows.request.names import PLURAL, RENAMED
+from orimap.flows.request.request import Request, no_such_option
 from orimap.tasks.errors import InputError, words_of
 
 # The longest that names every option takes 2 kB; a value may be a list.
@@ -98,7 +99,7 @@ def read_config(path: Path) -> Options:
         )
     fields = {str(name).replace("-", "_"): _value(value) for name, value in content.items()}
     for name in fields:
-        if name not in Request.model_fields and name not in RENAMED:
+        if name not in Request.model_fields and name not in RENAMED and name not in PLURAL:
             raise no_such_option(name, f"{path}, line {lines[name]}: {name}")
     given = {name: value for name, value in fields.items() if value is not None}
     return Options(path, given, lines)

@@ -1,6 +1,6 @@
 """Everything that a run can be asked: one model for command line, YAML, Prefect form and Python."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,10 +14,22 @@ from pydantic import (
     model_validator,
 )
 
+from orimap.flows.request.names import (
+    NOT_WITH_DISTINCT,
+    RENAMED,
+    SINGULAR,
+    dashed,
+    offer_old_names,
+    one_way,
+    option_of,
+    with_new_names,
+)
 from orimap.flows.request.values import (
+    LARGEST_PRECESSION_DEG,
     MOST_WORKERS,
     Axes,
     BeamEnergy,
+    CrystalFiles,
     DetectorStep,
     FramesAround,
     ImageNames,
@@ -32,7 +44,7 @@ from orimap.flows.request.values import (
     of_numbers,
     plain,
 )
-from orimap.tasks.errors import NUMBER, WHOLE_NUMBER, InputError, nearest, problem, shown, tell
+from orimap.tasks.errors import NUMBER, WHOLE_NUMBER, InputError, nearest, problem, shown
 
 # What computes. It does not change what is computed.
 WORKERS_FIELDS = (
@@ -53,40 +65,10 @@ NEWER_FIELDS = {*CAMERA_FIELDS, *READING_FIELDS} - {"reader", "signal", "dataset
 # The number of patterns as a person wants it. Where none of these is given, and ``components`` goes
 # by its old name, fingerprints are those of the first version.
 CHOICES = ("distinct", "no_merge")
-NOT_WITH_DISTINCT = ("components", "no_merge")
-# Old names of options, and until which version they are read.
-RENAMED, RENAMED_UNTIL = {"decided_k": "components"}, "0.3"
+# What clusters are indexed with; of no consequence without crystals.
+INDEX_FIELDS = ("crystals", "precession", "detector_rotation", "detector_flip")
 # Images of the detector: they may lie elsewhere and be read anew.
 DETECTOR_IMAGES = ("mask", "dark", "gain_map")
-
-
-def with_new_names(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a request with old names replaced by new ones, and warn of them.
-
-    Raises
-    ------
-    InputError
-        If an option is given by both its names.
-    """
-    found = dict(fields)
-    for old, new in RENAMED.items():
-        value = found.pop(old, None)
-        if value is None:
-            continue
-        if found.get(new) is not None:
-            raise InputError(
-                f"--{new} alone",
-                f"--{_dashed(old)}, its old name, as well",
-                f"leave out --{_dashed(old)}",
-            )
-        if new in NOT_WITH_DISTINCT and found.get("distinct") is not None:
-            raise _one_way(f"--distinct {found['distinct']} and --{_dashed(old)} {value}")
-        tell(
-            f"--{_dashed(old)} ({old}) is now called --{_dashed(new)} ({new}); the old name is "
-            f"read until orimap {RENAMED_UNTIL}"
-        )
-        found[new] = value
-    return found
 
 
 def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,34 +85,38 @@ def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, A
     return {**below, **above}
 
 
+def with_files(
+    fields: Mapping[str, Any], change: Callable[[Path | str], Path | str]
+) -> dict[str, Any]:
+    """Return fields of a request with every file that they name, but the acquisition, changed.
+
+    Values may be as they were typed; names are those of fields afterwards (`with_new_names`).
+    """
+    found = with_new_names(fields)
+    for name in DETECTOR_IMAGES:
+        if found.get(name) is not None:
+            found[name] = change(found[name])
+    given = found.get("crystals")
+    if given:
+        found["crystals"] = tuple(map(change, [given] if isinstance(given, (str, Path)) else given))
+    return found
+
+
 def as_first_named(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Return a request as the first version would have stored it, for its fingerprint."""
     named = {name: value for name, value in asked.items() if name not in CHOICES or value}
+    if not named.get("crystals"):
+        named = {name: value for name, value in named.items() if name not in INDEX_FIELDS}
     for old, new in RENAMED.items():
         if new in named:
             named[old] = named.pop(new)
     return named
 
 
-def _dashed(name: str) -> str:
-    return name.replace("_", "-")
-
-
-def _with_old_names(schema: dict[str, Any]) -> None:
-    """Let a form that is checked by its schema still give options by their old names."""
-    for old, new in RENAMED.items():
-        schema["properties"][old] = {
-            **schema["properties"][new],
-            "title": f"{schema['properties'][new]['title']} (old name)",
-            "description": f"Old name of {new}, read until orimap {RENAMED_UNTIL}",
-            "deprecated": True,
-        }
-
-
 class Request(BaseModel):
     """One run: an acquisition, where its results go, and how it is analysed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_with_old_names)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=offer_old_names)
 
     file: Path = Field(description="The acquisition: a file, or a folder of images")
     output: Path = Field(description="Folder for the results")
@@ -215,6 +201,28 @@ class Request(BaseModel):
         False,
         description="Turn parts of a cluster that are not connected in the scan into separate "
         "clusters",
+    )
+    crystals: CrystalFiles = Field(
+        (),
+        description="CIF of a crystal, to index the clusters with: which crystal, and how it is "
+        "oriented; may be repeated, the best is taken for each cluster",
+    )
+    precession: float = Field(
+        0.0,
+        ge=0,
+        le=LARGEST_PRECESSION_DEG,
+        allow_inf_nan=False,
+        description="Half angle of the cone of a precessed beam, in degrees, for indexing",
+    )
+    detector_rotation: float = Field(
+        0.0,
+        ge=-360,
+        le=360,
+        allow_inf_nan=False,
+        description="Angle from the scan's columns to the detector's, in degrees, for indexing",
+    )
+    detector_flip: bool = Field(
+        False, description="Detector rows count the other way than those of the scan, for indexing"
     )
     bin: int = Field(1, ge=1, le=64, description="Sum BIN x BIN detector pixels")
     crop: Region | None = Field(None, description="Detector region Y0:Y1,X0:X1 in pixels")
@@ -323,13 +331,13 @@ class Request(BaseModel):
     def _by_new_names(cls, fields: Any) -> Any:
         if not isinstance(fields, Mapping):
             return fields
+        named = with_new_names(fields)
         # Nothing given is what stands for it, also where that is something.
         unset = [
             name
             for name, field in cls.model_fields.items()
-            if field.default is not None and not field.is_required() and fields.get(name) is None
+            if field.default is not None and not field.is_required() and named.get(name) is None
         ]
-        named = with_new_names(fields)
         return {name: value for name, value in named.items() if name not in unset}
 
     @field_validator("*", mode="before")
@@ -344,7 +352,7 @@ class Request(BaseModel):
     def _one_number(self) -> "Request":
         if self.distinct is not None and (self.components is not None or self.no_merge):
             other = "--no-merge" if self.components is None else f"--components {self.components}"
-            raise _one_way(f"--distinct {self.distinct} and {other}")
+            raise one_way(f"--distinct {self.distinct} and {other}")
         return self
 
     @property
@@ -370,7 +378,7 @@ class Request(BaseModel):
             if isinstance(told, InputError):
                 raise told from error
             name = str(first["loc"][0]) if first["loc"] else "request"
-            option = f"--{_dashed(name)}"
+            option, value = option_of(name), values.get(name, values.get(SINGULAR.get(name, name)))
             field = cls.model_fields.get(name)
             if field is None:
                 raise no_such_option(name, option, dashes="--") from error
@@ -380,22 +388,12 @@ class Request(BaseModel):
                 wrong = problem(first)
                 # That a number is needed is said already.
                 more = "" if wrong in (WHOLE_NUMBER, NUMBER) else f": {wrong}"
-                found = f"{option} {shown(plain(values.get(name)))}{more}"
+                found = f"{option} {shown(plain(value))}{more}"
             raise InputError(
                 needed_for(name, option, field),
                 found,
                 f"correct {option}; orimap run --help explains it",
             ) from error
-
-
-def _one_way(found: str) -> InputError:
-    """Return the error for a number of patterns that is asked for in two ways."""
-    return InputError(
-        "one way to choose the number of patterns",
-        found,
-        "give --distinct for a number of patterns, or --components, with or without --no-merge, "
-        "for a number of components",
-    )
 
 
 def no_such_option(name: str, found: str, dashes: str = "") -> InputError:
@@ -404,5 +402,5 @@ def no_such_option(name: str, found: str, dashes: str = "") -> InputError:
     return InputError(
         "an option that orimap run knows",
         f"{found}, which is not an option",
-        f"did you mean {dashes}{_dashed(meant)}?" if meant else "orimap run --help lists them all",
+        f"did you mean {dashes}{dashed(meant)}?" if meant else "orimap run --help lists them all",
     )

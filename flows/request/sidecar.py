@@ -5,12 +5,7 @@ from typing import Any
 
 from orimap.flows.request.allowed import under_root
 from orimap.flows.request.config import read_config
-from orimap.flows.request.request import (
-    DETECTOR_IMAGES,
-    WORKERS_FIELDS,
-    Request,
-    with_new_names,
-)
+from orimap.flows.request.request import WORKERS_FIELDS, Request, with_files
 from orimap.tasks.acquire.arrivals.sidecar_name import sidecar_names
 from orimap.tasks.errors import InputError
 
@@ -35,7 +30,7 @@ def read_sidecar(path: Path, *, root: Path | None = None) -> dict[str, Any]:
     path : Path
         Of the acquisition.
     root : Path, optional
-        Where the side-car and images it names must lie; by default the acquisition's folder.
+        Where the side-car and the files it names must lie; by default the acquisition's folder.
 
     Returns
     -------
@@ -60,8 +55,7 @@ def read_sidecar(path: Path, *, root: Path | None = None) -> dict[str, Any]:
             f"remove it; the person who operates orimap decides {name}",
         )
     written.check(beside.name)
-    fields = with_new_names(written)
-    for name in fields.keys() & set(DETECTOR_IMAGES):
-        fields[name] = under_root(path.absolute().parent / str(fields[name]), roots)
+    folder = path.absolute().parent
+    fields = with_files(written, lambda named: under_root(folder / str(named), roots))
     asked = Request.read(file=path, output=Path(), **fields)
     return {name: getattr(asked, name) for name in fields}

@@ -3,6 +3,7 @@
 Text is read as it is typed on the command line; Python may give numbers, of NumPy as well.
 """
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,8 @@ from orimap.tasks.acquire.formats.meaning.names import parse_axes
 from orimap.tasks.errors import as_whole
 
 MOST_WORKERS = 256  # what one scheduler serves without being in the way
+# Half the opening of a precessed beam; microscopes reach 3 degrees or so.
+LARGEST_PRECESSION_DEG = 10.0
 RANGE_OF_K = "one number or FIRST:LAST, for instance 5 or 1:20"
 # What a value may look like, by the names of the fields.
 EXAMPLES = {
@@ -29,8 +32,15 @@ EXAMPLES = {
     "skip_frames": "5 or 5:3", "keep_rows": "9", "image_names": "'*_{x}_{y}'",
     "axes": "detector_y,detector_x,scan_y,scan_x", "scan_step": "2nm", "detector_step": "0.01/Å",
     "beam_energy": "200kV", "workers": "4", "adapt": "2:20", "worker_memory": "'8 GB'",
-    "first_worker_minutes": "30",
+    "first_worker_minutes": "30", "precession": "0.7", "detector_rotation": "-12.5",
 }  # fmt: skip
+
+# What fields need whose type does not say it.
+OWN_WORDS = {
+    "file": "the acquisition, a file or a folder of images",
+    "output": "a folder for the results, --output DIR",
+    "crystals": "CIF files for --crystal, one or several",
+}
 
 
 def plain(value: Any) -> Any:
@@ -49,11 +59,8 @@ def of_numbers(field: FieldInfo) -> bool:
 
 def needed_for(name: str, option: str, field: FieldInfo) -> str:
     """Return what kind of value a field needs, with an example."""
-    if name in ("file", "output"):
-        return {
-            "file": "the acquisition, a file or a folder of images",
-            "output": "a folder for the results, --output DIR",
-        }[name]
+    if name in OWN_WORDS:
+        return OWN_WORDS[name]
     kinds = get_args(field.annotation) or (field.annotation,)
     if get_origin(field.annotation) is Literal:
         return f"{', '.join(map(str, kinds[:-1]))} or {kinds[-1]} for {option}"
@@ -170,6 +177,13 @@ def _penalties(value: Any) -> Any:
     return value
 
 
+def _crystal_files(value: Any) -> Any:
+    """Read the name of one file as a list of it."""
+    if value == "":
+        raise ValueError("a path is needed")
+    return (value,) if isinstance(value, (str, os.PathLike)) else value
+
+
 def _size(value: str) -> str:
     """Check a size in bytes; it stays what was given."""
     if not re.fullmatch(r"\d+(\.\d+)? ?([KMGT]i?)?B", value):
@@ -203,6 +217,7 @@ Axes = Annotated[str, _checked(parse_axes)]
 ScanStep = Annotated[str, _checked(read_scan_step)]
 DetectorStep = Annotated[str, _checked(read_detector_step)]
 BeamEnergy = Annotated[str, _checked(read_beam_energy)]
+CrystalFiles = Annotated[tuple[Path, ...], BeforeValidator(_crystal_files)]
 Size = Annotated[str, AfterValidator(_size)]
 Penalty = Annotated[float, Field(ge=0, le=1)]
 Penalties = Annotated[tuple[Penalty, Penalty], BeforeValidator(_penalties)]

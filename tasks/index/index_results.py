@@ -15,15 +15,14 @@ import xarray as xr
 
 from orimap.tasks.acquire.formats.calibration import electron_wavelength
 from orimap.tasks.errors import InputError
-from orimap.tasks.index.crystals.read_cif import Crystal, read_crystal
+from orimap.tasks.index.crystals.read_cif import Crystal
 from orimap.tasks.index.measure import Measured, measure_patterns
 from orimap.tasks.index.orientations.decide import Indexed, decide_orientations, merge
 from orimap.tasks.index.orientations.fit_scan import Scan, fit_scan
 from orimap.tasks.index.orientations.refine import Camera
 from orimap.tasks.patterns.register import reflection_radius
 from orimap.tasks.store import variables
-from orimap.tasks.store.groups import open_group
-from orimap.tasks.store.open_results import open_results
+from orimap.tasks.store.groups import group_attributes, open_group
 
 # Where neither the file nor the user says it. The curvature of the sphere follows from it, which
 # matters little to orientations: what it changes is opposite on both sides of the beam.
@@ -169,49 +168,37 @@ def index_patterns(
     return indexed, scan, measured
 
 
-def index_results(
-    folder: Path,
-    crystals: Sequence[Path],
-    setup: Setup | None = None,
+def patterns_of_results(
+    clusters: xr.Dataset,
+    analysis: Path,
+    patterns: Path,
+    setup: Setup,
     *,
-    revision: str | None = None,
-) -> tuple[Indexed, Scan, Measured]:
-    """Index the clusters of a run.
+    representatives: bool = False,
+) -> Patterns:
+    """Return the patterns of clusters.
 
     Parameters
     ----------
-    folder : Path
-        Of the results.
-    crystals : sequence of Path
-        CIF files.
-    setup : Setup, optional
-    revision : str, optional
-        A revision in place of the automatic result.
+    clusters : Dataset
+        /clusters, of the results or of a revision.
+    analysis, patterns : Path
+        The stores of the run. Of the patterns the beam is asked for; they may be gone.
+    setup : Setup
+    representatives : bool
+        Those of the factorisation in place of means over positions.
 
     Raises
     ------
     InputError
-        If a CIF or the results are at fault, or the detector is not calibrated.
+        If the detector is not calibrated.
     """
-    read = [read_crystal(path) for path in crystals]
-    tree = open_results(folder, revision)
-    setup = setup or Setup()
-    means = patterns_of_results(tree, folder, setup)
-    factors = patterns_of_results(tree, folder, setup, representatives=True)
-    return index_patterns(means, read, setup, others=factors)
-
-
-def patterns_of_results(
-    tree: xr.DataTree, folder: Path, setup: Setup, *, representatives: bool = False
-) -> Patterns:
-    """Return the patterns of the clusters of opened results."""
-    clusters = tree["clusters"].to_dataset()
-    acquired = tree["acquisition"].attrs
+    acquired = group_attributes(analysis, "acquisition")
     v = variables
     wanted = v.cluster_representative if representatives else v.cluster_mean_pattern
     images = wanted.read(clusters).values
-    valid = v.detector_mask.read(tree["analysed"].to_dataset()).values == 0
-    centre, radius = _beam(folder, acquired, valid.shape)
+    valid = v.detector_mask.read(open_group(analysis, "analysed")).values == 0
+    centre, radius = _beam(patterns, acquired, valid.shape)
     return Patterns(
         images,
         v.cluster_size.read(clusters).values,
@@ -223,10 +210,10 @@ def patterns_of_results(
     )
 
 
-def _beam(folder: Path, acquired: dict, shape: tuple[int, ...]) -> tuple[np.ndarray, float]:
+def _beam(patterns: Path, acquired: dict, shape: tuple[int, ...]) -> tuple[np.ndarray, float]:
     """Return where the direct beam lies and its radius, in pixels."""
     try:
-        beam = open_group(folder / "patterns.zarr", "beam").attrs
+        beam = open_group(patterns, "beam").attrs
         if beam["found"]:
             centre = np.array([beam["reference_y"], beam["reference_x"]], float)
             return centre, float(beam["disc_radius_px"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,23 @@ import xarray as xr
 
 from orimap.tasks.index.boundaries import direct_indices, find_boundaries
 from orimap.tasks.index.crystals.symmetry import as_quaternions
-from orimap.tasks.index.index_results import USUAL_ENERGY_KEV, Setup, index_results
+from orimap.tasks.index.index_results import (
+    USUAL_ENERGY_KEV,
+    Setup,
+    index_patterns,
+    patterns_of_results,
+)
+from orimap.tasks.index.indexing import Indexing
 from orimap.tasks.index.measure import Measured
 from orimap.tasks.index.orientations.decide import RELIABLE, Indexed
 from orimap.tasks.index.orientations.fit_scan import Scan
 from orimap.tasks.index.predicted import predict_reflections
 from orimap.tasks.store import variables as v
 from orimap.tasks.store.fingerprint import fingerprint
-from orimap.tasks.store.groups import complete_mark, group_attributes, open_group, write_arrays
+from orimap.tasks.store.groups import group_attributes, open_group, write_arrays
+from orimap.tasks.store.open_results import open_revised
 from orimap.tasks.store.variables import Variable
+from orimap.tasks.store.whole.seal import COMPLETE
 
 GROUP = v.ORIENTATIONS.path
 # Of the beam, against which zone axes point.
@@ -32,38 +40,57 @@ FRAME = (
 Stored = tuple[dict[Variable, np.ndarray], dict[str, Any]]
 
 
-def index_stored(folder: Path, crystals: Sequence[Path], setup: Setup | None = None) -> Stored:
+def index_stored(
+    analysis: Path, patterns: Path, indexing: Indexing, revision: Path | None = None
+) -> Stored:
     """Index the clusters of a run; return the arrays and attributes of /orientations.
 
     Parameters
     ----------
-    folder : Path
-        Of the results, which stay as they are.
-    crystals : sequence of Path
-        CIF files.
-    setup : Setup, optional
+    analysis, patterns : Path
+        The stores of the run, which stay as they are.
+    indexing : Indexing
+    revision : Path, optional
+        The store of a revision, whose clusters are indexed in place of the automatic ones.
 
     Raises
     ------
     InputError
-        If a CIF or the results are at fault, or the detector is not calibrated.
+        If the detector is not calibrated, or the patterns show no reflections.
     """
-    setup = setup or Setup()
-    indexed, scan, measured = index_results(folder, crystals, setup)
-    analysis = folder / "analysis.zarr"
-    labels = v.cluster_label.read(open_group(analysis, "clusters")).values
+    setup, crystals = indexing.setup, [each.crystal for each in indexing.crystals]
+    clusters = open_revised(analysis, revision, "clusters")
+    means, factors = (
+        patterns_of_results(clusters, analysis, patterns, setup, representatives=each)
+        for each in (False, True)
+    )
+    indexed, scan, measured = index_patterns(means, crystals, setup, others=factors)
+    labels = v.cluster_label.read(clusters).values
     arrays = orientation_arrays(indexed, scan, measured, labels, setup)
     acquired = group_attributes(analysis, "acquisition")
-    attrs = orientation_attributes(scan, [path.name for path in crystals], acquired, setup)
+    attrs = orientation_attributes(scan, indexing, acquired)
     # Which clusters they are of: others may be decided later, or made by hand.
-    return arrays, {**attrs, "of": complete_mark(analysis, "clusters")}
+    return arrays, {**attrs, "of": clusters.attrs.get(COMPLETE)}
 
 
-def write_orientations(analysis: Path, stored: Stored) -> None:
-    """Write /orientations of a store of results, sealed."""
+def write_orientations(analysis: Path, stored: Stored, indexing: Indexing | None = None) -> None:
+    """Write /orientations of a store of results, sealed.
+
+    Parameters
+    ----------
+    analysis : Path
+    stored : (dict, dict)
+        Arrays and attributes.
+    indexing : Indexing, optional
+        Of which, and of the clusters, the fingerprint is; without it, of all that is stored.
+    """
     arrays, attrs = stored
-    facts = {name: values.tobytes().hex() for name, values in _named(arrays).items()}
-    write_arrays(analysis, GROUP, arrays, fingerprint(**facts, attributes=attrs), **attrs)
+    if indexing is None:
+        facts = {each.name: np.ascontiguousarray(a).tobytes().hex() for each, a in arrays.items()}
+        mark = fingerprint(**facts, attributes=attrs)
+    else:
+        mark = indexing.mark_of(attrs["of"])
+    write_arrays(analysis, GROUP, arrays, mark, **attrs)
 
 
 def read_orientations(analysis: Path) -> xr.Dataset | None:
@@ -135,24 +162,23 @@ def orientation_arrays(
 
 
 def orientation_attributes(
-    scan: Scan, files: Sequence[str], acquired: Mapping[str, Any], setup: Setup
+    scan: Scan, indexing: Indexing, acquired: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the attributes of /orientations.
 
     Parameters
     ----------
     scan : Scan
-    files : sequence of str
-        Names of the CIF files.
+    indexing : Indexing
     acquired : mapping
         Attributes of /acquisition.
-    setup : Setup
     """
+    setup = indexing.setup
     crystals = [phase.crystal for phase in scan.phases]
     known = setup.beam_energy_kev or acquired.get("beam_energy_kev")
     return {
         "crystals": [crystal.name for crystal in crystals],
-        "crystal_files": list(files),
+        **indexing.attributes,
         "crystal_formulas": [crystal.formula for crystal in crystals],
         "crystal_space_groups": [crystal.space_group for crystal in crystals],
         "frame": FRAME,
@@ -163,17 +189,10 @@ def orientation_attributes(
         "rocking_edge": scan.rocking.edge,
         "rocking_saturation": scan.rocking.saturation,
         "rocking_power": scan.rocking.power,
-        "precession_deg": setup.precession_deg,
-        "detector_rotation_deg": setup.rotation_deg,
-        "detector_flip": setup.flip,
         "beam_energy_kev": float(known or USUAL_ENERGY_KEV),
         "beam_energy_assumed": not known,
         "reliable_from": RELIABLE,
     }
-
-
-def _named(arrays: Mapping[Variable, np.ndarray]) -> dict[str, np.ndarray]:
-    return {variable.name: np.ascontiguousarray(values) for variable, values in arrays.items()}
 
 
 def _quaternions(rotation: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ USUAL_KS = range(1, 21)
 MEAN_SECONDS_PER_GIGAPIXEL = 16.0
 REGISTERING_SECONDS_PER_GIGAPIXEL = 140.0  # ePattern: all counts and both halves, 3 ms for 256×256
 REFLECTION_MAPS_SECONDS = 0.5
+INDEX_SECONDS = 3.0  # a crystal, of some clusters
 # The paper's fits, one core: 9 to 31 s of k = 3 to 20 on 1,024 patterns, 50 to 160 iterations.
 PUBLISHED_SECONDS_PER_POSITION = 0.37
 
@@ -39,6 +40,7 @@ def predict_step_seconds(
     filled: float = FILLED,
     filtered: str = "raw",
     published: bool = False,
+    crystals: int = 0,
 ) -> dict[str, float]:
     """Return about how long each step of a run takes, in their order.
 
@@ -56,6 +58,8 @@ def predict_step_seconds(
         raw, mean or epattern.
     published : bool
         Whether the paper's own fits are made.
+    crystals : int
+        That the clusters are indexed with.
 
     Returns
     -------
@@ -84,6 +88,8 @@ def predict_step_seconds(
         seconds = _with_after(seconds, "score", "published", of_paper)
     if filtered == "epattern":
         seconds = _with_after(seconds, "clusters", "reflections", REFLECTION_MAPS_SECONDS)
+    if crystals:
+        seconds = _with_after(seconds, "baseline", "index", crystals * INDEX_SECONDS)
     return seconds
 
 

@@ -81,7 +81,7 @@ def bare_pages():
     Figures take most of the time of a tiny run.
     """
 
-    def write_report(_results, output, *, run, executor):
+    def write_report(_results, output, *, run, executor=None):
         (output / "figures").mkdir(exist_ok=True)
         (output / "report.html").write_text(json.dumps(run["request"]))
 

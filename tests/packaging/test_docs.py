@@ -12,6 +12,7 @@ from typer.main import get_command
 
 import orimap
 from orimap.flows.cli.main import app
+from orimap.flows.request.names import option_of
 from orimap.flows.request.request import Request
 from orimap.tasks.store import variables
 
@@ -162,7 +163,7 @@ def test_the_reference_of_commands_has_every_command_and_option_that_is_not_hidd
         assert f"\norimap {name}\n-----" in f"\n{text}"
     assert "orimap perform" not in text  # hidden
     for name in Request.model_fields.keys() - {"file", "output"}:
-        assert f".. option:: --{name.replace('_', '-')}" in text
+        assert f".. option:: {option_of(name)}" in text
     assert ".. option:: --split-bent, --no-split-bent" in text
     assert "``orimap run FILE [OPTIONS]``" in text
 

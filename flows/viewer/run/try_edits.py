@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from orimap.flows.pipeline.redecide import HERE, root_of
+from orimap.flows.pipeline.redecide import HERE
+from orimap.flows.pipeline.results import root_of
 from orimap.flows.pipeline.revise import (
     all_steps,
     apply_all,
@@ -22,7 +23,8 @@ from orimap.flows.pipeline.revise import (
     require_groups,
     stored_grouping,
 )
-from orimap.flows.request.request import Request, with_new_names
+from orimap.flows.request.names import with_new_names
+from orimap.flows.request.request import Request
 from orimap.tasks.maps.by_hand.edits import Edits
 from orimap.tasks.store.groups import open_group
 from orimap.tasks.store.run_folder import RunFolder

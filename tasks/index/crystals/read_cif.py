@@ -87,7 +87,7 @@ class Crystal:
 
 
 def read_crystal(path: Path | str) -> Crystal:
-    """Read a crystal from a CIF; the same file is read once.
+    """Read a crystal from a CIF; the same content is taken apart once.
 
     Raises
     ------
@@ -95,36 +95,49 @@ def read_crystal(path: Path | str) -> Crystal:
         If the file is missing, too large or no CIF, or lacks the cell, the symmetry or the atoms,
         or has an element that is unknown.
     """
+    return parse_crystal(read_content(path), Path(path))
+
+
+def read_content(path: Path | str) -> bytes:
+    """Return what is in the file of a crystal.
+
+    Raises
+    ------
+    InputError
+        If it is missing, no file, or too large.
+    """
     path = Path(path)
     try:
-        facts = path.stat()
+        size = path.stat().st_size
         if not path.is_file():
             raise InputError(f"a CIF file at {path}", "something other than a file", REMEDY)
+        if size <= LARGEST_FILE_BYTES:
+            return path.read_bytes()
     except OSError as error:
         if is_out_of_reach(error):
             raise
         raise InputError(f"a CIF file at {path}", words_of(error), REMEDY) from error
-    if facts.st_size > LARGEST_FILE_BYTES:
-        raise InputError(
-            f"a CIF of at most {LARGEST_FILE_BYTES / 1e6:.0f} MB",
-            f"{facts.st_size / 1e6:.0f} MB in {path}",
-            "leave the measured reflections out of the file",
-        )
-    return _read(path, facts.st_mtime_ns, facts.st_size)
+    raise InputError(
+        f"a CIF of at most {LARGEST_FILE_BYTES / 1e6:.0f} MB",
+        f"{size / 1e6:.0f} MB in {path}",
+        "leave the measured reflections out of the file",
+    )
 
 
-@lru_cache(maxsize=32)
-def _read(path: Path, changed: int, size: int) -> Crystal:
-    """Read a file; when it was changed, and its size, tell whether it is still the same."""
+@lru_cache(maxsize=8)
+def parse_crystal(content: bytes, path: Path) -> Crystal:
+    """Return the crystal that the content of a CIF describes; ``path`` is what messages call it.
+
+    Raises
+    ------
+    InputError
+        If it is no CIF, or lacks the cell, the symmetry or the atoms, or has an element that is
+        unknown.
+    """
     import gemmi
 
     try:
-        text = path.read_bytes().decode("utf-8", "replace")
-        blocks = list(gemmi.cif.read_string(text))
-    except OSError as error:
-        if is_out_of_reach(error):
-            raise
-        raise InputError(f"a CIF file at {path}", words_of(error), REMEDY) from error
+        blocks = list(gemmi.cif.read_string(content.decode("utf-8", "replace")))
     except (ValueError, RuntimeError) as error:
         first = next(iter(str(error).splitlines()), "")
         raise InputError(f"a CIF, {path}", f"no CIF: {shown(first)}", REMEDY) from error

@@ -2,6 +2,8 @@
 
 Each reflection, found or predicted, is one residual in units of its error, which holds that of
 counting, of the kinematical prediction, and of where the sphere lies.
+
+Tested in tests/tasks/index/orientations/test_refine.py.
 """
 
 from __future__ import annotations

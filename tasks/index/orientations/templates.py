@@ -4,6 +4,8 @@ A pattern is a few points, each with a radius, an azimuth and a brightness. In r
 it is a function of the azimuth, of which harmonics are kept; turning the crystal about the beam
 only shifts their phases. A direction and its opposite differ by a mirror image, which is another
 sign of these phases: so templates are needed for half of all directions, or less.
+
+Tested in tests/tasks/index/orientations/test_match.py.
 """
 
 from __future__ import annotations

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -117,6 +118,23 @@ def _candidates_text(
     if second == first:
         return f"two candidates, {first} or tilted to another side of that axis, {apart:.0f}° away"
     return f"two candidates, {first} or {second}"
+
+
+def fit_remarks(attrs: Mapping[str, Any]) -> list[str]:
+    """Say what was fitted for the scan, and what was assumed, in sentences."""
+    said = []
+    percent = 100 * (attrs["detector_step_factor"] - 1)
+    if abs(percent) >= 0.05:
+        said.append(
+            f"The detector's step is {attrs['detector_step']:.4g} 1/Å by the reflections, "
+            f"{abs(percent):.1f} % {'more' if percent > 0 else 'less'} than calibrated"
+        )
+    if attrs["beam_energy_assumed"]:
+        said.append(
+            f"The beam energy is not known: {attrs['beam_energy_kev']:g} keV was assumed "
+            "(--beam-energy)"
+        )
+    return said
 
 
 def rotations(quaternions: np.ndarray) -> np.ndarray:

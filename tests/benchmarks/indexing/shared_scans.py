@@ -112,7 +112,13 @@ def main() -> None:
             tree = open_results(asked.results / name)
             labels = tree["clusters"]["cluster_label"].values
             means, factors = (
-                patterns_of_results(tree, asked.results / name, setup, representatives=each)
+                patterns_of_results(
+                    tree["clusters"].to_dataset(),
+                    asked.results / name / "analysis.zarr",
+                    asked.results / name / "patterns.zarr",
+                    setup,
+                    representatives=each,
+                )
                 for each in (False, True)
             )
             grain = grain_of_clusters(labels, truth, len(means.images))

@@ -1,5 +1,6 @@
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,6 +116,8 @@ def test_status_tells_all_of_one(failed):
 def test_replay_says_that_no_watcher_is_running_and_only_then(done):
     asked = ("replay", "a.npy", "--results", done)
     assert "nothing was changed" in _call(*asked, "--seed", "7", "--dry-run").stdout
+    named = _call(*asked, "--crystal", "a.cif", "--dry-run")
+    assert f"crystals ['{Path('a.cif').resolve()}']" in named.stdout
     with only_watcher(done / ".orimap"):
         answer = _call(*asked, "--seed", "7")
     assert answer.exit_code == 0, answer.output

@@ -77,7 +77,7 @@ def test_known_orientations_are_found_stored_and_shown(copied, small_run_scan):
     assert after == before
     assert orimap.verify(copied) == {}
     assert not (copied / ".unfinished").exists()
-    # A decision has other clusters.
+    # Whatever is lost is noticed.
     shutil.rmtree(copied / "analysis.zarr" / "orientations")
     assert "analysis.zarr/orientations" in orimap.verify(copied)
 
@@ -147,11 +147,15 @@ def test_a_folder_without_results_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_revision_with_other_clusters_has_no_orientations(copied):
+def test_a_revision_has_the_orientations_of_its_own_clusters(copied):
+    orimap.edit(copied, merge=[(1, 2)], revision="before", quiet=True)
     orimap.index(copied, LNMO, quiet=True)
     orimap.edit(copied, merge=[(1, 2)], revision="one", quiet=True)
-    with pytest.raises(InputError, match="not of revision 'one'"):
-        _ = orimap.open(copied, "one").orientations
-    assert CliRunner().invoke(main.app, ["report", str(copied), "--revision", "one"]).exit_code == 0
-    assert 'id="orientations"' not in (copied / "report-one.html").read_text()
+    assert orimap.open(copied, "one").orientations.sizes["cluster"] == 1
+    with pytest.raises(InputError, match="not of revision 'before'"):
+        _ = orimap.open(copied, "before").orientations
+    for name, there in (("one", True), ("before", False)):
+        report = CliRunner().invoke(main.app, ["report", str(copied), "--revision", name])
+        assert report.exit_code == 0
+        assert ('id="orientations"' in (copied / f"report-{name}.html").read_text()) is there
     assert json.loads((copied / "run.json").read_text())["request"]["k"] == [1, 4]

@@ -1,4 +1,5 @@
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -32,6 +33,9 @@ def test_a_job_names_whole_paths_and_computes_on_its_own_cores(tmp_path, monkeyp
     inside = _inside(asked)
     assert (inside.file, inside.output) == (tmp_path / "a.npy", tmp_path / "out")
     assert (inside.mask, inside.profile) == (None, None)
+    assert inside.crystals == ()
+    named = _inside(asked.model_copy(update={"crystals": (Path("a.cif"),), "mask": Path("m.npy")}))
+    assert (named.crystals, named.mask) == ((Path("a.cif").absolute(),), Path("m.npy").absolute())
     assert _inside(asked.model_copy(update={"cluster": "slurm"})).profile == "mine"
 
 

@@ -20,7 +20,8 @@ from typer.testing import CliRunner
 from orimap.flows.cli import main
 from orimap.flows.cli.analyse import run
 from orimap.flows.cli.simulate import simulate
-from orimap.flows.request.request import RENAMED, Request
+from orimap.flows.request.names import RENAMED, option_of
+from orimap.flows.request.request import Request
 from orimap.tasks.simulate.recipe import ScanRecipe
 from orimap.tasks.simulate.write_scan import write_scan
 
@@ -109,7 +110,7 @@ def test_run_takes_every_field_of_a_request():
     assert set(parameters) == set(Request.model_fields) | own | set(RENAMED)
     answer = _call("run", "--help").stdout
     for name, field in Request.model_fields.items():
-        assert name == "file" or "--" + name.replace("_", "-") in answer
+        assert name == "file" or f"\n  {option_of(name)} " in answer
         assert field.description.split()[0] in answer
 
 
@@ -241,6 +242,9 @@ def _truncated(path, source):
     return path
 
 
+ANGLES = (("a", "alpha"), ("b", "beta"), ("c", "gamma"))
+
+
 @pytest.fixture
 def bad_input(scan, tmp_path):
     """Arguments of ``orimap run`` that are at fault, and a word of what was found."""
@@ -250,6 +254,10 @@ def bad_input(scan, tmp_path):
     file.write_text("")
     dark = tmp_path / "dark.npy"
     np.save(dark, np.zeros((16, 16)))
+    empty, bare = tmp_path / "empty.cif", tmp_path / "bare.cif"
+    empty.touch()
+    edges = "".join(f"_cell_length_{edge} 4\n_cell_angle_{angle} 90\n" for edge, angle in ANGLES)
+    bare.write_text(f"data_bare\n{edges}_space_group_name_H-M_alt 'P 1'\n")
     return {
         "missing file": ((tmp_path / "absent.blo",), "absent.blo"),
         "text": ((text,), "text.blo"),
@@ -271,6 +279,11 @@ def bad_input(scan, tmp_path):
         "counts of corrected": ((scan, "--gain", "3", "--counts", "yes"), "corrected"),
         "cluster": ((scan, "--cluster", "slurm"), "slurm"),
         "output": ((scan, "--output", file / "results"), "results"),
+        "no crystal there": ((scan, "--crystal", tmp_path / "absent.cif"), "absent.cif"),
+        "crystal": ((scan, "--crystal", text), "text.blo"),
+        "empty crystal": ((scan, "--crystal", empty), "a file without a data block"),
+        "crystal without atoms": ((scan, "--crystal", bare), "no atoms"),
+        "precession": ((scan, "--crystal", bare, "--precession", "70"), "must be at most 10"),
         "no file": ((), "no FILE"),
     }
 
@@ -279,6 +292,7 @@ CASES = (
     *("missing file", "text", "truncated", "k from 0", "k above positions", "k as a word"),
     *("decided k", "filter", "lengths", "strategy", "scan shape", "roi", "mask", "cluster"),
     *("output", "no file", "dark", "gain map", "gain", "two zeros", "counts of corrected"),
+    *("no crystal there", "crystal", "empty crystal", "crystal without atoms", "precession"),
 )
 
 

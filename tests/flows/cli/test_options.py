@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from typer.testing import CliRunner
@@ -19,7 +20,8 @@ from orimap.flows.cli.options import (
     state_folder,
     with_request_options,
 )
-from orimap.flows.request.request import RENAMED, Request
+from orimap.flows.request.names import RENAMED
+from orimap.flows.request.request import Request
 from orimap.tasks.decide.choose_k import STRATEGIES
 from orimap.tasks.errors import InputError, Notice
 from orimap.tasks.patterns.filters import FILTERS
@@ -63,6 +65,19 @@ def test_the_command_line_comes_before_the_configuration(tmp_path):
     assert read_request("run", config, asked) == Request.read(
         file="a.blo", output="out", k="1:5", seed=3
     )
+
+
+def test_an_option_that_may_be_repeated_goes_by_one_of_its_values(tmp_path):
+    config = tmp_path / "run.yaml"
+    config.write_text("file: a.blo\noutput: out\ncrystal: [a.cif, b.cif]\nprecession: 0.7\n")
+    asked = read_request("run", config, {"crystals": [], "precession": None})
+    assert asked.crystals == (Path("a.cif"), Path("b.cif"))
+    assert asked.precession == 0.7
+    asked = read_request("run", config, {"crystals": ["c.cif"], "precession": "0"})
+    assert (asked.crystals, asked.precession) == ((Path("c.cif"),), 0)
+    kind, option = get_args(_command()["crystals"].annotation)
+    assert kind == list[str] | None
+    assert option.metavar == "FILE"
 
 
 def test_what_a_command_decides_itself_is_refused_in_a_configuration(tmp_path):

@@ -6,16 +6,20 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from orimap.flows.cli import main
+from orimap.flows.cli.watch import _watching
 from orimap.flows.watch.journal import Journal
 from orimap.flows.watch.one_watcher import only_watcher, watcher_process
 from orimap.tasks.simulate.recipe import ScanRecipe
 from orimap.tasks.simulate.write_scan import write_scan
+
+QUARTZ = Path(__file__).parents[2] / "tasks" / "index" / "crystals" / "quartz.cif"
 
 pytestmark = pytest.mark.usefixtures("no_prefect")
 
@@ -167,15 +171,32 @@ def test_a_dry_run_says_what_is_there_and_writes_nothing(site, scan):
         ((".", "--results", "out", "--embedded", "--submit-to", "batch"), "one of them"),
         ((".", "--results", "out", "--config", "out.yaml"), "decides output"),
         ((".", "--results", "out", "--config", "wrong.yaml"), "--bin"),
+        ((".", "--results", "out", "--config", "crystal.yaml"), "absent.cif"),
     ],
 )
 def test_what_is_at_fault_is_told_at_once(tmp_path, monkeypatch, arguments, said):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "out.yaml").write_text("output: here\n")
     (tmp_path / "wrong.yaml").write_text("bin: many\n")
+    (tmp_path / "crystal.yaml").write_text("crystal: absent.cif\n")
     answer = _call("watch", *arguments)
     assert answer.exit_code == 2
     assert said in answer.stderr
+
+
+def test_files_among_the_options_are_found_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "watched").mkdir()
+    shutil.copy(QUARTZ, tmp_path)
+    (tmp_path / "run.yaml").write_text("crystal: quartz.cif\nprecession: 0.7\n")
+    watching = _watching(Path("watched"), Path("out"), None, Path("run.yaml"))
+    (tmp_path / "watched" / "b.blo.orimap.yaml").write_text("crystals: [own.cif]\n")
+    folder = tmp_path.resolve()
+    for name, crystal in (("a.blo", "quartz.cif"), ("b.blo", "watched/own.cif")):
+        (tmp_path / "watched" / name).touch()
+        request = watching.request(name, watching.output(name, 1))
+        assert request.crystals == (folder / crystal,)
+        assert request.precession == 0.7
 
 
 def test_results_of_one_folder_are_not_those_of_another(site, tmp_path):

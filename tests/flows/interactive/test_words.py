@@ -17,6 +17,7 @@ from orimap.tasks.errors import InputError, UnavailableError
         ("leave out --no-split-bent", "leave out split_bent=False"),
         ("give them with --scan-shape YxX", "give them with scan_shape=(rows, columns)"),
         ("without --from", "without source"),
+        ("give --crystal FILE.cif", 'give crystals="FILE.cif"'),
         ("--rename 2=matrix", 'rename="2=matrix"'),
         ("ask for --distinct 5.", "ask for distinct=5."),
         ("--k 0: too small", "k=0: too small"),

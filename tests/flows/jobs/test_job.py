@@ -21,6 +21,10 @@ def test_the_key_says_what_is_computed_and_not_where():
     others = [_job(bin=2), _job(file="/data/b.npy"), _job(restart=True), _job(seed=1)]
     others += [_job(gain=9), _job(keep_rows=3), _job(scan_step="2nm")]
     assert len({key, *(each.key for each in others)}) == 8
+    # Of no consequence without crystals.
+    assert _job(precession=0.7, detector_flip=True).key == key
+    crystals = [_job(crystals=["/a.cif"]), _job(crystals=["/a.cif"], precession=0.7)]
+    assert len({key, *(each.key for each in crystals)}) == 3
 
 
 def test_a_job_travels_as_text_and_knows_no_other_fields():

@@ -84,6 +84,13 @@ def test_what_is_missing_is_named(job):
     assert what_is_missing(job.output, other).endswith("are those of another request")
     elsewhere = job.request.model_copy(update={"workers": 7, "restart": True})
     assert what_is_missing(job.output, elsewhere) is None
+    indexed = job.request.model_copy(update={"crystals": (job.output / "a.cif",)})
+    assert what_is_missing(job.output, indexed).endswith("are not indexed with a.cif")
+    root.attrs["not_indexed"] = {"crystal_files": ["a.cif"]}
+    assert what_is_missing(job.output, indexed) is None
+    root.create_group("orientations").attrs["crystal_files"] = ["b.cif"]
+    assert what_is_missing(job.output, indexed) is not None
+    assert what_is_missing(job.output, job.request) is None
     root.attrs["decided_k"] = 3
     assert what_is_missing(job.output).endswith("hold 2 clusters instead of 3")
     root.attrs["status"] = "unfinished"

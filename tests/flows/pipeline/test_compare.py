@@ -16,7 +16,8 @@ from orimap.flows.pipeline import compare
 from orimap.flows.pipeline.compare import Named, compare_filters
 from orimap.flows.pipeline.pipeline import run_pipeline
 from orimap.flows.pipeline.runtime.runner import Lines, NoDisplay, PlainRunner
-from orimap.flows.request.request import RENAMED, Request
+from orimap.flows.request.names import RENAMED
+from orimap.flows.request.request import Request
 from orimap.tasks.acquire.ingest import ingest
 from orimap.tasks.errors import InputError
 from orimap.tasks.patterns.filters import FILTERS

@@ -1,12 +1,16 @@
 """What a run will do, known before it starts."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from orimap.flows.pipeline.estimate import predicted_seconds
 from orimap.flows.pipeline.plan import Plan, ingest_fingerprint, request_fingerprint
 from orimap.flows.request.request import Request
 from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.errors import InputError
+from orimap.tasks.index.index_results import Setup
 
 
 @pytest.fixture
@@ -237,6 +241,20 @@ def test_a_plan_has_the_fingerprints_that_its_parts_make(planned):
 def test_the_fingerprint_of_a_request_is_that_of_stored_results():
     request = Request.read(file="scan.npy", output="results", k="1:3", counts="yes")
     assert request_fingerprint(request, "0123456789abcdef") == "f88cd75f87d6c50b"
+    indexed = request.model_copy(update={"crystals": ("a.cif",), "precession": 0.7})
+    assert request_fingerprint(indexed, "0123456789abcdef") == "f88cd75f87d6c50b"
+
+
+def test_crystals_are_read_as_the_run_is_planned(planned, tmp_path):
+    crystal = Path(__file__).parents[2] / "tasks" / "index" / "crystals" / "quartz.cif"
+    assert planned().indexing is None
+    found = planned(crystals=crystal, precession=0.7, detector_rotation=-12.5, detector_flip=True)
+    assert [each.name for each in found.indexing.crystals] == ["quartz.cif"]
+    assert found.indexing.setup == Setup(precession_deg=0.7, rotation_deg=-12.5, flip=True)
+    assert "index" in predicted_seconds(found, 2)
+    assert "index" not in predicted_seconds(planned(), 2)
+    with pytest.raises(InputError, match="a CIF file at"):
+        planned(crystals=[crystal, tmp_path / "nothing.cif"])
 
 
 def test_a_given_calibration_makes_other_results(planned):

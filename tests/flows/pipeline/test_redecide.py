@@ -17,6 +17,7 @@ from orimap.flows.pipeline.pipeline import run_pipeline
 from orimap.flows.pipeline.redecide import Answer
 from orimap.flows.pipeline.runtime.runner import NoDisplay, PlainRunner
 from orimap.flows.pipeline.steps import conclude, factorise
+from orimap.flows.request.names import option_of
 from orimap.flows.request.request import Request
 from orimap.tasks.decide.evidence import published
 from orimap.tasks.errors import InputError, Notice
@@ -359,8 +360,8 @@ def test_options_are_those_that_do_not_shape_the_fits():
         "workers",
     } <= offered
     answer = CliRunner().invoke(main.app, ["decide", "--help"]).stdout
-    assert all("--" + name.replace("_", "-") in answer for name in offered)
-    assert not any(f"--{name.replace('_', '-')} " in answer for name in AS_STORED)
+    assert all(option_of(name) in answer for name in offered)
+    assert not any(f"{option_of(name)} " in answer for name in AS_STORED)
 
 
 def test_the_command_tells_before_after_and_why(finished):

@@ -74,6 +74,14 @@ def test_a_mask_outside_the_roots_is_refused(folders):
         _job({**said, "options": {"mask": str(folders[2] / "mask.npy")}})
 
 
+@pytest.mark.parametrize("name", ["crystals", "crystal"])
+def test_a_crystal_outside_the_roots_is_refused(folders, name):
+    said, path = _announced(folders), str(folders[2] / "a.cif")
+    for given in (path, [path], [str(folders[0] / "b.cif"), path]):
+        with pytest.raises(InputError, match="an absolute path under"):
+            _job({**said, "options": {name: given}})
+
+
 @pytest.mark.parametrize(
     ("options", "needed"),
     [

@@ -75,6 +75,29 @@ def test_a_mask_elsewhere_is_refused(scan):
         read_sidecar(scan)
 
 
+def test_crystals_lie_beside_the_acquisition(scan, tmp_path):
+    sidecar = scan.with_name("scan.mib.orimap.yaml")
+    sidecar.write_text("crystal: a.cif\nprecession: 0.7\ndetector-flip: true\n")
+    assert read_sidecar(scan) == {
+        "crystals": (tmp_path / "a.cif",),
+        "precession": 0.7,
+        "detector_flip": True,
+    }
+    sidecar.write_text("crystals: [a.cif, sub/b.cif]\n")
+    assert read_sidecar(scan) == {"crystals": (tmp_path / "a.cif", tmp_path / "sub" / "b.cif")}
+
+
+@pytest.mark.parametrize("line", ["crystal: ../a.cif", "crystals: [a.cif, /etc/a.cif]"])
+def test_crystals_elsewhere_are_refused(scan, line):
+    scan.with_name("scan.orimap.yaml").write_text(line)
+    with pytest.raises(InputError, match="an absolute path under"):
+        read_sidecar(scan)
+    scan.with_name("scan.orimap.yaml").write_text("crystal: link.cif\n")
+    scan.with_name("link.cif").symlink_to("/etc/hostname")
+    with pytest.raises(InputError, match="which leads to"):
+        read_sidecar(scan)
+
+
 def test_a_side_car_that_is_a_link_out_is_refused(tmp_path):
     inside = tmp_path / "watched"
     inside.mkdir()

@@ -1,12 +1,14 @@
 """What was indexed is stored as declared, sealed, with what it rests on."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from orimap.tasks.index.crystals.symmetry import as_matrices, laue_turns, misorientation_deg
 from orimap.tasks.index.index_results import Setup, index_patterns
+from orimap.tasks.index.indexing import Indexing
 from orimap.tasks.index.stored import (
     FRAME,
     orientation_arrays,
@@ -18,7 +20,12 @@ from orimap.tasks.store import variables as v
 from orimap.tasks.store.groups import complete_mark
 from orimap.tasks.store.whole.damage import damage
 
+CRYSTALS = Path(__file__).parent / "crystals"
 LABELS = np.array([[0, 0, 1, 1, 2], [0, 0, 1, 2, 2]])
+
+
+def _asked(setup):
+    return Indexing.read([CRYSTALS / "silicon.cif"], setup)
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +46,14 @@ def test_orientations_are_stored_as_declared_and_sealed(indexed, tmp_path):
     setup = Setup(precession_deg=0.5, beam_energy_kev=300.0)
     arrays = orientation_arrays(found, scan, measured, LABELS, setup)
     assert list(arrays) == list(v.ORIENTATIONS.variables.values())
-    attrs = orientation_attributes(scan, ["si.cif"], {"beam_energy_kev": 80.0}, setup)
+    asked = _asked(setup)
+    attrs = orientation_attributes(scan, asked, {"beam_energy_kev": 80.0}) | {"of": "clusters"}
     store = tmp_path / "analysis.zarr"
     assert read_orientations(store) is None
-    write_orientations(store, (arrays, attrs))
-    assert complete_mark(store, "orientations") is not None
+    write_orientations(store, (arrays, attrs), asked)
+    assert complete_mark(store, "orientations") == asked.mark_of("clusters")
+    write_orientations(tmp_path / "other.zarr", (arrays, attrs))
+    assert complete_mark(tmp_path / "other.zarr", "orientations") is not None
     assert damage(store, "orientations", sums=True) is None
     stored = read_orientations(store)
     for variable in arrays:
@@ -90,9 +100,10 @@ def test_boundaries_are_those_of_reliable_clusters(indexed):
 
 def test_attributes_say_what_was_given_fitted_and_assumed(indexed):
     _, _, scan, _ = indexed
-    facts = orientation_attributes(scan, ["si.cif"], {"beam_energy_kev": None}, Setup(flip=True))
+    facts = orientation_attributes(scan, _asked(Setup(flip=True)), {"beam_energy_kev": None})
     assert facts["crystals"] == ["silicon"]
-    assert facts["crystal_files"] == ["si.cif"]
+    assert facts["crystal_files"] == ["silicon.cif"]
+    assert facts["crystal_texts"] == [(CRYSTALS / "silicon.cif").read_text()]
     assert facts["crystal_space_groups"][0].startswith("F d -3 m")
     assert facts["frame"] == FRAME
     assert facts["detector_step_factor"] == pytest.approx(1, abs=0.003)
@@ -100,5 +111,5 @@ def test_attributes_say_what_was_given_fitted_and_assumed(indexed):
     assert 0.002 < facts["rocking_width"] < 0.02
     assert facts["detector_flip"] is True
     assert (facts["beam_energy_kev"], facts["beam_energy_assumed"]) == (200.0, True)
-    told = orientation_attributes(scan, ["si.cif"], {"beam_energy_kev": 80.0}, Setup())
+    told = orientation_attributes(scan, _asked(Setup()), {"beam_energy_kev": 80.0})
     assert (told["beam_energy_kev"], told["beam_energy_assumed"]) == (80.0, False)

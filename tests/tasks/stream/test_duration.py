@@ -36,6 +36,8 @@ def test_steps_come_in_the_order_in_which_they_run():
     names = list(asked)
     assert names[names.index("score") + 1] == "published"
     assert names[names.index("clusters") + 1] == "reflections"
+    indexed = predict_step_seconds((64, 64), (128, 128), workers=2, crystals=2)
+    assert list(indexed)[-2:] == ["index", "report"]
 
 
 def test_more_workers_take_less_time_but_never_less_than_starting():
