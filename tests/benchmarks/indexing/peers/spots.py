@@ -23,7 +23,7 @@ from shared_scans import CRYSTALS, FILES, grain_of_clusters, read_truth
 from orimap.tasks.index.crystals.read_cif import read_crystal
 from orimap.tasks.index.crystals.symmetry import laue_turns
 from orimap.tasks.index.index_results import Setup, index_patterns, patterns_of_results
-from orimap.tasks.store.open_results import open_results
+from orimap.tasks.store.groups import open_group
 
 
 def main() -> None:
@@ -40,9 +40,11 @@ def main() -> None:
         folder = asked.results / name
         crystal = read_crystal(CRYSTALS / f"{FILES[truth.facts['material']]}.cif")
         setup = Setup(precession_deg=truth.facts["precession"])
-        tree = open_results(folder)
+        found = open_group(folder / "analysis.zarr", "clusters")
+        stores = [folder / "analysis.zarr", folder / "patterns.zarr"]
         means, factors = (
-            patterns_of_results(tree, folder, setup, representatives=each) for each in (False, True)
+            patterns_of_results(found, *stores, setup, representatives=each)
+            for each in (False, True)
         )
         index_patterns(means, [crystal], setup, others=factors)  # compiles and reads
         started = time.process_time()
@@ -50,7 +52,7 @@ def main() -> None:
         indexed, _, measured = index_patterns(means, [replace(crystal)], setup, others=factors)
         seconds = time.process_time() - started
         clusters = len(means.images)
-        labels = tree["clusters"]["cluster_label"].values
+        labels = found["cluster_label"].values
         there = np.isfinite(measured.y[:clusters])
         step = truth.facts["px_scale_invA"]
         numbers = [gemmi.Element(each).atomic_number for each in crystal.elements]
