@@ -21,9 +21,9 @@ from orimap.tasks.index.orientations.rows import Rows
 # Orientations nearer than this are one.
 DIFFERENT_DEG = 3.0
 # From this reliability on no orientation is off by more than 3 degrees. On 80 random scans of ten
-# crystals, 960 patterns, the lowest such limit was 0.04; on 40 others 419 of 480 patterns were
-# above this one, 93 % of those with eight reflections or more, and none of them was off
-# (tests/benchmarks/indexing/reliability.py, even scans of seeds 0 to 3, odd ones of 2 and 3).
+# crystals, 960 patterns, the lowest such limit was 0.04; on 80 others 860 of 960 patterns were
+# above this one, 92 % of those with eight reflections or more, and none of them was off
+# (tests/benchmarks/indexing/reliability.py, even and odd scans of seeds 0 to 3).
 RELIABLE = 0.06
 # None of the crystals explains a pattern that is like the best orientation by less than this
 # (cosine of amplitudes).
