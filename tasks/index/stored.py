@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from orimap.tasks.index.bending import component_images, component_turns
 from orimap.tasks.index.boundaries import direct_indices, find_boundaries
 from orimap.tasks.index.crystals.symmetry import as_quaternions
 from orimap.tasks.index.index_results import (
     USUAL_ENERGY_KEV,
+    Patterns,
     Setup,
     index_patterns,
     patterns_of_results,
@@ -67,6 +70,7 @@ def index_stored(
     indexed, scan, measured = index_patterns(means, crystals, setup, others=factors)
     labels = v.cluster_label.read(clusters).values
     arrays = orientation_arrays(indexed, scan, measured, labels, setup)
+    arrays[v.component_turn] = _component_turns(clusters, analysis, means, indexed, scan, setup)
     acquired = group_attributes(analysis, "acquisition")
     attrs = orientation_attributes(scan, indexing, acquired)
     # Which clusters they are of: others may be decided later, or made by hand.
@@ -158,7 +162,30 @@ def orientation_arrays(
         v.boundary_angle: edges.angle,
         v.boundary_axis: edges.axis,
         v.boundary_from_sigma3: edges.from_sigma3,
+        v.component_turn: np.zeros((0, 3)),
     }
+
+
+def _component_turns(
+    clusters: xr.Dataset,
+    analysis: Path,
+    means: Patterns,
+    indexed: Indexed,
+    scan: Scan,
+    setup: Setup,
+) -> np.ndarray:
+    """Return how far components are turned from their clusters; NaN in revisions by hand."""
+    try:
+        grains = open_group(analysis, v.GRAINS.path)
+    except FileNotFoundError:  # decided by a rule that makes none
+        return np.zeros((0, 3))
+    pattern, weight = v.component_pattern.read(grains).values, v.scan_weight.read(grains).values
+    owner = clusters.get(v.component_cluster.name)
+    if owner is None or owner.size != len(pattern):
+        return np.full((len(pattern), 3), np.nan)
+    images, positions = component_images(pattern, weight)
+    components = replace(means, images=images, positions=positions)
+    return component_turns(components, owner.values, indexed, scan, setup)
 
 
 def orientation_attributes(

@@ -450,3 +450,6 @@ boundary_axis = group.add("boundary_axis", BOUNDARY + INDEX, "f", "1",
     "axis of that turn in direct-lattice indices, the largest 1")
 boundary_from_sigma3 = group.add("boundary_from_sigma3", BOUNDARY, "f", "degree",
     "how far from Sigma 3, a turn of 60 degrees about 111; NaN where not cubic")
+component_turn = group.add("component_turn", (*COMPONENT, "cartesian"), "f", "degree",
+    "rotation vector in the sample's frame from the orientation of a cluster to that of one of its "
+    "components; NaN where it has no other")

@@ -26,6 +26,7 @@ from orimap.tasks.index.orientations.compare import (
     residuals,
 )
 from orimap.tasks.index.orientations.rocking import Rocking, excitation_error
+from orimap.tasks.index.orientations.rows import Rows
 
 # The centre is known so well beforehand.
 CENTRE_PX = 0.3
@@ -52,7 +53,7 @@ class Camera:
 
 
 @dataclass(frozen=True)
-class Candidates:
+class Candidates(Rows):
     """Orientations that come into question, each for one pattern.
 
     Parameters
@@ -71,32 +72,6 @@ class Candidates:
     rotation: np.ndarray
     score: np.ndarray
     shift: np.ndarray
-
-    def take(self, which: np.ndarray) -> Candidates:
-        """Return some of them."""
-        return Candidates(*(getattr(self, each)[which] for each in self.__dataclass_fields__))
-
-    def joined(self, others: Candidates) -> Candidates:
-        """Return these and others."""
-        return Candidates(
-            *(
-                np.concatenate([getattr(self, each), getattr(others, each)])
-                for each in self.__dataclass_fields__
-            )
-        )
-
-    def replaced(self, others: Candidates, which: np.ndarray) -> Candidates:
-        """Return these, and the others where ``which`` (m,) is true."""
-        return Candidates(
-            *(
-                np.where(
-                    which.reshape(-1, *[1] * (getattr(self, each).ndim - 1)),
-                    getattr(others, each),
-                    getattr(self, each),
-                )
-                for each in self.__dataclass_fields__
-            )
-        )
 
     @classmethod
     def of(cls, pattern: np.ndarray, rotation: np.ndarray) -> Candidates:
@@ -126,6 +101,9 @@ class Refinement:
     ) -> None:
         self.measured, self.reflections, self.camera = measured, reflections, camera
         self.share = reflections.strength / reflections.strength.max(initial=1e-30)
+        self.lines = reflections.g.T.astype(np.float32)
+        squared = (reflections.g**2).sum(axis=1)
+        self.level = (camera.wavelength / 2 * squared).astype(np.float32)
         self.nearest = _nearest_spots(measured) if nearest is None else nearest
         self.height = np.nan_to_num(measured.height)
         self.error = np.nan_to_num(measured.error, nan=1.0)
@@ -137,11 +115,10 @@ class Refinement:
 
     def choose(self, candidates: Candidates, reach: float) -> tuple[np.ndarray, np.ndarray]:
         """Return which reflections lie near the sphere, (m, n) numbers and whether there is one."""
-        g = self.reflections.g
-        towards = candidates.rotation[:, 2] @ g.T
-        squared = (g**2).sum(axis=1)
-        # To first order, which is enough to choose by.
-        near = np.abs(towards - self.camera.wavelength / 2 * squared) < reach + MARGIN
+        # To first order and in single precision, which is enough to choose by.
+        towards = candidates.rotation[:, 2].astype(np.float32) @ self.lines
+        towards -= self.level
+        near = np.abs(towards, out=towards) < reach + MARGIN
         rows, columns = np.nonzero(near)
         counts = near.sum(axis=1)
         most = max(1, int(counts.max(initial=0)))

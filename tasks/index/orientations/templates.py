@@ -29,6 +29,8 @@ SPREAD = np.radians(1.3)
 # direction between two of the grid moves them by its distance.
 NEAR_INV_ANGSTROM = 0.012
 NEAR_PER_INV_ANGSTROM = 0.018
+# Directions that are worked out at a time.
+BLOCK_DIRECTIONS = 64
 
 
 @dataclass(frozen=True)
@@ -113,25 +115,36 @@ def make_templates(
     power : float
         Exponent of brightness, as in `Rocking`.
     """
-    rotation = rotations_of(directions)
     length = np.linalg.norm(reflections.g, axis=1)
-    reach = NEAR_INV_ANGSTROM + NEAR_PER_INV_ANGSTROM * length
+    reach = (NEAR_INV_ANGSTROM + NEAR_PER_INV_ANGSTROM * length).astype(np.float32)
     share = reflections.strength / reflections.strength.max(initial=1e-30)
-    towards = directions @ reflections.g.T
-    zone, which = np.nonzero(np.abs(towards - wavelength / 2 * length**2) < reach)
-    g = np.einsum("nij,nj->ni", rotation[zone], reflections.g[which])
-    s = excitation_error(g, wavelength)
-    amplitude = share[which] ** (power / 2) * np.maximum(1 - (s / reach[which]) ** 2, 0)
-    radius = np.hypot(g[:, 0], g[:, 1])
-    kept = radius <= q_max
-    spectrum = harmonics_of(
-        zone[kept],
-        radius[kept],
-        np.arctan2(g[kept, 1], g[kept, 0]),
-        amplitude[kept],
-        len(directions),
-        ring_count(q_max),
-    )
-    norm = np.sqrt(np.bincount(zone[kept], amplitude[kept] ** 2, len(directions)))
-    spectrum /= np.maximum(norm, 1e-12)[:, None, None].astype(np.float32)
+    root = share ** (power / 2)
+    rotation = rotations_of(directions)
+    # Where the sphere cuts a reflection's line along the direction, to first order.
+    level = (wavelength / 2 * length**2).astype(np.float32)
+    lines = reflections.g.T.astype(np.float32)
+    rings = ring_count(q_max)
+    spectrum = np.empty((len(directions), rings, HARMONICS + 1), np.complex64)
+    # Blocks that stay in the processor's cache.
+    for start in range(0, len(directions), BLOCK_DIRECTIONS):
+        part = slice(start, start + BLOCK_DIRECTIONS)
+        towards = directions[part].astype(np.float32) @ lines
+        towards -= level
+        zone, which = np.nonzero(np.abs(towards, out=towards) < reach)
+        g = np.einsum("nij,nj->ni", rotation[part][zone], reflections.g[which])
+        s = excitation_error(g, wavelength)
+        amplitude = root[which] * np.maximum(1 - (s / reach[which]) ** 2, 0)
+        radius = np.hypot(g[:, 0], g[:, 1])
+        kept = radius <= q_max
+        count = len(rotation[part])
+        harmonics = harmonics_of(
+            zone[kept],
+            radius[kept],
+            np.arctan2(g[kept, 1], g[kept, 0]),
+            amplitude[kept],
+            count,
+            rings,
+        )
+        norm = np.sqrt(np.bincount(zone[kept], amplitude[kept] ** 2, count))
+        spectrum[part] = harmonics / np.maximum(norm, 1e-12)[:, None, None].astype(np.float32)
     return Templates(rotation, spectrum)

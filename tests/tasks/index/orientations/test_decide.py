@@ -4,9 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
+from orimap.tasks.index.crystals.symmetry import laue_turns, misorientation_deg
 from orimap.tasks.index.orientations.decide import RELIABLE, Costs, decide_orientations
 from orimap.tasks.index.orientations.fit_scan import fit_scan
+from orimap.tasks.index.orientations.refine import Candidates
 
 COSTS = Costs(
     spots=np.array([[0.0, 0.1, 0.2, 0.1], [0.1, 0.2, 3.0, 0.1], [2.0, 2.0, 2.0, 0.0]]),
@@ -53,3 +56,15 @@ def test_the_frame_can_be_turned_about_the_beam(known):
     x = indexed.rotation[:, 0]
     np.testing.assert_allclose(quarter.rotation[:, 1], x, atol=1e-12)
     np.testing.assert_allclose(quarter.rotation[:, 2], indexed.rotation[:, 2], atol=1e-12)
+
+
+def test_a_candidate_that_rests_beside_its_place_finds_it_from_tilts_around(known):
+    made = known("lnmo_disordered", 2)
+    measured = made.patterns.measure()
+    scan = fit_scan(measured, [made.crystal], made.patterns.camera, fit_camera=False)
+    beside = Rotation.from_rotvec(np.radians([2.2, 0, 0])).as_matrix() @ made.rotation
+    off = replace(scan, candidates=[Candidates.of(np.arange(2), beside)])
+    off.candidates[0].score[:] = 0.5
+    indexed = decide_orientations(measured, off)
+    error = misorientation_deg(indexed.rotation, made.rotation, laue_turns(made.crystal))
+    assert error.max() < 0.2

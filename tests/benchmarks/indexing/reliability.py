@@ -1,32 +1,31 @@
 """Where the limit of reliability lies: random scans of many crystals, with orientations known.
 
-    python tests/benchmarks/indexing_reliability.py [--scans 40] [--seed 0] [--limit 0.05]
+    python tests/benchmarks/indexing/reliability.py [--scans 40] [--seed 0] [--half 0]
 
 Each scan has a crystal out of tests/tasks/index/crystals, twelve orientations, a rocking curve of
 one of three shapes, brightness that departs by a quarter from kinematical (as dynamical diffraction
 makes it), a stretched contrast, foreign reflections of another grain, a calibration that is wrong
 by up to 4 percent, and counting noise. On the first half of the scans the lowest limit is found
-above which no orientation is off by more than 3 degrees; on the second half it is tried.
+above which no orientation is off by more than 3 degrees; on the second half it is tried. The first
+half are the even numbers, for tuning; ``--half`` takes one of them only.
 """
 
 import argparse
 import time
-from pathlib import Path
 
 import numpy as np
+from scenes import CRYSTALS, WRONG_DEG, Counted, Score, counted
 
 from orimap.tasks.errors import InputError
 from orimap.tasks.index.crystals.read_cif import read_crystal
 from orimap.tasks.index.crystals.reflections import find_reflections
-from orimap.tasks.index.crystals.symmetry import laue_turns, misorientation_deg
-from orimap.tasks.index.index_results import Patterns, index_patterns
+from orimap.tasks.index.index_results import index_patterns
 from orimap.tasks.index.orientations.refine import Camera
 from orimap.tasks.index.orientations.rocking import excitation_error
 from orimap.tasks.patterns.reflections.spots.shape import add_disc, spot_shape
 from orimap.tasks.simulate.crystal import random_rotation
 
-CRYSTALS = Path(__file__).parents[1] / "tasks" / "index" / "crystals"
-PATTERNS, WAVELENGTH, MANY_REFLECTIONS, WRONG_DEG = 12, 0.02508, 8, 3.0
+PATTERNS, WAVELENGTH = 12, 0.02508
 
 
 def curve(kind: int, s: np.ndarray, width: float) -> np.ndarray:
@@ -39,7 +38,7 @@ def curve(kind: int, s: np.ndarray, width: float) -> np.ndarray:
     return np.exp(-0.5 * (s / width) ** 2)
 
 
-def draw_scan(rng: np.random.Generator) -> tuple[str, np.ndarray, Patterns]:
+def draw_scan(rng: np.random.Generator) -> tuple[str, np.ndarray, Counted]:
     """Return the crystal's name, true rotations and the patterns of one random scan."""
     files = sorted(CRYSTALS.glob("*.cif"))
     crystal = read_crystal(files[rng.integers(len(files))])
@@ -49,7 +48,6 @@ def draw_scan(rng: np.random.Generator) -> tuple[str, np.ndarray, Patterns]:
     kind, width, power = rng.integers(3), rng.uniform(0.004, 0.01), rng.choice([0.5, 0.75, 1.0])
     shape = spot_shape(rng.uniform(1.6, 2.6))
     middle = (size - 1) / 2 + rng.uniform(-0.3, 0.3, 2)
-    y, x = np.mgrid[:size, :size] - middle[:, None, None]
     rotations = np.array([random_rotation(rng) for _ in range(PATTERNS)])
     discs = np.zeros((PATTERNS, size, size), np.float32)
     for disc, rotation in zip(discs, rotations, strict=True):
@@ -61,23 +59,8 @@ def draw_scan(rng: np.random.Generator) -> tuple[str, np.ndarray, Patterns]:
         for (gx, gy), each in zip(g[kept, :2] / step, height[kept], strict=True):
             add_disc(disc, middle[0] + gy, middle[1] + gx, each, shape)
         disc /= max(disc.sum(), 1e-9)
-    foreign = rng.uniform(0, 0.06)
-    mixed = (1 - foreign) * discs + foreign * np.roll(discs, 1, axis=0)
-    beam = np.zeros((size, size), np.float32)
-    add_disc(beam, *middle, 1.0, shape)
-    radius = np.hypot(y, x)
-    diffuse = np.exp(-radius * step / 0.25) + 0.3 / (1 + (radius * step / 0.45) ** 2) ** 1.6
-    positions = rng.integers(60, 300, PATTERNS)
-    dose = rng.uniform(3e3, 2e4)
-    expected = dose * (0.35 * beam / beam.sum() + 0.3 * diffuse / diffuse.sum() + 0.35 * mixed)
-    counted = rng.poisson(expected * positions[:, None, None]) / positions[:, None, None]
-    camera = Camera(step * rng.uniform(0.96, 1.04), WAVELENGTH)
-    valid = np.ones((size, size), bool)
-    return (
-        crystal.name,
-        rotations,
-        Patterns(counted, positions, valid, middle, shape.radius, True, camera),
-    )
+    camera = Camera(step, WAVELENGTH)
+    return crystal.name, rotations, counted(rng, discs, middle, shape, camera)
 
 
 def main() -> None:
@@ -85,42 +68,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scans", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--half", type=int, choices=(0, 1))
     asked = parser.parse_args()
-    rows, began = [], time.process_time()
-    for number in range(asked.scans):
+    halves: dict[int, list[Score]] = {0: [], 1: []}
+    began = time.process_time()
+    for number in range(asked.half or 0, asked.scans, 1 if asked.half is None else 2):
         rng = np.random.default_rng([22, asked.seed, number])
-        name, rotations, patterns = draw_scan(rng)
+        name, rotations, scene = draw_scan(rng)
         crystal = read_crystal(CRYSTALS / f"{name}.cif")
         started = time.process_time()
         try:
-            indexed, scan, measured = index_patterns(patterns, [crystal])
+            indexed, scan, measured = index_patterns(scene.patterns, [crystal])
         except InputError as error:
             print(f"{number:3d} {name:30}{error.reason}", flush=True)
             continue
         seconds = time.process_time() - started
-        error = misorientation_deg(indexed.rotation, rotations, laue_turns(crystal))
-        error = np.where(np.isfinite(error), error, 180)
-        print(f"{number:3d} {name:30}spots {np.median(measured.counts):4.0f}  median "
-              f"{np.median(error):6.2f}  off {(error > WRONG_DEG).sum():2d}  "
+        score = Score.of(indexed, scene.own_reflections(measured), rotations, crystal)
+        print(f"{number:3d} {name:30}spots {np.median(score.spots):4.0f}  median "
+              f"{np.median(score.error):6.2f}  off {(score.error > WRONG_DEG).sum():2d}  "
               f"factor {scan.factor:.3f}  {seconds:.1f} s", flush=True)  # fmt: skip
-        half = np.full(PATTERNS, number % 2)
-        rows.append(np.stack([half, measured.counts, error, indexed.reliability, indexed.score], 1))
-        for row in rows[-1][(error > WRONG_DEG) & (indexed.reliability > 0.02)]:
-            print(
-                "      off: spots {1:.0f} error {2:.1f} reliability {3:.3f} score {4:.3f}".format(
-                    *row
-                )
-            )
-    table = np.concatenate(rows)
-    for half in (0, 1):
-        own = table[table[:, 0] == half]
-        many = own[:, 1] >= MANY_REFLECTIONS
-        for limit in (0.02, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.12, 0.15):
-            above = own[:, 3] >= limit
-            print(f"half {half}  limit {limit:.2f}  above {above.mean():4.0%} of all, "
-                  f"{above[many].mean():4.0%} of those with 8 or more;  off among them "
-                  f"{(own[above, 2] > WRONG_DEG).sum()} of {above.sum()}, median of 8 or more "
-                  f"{np.median(own[many, 2]):.2f}")  # fmt: skip
+        print("\n".join(score.unflagged()), end="\n" if score.unflagged() else "")
+        halves[number % 2].append(score)
+    for half, parts in halves.items():
+        if parts:
+            together = Score.join(parts)
+            print(f"half {half}: {together.summary()}", *together.limits(), sep="\n")
     print(f"{time.process_time() - began:.0f} s")
 
 

@@ -1,6 +1,6 @@
 """How near the orientations are that orimap finds, on simulated scans with known ones.
 
-    python tests/benchmarks/indexing.py SCANS [--results FOLDER] [--crystals FOLDER]
+    python tests/benchmarks/indexing/shared_scans.py SCANS [--results FOLDER] [--crystals FOLDER]
         [--scale FACTOR] [--all-crystals] [--names NAME ...]
 
 SCANS has NAME.npz, with ``patterns``, ``labels`` and ``quaternions`` (scalar first, from the
@@ -36,7 +36,7 @@ from orimap.tasks.index.index_results import (
 from orimap.tasks.index.orientations.refine import Camera
 from orimap.tasks.store.open_results import open_results
 
-CRYSTALS = Path(__file__).parents[1] / "tasks" / "index" / "crystals"
+CRYSTALS = Path(__file__).parents[2] / "tasks" / "index" / "crystals"
 FILES = {"lmno": "lnmo_disordered", "si": "silicon", "au": "gold"}
 MANY_REFLECTIONS, WRONG_DEG = 8, 3.0
 
