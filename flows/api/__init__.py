@@ -455,7 +455,7 @@ def export(
 def simulate(
     out: str | os.PathLike[str], *, quiet: bool = False, force: bool = False, **recipe: Any
 ) -> Path:
-    """Write a simulated scan, and its truth beside it (.npz).
+    """Write a simulated scan, its truth (.npz) and its crystal (.cif) beside it.
 
     Parameters
     ----------
@@ -464,7 +464,7 @@ def simulate(
     quiet : bool
         Show no progress.
     force : bool
-        Replace a scan of that name, and its truth.
+        Replace a scan of that name, and what is beside it.
     **recipe
         The fields of `orimap.tasks.simulate.recipe.ScanRecipe`, which are the options of
         ``orimap simulate``: ``scan=(64, 64)``, ``detector=(128, 128)``, ``grains=8`` ...

@@ -78,12 +78,12 @@ def simulate(
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed makes the same scan")] = 0,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace a scan of that name, and its truth")
+        bool, typer.Option("--force", help="Replace a scan of that name, and what is beside it")
     ] = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Write a simulated scan, and its truth beside it (.npz)."""
+    """Write a simulated scan, its truth (.npz) and its crystal (.cif) beside it."""
     from orimap.flows.pipeline.runtime.runner import PlainRunner, choose_display
     from orimap.flows.request.recipe import read_recipe
     from orimap.tasks.simulate.write_scan import require_place, write_scan

@@ -42,12 +42,34 @@ class Crystal:
     lattice_angstrom : float
     sites : tuple of (atoms, positions)
         ``atoms`` is a tuple of (element, occupancy); ``positions`` an (n, 3) array of fractional
-        coordinates without the face centring, which all three crystals share.
+        coordinates without the face centring, which all three crystals share. Those of a site are
+        images of one another by the operations of the space group.
+    space_group : str
+        Its symbol after Hermann and Mauguin, with the choice of origin.
     """
 
     name: str
     lattice_angstrom: float
     sites: tuple[tuple[tuple[tuple[str, float], ...], np.ndarray], ...]
+    space_group: str
+
+    def cif(self) -> str:
+        """Return what other programs read the crystal from, and `orimap index`."""
+        name = "".join(letter for letter in self.name if letter.isalnum())
+        lines = [f"data_{name}", f"_chemical_name_common '{self.name}'"]
+        lines += [f"_cell_length_{axis} {self.lattice_angstrom:g}" for axis in "abc"]
+        lines += [f"_cell_angle_{angle} 90" for angle in ("alpha", "beta", "gamma")]
+        lines += [f"_space_group_name_H-M_alt '{self.space_group}'", "loop_"]
+        columns = ("label", "type_symbol", "fract_x", "fract_y", "fract_z")
+        lines += [f"_atom_site_{column}" for column in columns]
+        lines += ["_atom_site_occupancy", "_atom_site_B_iso_or_equiv"]
+        for number, (atoms, positions) in enumerate(self.sites, start=1):
+            x, y, z = np.asarray(positions, float)[0]
+            lines += [
+                f"{element}{number} {element} {x:g} {y:g} {z:g} {part:g} {THERMAL_B_ANGSTROM2:g}"
+                for element, part in atoms
+            ]
+        return "\n".join(lines) + "\n"
 
     def atoms(self) -> list[tuple[tuple[tuple[str, float], ...], np.ndarray]]:
         """Return the sites with all positions in the cell, fractional, in [0, 1)."""
@@ -103,9 +125,15 @@ CRYSTALS = {
             ),
             ((("O", 1.0),), _spinel_oxygen(0.263)),
         ),
+        "F d -3 m :2",
     ),
-    "Si": Crystal("Si", 5.431, (((("Si", 1.0),), np.array([[0, 0, 0], [0.25, 0.25, 0.25]])),)),
-    "Au": Crystal("Au", 4.078, (((("Au", 1.0),), np.zeros((1, 3))),)),
+    "Si": Crystal(
+        "Si",
+        5.431,
+        (((("Si", 1.0),), np.array([[0, 0, 0], [0.25, 0.25, 0.25]])),),
+        "F d -3 m :1",
+    ),
+    "Au": Crystal("Au", 4.078, (((("Au", 1.0),), np.zeros((1, 3))),), "F m -3 m"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Write a simulated scan, and its truth beside it, in formats that acquisitions come in."""
+"""Write a simulated scan, its truth and its crystal beside it, in formats of acquisitions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def write_scan(
     *,
     force: bool = False,
 ) -> SimulatedScan:
-    """Simulate a scan into a file, with its truth beside it.
+    """Simulate a scan into a file, with its truth and its crystal (``STEM.cif``) beside it.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def write_scan(
     progress : callable, optional
         Called with the rows done and the rows in all.
     force : bool
-        Replace a scan of that name, and the truth beside it.
+        Replace a scan of that name, and what is beside it.
 
     Returns
     -------
@@ -82,10 +82,9 @@ def write_scan(
             "choose a square detector or another format",
         )
     scan = plan_scan(recipe)
-    truth = out.with_suffix(".npz")
+    truth, crystals = _beside(out)
     clear_folder(out.parent)
-    unfinished = aside(out)
-    unfinished_truth = aside(truth)
+    unfinished, unfinished_truth, unfinished_crystal = map(aside, (out, truth, crystals))
     try:
         counts_per_grey_level = _writers()[out.suffix](scan, unfinished, progress)
         np.savez_compressed(
@@ -102,6 +101,7 @@ def write_scan(
             spots_per_grain=scan.spot_counts,
             counts_per_grey_level=counts_per_grey_level,
         )
+        unfinished_crystal.write_text(crystal.find_crystal(recipe.material).cif())
         if out.is_dir():  # a folder cannot be replaced in one step
             old = aside(out, "old")
             out.rename(old)
@@ -110,12 +110,19 @@ def write_scan(
         else:
             unfinished.replace(out)
         unfinished_truth.replace(truth)
+        unfinished_crystal.replace(crystals)
     finally:
         if unfinished.is_dir():
             shutil.rmtree(unfinished)
         unfinished.unlink(missing_ok=True)
         unfinished_truth.unlink(missing_ok=True)
+        unfinished_crystal.unlink(missing_ok=True)
     return scan
+
+
+def _beside(out: Path) -> tuple[Path, Path]:
+    """Return where truth and crystal of a scan are written."""
+    return out.with_suffix(".npz"), out.with_suffix(".cif")
 
 
 def require_place(out: Path, *, force: bool) -> None:
@@ -134,9 +141,7 @@ def require_place(out: Path, *, force: bool) -> None:
         )
     try:
         try_writing(out.parent)
-        taken = [
-            path for path in (out, out.with_suffix(".npz")) if path.is_symlink() or path.exists()
-        ]
+        taken = [path for path in (out, *_beside(out)) if path.is_symlink() or path.exists()]
     except OSError as error:
         raise InputError(
             "a folder that can be written",
@@ -146,7 +151,7 @@ def require_place(out: Path, *, force: bool) -> None:
     require_outside_stores(out.parent)
     if taken and not force:
         raise InputError(
-            "the name of a file that does not exist yet, nor the truth beside it (.npz)",
+            "the name of a file that does not exist yet, nor what is beside it (.npz, .cif)",
             f"{' and '.join(map(str, taken))}: already there",
             "write to another file, or replace it with --force",
         )

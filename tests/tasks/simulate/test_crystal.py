@@ -1,7 +1,11 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from orimap.tasks.errors import InputError
+from orimap.tasks.index.crystals.read_cif import parse_crystal
+from orimap.tasks.index.crystals.reflections import find_reflections
 from orimap.tasks.simulate import crystal
 
 
@@ -105,6 +109,14 @@ def test_random_rotations_are_proper_and_cover_the_sphere_evenly():
     assert np.allclose(np.linalg.det(rotations), 1)
     # Every matrix element is a coordinate of a uniform point on the sphere: variance 1/3.
     assert rotations.var(axis=0) == pytest.approx(np.full((3, 3), 1 / 3), abs=0.02)
+
+
+@pytest.mark.parametrize("name", ["LNMO", "Si", "Au"])
+def test_the_cif_of_a_crystal_has_its_reflections(name):
+    simulated = crystal.find_reflections(crystal.find_crystal(name), 1.0)
+    found = find_reflections(parse_crystal(crystal.find_crystal(name).cif().encode(), Path()), 1.0)
+    assert found.hkl.tolist() == simulated.hkl.tolist()
+    np.testing.assert_allclose(found.strength, abs(simulated.structure_factor) ** 2, rtol=1e-6)
 
 
 def test_unknown_material_is_reported():

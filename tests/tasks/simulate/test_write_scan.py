@@ -78,7 +78,9 @@ def test_writing_again_by_force_replaces_the_old_scan_and_reports_progress(tmp_p
     for _ in range(2):
         write_scan(RECIPE, out, lambda *call: calls.append(call), force=True)
     assert calls[-1] == (5, 5)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([out.name, "scan.npz"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [out.name, "scan.npz", "scan.cif"]
+    )
 
 
 def test_nothing_is_simulated_into_a_store(tmp_path):
@@ -89,10 +91,10 @@ def test_nothing_is_simulated_into_a_store(tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("there", ["scan.zarr", "scan.npy", "scan.npz"])
+@pytest.mark.parametrize("there", ["scan.zarr", "scan.npy", "scan.npz", "scan.cif"])
 def test_a_scan_or_a_truth_that_exists_is_not_written_over(tmp_path, there):
     (tmp_path / there).write_text("somebody's work")
-    name = "scan.hspy" if there == "scan.npz" else there
+    name = "scan.hspy" if there in ("scan.npz", "scan.cif") else there
     with pytest.raises(InputError, match=f"{there}: already there"):
         write_scan(RECIPE, tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == [there]
@@ -110,7 +112,9 @@ def test_a_failure_half_way_leaves_the_old_scan_alone(tmp_path, ending, counts):
     other = ScanRecipe(scan=(5, 6), detector=(32, 32), grains=1, seed=9)
     with pytest.raises(RuntimeError, match="stopped"):
         write_scan(other, out, fail, force=True)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([out.name, "scan.npz"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [out.name, "scan.npz", "scan.cif"]
+    )
     assert np.load(tmp_path / "scan.npz")["weights"].shape == (5, 6, 2)
 
 
