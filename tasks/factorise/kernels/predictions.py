@@ -24,6 +24,8 @@ FEWEST_ELECTRONS = 1e-4
 # Predictions of so many single electrons are multiplied before a logarithm is taken of their
 # product: at 1e-4 to 1e9 electrons each that stays within double precision.
 FACTORS_AT_ONCE = 32
+# The sum of so many errors loses nothing in single precision.
+SUMMED_AT_ONCE = 64
 # Predictions for dense rows, of one fit at so many pixels, stay in second-level cache.
 DENSE_PIXELS = 2048
 DENSE_PATTERNS = 64
@@ -242,30 +244,39 @@ def errors_at_entries(rows: SparseRows, mixtures: Mixtures, tile: int, result: n
     at = indptr[:-1].copy()
     pixels, counts = np.zeros(PIXELS_ABREAST, np.uintp), np.zeros(PIXELS_ABREAST, data.dtype)
     models = np.empty((PIXELS_ABREAST, lanes), np.float32)
-    sums = np.empty(lanes, np.float32)
+    # Kept from tile to tile: how large those are depends on which fits are in the table, and what
+    # is found of one must not.
+    sums, summed = np.zeros((len(at), lanes), np.float32), np.zeros(len(at), np.intp)
     for end in range(tile, mixtures.table.shape[0] + tile, tile):
         for number in range(len(at)):
             row = np.uintp(number)
             entry, last = np.uintp(at[row]), np.uintp(indptr[number + 1])
-            if entry == last or indices[entry] >= end:
-                continue
-            for lane in range(lanes):
-                sums[lane] = 0
-            # The entries of one tile are few: their sum loses nothing in single precision.
             while entry < last and indices[entry] < end:
-                for place in range(np.uintp(PIXELS_ABREAST)):
-                    counts[place] = 0  # a pixel without electrons adds nothing
-                    if entry < last and indices[entry] < end:
-                        pixels[place], counts[place] = indices[entry], data[entry]
-                        entry += np.uintp(1)
+                taken = np.uintp(0)
+                while taken < np.uintp(PIXELS_ABREAST) and entry < last and indices[entry] < end:
+                    pixels[taken], counts[taken] = indices[entry], data[entry]
+                    taken += np.uintp(1)
+                    entry += np.uintp(1)
                 predict(row, pixels, mixtures, models)
-                for place in range(np.uintp(PIXELS_ABREAST)):
+                for place in range(taken):
                     for lane in range(lanes):
                         model = models[place, lane]
-                        sums[lane] += abs(counts[place] - model) - model
+                        sums[row, lane] += abs(counts[place] - model) - model
+                    summed[row] += 1
+                    if summed[row] == SUMMED_AT_ONCE:
+                        add_sums(sums[row], result[row])
+                        summed[row] = 0
             at[row] = entry
-            for lane in range(lanes):
-                result[row, lane] += sums[lane]
+    for number in range(len(at)):
+        add_sums(sums[number], result[number])
+
+
+@numba.njit(cache=True, fastmath=True, nogil=True)
+def add_sums(sums: np.ndarray, result: np.ndarray) -> None:
+    """Add sums to a result; they begin anew."""
+    for lane in range(len(sums)):
+        result[lane] += sums[lane]
+        sums[lane] = 0
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
@@ -278,12 +289,13 @@ def logarithms_at_entries(
     at = indptr[:-1].copy()
     pixels, counts = np.zeros(PIXELS_ABREAST, np.uintp), np.zeros(PIXELS_ABREAST, data.dtype)
     models = np.empty((PIXELS_ABREAST, lanes), np.float32)
-    product = np.ones(lanes)
+    # As in ``errors_at_entries``.
+    products, factors = np.ones((len(at), lanes)), np.zeros(len(at), np.intp)
     for end in range(tile, mixtures.table.shape[0] + tile, tile):
         for number in range(len(at)):
             row = np.uintp(number)
             entry, last = np.uintp(at[row]), np.uintp(indptr[number + 1])
-            factors = 0
+            product = products[row]
             while entry < last and indices[entry] < end:
                 taken = np.uintp(0)
                 while taken < np.uintp(PIXELS_ABREAST) and entry < last and indices[entry] < end:
@@ -299,17 +311,18 @@ def logarithms_at_entries(
                         for lane in range(lanes):
                             model = max(np.float64(models[place, lane]), FEWEST_ELECTRONS)
                             product[lane] *= model
-                        factors += 1
+                        factors[row] += 1
                     else:
                         for lane in range(lanes):
                             model = max(np.float64(models[place, lane]), FEWEST_ELECTRONS)
                             result[row, lane] -= counts[place] * np.log(model)
-                    if factors == FACTORS_AT_ONCE:
+                    if factors[row] == FACTORS_AT_ONCE:
                         take_logarithms(product, result[row])
-                        factors = 0
-            if factors:
-                take_logarithms(product, result[row])
+                        factors[row] = 0
             at[row] = entry
+    for number in range(len(at)):
+        if factors[number]:
+            take_logarithms(products[number], result[number])
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)

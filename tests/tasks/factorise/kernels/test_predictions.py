@@ -80,6 +80,28 @@ def test_deviances_are_those_of_plain_numpy(fits, monkeypatch, tile, scale):
         np.testing.assert_allclose(found[number], expected[:, fitted].sum(axis=1), rtol=2e-6)
 
 
+@pytest.mark.parametrize("which", [[0, 1, 3], [2], [4, 5, 6, 7, 8, 9]])
+def test_deviances_of_a_fit_are_the_same_to_the_last_bit_whatever_is_beside_it(
+    fits, monkeypatch, which
+):
+    """A run that goes on after a kill fits what is left in one go, others did with more."""
+    monkeypatch.setattr("orimap.tasks.factorise.kernels.products.TILE_BYTES", 100_000)
+    stack, weights, _ = fits
+    rows = sp.csr_matrix(np.random.default_rng(1).poisson(0.7, (11, 300)).astype(np.float32))
+    fitted = np.ones(300, bool)
+    together = poisson_deviances(rows, weights, stack, fitted, stack.sums(fitted))
+    few = Stack.of([stack.table[:, stack.columns(number)].T for number in which])
+    beside = np.zeros((11, few.table.shape[1]), np.float32)
+    for place, number in enumerate(which):
+        beside[:, few.columns(place)] = weights[:, stack.columns(number)]
+    alone = poisson_deviances(rows, beside, few, fitted, few.sums(fitted))
+    np.testing.assert_array_equal(alone, together[which])
+    np.testing.assert_array_equal(
+        absolute_errors(rows, beside, few, few.sums()),
+        absolute_errors(rows, weights, stack, stack.sums())[which],
+    )
+
+
 def test_large_counts_in_double_precision_are_scored_too(fits):
     stack, weights, models = fits
     rows = np.zeros((11, 300))
