@@ -91,21 +91,30 @@ class PatternSource:
 
     @classmethod
     def open(
-        cls, store: Path, filter: str, *, centred: bool = False, profile: str = "disc"
+        cls,
+        store: Path,
+        filter: str,
+        *,
+        centred: bool = False,
+        profile: str = "disc",
+        whole: bool = True,
     ) -> "PatternSource":
         """Describe the patterns of a store.
+
+        With ``whole``, it is made sure that they can be read.
 
         Raises
         ------
         DamagedError
             If some were lost: they would be read as zeros.
         """
-        require_whole(store, "raw")
+        if whole:
+            require_whole(store, "raw")
         array = zarr.open_group(store, path="raw", mode="r")["pattern_intensity"]
         scan, detector = array.shape[:2], array.shape[2:]
         made = complete_mark(store, sparse_patterns.GROUP)
         sparse = made is not None and made == complete_mark(store, "raw")
-        if sparse:
+        if sparse and whole:
             require_whole(store, sparse_patterns.GROUP)
         # Stores of earlier versions have neither.
         shift, pedestal = (float(array.attrs.get(name, 0.0)) for name in ("shift", "pedestal"))

@@ -192,17 +192,28 @@ class Opened:
 
     @cached_property
     def source(self) -> PatternSource | None:
-        """The patterns as they were analysed, as acquired before there are clusters; or None."""
+        """What the patterns are as they were analysed, as acquired before there are clusters.
+
+        None where they are not there. Where they are damaged, they can still be described.
+        """
+        return self._open_source(whole=False)
+
+    @cached_property
+    def _whole_source(self) -> PatternSource | None:
+        return self._open_source(whole=True)
+
+    def _open_source(self, *, whole: bool) -> PatternSource | None:
         if self.state.patterns is None:
             return None
         if not self.has("clusters"):
-            return PatternSource.open(self.state.patterns, "raw")
+            return PatternSource.open(self.state.patterns, "raw", whole=whole)
         facts = self.group("clusters").attrs
         return PatternSource.open(
             self.state.patterns,
             facts["patterns_filter"],
             centred=bool(facts["patterns_centred"]),
             profile=facts["patterns_profile"],
+            whole=whole,
         )
 
     @property
@@ -218,8 +229,8 @@ class Opened:
 
     @property
     def required_source(self) -> PatternSource:
-        """The patterns of the scan; UnavailableError without."""
-        if self.source is None:
+        """The patterns of the scan; UnavailableError without, DamagedError where some were lost."""
+        if self._whole_source is None:
             raise UnavailableError(
                 "the patterns of the scan",
                 "they were not kept (--keep results)"
@@ -227,7 +238,7 @@ class Opened:
                 else f"a run that has not read them yet ({self.words})",
                 "run it again with --keep fits" if self.state.complete else "wait until it has",
             )
-        return self.source
+        return self._whole_source
 
     def _open_patterns(self) -> Patterns:
         return Patterns(self.required_source, self.valid)

@@ -111,7 +111,8 @@ def index_by_hand():
 
     def index_by_hand(folder):
         analysis = folder / "analysis.zarr"
-        count = open_group(analysis, "clusters").sizes["cluster"]
+        sizes = open_group(analysis, "clusters").sizes
+        count = sizes["cluster"]
         quaternion = np.tile([1.0, 0, 0, 0], (count, 1))
         quaternion[1] = [np.sqrt(0.75), *[np.sqrt(1 / 12)] * 3]
         indexed = np.arange(count) < 2
@@ -140,6 +141,7 @@ def index_by_hand():
             "predicted_indices": np.tile([[4, 0, 0], [2, 2, 0], [2, -2, 0]], (count, 1)),
             "predicted_position": np.tile([[24.0, 30], [34, 20], [14, 20]], (count, 1)),
             "predicted_amplitude": np.tile([0.3, 1.0, 0.8], count),
+            "component_turn": np.full((sizes["component"], 3), np.nan),
             "boundary_cluster": np.array([[0, 1]], np.int16),
             "boundary_length": np.array([9]),
             "boundary_angle": np.array([60.0]),

@@ -113,9 +113,10 @@ def earlier_indexing(analysis: Path) -> tuple[Indexing | None, str]:
     try:
         attrs = group_attributes(analysis, GROUP)
     except FileNotFoundError:
-        attrs = {}
-        if analysis.is_dir():
+        try:
             attrs = group_attributes(analysis, "").get(NOT_INDEXED) or {}
+        except FileNotFoundError:
+            attrs = {}
     if not attrs:
         return None, ""
     found = stored_indexing(attrs)

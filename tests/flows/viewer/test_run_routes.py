@@ -195,7 +195,7 @@ def test_a_region_has_its_mean_and_a_line_its_shares(page, small_run):
     assert line["points"][-1]["label"] == int(small_run.labels[5, 6])
 
 
-def test_where_nothing_was_measured_no_numbers_are_shown(folder):
+def test_where_nothing_was_measured_no_numbers_are_shown(folder, sealed):
     measured = zarr.open_group(folder / "analysis.zarr", path="acquisition", mode="r+")
     where = np.ones((6, 7), np.int8)
     where[2, 3] = where[4, 0] = 0
@@ -203,6 +203,7 @@ def test_where_nothing_was_measured_no_numbers_are_shown(folder):
         measured["scan_measured"][:] = where
     else:
         measured.create_array("scan_measured", data=where, dimension_names=("scan_y", "scan_x"))
+    sealed(folder)
     page = TestClient(run_app(folder))
     for kind in ("filtered", "reconstructed", "residual"):
         assert np.isnan(array(page.get(f"/api/pattern/{kind}?y=2&x=3"))).all()

@@ -26,7 +26,11 @@ class Server(uvicorn.Server):
     """A server in a thread of the tests."""
 
     def __init__(self, app, port=0):
-        super().__init__(uvicorn.Config(app, port=port, log_level="warning", lifespan="off"))
+        super().__init__(
+            uvicorn.Config(
+                app, port=port, log_level="warning", lifespan="off", timeout_graceful_shutdown=10
+            )
+        )
         self.thread = threading.Thread(target=self.run)
 
     def __enter__(self):
