@@ -137,6 +137,11 @@ class PatternSource:
         return 0.0 if self.filter == "epattern" else self.pedestal
 
     @property
+    def as_acquired(self) -> bool:
+        """Whether patterns are read as they were acquired, but for masked pixels."""
+        return self.filter == "raw" and not self.centred and self.floor == self.shift == 0
+
+    @property
     def positions(self) -> int:
         """How many patterns there are."""
         return self.scan_shape[0] * self.scan_shape[1]

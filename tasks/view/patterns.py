@@ -45,12 +45,6 @@ class Patterns:
         """Let go of what was read."""
         self._kept.close()
 
-    @property
-    def shown_as_acquired(self) -> bool:
-        """Whether patterns were analysed as they were acquired, but for masked pixels."""
-        source = self.source
-        return source.filter == "raw" and not source.centred and source.floor == source.shift == 0
-
     def raw(self, position: tuple[int, int]) -> np.ndarray:
         """Return the pattern (detector_y, detector_x) of one position as /raw holds it."""
         self.require(position)

@@ -154,7 +154,7 @@ def pattern_kinds(run: Opened, clusters: Clustered | None) -> list[dict[str, str
     kinds, acquired = [], FRAMES[False]
     if run.source is not None:
         kinds.append({"id": "raw", "title": "as acquired", "frame": acquired})
-        if not run.patterns.shown_as_acquired:
+        if not run.source.as_acquired:
             title = FILTERS.get(run.source.filter, FILTERS["raw"])
             if run.source.centred:
                 title = f"{title}, centred" if "(" in title else "as analysed (centred)"

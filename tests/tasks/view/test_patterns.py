@@ -10,7 +10,7 @@ from orimap.tasks.view.patterns import Patterns
 def test_raw_patterns_are_those_of_the_store(stored, counts, sparse):
     patterns = Patterns(stored(sparse=sparse), np.ones(counts.shape[2:], bool))
     assert patterns.source.sparse is sparse
-    assert patterns.shown_as_acquired
+    assert patterns.source.as_acquired
     for position in np.ndindex(counts.shape[:2]):
         found = patterns.raw(position)
         assert found.dtype == np.float32
@@ -22,7 +22,7 @@ def test_analysed_patterns_are_moved_and_masked(
     stored, counts, centred_counts, moves, inner, sparse
 ):
     patterns = Patterns(stored(sparse=sparse, centred=True), inner)
-    assert not patterns.shown_as_acquired
+    assert not patterns.source.as_acquired
     for position in np.ndindex(counts.shape[:2]):
         np.testing.assert_array_equal(
             patterns.analysed(position), np.where(inner, centred_counts[position], 0)
