@@ -179,20 +179,23 @@ def saying_what_is_needed(plan: Plan) -> Iterator[None]:
 
         place = nearest_existing(plan.request.output)
         free = shutil.disk_usage(place).free
-        if not os.statvfs(place).f_favail and os.statvfs(place).f_files:
-            raise DiskFullError(
-                full.errno,
+        disk = os.statvfs(place)
+        if disk.f_files and not disk.f_favail:
+            what = (
                 f"the disk of {plan.request.output} takes no further files, though "
-                f"{bytes_text(free)} are free: all of its inodes are in use; earlier results are "
-                "as they were. Remove files and give the same command again: it goes on where "
-                "this one stopped; or choose a folder on another disk with --output",
-            ) from error
+                f"{bytes_text(free)} are free: all of its inodes are in use"
+            )
+            first = "Remove files"
+        else:
+            what = (
+                f"no space is left on the disk of {plan.request.output}: this run needs at least "
+                f"{bytes_text(before.least)} and up to {bytes_text(before.most)}, "
+                f"{bytes_text(before.free)} were free when it began, {bytes_text(free)} are now"
+            )
+            first = "Free some space"
         raise DiskFullError(
             full.errno,
-            f"no space is left on the disk of {plan.request.output}: this run needs at least "
-            f"{bytes_text(before.least)} and up to {bytes_text(before.most)}, "
-            f"{bytes_text(before.free)} were free when it began, {bytes_text(free)} are now; "
-            "earlier results are as they were. Free some space and give the same command again: "
+            f"{what}; earlier results are as they were. {first} and give the same command again: "
             "it goes on where this one stopped; or choose a folder on another disk with --output",
         ) from error
 

@@ -39,11 +39,10 @@ from orimap.tasks.report.orientations.words import (
     cluster_orientations,
     fit_remarks,
 )
-from orimap.tasks.store.groups import complete_mark, copy_folder, group_attributes, remove_group
+from orimap.tasks.store.groups import complete_mark, copy_folder, remove_group
 from orimap.tasks.store.run_folder import RunFolder, only_writer
 from orimap.tasks.store.whole.metadata import read_metadata, write_metadata
-from orimap.tasks.store.whole.results import complete_groups, require_whole_results
-from orimap.tasks.store.whole.seal import recorded, seal
+from orimap.tasks.store.whole.results import require_whole_results, seal_groups
 from orimap.tasks.store.whole_file import write_whole
 
 
@@ -150,7 +149,6 @@ def index_complete(
 
 def _describe(analysis: Path, indexing: Indexing, why: str, asked: Request | None) -> None:
     """Have the root of results say what they are indexed with, or why they are not; seal it."""
-    known = recorded(group_attributes(analysis, "")) or {}
     metadata = read_metadata(analysis)
     root = metadata["attributes"]
     root.pop(NOT_INDEXED, None)
@@ -163,8 +161,7 @@ def _describe(analysis: Path, indexing: Indexing, why: str, asked: Request | Non
         given = asked.model_dump(mode="json", include={*INDEX_FIELDS})
         root["request"] = {**root["request"], **given}
     write_metadata(analysis, metadata)
-    kept = {name: known[name] for name in ("patterns",) if name in known}
-    seal(analysis, "", groups=complete_groups(analysis), **kept)
+    seal_groups(analysis)
 
 
 def _write_report(folder: RunFolder, facts: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -200,6 +201,13 @@ def space_group_number(symbol: str, laue: str) -> int:
 
     group = gemmi.find_spacegroup_by_name(symbol)
     return group.number if group is not None and group.laue_str() == laue else 0
+
+
+def write_rows(path: Path, lines: Sequence[str], columns: Sequence[np.ndarray], form: str) -> None:
+    """Write lines and, below them, the columns (scan_y, scan_x) with a row for each position."""
+    table = np.stack(columns, axis=-1).reshape(-1, len(columns))
+    header = "\r\n".join(lines)
+    np.savetxt(path, table, form, newline="\r\n", header=header, comments="", encoding="utf-8")
 
 
 def bunge_angles(rotation: np.ndarray) -> np.ndarray:

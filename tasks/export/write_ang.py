@@ -17,6 +17,7 @@ from orimap.tasks.export.orientation_map import (
     bunge_angles,
     read_orientation_map,
     twofold_axis,
+    write_rows,
 )
 
 # By the Laue class; of monoclinic crystals by which axis is the twofold one.
@@ -45,28 +46,17 @@ def write_file(contents: Contents, path: Path) -> None:
     height, width = found.cluster.shape
     row, column = np.indices((height, width))
     angles = found.of_positions(bunge_angles(found.rotation), NO_ANGLE)
-    table = np.stack(
-        [
-            *np.moveaxis(angles, -1, 0),
-            column * found.step[1],
-            row * found.step[0],
-            found.of_positions(found.score, 0.0),
-            found.of_positions(found.reliability, NO_CONFIDENCE),
-            found.phase,
-            np.zeros((height, width)),
-            np.where(found.phase > 0, 0.0, NO_FIT),
-        ],
-        axis=-1,
-    )
-    np.savetxt(
-        path,
-        table.reshape(-1, len(COLUMNS)),
-        ROW,
-        newline="\r\n",
-        header="\r\n".join(header_lines(contents, found)),
-        comments="",
-        encoding="utf-8",
-    )
+    columns = [
+        *np.moveaxis(angles, -1, 0),
+        column * found.step[1],
+        row * found.step[0],
+        found.of_positions(found.score, 0.0),
+        found.of_positions(found.reliability, NO_CONFIDENCE),
+        found.phase,
+        np.zeros((height, width)),
+        np.where(found.phase > 0, 0.0, NO_FIT),
+    ]
+    write_rows(path, header_lines(contents, found), columns, ROW)
 
 
 def header_lines(contents: Contents, found: OrientationMap) -> list[str]:

@@ -17,11 +17,12 @@ from orimap.tasks.export.orientation_map import (
     bunge_angles,
     read_orientation_map,
     twofold_axis,
+    write_rows,
 )
 
 LAUE_GROUPS = ("-1", "2/m", "mmm", "4/m", "4/mmm", "-3", "-3m", "6/m", "6/mmm", "m-3", "m-3m")
 COLUMNS = ("Phase", "X", "Y", "Bands", "Error", "Euler1", "Euler2", "Euler3", "MAD", "BC", "BS")
-ROW = ("%d", "%.7f", "%.7f", "%d", "%d", "%.4f", "%.4f", "%.4f", "%.4f", "%d", "%d")
+ROW = "\t".join(("%d", *["%.7f"] * 2, "%d", "%d", *["%.4f"] * 4, "%d", "%d"))
 NO_SOLUTION = 3
 # Contrast and slope of bands are whole numbers up to this.
 MOST = 255
@@ -34,30 +35,18 @@ def write_file(contents: Contents, path: Path) -> None:
     row, column = np.indices((height, width))
     angles = np.degrees(found.of_positions(bunge_angles(in_frame_of_ctf(found)), 0.0))
     nothing = np.zeros((height, width))
-    table = np.stack(
-        [
-            found.phase,
-            column * found.step[1],
-            row * found.step[0],
-            found.of_positions(found.reflections, 0),
-            np.where(found.phase > 0, 0, NO_SOLUTION),
-            *np.moveaxis(angles, -1, 0),
-            nothing,
-            np.rint(MOST * np.clip(found.of_positions(found.score, 0.0), 0, 1)),
-            np.rint(MOST * np.clip(found.of_positions(found.reliability, 0.0), 0, 1)),
-        ],
-        axis=-1,
-    )
-    np.savetxt(
-        path,
-        table.reshape(-1, len(COLUMNS)),
-        ROW,
-        delimiter="\t",
-        newline="\r\n",
-        header="\r\n".join(header_lines(contents, found)),
-        comments="",
-        encoding="utf-8",
-    )
+    columns = [
+        found.phase,
+        column * found.step[1],
+        row * found.step[0],
+        found.of_positions(found.reflections, 0),
+        np.where(found.phase > 0, 0, NO_SOLUTION),
+        *np.moveaxis(angles, -1, 0),
+        nothing,
+        np.rint(MOST * np.clip(found.of_positions(found.score, 0.0), 0, 1)),
+        np.rint(MOST * np.clip(found.of_positions(found.reliability, 0.0), 0, 1)),
+    ]
+    write_rows(path, header_lines(contents, found), columns, ROW)
 
 
 def header_lines(contents: Contents, found: OrientationMap) -> list[str]:

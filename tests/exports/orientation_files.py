@@ -12,10 +12,8 @@ from orimap.tasks.export.export import OF_ORIENTATIONS
 from orimap.tasks.index.crystals.read_cif import read_crystal
 from orimap.tasks.index.crystals.symmetry import laue_class, laue_turns
 from orimap.tasks.index.stored import read_orientations, write_orientations
-from orimap.tasks.store.groups import group_attributes
 from orimap.tasks.store.variables import ORIENTATIONS
-from orimap.tasks.store.whole.results import complete_groups
-from orimap.tasks.store.whole.seal import recorded, seal
+from orimap.tasks.store.whole.results import seal_groups
 
 CRYSTALS = Path(__file__).parents[1] / "tasks" / "index" / "crystals"
 
@@ -77,6 +75,4 @@ def make_up_orientations(results: Path, files: Sequence[Path]) -> None:
         "crystal_space_groups": [crystal.space_group for crystal in crystals],
     }
     write_orientations(analysis, (arrays, facts))
-    known = recorded(group_attributes(analysis, "")) or {}
-    kept = {name: known[name] for name in ("patterns",) if name in known}
-    seal(analysis, "", groups=complete_groups(analysis), **kept)
+    seal_groups(analysis)

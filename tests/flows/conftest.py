@@ -10,10 +10,9 @@ from scipy.spatial.transform import Rotation
 
 import orimap
 from orimap.tasks.index.stored import write_orientations
-from orimap.tasks.store.groups import complete_mark, group_attributes, open_group
+from orimap.tasks.store.groups import complete_mark, open_group
 from orimap.tasks.store.variables import ORIENTATIONS
-from orimap.tasks.store.whole.results import complete_groups
-from orimap.tasks.store.whole.seal import recorded, seal
+from orimap.tasks.store.whole.results import seal_groups
 
 
 @pytest.fixture(autouse=True)
@@ -158,9 +157,7 @@ def index_by_hand():
         }
         arrays = {each: made[name] for name, each in ORIENTATIONS.variables.items()}
         write_orientations(analysis, (arrays, facts))
-        known = recorded(group_attributes(analysis, "")) or {}
-        kept = {"patterns": known["patterns"]} if "patterns" in known else {}
-        seal(analysis, "", groups=complete_groups(analysis), **kept)
+        seal_groups(analysis)
 
     return index_by_hand
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from orimap.tasks.store.whole.damage import DamagedError, damage
 from orimap.tasks.store.whole.metadata import groups_below, read_metadata
-from orimap.tasks.store.whole.seal import COMPLETE, recorded
+from orimap.tasks.store.whole.seal import COMPLETE, recorded, seal
 
 ANALYSIS, PATTERNS = "analysis.zarr", "patterns.zarr"
 # Beside the results: a store for each revision, with the groups that differ.
@@ -20,6 +20,13 @@ QUICK_BYTES = 64 * 2**20
 def complete_groups(store: Path) -> list[str]:
     """Return the groups of a store that are marked complete, but for its root."""
     return [group for group in groups_below(store) if group and mark_of(store / group) is not None]
+
+
+def seal_groups(analysis: Path) -> None:
+    """Seal complete results anew, whose groups or root have changed; the patterns have not."""
+    known = _recorded_root(analysis)
+    kept = {"patterns": known["patterns"]} if "patterns" in known else {}
+    seal(analysis, "", groups=complete_groups(analysis), **kept)
 
 
 def mark_of(node: Path) -> str | None:
