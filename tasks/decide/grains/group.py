@@ -36,6 +36,10 @@ from orimap.tasks.decide.grains.presence import PRESENT, CertainWeights, certain
 # background.
 FEWEST_REFLECTIONS = 2
 SURE = 6.0
+# Two components with a single reflection each have two together: they are one bent grain where each
+# reflection is as sure as this, and the two fade into each other by this part.
+SURE_ALONE = 30.0
+FADING = 0.3
 # Two groups are one grain where their likeness reaches this.
 ONE_GRAIN = 0.6
 # In that the likeness of places is at least this, and that of the maps counts by this much.
@@ -88,6 +92,8 @@ def group_grains(fit: GrainFit, fields: DarkFields, *, split_bent: bool = False)
     cosine, beside = seen.cosines(), neighbours(weights)
     equal = cosine >= EQUAL
     sure = np.count_nonzero(seen.significance >= SURE, axis=1) >= FEWEST_REFLECTIONS
+    halves = _halves(seen, fit.share, is_coherent(weights) & ~sure)
+    sure[[i for pair in halves for i in pair]] = True
     alive = sure & (fit.weights.max(axis=0) > 0)
     coherent = np.zeros(k, bool)
     for one in every:
@@ -98,7 +104,7 @@ def group_grains(fit: GrainFit, fields: DarkFields, *, split_bent: bool = False)
         groups = join_inside(seen.equal() & equal, coherent)
     else:
         groups, least_joined, most_apart = _join_alike(
-            seen, fit.share, coherent & ~_mixtures(seen, fit.share, coherent, every)
+            seen, fit.share, coherent & ~_mixtures(seen, fit.share, coherent, every), halves
         )
     linked = ((cosine >= SCATTERED) & beside) | equal
     groups = join_scattered(groups, cosine, linked, alive & ~coherent)
@@ -272,16 +278,40 @@ def _weakest(groups: np.ndarray, every: tuple[CertainWeights, ...]) -> float:
     return float(min(medians))
 
 
+def _halves(seen: _Seen, share: np.ndarray, single: np.ndarray) -> list[tuple[int, int]]:
+    """Return the pairs of components with a single reflection each that are one bent grain.
+
+    Far from any zone axis a crystal may have one bright reflection only, and where it is bent a
+    little, another one instead. Those that fade into each other the most are paired first.
+    """
+    surely = seen.significance >= SURE_ALONE
+    alone = np.flatnonzero(single & (np.count_nonzero(surely, axis=1) == 1)).tolist()
+    maps, place = np.minimum(share, MOST_SHARE), surely.argmax(axis=1)
+    pairs = [
+        (mixing(maps[:, one], maps[:, other]), one, other)
+        for one, other in combinations(alone, 2)
+        if place[one] != place[other]
+    ]
+    found: list[tuple[int, int]] = []
+    for fading, one, other in sorted(pairs, reverse=True):
+        if fading >= FADING and not any({one, other} & set(pair) for pair in found):
+            found.append((one, other))
+    return found
+
+
 def _join_alike(
-    seen: _Seen, share: np.ndarray, inside: np.ndarray
+    seen: _Seen, share: np.ndarray, inside: np.ndarray, halves: list[tuple[int, int]]
 ) -> tuple[np.ndarray, float, float]:
     """Join components to groups, the most alike first; -1 for those that are not inside.
 
-    With the least likeness of what was joined, and the largest of what stayed apart.
+    Halves belong together from the start. With the least likeness of what was joined, and the
+    largest of what stayed apart.
     """
-    members = [[int(i)] for i in np.flatnonzero(inside)]
+    members = [list(pair) for pair in halves if inside[list(pair)].all()]
+    paired = [i for pair in members for i in pair]
+    members += [[i] for i in np.flatnonzero(inside).tolist() if i not in paired]
     extent = [list(group) for group in members]
-    heights = [*seen.heights[inside]]
+    heights = [seen.height(group) for group in members]
     fills = [np.minimum(share[:, group].sum(axis=1), MOST_SHARE) for group in members]
 
     def likeness(one: int, other: int) -> float:

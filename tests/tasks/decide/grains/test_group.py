@@ -12,7 +12,7 @@ from orimap.tasks.decide.grains.group import (
 )
 
 SHAPE = (12, 15)
-X = np.indices(SHAPE)[1]
+Y, X = np.indices(SHAPE)
 # Places 0 to 5 belong to one crystal, 6 to 11 to another, and the last ones to no-one.
 PLACES = 14
 
@@ -248,6 +248,36 @@ def test_a_component_has_reflections_that_are_surely_there(fields_of, weight):
     # One reflection is none, however bright.
     found = grouped(fields_of, (crystal([0]), 2 * each), below=1000.0)
     assert (found.distinct, found.background) == (0, 1)
+
+
+def single_reflections(first=600.0, second=500.0, fading=X / 14, places=(12, 13)):
+    """A crystal on one side, and beside it two components of one reflection each."""
+    one, other = crystal([places[0]]), crystal([places[1]])
+    return (ONE, 1800.0 * (Y < 4)), (one, first * (1 - fading) * (Y >= 4)), (
+        other, second * fading * (Y >= 4),
+    )  # fmt: skip
+
+
+def test_two_bright_reflections_that_fade_into_each_other_are_one_bent_grain(fields_of):
+    assert clusters(fields_of, *single_reflections()) == [0, 1, 1]
+    merged = grouped(fields_of, *single_reflections())
+    assert (merged.distinct, merged.joined, merged.background) == (2, 1, 0)
+    assert sorted(clusters(fields_of, *single_reflections(), split_bent=True)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"fading": X >= 8},  # one ends where the other begins
+        {"fading": FADING},  # they have 2.0 of 7.5 columns in common
+        {"places": (12, 12)},  # the same reflection twice
+        {"second": 3.0},  # hardly above the background
+    ],
+)
+def test_otherwise_a_single_reflection_is_no_grain(fields_of, changed):
+    merged = grouped(fields_of, *single_reflections(**changed))
+    assert (merged.distinct, merged.background) == (1, 2)
+    np.testing.assert_array_equal(merged.component_cluster, [0, -1, -1])
 
 
 def test_a_component_without_weight_is_no_grain(fields_of):
