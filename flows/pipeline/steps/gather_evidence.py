@@ -106,13 +106,14 @@ def find_dark_fields(run: Run, fitted: Fitted) -> None:
     # Few components are means over much of the scan, many show what is rare.
     shown = sorted({ks[max(1, len(ks) // part) - 1] for part in (1, 2, 4)})
     radius, centre = prepared.disc_radius_px, prepared.beam_position
-    dispersion = _dispersion(run, fitted)
+    dispersion, odd_lines = _dispersion(run, fitted), _odd_lines(run, prepared)
     mark = fingerprint(
         scores=[fitted.score_fingerprint(k) for k in shown],
         radius=radius,
         centre=centre,
         dispersion=dispersion,
         pedestal=prepared.patterns.floor,
+        odd_lines=odd_lines,
     )
     if not run.request.restart and run.folder.reuse(DARK_FIELDS, mark):
         return
@@ -126,8 +127,17 @@ def find_dark_fields(run: Run, fitted: Fitted) -> None:
         centre=centre,
         dispersion=dispersion,
         pedestal=prepared.patterns.floor,
+        odd_lines=odd_lines,
     )
     submit(run.client, "dark fields", made).result()
+
+
+def _odd_lines(run: Run, prepared: Prepared) -> tuple[list[int], list[int]]:
+    """Return the rows and columns of the detector that are unlike those beside them."""
+    if prepared.centred:
+        return [], []  # they lie elsewhere in each pattern
+    found = run.folder.read("acquisition").attrs
+    return list(found.get("odd_rows", ())), list(found.get("odd_columns", ()))
 
 
 def _dispersion(run: Run, fitted: Fitted) -> float:

@@ -13,7 +13,9 @@ ALL_ALONG = 0.9
 KNOWN = 0.3
 
 
-def near_lines(pattern: np.ndarray, left_out: np.ndarray, radius_px: float) -> np.ndarray:
+def near_lines(
+    pattern: np.ndarray, left_out: np.ndarray, radius_px: float, odd: np.ndarray | None = None
+) -> np.ndarray:
     """Return the pixels from which a disc would touch a bright row or column of the camera.
 
     Parameters
@@ -27,7 +29,7 @@ def near_lines(pattern: np.ndarray, left_out: np.ndarray, radius_px: float) -> n
     -------
     (detector_y, detector_x) array of bool
     """
-    found = np.zeros(pattern.shape, bool)
+    found = np.zeros(pattern.shape, bool) if odd is None else odd.copy()
     known = np.where(left_out, np.nan, pattern.astype(float))
     for axis in (0, 1):
         rows = np.moveaxis(known, axis, 0)

@@ -29,7 +29,11 @@ ONE_PLACE = 0.9
 
 
 def find_places(
-    patterns: Iterable[np.ndarray], left_out: np.ndarray, radius_px: float, dispersion: float
+    patterns: Iterable[np.ndarray],
+    left_out: np.ndarray,
+    radius_px: float,
+    dispersion: float,
+    odd: np.ndarray | None = None,
 ) -> np.ndarray:
     """Find the places of reflections in a number of patterns.
 
@@ -43,6 +47,8 @@ def find_places(
         Of a disc.
     dispersion : float
         Variance of an intensity over its mean: 1 for counts.
+    odd : (detector_y, detector_x) array of bool, optional
+        As in `near_lines`.
 
     Returns
     -------
@@ -57,7 +63,7 @@ def find_places(
         total += counts.sum(axis=0)
         found = find_reflections(counts, backgrounds(counts, left_out), left_out, radius_px)
         height += np.where(found.is_place, found.height, 0.0).sum(axis=0)
-    height[near_lines(total, left_out, radius_px)] = 0.0
+    height[near_lines(total, left_out, radius_px, odd)] = 0.0
     edge = max(1, round(INSIDE * radius_px))
     inside = np.pad(np.ones(np.array(height.shape) - 2 * edge, bool), edge)
     height[~inside] = 0.0

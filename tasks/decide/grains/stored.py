@@ -35,6 +35,7 @@ def write_dark_fields(
     centre: tuple[float, float] | None,
     dispersion: float,
     pedestal: float = 0.0,
+    odd_lines: tuple[Sequence[int], Sequence[int]] = ((), ()),
 ) -> int:
     """Find the places of reflections and the dark fields there; return how many there are.
 
@@ -53,6 +54,9 @@ def write_dark_fields(
         Variance of an intensity over its mean: 1 for counts.
     pedestal : float
         Part of every pixel's intensity that stands for the noise of read-out.
+    odd_lines : pair of sequences of int
+        Rows and columns of the detector that are brighter, darker or noisier than those beside
+        them: along them every pattern would seem to have reflections.
     """
     stored = open_group(store, "sketch")
     weighting = read_weighting(stored)
@@ -61,6 +65,9 @@ def write_dark_fields(
     rows, columns = stored[variables.scan_row_weight.name].shape
     scan_shape = (rows, columns)
     left_out = ~on_detector(_seen(sketch, weighting), weighting.valid).astype(bool)
+    odd = np.zeros(left_out.shape, bool)
+    odd[list(odd_lines[0])] = True
+    odd[:, list(odd_lines[1])] = True
     if centre is None:
         centre = (left_out.shape[0] - 1) / 2, (left_out.shape[1] - 1) / 2
 
@@ -78,12 +85,12 @@ def write_dark_fields(
 
     places = np.zeros((0, 2), int)
     if min(left_out.shape) >= SMALLEST_DETECTOR_PX:
-        places = find_places(summed_patterns(), left_out, radius_px, dispersion)
+        places = find_places(summed_patterns(), left_out, radius_px, dispersion, odd)
     found = dark_fields(
         scan,
         images,
         places,
-        left_out,
+        left_out | odd,
         centre,
         radius_px=radius_px,
         scan_shape=scan_shape,

@@ -261,6 +261,8 @@ class ScanTotals:
             n_spikes=sum(len(part) for part in self.spikes),
             n_odd_rows=sum(line.axis == 0 for line in odd),
             n_odd_columns=sum(line.axis == 1 for line in odd),
+            odd_rows=sorted({line.place for line in odd if line.axis == 0}),
+            odd_columns=sorted({line.place for line in odd if line.axis == 1}),
             n_flagged=int(flagged.sum()),
             n_masked=int(np.count_nonzero(~used)),
             saturation_value=saturation,

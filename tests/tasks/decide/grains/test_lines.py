@@ -28,6 +28,14 @@ def test_a_bright_row_and_a_bright_column_are_both_found():
     np.testing.assert_array_equal(near_lines(pattern, NOTHING, 2.0), expected)
 
 
+def test_a_line_that_is_known_to_be_odd_need_not_be_brighter():
+    found = near_lines(flat(), NOTHING, 2.5, odd=Y == 20)
+    np.testing.assert_array_equal(found, abs(Y - 20) <= 3)
+    bright = flat() * np.where(X == 45, 1.15, 1.0)
+    expected = (abs(Y - 20) <= 3) | (abs(X - 45) <= 3)
+    np.testing.assert_array_equal(near_lines(bright, NOTHING, 2.5, odd=Y == 20), expected)
+
+
 def test_a_line_that_is_hardly_brighter_is_none():
     pattern = flat() * np.where(Y == 20, 1.08, 1.0)
     assert not near_lines(pattern, NOTHING, 2.5).any()

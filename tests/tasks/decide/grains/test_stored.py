@@ -66,6 +66,33 @@ def test_what_is_read_back_are_the_dark_fields_of_the_plain_patterns(store, two_
     assert fields.net.shape == (len(fields.background), len(fields.places))
 
 
+def test_larger_pixels_between_chips_show_no_reflections(two_grains, sketch_of):
+    expected = np.concatenate(two_grains.places)
+    # Few electrons hit the line: brighter, but not at nearly every pixel of it.
+    counts = two_grains.counts.copy()
+    rng = np.random.default_rng(2)
+    counts[:, :, 20:22] += rng.poisson(1.5 * counts[:, :, 20:22])
+    counts[..., 43] += rng.poisson(1.5 * counts[..., 43])
+    store = sketch_of(counts, two_grains.beam)
+
+    def on_lines(places, reach):
+        return (abs(places[:, 0] - 20.5) <= 0.5 + reach) | (abs(places[:, 1] - 43) <= reach)
+
+    write_dark_fields(
+        store, (), "m", radius_px=RADIUS, centre=None, dispersion=1.0, odd_lines=((20, 21), (43,))
+    )
+    found = read_dark_fields(store)
+    assert not on_lines(found.places, RADIUS + 1).any()
+    # At the very edge, noise may look like one.
+    inside = (found.places.min(axis=1) >= 3) & (found.places.max(axis=1) < 61)
+    free = expected[~on_lines(expected, RADIUS + 2)]
+    distance = np.hypot(*(found.places[inside][:, None] - free[None]).transpose(2, 0, 1))
+    assert distance.min(axis=0).max() <= 1
+    # Nothing is taken for a reflection that is none, beside the lines or elsewhere.
+    distance = np.hypot(*(found.places[inside][:, None] - expected).transpose(2, 0, 1))
+    assert distance.min(axis=1).max() <= 1
+
+
 def test_the_group_names_its_mark_and_what_it_was_made_with(store, two_grains):
     assert complete_mark(store, DARK_FIELDS) == "m"
     count = write(store, dispersion=2.5, centre=(20.0, 31.0))

@@ -138,6 +138,7 @@ def test_lines_that_are_unlike_those_beside_them_are_named_and_kept():
     mean[8] *= 2.5
     ds = gathered(np.random.default_rng(0).poisson(mean, (*SCAN, *mean.shape)).astype(np.uint16))
     assert (ds.attrs["n_odd_rows"], ds.attrs["n_odd_columns"], ds.attrs["n_masked"]) == (1, 2, 0)
+    assert (ds.attrs["odd_rows"], ds.attrs["odd_columns"]) == ([8], [25, 26])
     (note,) = ds.attrs["notes"]
     assert note.startswith("row 8 and columns 25, 26 of the stored patterns (from 0) are 2.")
     assert "times as bright as those beside them, all along" in note
