@@ -425,7 +425,9 @@ def test_a_command_whose_reader_has_seen_enough_ends_without_a_word(scan, unbuff
     assert (done.stdout, done.stderr) == ("", "")
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "closed", [">&-", pytest.param("2>&-", marks=pytest.mark.slow), "<&- >&- 2>&-"]
+)
 def test_a_command_works_without_the_streams_it_is_not_given(scan, tmp_path, closed):
     written = tmp_path / "dry"
     command = [Path(sys.executable).with_name("orimap"), "run", scan, "--output", written]

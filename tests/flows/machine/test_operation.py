@@ -96,7 +96,8 @@ def until(true, seconds=SECONDS):
 @pytest.fixture(scope="module")
 def up():
     # Unlike pytest's own folders, other accounts may look into this one.
-    folder = Path(tempfile.mkdtemp(prefix="up-")).resolve()
+    place = os.environ.get("PYTEST_DEBUG_TEMPROOT")
+    folder = Path(tempfile.mkdtemp(prefix="up-", dir=place)).resolve()
     folder.chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:
         for name in [each for each in os.environ if each.startswith(("PREFECT", "ORIMAP_ROOTS"))]:

@@ -109,9 +109,11 @@ def test_hostile_text_is_shown_not_run(tmp_path, small_store_of, page_of, run_re
 @pytest.mark.parametrize(
     "content",
     [
-        {"clusters": 1, "k_max": 3},
+        {"scan": (6, 7), "clusters": 1, "k_max": 3},
         {"scan": (2, 3), "clusters": 2, "k_max": 4, "detector": (8, 8)},
-        {"scan": (60, 9), "clusters": 3, "detector": (12, 20)},
+        pytest.param(
+            {"scan": (60, 9), "clusters": 3, "detector": (12, 20)}, marks=pytest.mark.slow
+        ),
         {"scan": (1, 40), "clusters": 3, "calibrated": False},
     ],
     ids=["one cluster", "2x3 scan", "tall scan", "line, not calibrated"],
@@ -128,11 +130,11 @@ def test_unusual_scans_are_drawn(store_of, page_of, content):
     ("missing", "said"),
     [
         ("acquisition", "Neither a virtual bright field nor a mean pattern was stored."),
-        ("sketch", "3 distinct patterns"),
+        pytest.param("sketch", "3 distinct patterns", marks=pytest.mark.slow),
         ("decision", "No loss curve was stored."),
         ("clusters", "No map of clusters was stored."),
-        ("overlap", "No overlap map was stored."),
-        ("baseline", "No baseline map was made."),
+        pytest.param("overlap", "No overlap map was stored.", marks=pytest.mark.slow),
+        pytest.param("baseline", "No baseline map was made.", marks=pytest.mark.slow),
         ("fits", "3 distinct patterns"),
     ],
 )
