@@ -98,13 +98,14 @@ SERVERS = ("slurm", "prefect_api", "finished_run", "browser")
 # processes would compile the same at the same time. Those of servers mostly wait; between them are
 # some that compute, so that both cores are busy meanwhile.
 LONGEST = (
-    *("test_compare.py", "test_report.py", "test_lint.py"),
+    *("pipeline/test_compare.py", "report/test_report.py", "packaging/test_lint.py"),
     *("finished_run", "browser", "prefect_api"),
-    *("slurm", "test_threads_and_processes.py", "test_operation.py"),
-    *("test_pipeline_numbers.py", "test_orientations.py", "test_redecide.py", "test_run_routes.py"),
-    *("test_pipeline_reuse.py", "test_index.py", "test_pipeline_options.py", "test_damage.py"),
-    *("test_main.py", "test_watch.py", "test_shift.py", "test_ingest.py", "test_older_results.py"),
-    *("test_wheel.py", "test_peak_memory.py", "test_perform.py"),
+    *("slurm", "test_threads_and_processes.py", "machine/test_operation.py"),
+    *("test_pipeline_numbers.py", "steps/test_orientations.py", "pipeline/test_redecide.py"),
+    *("pipeline/test_pipeline_reuse.py", "viewer/test_run_routes.py", "cli/test_index.py"),
+    *("pipeline/test_pipeline_options.py", "cli/test_main.py", "pipeline/test_damage.py"),
+    *("cli/test_watch.py", "beam/test_shift.py", "ingest/test_ingest.py", "test_older_results.py"),
+    *("packaging/test_wheel.py", "test_peak_memory.py", "jobs/test_perform.py"),
 )
 
 
@@ -114,9 +115,10 @@ def pytest_collection_modifyitems(items):
     places = []
     for item in items:
         used = [name for name in SERVERS if name in item.fixturenames]
-        item.add_marker(pytest.mark.xdist_group(used[0] if used else str(item.path)))
-        group = used[0] if used else item.path.name
-        places.append(LONGEST.index(group) if group in LONGEST else len(LONGEST))
+        group = used[0] if used else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+        last = len(LONGEST)
+        places.append(next((n for n in range(last) if group.endswith(LONGEST[n])), last))
     if "PYTEST_XDIST_WORKER" in os.environ:
         items[:] = [items[n] for n in sorted(range(len(items)), key=places.__getitem__)]
 

@@ -168,7 +168,7 @@ def test_a_run_that_ends_leaves_nothing_either(analysed, left, kind):
     assert left[kind] == []
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [pytest.param("threads", marks=pytest.mark.slow), "processes"])
 def test_a_run_has_its_dashboard_all_on_loopback_and_leaves_no_process_when_killed(
     medium, tmp_path, kind
 ):

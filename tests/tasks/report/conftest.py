@@ -434,6 +434,12 @@ def few_pictures(monkeypatch, small_pictures):
     monkeypatch.setattr(catalogue, "FIGURES", {name: catalogue.FIGURES[name] for name in kept})
 
 
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Draw nothing where only words beside the figures are looked at."""
+    monkeypatch.setattr(catalogue, "FIGURES", {})
+
+
 @pytest.fixture(scope="session")
 def small_store(tmp_path_factory):
     """Results of a small run: 6 x 7 positions, three clusters, 1 to 5 components."""

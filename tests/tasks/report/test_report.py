@@ -256,14 +256,14 @@ def test_without_held_out_counts_the_page_says_why(tmp_path, small_store_of, pag
     assert not (tmp_path / "figures" / "held_out.png").exists()
 
 
-@pytest.mark.usefixtures("few_pictures")
+@pytest.mark.usefixtures("no_pictures")
 def test_nothing_repaired_is_said(small_store_of, page_of):
     assert run.repairs({"notes": []}, *np.zeros((2, 3, 3), np.uint8)) == []
     page = page_of(small_store_of(without=["acquisition", "analysed"]))
     assert "Not recorded." in page.text
 
 
-@pytest.mark.usefixtures("few_pictures")
+@pytest.mark.usefixtures("no_pictures")
 def test_an_empty_run_record_is_enough(small_store, page_of):
     assert "Times and memory were not recorded." in page_of(small_store, {}).text
 
@@ -299,7 +299,7 @@ def test_the_page_says_which_second_patterns_were_within_their_error(written):
     assert "0.97 ± 0.04 of the first" in words
 
 
-@pytest.mark.usefixtures("few_pictures")
+@pytest.mark.usefixtures("no_pictures")
 def test_a_name_that_the_page_does_not_have_is_an_error(monkeypatch, small_store, tmp_path):
     from jinja2 import UndefinedError
 
@@ -323,7 +323,7 @@ def test_pieces_of_one_pattern_are_not_further_patterns(small_store):
     assert [card.origin for card in answer.cluster_cards(split)][1:] == ["component 2"] * 2
 
 
-@pytest.mark.usefixtures("few_pictures")
+@pytest.mark.usefixtures("no_pictures")
 def test_guesses_have_a_heading_of_their_own(small_store_of, page_of, run_record):
     plain = small_store_of()
     assert "What was guessed" not in page_of(plain, run_record).text
@@ -334,7 +334,7 @@ def test_guesses_have_a_heading_of_their_own(small_store_of, page_of, run_record
     assert "The file does not say its shape; read as 4×5." in text
 
 
-@pytest.mark.usefixtures("few_pictures")
+@pytest.mark.usefixtures("no_pictures")
 def test_a_scan_that_cannot_be_counted_has_no_number_on_its_page(
     small_store_of, page_of, run_record
 ):
@@ -421,7 +421,7 @@ def test_a_page_of_100_000_positions_and_20_clusters_can_be_mailed(tmp_path, sto
     np.testing.assert_allclose(shares.reshape(20, 250, 400) / 100, kept, atol=0.0051)
 
 
-@pytest.mark.usefixtures("few_pictures")
+@pytest.mark.usefixtures("no_pictures")
 def test_only_the_metrics_that_were_stored_are_explained(small_store, tmp_path, page_of):
     store = tmp_path / "analysis.zarr"
     shutil.copytree(small_store, store)
@@ -446,7 +446,7 @@ def test_pixels_are_only_called_black_where_some_are_left_out(small_store, tmp_p
     assert "light grey" not in text
 
 
-@pytest.mark.usefixtures("few_pictures")
+@pytest.mark.usefixtures("no_pictures")
 def test_centring_is_not_referred_to_where_it_is_not_told(small_store, page_of, run_record):
     assert "is stated below" not in page_of(small_store, run_record).text
     told = run_record | {"notes": ["Patterns were not centred: the direct beam wanders little."]}
