@@ -13,7 +13,6 @@ from orimap.flows.cli import main
 from orimap.tasks.errors import InputError
 from orimap.tasks.index.crystals.read_cif import read_crystal
 from orimap.tasks.index.crystals.symmetry import as_matrices, laue_turns, misorientation_deg
-from orimap.tasks.report.drawings import catalogue
 from orimap.tasks.store.groups import complete_mark
 from orimap.tasks.store.whole.metadata import read_metadata, write_metadata
 from orimap.tasks.store.whole.seal import seal
@@ -29,11 +28,10 @@ def _call(*arguments):
 
 
 @pytest.fixture(autouse=True)
-def few_figures(monkeypatch):
-    """Draw only what these tests look for: all figures of a page take seconds."""
-    kept = ("cluster_map", "orientations", "phases")
-    few = {name: catalogue.FIGURES[name] for name in kept}
-    monkeypatch.setattr(catalogue, "FIGURES", few)
+def fast(few_figures):
+    """Reports have few figures."""
+    with few_figures():
+        yield
 
 
 @pytest.fixture

@@ -223,9 +223,9 @@ def test_the_demo_compares_with_the_truth_and_takes_nothing_of_another_seed(
 ):
     from orimap.tasks.simulate import recipe
 
-    small = partial(ScanRecipe, scan=(9, 12), detector=(48, 48), grains=2, dose=3000)
+    small = partial(ScanRecipe, scan=(6, 8), detector=(48, 48), grains=2, dose=3000)
     monkeypatch.setattr(recipe, "ScanRecipe", small)
-    monkeypatch.setattr(Request, "read", partial(Request.read, k="1:4"))
+    monkeypatch.setattr(Request, "read", partial(Request.read, k="1:3"))
     truths = []
     for seed in (4, 5):
         answer = _call("demo", "--output", tmp_path / "demo", "--seed", seed, "--quiet")

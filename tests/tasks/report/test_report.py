@@ -446,7 +446,7 @@ def test_pixels_are_only_called_black_where_some_are_left_out(small_store, tmp_p
     assert "light grey" not in text
 
 
-@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.usefixtures("few_pictures")
 def test_centring_is_not_referred_to_where_it_is_not_told(small_store, page_of, run_record):
     assert "is stated below" not in page_of(small_store, run_record).text
     told = run_record | {"notes": ["Patterns were not centred: the direct beam wanders little."]}
