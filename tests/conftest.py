@@ -1,3 +1,4 @@
+import gc
 import importlib
 import os
 import shutil
@@ -10,12 +11,36 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 # Before Dask is loaded, here and in what tests start: see cluster/environment.py.
 os.environ["DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED"] = "False"
 # Every process would translate all of orimap and, in one that runs tests, all tests again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# Tests write and remove some hundred thousand small files, most of them chunks of results: in
+# memory that takes a fraction of the time.
+MEMORY = Path("/dev/shm")
+MEMORY_NEEDED = 4 * 2**30
+
+
+def in_memory():
+    """Return whether there is a folder in memory with room for all that tests write and start."""
+    if not os.access(MEMORY, os.W_OK | os.X_OK):
+        return False
+    volume = os.statvfs(MEMORY)
+    if volume.f_flag & os.ST_NOEXEC:  # as containers have it
+        return False
+    room = volume.f_bavail * volume.f_frsize
+    return min(room, psutil.virtual_memory().available) > MEMORY_NEEDED
+
+
+if in_memory():
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+# What is imported and collected stays: nobody looks through it for what can be thrown away.
+gc.disable()
 
 # Odd and unequal, so that swapped axes show.
 SMALL_SHAPE = (4, 5, 6, 7)
@@ -67,14 +92,20 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Servers of which there is one for all tests; everything that uses one runs in one process.
 # A finished run of the pipeline is shared in the same way.
 SERVERS = ("slurm", "prefect_api", "finished_run", "browser")
-# The groups that take longest start first, so that none is left alone in the end. Those of servers
-# mostly wait; the others among the first compute, so that both cores are busy meanwhile.
+# The groups that take longest start first, so that none is left alone in the end; each process
+# begins with two of them, one of the first three and one of the next. In a new copy of the code the
+# first one compiles nearly all kernels, and what starts beside it needs hardly any: else all three
+# processes would compile the same at the same time. Those of servers mostly wait; between them are
+# some that compute, so that both cores are busy meanwhile.
 LONGEST = (
-    *("test_operation.py", "prefect_api", "test_compare.py"),
-    *("slurm", "finished_run", "browser", "test_threads_and_processes.py"),
-    *("test_watch.py", "test_pipeline_reuse.py", "test_report.py", "test_main.py"),
-    *("test_pipeline_numbers.py", "test_redecide.py", "test_pipeline_options.py", "test_shift.py"),
-    *("test_wheel.py", "test_peak_memory.py", "test_older_results.py", "test_perform.py"),
+    *("pipeline/test_compare.py", "report/test_report.py", "packaging/test_lint.py"),
+    *("finished_run", "browser", "prefect_api"),
+    *("slurm", "test_threads_and_processes.py", "machine/test_operation.py"),
+    *("test_pipeline_numbers.py", "steps/test_orientations.py", "pipeline/test_redecide.py"),
+    *("pipeline/test_pipeline_reuse.py", "viewer/test_run_routes.py", "cli/test_index.py"),
+    *("pipeline/test_pipeline_options.py", "cli/test_main.py", "pipeline/test_damage.py"),
+    *("cli/test_watch.py", "beam/test_shift.py", "ingest/test_ingest.py", "test_older_results.py"),
+    *("packaging/test_wheel.py", "test_peak_memory.py", "jobs/test_perform.py"),
 )
 
 
@@ -84,11 +115,17 @@ def pytest_collection_modifyitems(items):
     places = []
     for item in items:
         used = [name for name in SERVERS if name in item.fixturenames]
-        item.add_marker(pytest.mark.xdist_group(used[0] if used else str(item.path)))
-        group = used[0] if used else item.path.name
-        places.append(LONGEST.index(group) if group in LONGEST else len(LONGEST))
+        group = used[0] if used else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+        last = len(LONGEST)
+        places.append(next((n for n in range(last) if group.endswith(LONGEST[n])), last))
     if "PYTEST_XDIST_WORKER" in os.environ:
         items[:] = [items[n] for n in sorted(range(len(items)), key=places.__getitem__)]
+
+
+def pytest_collection_finish():
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -101,6 +101,26 @@ def bare_pages():
 
 
 @pytest.fixture(scope="session")
+def few_figures():
+    """Return a context in which reports have only the figures that somebody looks for.
+
+    All of them take seconds; they are drawn where reports are tested, and in the finished run.
+    """
+
+    @contextmanager
+    def few_figures():
+        from orimap.tasks.report.drawings import catalogue
+
+        kept = ("cluster_map", "orientations", "phases")
+        few = {name: catalogue.FIGURES[name] for name in kept}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(catalogue, "FIGURES", few)
+            yield
+
+    return few_figures
+
+
+@pytest.fixture(scope="session")
 def index_by_hand():
     """Return what writes /orientations of made-up crystals into the results in a folder.
 
@@ -179,9 +199,9 @@ def small_run_scan(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def small_run(sharing_workers, small_run_scan):
+def small_run(sharing_workers, few_figures, small_run_scan):
     """Its results; not to be changed."""
-    with sharing_workers() as opened:
+    with sharing_workers() as opened, few_figures():
         found = orimap.run(
             str(small_run_scan), small_run_scan.parent / "results", k="1:4", workers=1, quiet=True
         )

@@ -27,6 +27,13 @@ def _call(*arguments):
     return CliRunner().invoke(main.app, ["index", *map(str, arguments)])
 
 
+@pytest.fixture(autouse=True)
+def fast(few_figures):
+    """Reports have few figures."""
+    with few_figures():
+        yield
+
+
 @pytest.fixture
 def copied(small_run, tmp_path):
     """The results of two grains, to be changed."""

@@ -223,9 +223,9 @@ def test_the_demo_compares_with_the_truth_and_takes_nothing_of_another_seed(
 ):
     from orimap.tasks.simulate import recipe
 
-    small = partial(ScanRecipe, scan=(9, 12), detector=(48, 48), grains=2, dose=3000)
+    small = partial(ScanRecipe, scan=(6, 8), detector=(48, 48), grains=2, dose=3000)
     monkeypatch.setattr(recipe, "ScanRecipe", small)
-    monkeypatch.setattr(Request, "read", partial(Request.read, k="1:4"))
+    monkeypatch.setattr(Request, "read", partial(Request.read, k="1:3"))
     truths = []
     for seed in (4, 5):
         answer = _call("demo", "--output", tmp_path / "demo", "--seed", seed, "--quiet")
@@ -425,7 +425,9 @@ def test_a_command_whose_reader_has_seen_enough_ends_without_a_word(scan, unbuff
     assert (done.stdout, done.stderr) == ("", "")
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "closed", [">&-", pytest.param("2>&-", marks=pytest.mark.slow), "<&- >&- 2>&-"]
+)
 def test_a_command_works_without_the_streams_it_is_not_given(scan, tmp_path, closed):
     written = tmp_path / "dry"
     command = [Path(sys.executable).with_name("orimap"), "run", scan, "--output", written]

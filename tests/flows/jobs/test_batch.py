@@ -25,7 +25,7 @@ END_SECONDS = 300  # on a machine that is busy with much else
 @pytest.fixture
 def scan(tmp_path):
     path = tmp_path / "two grains.blo"
-    write_scan(ScanRecipe(scan=(9, 12), detector=(48, 48), grains=2, dose=3000, seed=4), path)
+    write_scan(ScanRecipe(scan=(6, 8), detector=(48, 48), grains=2, dose=3000, seed=4), path)
     return path
 
 
@@ -64,7 +64,7 @@ def test_a_run_is_submitted_once_waited_for_and_checked(
 ):
     monkeypatch.setattr(submit_command, "ASK_SECONDS_AT_MOST", 1)
     output = tmp_path / "results"
-    asked = ("submit", scan, "--output", output, "--profile", site, "--k", "1:4")
+    asked = ("submit", scan, "--output", output, "--profile", site, "--k", "1:3")
     done = call(*asked, "--wait")
     assert done.exit_code == 0, done.stderr
     assert "submitted as job " in done.stdout

@@ -33,7 +33,7 @@ from orimap.tasks.simulate.recipe import ScanRecipe
 from orimap.tasks.simulate.write_scan import write_scan
 
 GRAINS = 2
-OPTIONS = "k: 1:4\n"
+OPTIONS = "k: 1:3\n"
 PIECES = 6
 SECONDS = 300  # for what takes ten on a machine that has nothing else to do
 
@@ -96,7 +96,8 @@ def until(true, seconds=SECONDS):
 @pytest.fixture(scope="module")
 def up():
     # Unlike pytest's own folders, other accounts may look into this one.
-    folder = Path(tempfile.mkdtemp(prefix="up-")).resolve()
+    place = os.environ.get("PYTEST_DEBUG_TEMPROOT")
+    folder = Path(tempfile.mkdtemp(prefix="up-", dir=place)).resolve()
     folder.chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:
         for name in [each for each in os.environ if each.startswith(("PREFECT", "ORIMAP_ROOTS"))]:
@@ -109,7 +110,7 @@ def up():
         up = Up(folder, *ports)
         for each in (up.watched, up.results):
             each.mkdir()
-        recipe = ScanRecipe(scan=(9, 12), detector=(48, 48), grains=GRAINS, dose=3000, seed=4)
+        recipe = ScanRecipe(scan=(6, 8), detector=(48, 48), grains=GRAINS, dose=3000, seed=4)
         write_scan(recipe, up.scan)
         up.start()
         try:
@@ -181,8 +182,8 @@ def test_a_file_that_is_copied_slowly_is_decided_with_nobody_there(up, record_pr
     assert run["state"]["message"].startswith(f"{GRAINS} clusters")
     given = run["parameters"]
     assert (given["path"], given["results"]) == (str(target), str(output))
-    assert (given["scan_rows"], given["detector_columns"], given["size"]) == (9, 48, len(data))
-    assert given["options"] == {"k": [1, 4]}
+    assert (given["scan_rows"], given["detector_columns"], given["size"]) == (6, 48, len(data))
+    assert given["options"] == {"k": [1, 3]}
     assert target.read_bytes() == data
     _is_shown(up, run, "day 1/scan.hspy")
     asked = {"filter": {"id": {"id": [str(event_id(outcome.key))]}}}

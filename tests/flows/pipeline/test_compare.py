@@ -25,7 +25,7 @@ from orimap.tasks.report.comparison.compare import SeedRun
 from orimap.tasks.simulate.recipe import ScanRecipe
 from orimap.tasks.simulate.write_scan import write_scan
 
-SCAN = (9, 12)
+SCAN = (6, 8)
 
 
 pytestmark = pytest.mark.usefixtures("no_prefect")
@@ -51,7 +51,7 @@ def analyse(request, display):
 
 
 def request(scan, output, **options):
-    return Request.read(file=scan, output=output, k="1:4", orchestrate="never", **options)
+    return Request.read(file=scan, output=output, k="1:3", orchestrate="never", **options)
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +239,7 @@ def test_the_command_takes_what_run_takes_but_for_what_it_decides_itself():
 
 
 def test_the_command_prints_the_verdict_every_filter_and_the_page(compared, scan):
-    answer = _call(scan, "--output", compared, "--k", "1:4", "--seeds", 2, "--quiet")
+    answer = _call(scan, "--output", compared, "--k", "1:3", "--seeds", 2, "--quiet")
     assert answer.exit_code == 0, answer.stderr
     assert answer.stderr == ""
     verdict, *filters, page = answer.stdout.splitlines()

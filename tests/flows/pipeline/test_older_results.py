@@ -33,9 +33,9 @@ def older(unpacked, tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def shared(sharing_workers):
-    """Commands use the workers that the tests have already."""
-    with sharing_workers():
+def shared(sharing_workers, few_figures):
+    """Commands use the workers that the tests have already, and draw few figures."""
+    with sharing_workers(), few_figures():
         yield
 
 

@@ -29,6 +29,14 @@ STEPS = (
 
 
 @pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A scan whose analysis takes about as long as everything around it."""
+    path = tmp_path_factory.mktemp("small") / "two.npy"
+    write_scan(ScanRecipe(scan=(8, 9), detector=(48, 48), grains=2, dose=3000, seed=3), path)
+    return path
+
+
+@pytest.fixture(scope="module")
 def medium(tmp_path_factory):
     """A scan whose analysis takes some seconds."""
     path = tmp_path_factory.mktemp("medium") / "three.npy"
@@ -48,11 +56,11 @@ def left():
 
 
 @pytest.fixture(scope="module")
-def analysed(medium, left, tmp_path_factory):
+def analysed(small, left, tmp_path_factory):
     """The results of both kinds of workers."""
     folders = {kind: tmp_path_factory.mktemp(kind) / "results" for kind in KINDS}
     for kind, folder in folders.items():
-        with running(medium, folder, kind, "--k", "1:6") as (process, _):
+        with running(small, folder, kind, "--k", "1:4") as (process, _):
             _, words = process.communicate(timeout=300)
             assert process.returncode == 0, words
             left[kind] = gone_after(process.pid, 5)
@@ -156,21 +164,14 @@ def test_an_interrupt_ends_a_run_within_seconds_and_leaves_nothing(medium, tmp_p
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_run_that_is_killed_leaves_no_process(medium, tmp_path, kind):
-    with running(medium, tmp_path / "out", kind) as (process, _):
-        wait_for_helpers(process)
-        process.kill()
-        process.wait()
-        assert gone_after(process.pid, 15) == []
-
-
-@pytest.mark.parametrize("kind", KINDS)
 def test_a_run_that_ends_leaves_nothing_either(analysed, left, kind):
     assert left[kind] == []
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_dashboard_of_a_run_is_there_and_all_is_on_loopback(medium, tmp_path, kind):
+@pytest.mark.parametrize("kind", [pytest.param("threads", marks=pytest.mark.slow), "processes"])
+def test_a_run_has_its_dashboard_all_on_loopback_and_leaves_no_process_when_killed(
+    medium, tmp_path, kind
+):
     with running(medium, tmp_path / "out", kind) as (process, link):
         assert link.startswith("http://127.0.0.1:")
         with pytest.raises(urllib.error.HTTPError, match="404"):  # without the token
@@ -189,6 +190,10 @@ def test_the_dashboard_of_a_run_is_there_and_all_is_on_loopback(medium, tmp_path
         }
         assert {address.ip for address in listening} == {"127.0.0.1"}
         assert int(link.split(":")[2].split("/")[0]) in {address.port for address in listening}
+        assert process.poll() is None
+        process.kill()
+        process.wait()
+        assert gone_after(process.pid, 15) == []
 
 
 VISIT = """

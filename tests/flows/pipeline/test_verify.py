@@ -62,7 +62,9 @@ def test_patterns_of_earlier_versions_are_compared_with_the_sums_of_their_source
     assert found["patterns.zarr/raw"].endswith("are not what the source held")
 
 
-@pytest.mark.parametrize("array", ["block_checksum", "block_corner"])
+@pytest.mark.parametrize(
+    "array", ["block_checksum", pytest.param("block_corner", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("harm", ["flip", "cut metadata", "lose"])
 def test_damaged_sums_of_the_source_are_named_as_such(output, array, harm):
     node = output / "analysis.zarr" / "acquisition" / array

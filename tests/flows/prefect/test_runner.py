@@ -17,7 +17,7 @@ from orimap.tasks.simulate.write_scan import write_scan
 
 
 @pytest.fixture(scope="module")
-def runs(prefect_api, client, tmp_path_factory):
+def runs(prefect_api, client, bare_pages, tmp_path_factory):
     """The same request run plainly and recorded."""
     from orimap.flows.prefect.runner import analyse_recorded
 
@@ -25,7 +25,10 @@ def runs(prefect_api, client, tmp_path_factory):
     recipe = ScanRecipe(scan=(9, 12), detector=(48, 48), grains=2, dose=3000, seed=4)
     write_scan(recipe, folder / "scan.zarr")
     asked = {"file": folder / "scan.zarr", "k": "1:4", "cluster": client.scheduler.address}
-    plain = run_pipeline(Request.read(output=folder / "plain", **asked), PlainRunner(NoDisplay()))
+    with bare_pages():
+        plain = run_pipeline(
+            Request.read(output=folder / "plain", **asked), PlainRunner(NoDisplay())
+        )
     recorded = analyse_recorded(Request.read(output=folder / "recorded", **asked), NoDisplay())
     return plain, recorded
 

@@ -533,13 +533,12 @@ def test_titles_are_any_text_and_one_can_be_replaced_and_removed(folder):
         b'{"steps": [{"rename": {"1": "a"}}], "name": "' + MOST_BYTES * b"x" + b'"}',
     ],
 )
-def test_edits_that_cannot_be_meant_are_refused(folder, body):
-    page = TestClient(run_app(folder))
+def test_edits_that_cannot_be_meant_are_refused(page, small_run, body):
     for address in ("/api/preview", "/api/revisions"):
         if b"title" in body and address == "/api/preview":
             continue  # it has no use for one
         said(page.post(address, content=body))
-    assert revision_names(folder) == []
+    assert revision_names(small_run.folder) == []
 
 
 def test_a_folder_may_have_any_name(small_run, tmp_path):

@@ -413,10 +413,18 @@ def written(tmp_path_factory):
     return path, Page(path.read_text())
 
 
+def laid_out(figure):
+    """Lay a figure out, as drawing it as a file does, for the drawing of it on the page."""
+    if figure.get_layout_engine() is not None:
+        figure.get_layout_engine().execute(figure)
+    return b""
+
+
 @pytest.fixture
 def small_pictures(monkeypatch):
-    """Draw fast where only the words of the page matter."""
+    """Draw fast where only the words of the page matter: coarsely, and each figure once."""
     monkeypatch.setattr("orimap.tasks.report.drawings.write.DOTS_PER_INCH", 30)
+    monkeypatch.setattr("orimap.tasks.report.drawings.write.png_of", laid_out)
 
 
 @pytest.fixture
@@ -424,6 +432,12 @@ def few_pictures(monkeypatch, small_pictures):
     """Draw only what tests of words look for; all others are drawn in tests that look at them."""
     kept = ("cluster_map", "held_out", "camera", "beam_shift", "reflection_maps")
     monkeypatch.setattr(catalogue, "FIGURES", {name: catalogue.FIGURES[name] for name in kept})
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Draw nothing where only words beside the figures are looked at."""
+    monkeypatch.setattr(catalogue, "FIGURES", {})
 
 
 @pytest.fixture(scope="session")

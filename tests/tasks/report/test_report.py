@@ -109,9 +109,11 @@ def test_hostile_text_is_shown_not_run(tmp_path, small_store_of, page_of, run_re
 @pytest.mark.parametrize(
     "content",
     [
-        {"clusters": 1, "k_max": 3},
+        {"scan": (6, 7), "clusters": 1, "k_max": 3},
         {"scan": (2, 3), "clusters": 2, "k_max": 4, "detector": (8, 8)},
-        {"scan": (60, 9), "clusters": 3, "detector": (12, 20)},
+        pytest.param(
+            {"scan": (60, 9), "clusters": 3, "detector": (12, 20)}, marks=pytest.mark.slow
+        ),
         {"scan": (1, 40), "clusters": 3, "calibrated": False},
     ],
     ids=["one cluster", "2x3 scan", "tall scan", "line, not calibrated"],
@@ -128,11 +130,11 @@ def test_unusual_scans_are_drawn(store_of, page_of, content):
     ("missing", "said"),
     [
         ("acquisition", "Neither a virtual bright field nor a mean pattern was stored."),
-        ("sketch", "3 distinct patterns"),
+        pytest.param("sketch", "3 distinct patterns", marks=pytest.mark.slow),
         ("decision", "No loss curve was stored."),
         ("clusters", "No map of clusters was stored."),
-        ("overlap", "No overlap map was stored."),
-        ("baseline", "No baseline map was made."),
+        pytest.param("overlap", "No overlap map was stored.", marks=pytest.mark.slow),
+        pytest.param("baseline", "No baseline map was made.", marks=pytest.mark.slow),
         ("fits", "3 distinct patterns"),
     ],
 )
@@ -254,14 +256,14 @@ def test_without_held_out_counts_the_page_says_why(tmp_path, small_store_of, pag
     assert not (tmp_path / "figures" / "held_out.png").exists()
 
 
-@pytest.mark.usefixtures("few_pictures")
+@pytest.mark.usefixtures("no_pictures")
 def test_nothing_repaired_is_said(small_store_of, page_of):
     assert run.repairs({"notes": []}, *np.zeros((2, 3, 3), np.uint8)) == []
     page = page_of(small_store_of(without=["acquisition", "analysed"]))
     assert "Not recorded." in page.text
 
 
-@pytest.mark.usefixtures("few_pictures")
+@pytest.mark.usefixtures("no_pictures")
 def test_an_empty_run_record_is_enough(small_store, page_of):
     assert "Times and memory were not recorded." in page_of(small_store, {}).text
 
@@ -297,7 +299,7 @@ def test_the_page_says_which_second_patterns_were_within_their_error(written):
     assert "0.97 ± 0.04 of the first" in words
 
 
-@pytest.mark.usefixtures("few_pictures")
+@pytest.mark.usefixtures("no_pictures")
 def test_a_name_that_the_page_does_not_have_is_an_error(monkeypatch, small_store, tmp_path):
     from jinja2 import UndefinedError
 
@@ -321,7 +323,7 @@ def test_pieces_of_one_pattern_are_not_further_patterns(small_store):
     assert [card.origin for card in answer.cluster_cards(split)][1:] == ["component 2"] * 2
 
 
-@pytest.mark.usefixtures("few_pictures")
+@pytest.mark.usefixtures("no_pictures")
 def test_guesses_have_a_heading_of_their_own(small_store_of, page_of, run_record):
     plain = small_store_of()
     assert "What was guessed" not in page_of(plain, run_record).text
@@ -332,7 +334,7 @@ def test_guesses_have_a_heading_of_their_own(small_store_of, page_of, run_record
     assert "The file does not say its shape; read as 4×5." in text
 
 
-@pytest.mark.usefixtures("few_pictures")
+@pytest.mark.usefixtures("no_pictures")
 def test_a_scan_that_cannot_be_counted_has_no_number_on_its_page(
     small_store_of, page_of, run_record
 ):
@@ -419,7 +421,7 @@ def test_a_page_of_100_000_positions_and_20_clusters_can_be_mailed(tmp_path, sto
     np.testing.assert_allclose(shares.reshape(20, 250, 400) / 100, kept, atol=0.0051)
 
 
-@pytest.mark.usefixtures("few_pictures")
+@pytest.mark.usefixtures("no_pictures")
 def test_only_the_metrics_that_were_stored_are_explained(small_store, tmp_path, page_of):
     store = tmp_path / "analysis.zarr"
     shutil.copytree(small_store, store)

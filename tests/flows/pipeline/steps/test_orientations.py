@@ -117,18 +117,17 @@ def test_another_decision_is_indexed_without_the_file(
 
 
 def test_orientations_that_cannot_follow_are_left_out_with_a_note(
-    small_run_scan, crystal, same_workers, tmp_path, monkeypatch
+    copied, crystal, same_workers, monkeypatch
 ):
     monkeypatch.setattr(indexing, "LARGEST_STORED_BYTES", 10)
-    folder = tmp_path / "results"
-    orimap.run(small_run_scan, folder, crystals=[crystal], **ASKED)
-    assert orimap.open(folder).orientations.sizes["cluster"] == 2
-    orimap.decide(folder, distinct=1, quiet=True)
-    said = [note for note in root(folder)["notes"] if note.startswith("The orientations")]
+    orimap.index(copied, crystal, quiet=True)
+    assert orimap.open(copied).orientations.sizes["cluster"] == 2
+    orimap.decide(copied, distinct=1, quiet=True)
+    said = [note for note in root(copied)["notes"] if note.startswith("The orientations")]
     assert len(said) == 1
-    assert f"orimap index {folder} --crystal lnmo_disordered.cif" in said[0]
+    assert f"orimap index {copied} --crystal lnmo_disordered.cif" in said[0]
     with pytest.raises(InputError, match=r"orimap\.index"):
-        _ = orimap.open(folder).orientations
+        _ = orimap.open(copied).orientations
 
 
 def test_other_patterns_are_not_indexed_with_earlier_crystals(copied, small_run_scan, same_workers):
@@ -139,6 +138,7 @@ def test_other_patterns_are_not_indexed_with_earlier_crystals(copied, small_run_
     assert "other patterns" in said[0]
 
 
+@pytest.mark.slow
 def test_what_an_interrupted_run_has_indexed_is_not_of_one_without_crystals(
     small_run_scan, crystal, same_workers, tmp_path, monkeypatch
 ):

@@ -18,6 +18,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:Using `httpx`")
 NAMED = [Edits.read(rename={1: "matrix"})]
 
 
+@pytest.fixture(autouse=True)
+def fast(few_figures):
+    """Reports have few figures."""
+    with few_figures():
+        yield
+
+
 @pytest.fixture
 def folder(small_run, tmp_path):
     """A copy of the finished run of two grains."""

@@ -22,8 +22,21 @@ image_pair = _load_images().image_pair
 CASES = json.loads((REFERENCE / "metrics_piq.json").read_text())
 
 
+def _name(case):
+    return f"{case['kind']}-{case['shape'][0]}x{case['shape'][1]}"
+
+
+def _is_slow(case):
+    """Whether a case is of a large image, of which others are there too."""
+    return min(case["shape"]) > 500 and case["kind"] not in ("pattern", "faint")
+
+
 @pytest.mark.parametrize(
-    "case", CASES, ids=[f"{c['kind']}-{c['shape'][0]}x{c['shape'][1]}" for c in CASES]
+    "case",
+    [
+        pytest.param(case, id=_name(case), marks=[pytest.mark.slow] if _is_slow(case) else [])
+        for case in CASES
+    ],
 )
 def test_metrics_equal_those_of_piq(case):
     a, b = image_pair(case["kind"], tuple(case["shape"]))

@@ -199,14 +199,19 @@ def test_shifts_are_from_the_pattern_to_the_disc():
 @pytest.mark.parametrize(
     ("name", "worthwhile"),
     [
-        ("lnmo_6grains", False),
         ("lnmo_9grains_bent", True),
         ("au_4grains_lowdose", False),
-        ("si_7grains_zone", False),
-        ("au_12grains", False),
-        ("lnmo_5grains_sped", False),
         ("lnmo_3grains_descan", True),
-        ("si_10grains_overlap", False),
+        *(
+            pytest.param(name, False, marks=pytest.mark.slow)
+            for name in (
+                "lnmo_6grains",
+                "si_7grains_zone",
+                "au_12grains",
+                "lnmo_5grains_sped",
+                "si_10grains_overlap",
+            )
+        ),
     ],
 )
 def test_shared_scans_are_measured_and_judged(measure, shared_data, name, worthwhile):

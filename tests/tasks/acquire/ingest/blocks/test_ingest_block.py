@@ -121,9 +121,17 @@ def bright_scan():
     return np.random.default_rng(0).poisson(mean, (9, 7, 20, 22)).astype("u2")
 
 
-@pytest.mark.parametrize("bin", [1, 2])
-@pytest.mark.parametrize("fillvalue", [0, 65535])
-@pytest.mark.parametrize("chunk_bytes", [10**6, 900])
+@pytest.mark.parametrize(
+    ("chunk_bytes", "fillvalue", "bin"),
+    [
+        *((10**6, 0, 1), (10**6, 65535, 2), (900, 0, 2)),
+        *(
+            pytest.param(*each, marks=pytest.mark.slow)
+            for each in ((10**6, 0, 2), (10**6, 65535, 1), (900, 0, 1), (900, 65535, 1))
+        ),
+        pytest.param(900, 65535, 2, marks=pytest.mark.slow),
+    ],
+)
 def test_positions_of_which_the_file_has_no_data_are_not_measured_and_change_nothing_else(
     client, stored, tmp_path, bin, fillvalue, chunk_bytes
 ):
@@ -153,8 +161,7 @@ def test_positions_of_which_the_file_has_no_data_are_not_measured_and_change_not
     assert not any("nothing but zeros" in note for note in ds.attrs["notes"])
 
 
-@pytest.mark.parametrize("bin", [1, 2])
-@pytest.mark.parametrize("fillvalue", [0, 65535])
+@pytest.mark.parametrize(("fillvalue", "bin"), [(0, 2), (65535, 1)])
 def test_pixels_of_which_the_file_has_no_data_are_masked_and_change_nothing_else(
     client, stored, tmp_path, bin, fillvalue
 ):

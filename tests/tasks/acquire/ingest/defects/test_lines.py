@@ -215,10 +215,18 @@ def test_notes_name_the_lines_of_each_kind():
 @pytest.mark.parametrize(
     "name",
     [
-        "lnmo_6grains", "lnmo_9grains_bent", "au_4grains_lowdose", "si_7grains_zone",
-        "au_12grains", "lnmo_5grains_sped", "lnmo_3grains_descan", "si_10grains_overlap",
+        *("au_4grains_lowdose", "lnmo_5grains_sped", "lnmo_3grains_descan", "si_7grains_zone"),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in (
+                "lnmo_6grains",
+                "lnmo_9grains_bent",
+                "au_12grains",
+                "si_10grains_overlap",
+            )
+        ),
     ],
-)  # fmt: skip
+)
 def test_scans_without_odd_lines(shared_data, name):
     scan = open_acquisition(shared_data / "scans" / f"{name}.hspy").read(slice(None), slice(None))
     truth = np.load(shared_data / "scans" / f"{name}.npz")
