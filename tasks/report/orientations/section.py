@@ -108,12 +108,16 @@ def setup_sentences(results: Results) -> list[str]:
         crystals.append(f"{name} ({', '.join(each for each in (formula, group, file) if each)})")
     percent = 100 * (facts["detector_step_factor"] - 1)
     energy = f"{facts['beam_energy_kev']:g} keV"
-    said = [
-        f"Crystals: {'; '.join(crystals)}.",
+    fitted = (
         f"A reflection shines up to about {figure_text(facts['rocking_width'], 2)} 1/Å from the "
         "Ewald sphere (rocking width, fitted for the whole scan); the detector's step is "
         f"{facts['detector_step']:.4g} 1/Å by the reflections, {percent:+.1f} % from the "
-        "calibration.".replace("-", "−"),
+        "calibration.".replace("-", "−")
+    )
+    said = [
+        f"Crystals: {'; '.join(crystals)}.",
+        # Without an orientation the fit says nothing.
+        *([fitted] if results.groups["orientations"]["cluster_indexed"].values.any() else []),
         f"The beam energy was assumed to be {energy}, since neither the file nor the request says "
         "it."
         if facts["beam_energy_assumed"]

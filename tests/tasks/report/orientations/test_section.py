@@ -25,6 +25,9 @@ def test_the_section_says_what_was_found_and_what_it_rests_on(small_store):
     assert "precessed by 0.7°" in said
     assert titles(results)[0].startswith("1: silicon [")
     assert titles(results)[2] == "3: not reliable: best candidate"
+    indexed = results.groups["orientations"]["cluster_indexed"]
+    results.groups["orientations"]["cluster_indexed"] = indexed & False
+    assert "by the reflections" not in " ".join(setup_sentences(results))
 
 
 def test_a_twin_is_named_and_boundaries_without_an_angle_are_left_out(small_store):
