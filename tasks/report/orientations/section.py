@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from orimap.tasks.report.orientations.bent import bent_of
 from orimap.tasks.report.orientations.words import (
     ClusterOrientation,
     cluster_orientations,
@@ -34,14 +35,25 @@ class BoundaryRow:
 
 
 @dataclass(frozen=True)
+class BentRow:
+    """A grain that bends, counted from 0: of how many parts, and how they are turned, in words."""
+
+    cluster: int
+    parts: int
+    span: str
+    axis: str
+
+
+@dataclass(frozen=True)
 class OrientationSection:
-    """Orientations of clusters, their boundaries, and what both rest on.
+    """Orientations of clusters, their boundaries, which grains bend, and what all rest on.
 
     ``several`` where there was more than one crystal to choose from.
     """
 
     clusters: Sequence[ClusterOrientation]
     boundaries: Sequence[BoundaryRow]
+    bent: Sequence[BentRow]
     answer: str
     sentences: Sequence[str]
     several: bool
@@ -57,6 +69,15 @@ def orientation_section(results: Results) -> OrientationSection | None:
     return OrientationSection(
         clusters,
         boundary_rows(found),
+        [
+            BentRow(
+                grain.cluster,
+                len(grain.parts),
+                f"{grain.span:.2f}°",
+                ", ".join(f"{round(each, 2) + 0:.2f}".replace("-", "−") for each in grain.axis),
+            )
+            for grain in bent_of(results)
+        ],
         answer_sentence(clusters),
         setup_sentences(results),
         len(found.attrs["crystals"]) > 1,
@@ -91,6 +112,11 @@ def answer_sentence(clusters: Sequence[ClusterOrientation]) -> str:
         )
     if none:
         said += f" {none} {plural(none, 'is', 'are')} explained by none of the crystals."
+    if none == len(clusters):
+        said += (
+            " Check that these are the crystals of the sample, and that the detector's step is "
+            "right to 7 %."
+        )
     return said
 
 
