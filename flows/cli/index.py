@@ -46,6 +46,7 @@ def index(
     with display.run(f"opening {directory}"):
         from orimap.flows.pipeline.index import index as index_run
         from orimap.tasks.index.index_results import Setup
+        from orimap.tasks.report.orientations.section import answer_sentence
 
         setup = Setup(
             precession_deg=precession,
@@ -57,7 +58,7 @@ def index(
     width = len(str(len(found.clusters)))
     for each in found.clusters:
         say(f"{each.cluster + 1:>{width}}  {each.sentence}")
-    say(*found.remarks, f"report: {directory / 'report.html'}")
+    say(answer_sentence(found.clusters), *found.remarks, f"report: {directory / 'report.html'}")
 
 
 def read_energy(text: str | None) -> float | None:

@@ -20,6 +20,7 @@ from orimap.flows.pipeline.steps.orientations import (
     NOT_INDEXED,
     NOTHING,
     not_indexed_facts,
+    stored_remarks,
     try_to_index,
 )
 from orimap.flows.request.request import INDEX_FIELDS, Request
@@ -41,6 +42,7 @@ from orimap.tasks.report.orientations.words import (
 )
 from orimap.tasks.store.groups import complete_mark, copy_folder, remove_group
 from orimap.tasks.store.run_folder import RunFolder, only_writer
+from orimap.tasks.store.variables import cluster_indexed
 from orimap.tasks.store.whole.metadata import read_metadata, write_metadata
 from orimap.tasks.store.whole.results import require_whole_results, seal_groups
 from orimap.tasks.store.whole_file import write_whole
@@ -94,7 +96,8 @@ def index(
         index_complete(folder, indexing, runner)
         found = read_orientations(folder.published_analysis)
     assert found is not None
-    return IndexedRun(cluster_orientations(found), fit_remarks(found.attrs))
+    remarks = fit_remarks(found.attrs, found[cluster_indexed.name].values)
+    return IndexedRun(cluster_orientations(found), remarks)
 
 
 def index_complete(
@@ -142,7 +145,7 @@ def index_complete(
         folder.discard()
         raise
     folder.publish()
-    said = [f"{remark}." for remark in fit_remarks(stored[1])] if stored is not None else [why]
+    said = stored_remarks(stored) if stored is not None else [why]
     for remark in said if asked is not None else ():
         runner.note(remark)
 

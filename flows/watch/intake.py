@@ -217,9 +217,12 @@ def with_place_of_options(words: str, acquisition: Path) -> str:
 
 def open_as_asked(watching: Watching, opens: Callable[..., Opened], arrival: Arrival) -> Opened:
     """Make the opening test as the request says; a request at fault is refused as well."""
+    from orimap.flows.pipeline.plan import indexing_of
+
     name = watching.name(arrival)
     try:
         request = watching.request(name, watching.output(name, 1))
+        indexing_of(request)  # crystals are read again by the job: they may have changed by then
     except InputError as error:
         return Opened("refused", error.reason, error.remedy)
     return opens(arrival.main, roots=watching.roots, **request.reading)

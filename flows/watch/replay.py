@@ -72,6 +72,8 @@ def replay_entry(
 
 def _job(entry: Entry, changes: Mapping[str, Any]) -> Job:
     """Return a job that nobody has taken before."""
+    from orimap.flows.pipeline.plan import indexing_of
+
     before = entry.job.request
     if not before.file.exists():
         raise InputError(
@@ -83,6 +85,7 @@ def _job(entry: Entry, changes: Mapping[str, Any]) -> Job:
     root = before.file.parents[len(entry.name.split("/")) - 1]
     beside = laid_over(stored, read_sidecar(before.file, root=root))
     request = Request.read(**laid_over(beside, changes))
+    indexing_of(request)
     # The same request has the same key: the number tells this analysis from the ones before.
     name = f"{entry.id}-{entry.analyses + 1}"
     return Job(acquisition=name, request=request)

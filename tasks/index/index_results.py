@@ -27,6 +27,10 @@ from orimap.tasks.store.groups import group_attributes, open_group
 # Where neither the file nor the user says it. The curvature of the sphere follows from it, which
 # matters little to orientations: what it changes is opposite on both sides of the beam.
 USUAL_ENERGY_KEV = 200.0
+# The fit of the camera length may leave the range in which it is searched by about half a step of
+# the search (`FACTORS`). Further out the search has not compared other lengths: of silicon at a
+# step that was 12 % wrong, one reliable orientation was off.
+LARGEST_CAMERA_ERROR = 0.085
 # Of a direct beam that could not be measured.
 USUAL_RADIUS_PX = 2.0
 
@@ -141,7 +145,8 @@ def index_patterns(
     Raises
     ------
     InputError
-        If no crystal is given, no pattern has a reflection, or the camera length is not decided.
+        If no crystal is given, no pattern has a reflection, or the camera length is not decided or
+        far from the calibration.
     """
     setup = setup or Setup()
     if not crystals:
@@ -163,6 +168,14 @@ def index_patterns(
         first, second = np.arange(count), np.arange(count, 2 * count)
         turns = [each.turns for each in scan.phases]
         indexed = merge(indexed.take(first), indexed.take(second), turns)
+    if indexed.indexed.any() and abs(scan.factor - 1) > LARGEST_CAMERA_ERROR:
+        away = f"{100 * abs(scan.factor - 1):.0f} % {'more' if scan.factor > 1 else 'less'}"
+        raise InputError(
+            "a detector step that is right to 7 %",
+            f"{patterns.camera.step:.4g} 1/Å, while the reflections fit best with "
+            f"{scan.camera.step:.4g} 1/Å, {away}",
+            f"if these are its crystals, run again with --detector-step {scan.camera.step:.4g}/Å",
+        )
     if setup.rotation_deg:
         indexed = indexed.turned(-setup.rotation_deg)
     return indexed, scan, measured

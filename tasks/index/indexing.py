@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from orimap.tasks.errors import InputError
-from orimap.tasks.index.crystals.read_cif import Crystal, parse_crystal, read_content
+from orimap.tasks.index.crystals.read_cif import Crystal, as_text, parse_crystal, read_content
 from orimap.tasks.index.index_results import Setup
 from orimap.tasks.store.fingerprint import fingerprint
 
@@ -51,7 +51,7 @@ class CrystalFile:
             If it is missing or no CIF, or lacks the cell, the symmetry or the atoms.
         """
         content = read_content(path)
-        text = content.decode("utf-8", "replace") if len(content) <= LARGEST_STORED_BYTES else ""
+        text = as_text(content) if len(content) <= LARGEST_STORED_BYTES else ""
         digest = hashlib.sha256(content).hexdigest()[:16]
         return cls(path.name, digest, text, parse_crystal(content, path))
 
@@ -76,11 +76,24 @@ class Indexing:
         Raises
         ------
         InputError
-            If there is none, or a file is at fault.
+            If there is none, a file is at fault, or two cannot be told apart.
         """
         if not paths:
             raise InputError("a crystal to index with", "none", "give --crystal FILE.cif")
-        return cls(tuple(CrystalFile.read(path) for path in paths), setup)
+        files = [CrystalFile.read(path) for path in paths]
+        for number, (path, file) in enumerate(zip(paths, files, strict=True)):
+            for before, other in zip(paths[:number], files, strict=False):
+                if file.digest == other.digest:
+                    raise InputError(
+                        "different crystals", f"the same in {before} and {path}", "give it once"
+                    )
+                if file.crystal.name == other.crystal.name:
+                    raise InputError(
+                        "names that tell crystals apart, which are those of their files",
+                        f"{before} and {path}",
+                        "rename one of the files",
+                    )
+        return cls(tuple(files), setup)
 
     @property
     def mark(self) -> str:

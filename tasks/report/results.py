@@ -19,7 +19,7 @@ from orimap.tasks.store.variables import METRICS
 
 GROUPS = (
     *("acquisition", "analysed", "sketch", "decision", "clusters", "overlap", "baseline"),
-    *("reflection_maps", "decomposition", "line", "orientations"),
+    *("reflection_maps", "decomposition", "line", "orientations", "grains"),
 )
 COLOUR = re.compile("#[0-9a-fA-F]{6}")
 METRIC_NAMES = {name.upper(): name for name in METRICS}

@@ -57,7 +57,9 @@ def write_scan(
     SimulatedScan
         The truth is also in ``STEM.npz`` beside ``out``: ``labels``, ``weights``, ``patterns``
         (noiseless, one a grain), ``misorientation_deg``, ``descan``, ``hot_mask``, ``dead_mask``,
-        ``rotations``, ``bend_deg``, ``spots_per_grain``, ``counts_per_grey_level``.
+        ``rotations``, ``bend_deg``, ``spots_per_grain``, ``counts_per_grey_level``. Rotations turn
+        the crystal's frame into one with z along the electrons. The quaternions of results have z
+        against them: turned by half about z, they are the same up to the symmetry of the crystal.
 
     Raises
     ------

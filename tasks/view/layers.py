@@ -134,7 +134,7 @@ def scan_layers(acquisition: xr.Dataset, baseline: xr.Dataset | None = None) -> 
     if variables.scan_beam_shift.name in acquisition:
         shift = acquisition[variables.scan_beam_shift.name]
         for axis, name in enumerate(AXES):
-            title = f"Direct beam: shift along {name}"
+            title = f"Direct beam along {name}: its shift"
             layers.append(
                 Layer(
                     f"beam-{name}", title, OF_SCAN, NUMBER, "px",

@@ -50,7 +50,7 @@ MOST_CLUSTERED = 4
 # Of exact virtual images, whichever run they are of.
 IMAGES = Kept(64 * 2**20)
 ANY_SIZE = 1
-PARTS = ("patterns", "approximate", "sample", "numbers", "oriented")
+PARTS = ("patterns", "approximate", "sample", "numbers")
 
 
 class Opened:
@@ -70,6 +70,7 @@ class Opened:
         self._parts = Kept(len(PARTS) * ANY_SIZE)
         self._clustered = Kept(MOST_CLUSTERED * ANY_SIZE)
         self._layers = Kept(MOST_CLUSTERED * ANY_SIZE)
+        self._oriented = Kept(MOST_CLUSTERED * ANY_SIZE)
         self._whole: set[str] = set()
         self._lock = threading.Lock()
         self._warming = False
@@ -84,7 +85,7 @@ class Opened:
         for part in self._parts.values():
             if isinstance(part, (Patterns, Numbers)):
                 part.close()
-        for kept in (self._parts, self._clustered, self._layers, self.trials):
+        for kept in (self._parts, self._clustered, self._layers, self._oriented, self.trials):
             kept.forget()
         self.images.close()
 
@@ -270,14 +271,24 @@ class Opened:
 
     def orientations(self, revision: str | None = None) -> Oriented | None:
         """Return the orientations of the clusters of a result; None where they were not indexed."""
-        if not self.has("orientations") or not self.has("clusters"):
+        if not self.has("clusters"):
             return None
-        stored = self.group("orientations")
-        store = self.revision(revision) or self.analysis
-        # Clusters that somebody has edited were not indexed.
-        if stored.attrs.get("of") != complete_mark(store, "clusters"):
+        store = self.revision(revision)
+        if not self._has_orientations(store):
             return None
-        return self._made("oriented", lambda: Oriented(stored.load()))
+        stored = open_group(store or self.analysis, "orientations")
+        # Clusters that were decided anew are not those that were indexed.
+        if stored.attrs.get("of") != complete_mark(store or self.analysis, "clusters"):
+            return None
+        return self._oriented.get(
+            self._name(store), lambda: Oriented(stored.load()), lambda _: ANY_SIZE
+        )
+
+    def _has_orientations(self, store: Path | None) -> bool:
+        """Return whether the results, or a revision, have orientations of their own."""
+        if store is None:
+            return self.has("orientations")
+        return complete_mark(store, "orientations") is not None
 
     def required_orientations(self, revision: str | None = None) -> Oriented:
         """Return the orientations of the clusters of a result; UnavailableError without."""
@@ -353,7 +364,8 @@ class Opened:
     def layers(self, revision: str | None = None) -> list[Layer]:
         """Return the maps that there are."""
         store, outdated = self._revised(revision)
-        there = tuple(self.has(g) for g in ("clusters", "acquisition", "baseline", "orientations"))
+        there = tuple(self.has(g) for g in ("clusters", "acquisition", "baseline"))
+        there += (self._has_orientations(store),)
         return self._layers.get(
             (*self._name(store), outdated, there),
             lambda: self._find_layers(revision),

@@ -21,6 +21,7 @@ from orimap.tasks.store.groups import (
     mark_complete,
     remove_group,
 )
+from orimap.tasks.store.variables import cluster_indexed
 from orimap.tasks.store.whole.damage import DamagedError
 from orimap.tasks.store.whole.metadata import read_metadata, write_metadata
 from orimap.tasks.stream.blocks import Progress
@@ -58,9 +59,15 @@ def index_clusters(
         run.note(why)
         return not_indexed_facts(indexing, mark, why)
     write_orientations(analysis, stored, indexing)
-    for remark in fit_remarks(stored[1]):
-        run.runner.note(f"{remark}.")
+    for remark in stored_remarks(stored):
+        run.runner.note(remark)
     return None
+
+
+def stored_remarks(stored: Stored) -> list[str]:
+    """Return what was fitted for a scan that was indexed, and what was assumed, in sentences."""
+    arrays, attrs = stored
+    return [f"{remark}." for remark in fit_remarks(attrs, arrays[cluster_indexed])]
 
 
 def try_to_index(

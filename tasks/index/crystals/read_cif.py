@@ -7,6 +7,8 @@ filled.
 
 from __future__ import annotations
 
+import codecs
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from orimap.tasks.errors import InputError, is_out_of_reach, shown, words_of
+from orimap.tasks.errors import InputError, is_out_of_reach, shown, shown_name, words_of
 
 # A CIF of an inorganic crystal has some kilobytes; one with its measured reflections, a megabyte.
 LARGEST_FILE_BYTES = 20_000_000
@@ -30,6 +32,8 @@ METRIC_TOLERANCE = 0.005
 TYPICAL_U_ANGSTROM2 = 0.5 / (8 * np.pi**2)
 # Hydrogen's isotope scatters electrons like hydrogen.
 SAME_CHARGE = {"D": "H"}
+CELL = ("_cell_length_a", "b", "c in Å", "_cell_angle_alpha", "beta", "gamma")
+ATOMS = ("_atom_site_fract_x", "_atom_site_fract_y", "_atom_site_fract_z")
 REMEDY = "give the CIF of the crystal, for instance from the Crystallography Open Database"
 
 
@@ -113,10 +117,12 @@ def read_content(path: Path | str) -> bytes:
             raise InputError(f"a CIF file at {path}", "something other than a file", REMEDY)
         if size <= LARGEST_FILE_BYTES:
             return path.read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
         if is_out_of_reach(error):
             raise
-        raise InputError(f"a CIF file at {path}", words_of(error), REMEDY) from error
+        raise InputError(
+            f"a CIF file at {shown_name(str(path))}", words_of(error), REMEDY
+        ) from error
     raise InputError(
         f"a CIF of at most {LARGEST_FILE_BYTES / 1e6:.0f} MB",
         f"{size / 1e6:.0f} MB in {path}",
@@ -137,21 +143,35 @@ def parse_crystal(content: bytes, path: Path) -> Crystal:
     import gemmi
 
     try:
-        blocks = list(gemmi.cif.read_string(content.decode("utf-8", "replace")))
+        blocks = list(gemmi.cif.read_string(as_text(content)))
     except (ValueError, RuntimeError) as error:
         first = next(iter(str(error).splitlines()), "")
-        raise InputError(f"a CIF, {path}", f"no CIF: {shown(first)}", REMEDY) from error
+        where = re.sub(r"^string:(\d+):\S*|^string:", r"line \1:", first).replace("line :", "")
+        raise InputError(f"a CIF, {path}", f"no CIF: {shown(where.strip())}", REMEDY) from error
     if not blocks:
         raise InputError(f"a CIF, {path}", "a file without a data block", REMEDY)
-    structures = [gemmi.make_small_structure_from_block(block) for block in blocks]
-    number = next(
-        (i for i, each in enumerate(structures) if _has_cell(each) and len(each.sites)), None
-    )
-    if number is None:
-        with_cell = any(_has_cell(each) for each in structures)
-        missing = "no atoms (atom_site_fract_x, y, z)" if with_cell else "no cell (cell_length_a)"
+    try:
+        structures = [gemmi.make_small_structure_from_block(block) for block in blocks]
+    except (ValueError, RuntimeError) as error:  # angles of no cell
+        raise InputError(f"a cell, in {path}", words_of(error), "correct the cell") from error
+    with_cell = [pair for pair in zip(structures, blocks, strict=True) if _has_cell(pair[0])]
+    whole = [pair for pair in with_cell if _has_atoms(*pair)]
+    if not whole:
+        what, names = ("atoms", ATOMS) if with_cell else ("cell", CELL)
+        missing = f"no {what} ({', '.join(names)})"
         raise InputError(f"a cell and the atoms in it, in {path}", missing, REMEDY)
-    return _crystal(path, structures[number], blocks[number])
+    return _crystal(path, *whole[0])
+
+
+def as_text(content: bytes) -> str:
+    """Return the text of a CIF, as UTF-8 or as its byte order mark says."""
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if wide else "utf-8-sig", "replace")
+
+
+def _has_atoms(structure: Any, block: Any) -> bool:
+    """Whether a structure has atoms whose places are fractions of the cell, not Ångströms."""
+    return len(structure.sites) > 0 and all(block.find_values(each) for each in ATOMS)
 
 
 def _has_cell(structure: Any) -> bool:
@@ -196,6 +216,8 @@ def _operations(path: Path, structure: Any) -> tuple[np.ndarray, np.ndarray, str
             if group is None:
                 structure.determine_and_set_spacegroup("h1n")
                 group = structure.spacegroup
+                if group is not None and group.ext == "1":  # a number alone: as a name alone
+                    group = gemmi.find_spacegroup_by_name(group.hm, prefer="2") or group
             operations = list(group.operations()) if group is not None else []
     except (ValueError, RuntimeError) as error:
         raise InputError(
@@ -208,8 +230,22 @@ def _operations(path: Path, structure: Any) -> tuple[np.ndarray, np.ndarray, str
             "add _space_group_name_H-M_alt or the loop _space_group_symop_operation_xyz",
         )
     turns = np.array([np.array(each.rot) for each in operations]) // gemmi.Op.DEN
+    _check_group(path, turns)
     moves = np.array([each.tran for each in operations]) / gemmi.Op.DEN
     return turns, moves, group.xhm() if group is not None else f"{len(operations)} operations"
+
+
+def _check_group(path: Path, turns: np.ndarray) -> None:
+    """Raise InputError where operations are missing: the product of two is one of them."""
+    kinds = {each.tobytes() for each in turns}
+    products = np.unique(turns, axis=0)
+    products = (products[:, None] @ products).reshape(-1, 3, 3).astype(turns.dtype)
+    if not all(each.tobytes() in kinds for each in products):
+        raise InputError(
+            f"all symmetry operations of the space group, in {path}",
+            f"{len(turns)}, of which some follow one upon another give one that is not listed",
+            "list all, or leave only the name of the space group (_space_group_name_H-M_alt)",
+        )
 
 
 def _check_metric(path: Path, axes: np.ndarray, turns: np.ndarray, symbol: str) -> None:

@@ -32,6 +32,7 @@ FIGURES: Mapping[str, Callable[[Results], Drawn]] = {
     "phases": orientations.draw_phases,
     "indexed": orientations.draw_indexed,
     "boundaries": orientations.draw_boundaries,
+    "bending": orientations.draw_bending,
     "shares": maps.draw_shares,
     "reflection_maps": maps.draw_reflection_maps,
     "dark_field": maps.draw_dark_field,

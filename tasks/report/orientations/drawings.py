@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from orimap.tasks.report.figures.palette import cluster_colours
 from orimap.tasks.report.orientations import figures
+from orimap.tasks.report.orientations.bent import bent_of, local_turn
 from orimap.tasks.report.orientations.directions import crystal_keys
 from orimap.tasks.report.orientations.section import SIGMA3_DEG, titles
 from orimap.tasks.report.orientations.words import rotations
@@ -101,5 +102,20 @@ def draw_boundaries(results: Results) -> Drawn:
             found["boundary_angle"].values,
             np.nan_to_num(away, nan=np.inf) <= SIGMA3_DEG,
             scan_grid(results.attr("acquisition")),
+        ),
+    )
+
+
+def draw_bending(results: Results) -> Drawn:
+    """Draw how far bent grains are turned inside; nothing where none bends."""
+    labels, bent = drawn_labels(results), bent_of(results)
+    weight = results.values("grains", "scan_weight")
+    if labels is None or not bent or weight is None:
+        return None
+    return (
+        "Map of the scan: how far each position of a bent grain is turned from the grain as a "
+        "whole.",
+        lambda: figures.bending_figure(
+            labels, local_turn(bent, weight, labels), scan_grid(results.attr("acquisition"))
         ),
     )

@@ -209,7 +209,8 @@ def _draw_spots(axes: Axes, spots: Spots, own: np.ndarray) -> None:
     for n in own[np.argsort(-spots.amplitude[own], kind="stable")]:
         at = spots.position[n][::-1] / sides
         near = any((np.abs(at - each) < (1.9 * ROOM, 0.7 * ROOM)).all() for each in written)
-        if near or not 0.08 < at[0] < 0.92 or at[1] < 0.07:
+        on_bar = at[0] < 0.42 and at[1] > 0.84
+        if near or on_bar or not 0.08 < at[0] < 0.92 or at[1] < 0.07:
             continue
         written.append(at)
         axes.annotate(
@@ -264,6 +265,35 @@ def boundaries_figure(
     place = place_axes(figure, max(width, 1.0) + 0.2, 0.05, 0.1, height)
     bar = draw_colour_bar(scale, place)
     bar.set_label("misorientation (degrees)", fontsize=8, color=INK)
+    return figure
+
+
+def bending_figure(labels: np.ndarray, turn: np.ndarray, scan: ScanGrid) -> Figure:
+    """Draw how far positions are turned inside their grains.
+
+    Parameters
+    ----------
+    labels : (scan_y, scan_x) array of int
+    turn : (scan_y, scan_x) array, degrees
+        NaN where no grain bends: grey.
+    scan : ScanGrid
+    """
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    width, height = scan.box(labels.shape, 4.0, 4.6)
+    figure = Figure(figsize=(max(width, NARROWEST) + 1.0, height + 0.6))
+    axes = place_axes(figure, 0.05, 0.05, width, height)
+    largest = float(np.nanmax(np.abs(turn), initial=0.05))
+    scale = ScalarMappable(Normalize(-largest, largest), "RdBu_r")
+    shade = label_image(np.where(labels == NO_PATTERN, NO_PATTERN, NO_LABEL), [DARK])
+    is_bent = np.isfinite(turn)
+    shade[is_bent] = scale.to_rgba(turn[is_bent])[:, : shade.shape[2]]
+    show_map(axes, shade)
+    mark_map(axes)
+    draw_scale_bar(axes, labels.shape, scan)
+    bar = draw_colour_bar(scale, place_axes(figure, max(width, 1.0) + 0.2, 0.05, 0.1, height))
+    bar.set_label("turn about the axis of the grain (degrees)", fontsize=8, color=INK)
     return figure
 
 

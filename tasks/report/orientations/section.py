@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from orimap.tasks.report.orientations.bent import bent_of
 from orimap.tasks.report.orientations.words import (
     ClusterOrientation,
     cluster_orientations,
@@ -34,14 +35,25 @@ class BoundaryRow:
 
 
 @dataclass(frozen=True)
+class BentRow:
+    """A grain that bends, counted from 0: of how many parts, and how they are turned, in words."""
+
+    cluster: int
+    parts: int
+    span: str
+    axis: str
+
+
+@dataclass(frozen=True)
 class OrientationSection:
-    """Orientations of clusters, their boundaries, and what both rest on.
+    """Orientations of clusters, their boundaries, which grains bend, and what all rest on.
 
     ``several`` where there was more than one crystal to choose from.
     """
 
     clusters: Sequence[ClusterOrientation]
     boundaries: Sequence[BoundaryRow]
+    bent: Sequence[BentRow]
     answer: str
     sentences: Sequence[str]
     several: bool
@@ -57,6 +69,15 @@ def orientation_section(results: Results) -> OrientationSection | None:
     return OrientationSection(
         clusters,
         boundary_rows(found),
+        [
+            BentRow(
+                grain.cluster,
+                len(grain.parts),
+                f"{grain.span:.2f}°",
+                ", ".join(f"{round(each, 2) + 0:.2f}".replace("-", "−") for each in grain.axis),
+            )
+            for grain in bent_of(results)
+        ],
         answer_sentence(clusters),
         setup_sentences(results),
         len(found.attrs["crystals"]) > 1,
@@ -91,6 +112,11 @@ def answer_sentence(clusters: Sequence[ClusterOrientation]) -> str:
         )
     if none:
         said += f" {none} {plural(none, 'is', 'are')} explained by none of the crystals."
+    if none == len(clusters):
+        said += (
+            " Check that these are the crystals of the sample, and that the detector's step is "
+            "right to 7 %."
+        )
     return said
 
 
@@ -108,12 +134,16 @@ def setup_sentences(results: Results) -> list[str]:
         crystals.append(f"{name} ({', '.join(each for each in (formula, group, file) if each)})")
     percent = 100 * (facts["detector_step_factor"] - 1)
     energy = f"{facts['beam_energy_kev']:g} keV"
-    said = [
-        f"Crystals: {'; '.join(crystals)}.",
+    fitted = (
         f"A reflection shines up to about {figure_text(facts['rocking_width'], 2)} 1/Å from the "
         "Ewald sphere (rocking width, fitted for the whole scan); the detector's step is "
         f"{facts['detector_step']:.4g} 1/Å by the reflections, {percent:+.1f} % from the "
-        "calibration.".replace("-", "−"),
+        "calibration.".replace("-", "−")
+    )
+    said = [
+        f"Crystals: {'; '.join(crystals)}.",
+        # Without an orientation the fit says nothing.
+        *([fitted] if results.groups["orientations"]["cluster_indexed"].values.any() else []),
         f"The beam energy was assumed to be {energy}, since neither the file nor the request says "
         "it."
         if facts["beam_energy_assumed"]

@@ -36,6 +36,8 @@ class ClusterOrientation:
     margin : str
         Of the phase, empty where one crystal was given.
     ambiguous : bool
+    shared : bool
+        Whether another crystal explains its pattern nearly as well.
     """
 
     cluster: int
@@ -46,6 +48,7 @@ class ClusterOrientation:
     score: str
     margin: str
     ambiguous: bool
+    shared: bool = False
 
     @property
     def sentence(self) -> str:
@@ -62,8 +65,14 @@ class ClusterOrientation:
         """What is doubtful about it, in short."""
         if self.phase == "–":
             return "none of the crystals explains its pattern"
-        turned = "turned by 180° about the beam it fits nearly as well"
-        return turned if self.ambiguous else "" if self.indexed else "not reliable"
+        said = []
+        if self.ambiguous:
+            said.append("turned by 180° about the beam it fits nearly as well")
+        elif not self.indexed:
+            said.append("not reliable")
+        if self.shared:
+            said.append("another crystal fits nearly as well")
+        return "; ".join(said)
 
 
 def cluster_orientations(found: xr.Dataset) -> list[ClusterOrientation]:
@@ -86,7 +95,8 @@ def cluster_orientations(found: xr.Dataset) -> list[ClusterOrientation]:
             zone = zone_text(rotation[cluster, 0, 2], axes[phase])
         elif phase >= 0:
             zone = _candidates_text(rotation[cluster], phases[cluster], names, axes)
-        margin = f"{float(found['cluster_phase_margin'][cluster]):.2f}"
+        margin = float(found["cluster_phase_margin"][cluster])
+        has_others = len(names) > 1 and phase >= 0
         said.append(
             ClusterOrientation(
                 cluster,
@@ -95,8 +105,9 @@ def cluster_orientations(found: xr.Dataset) -> list[ClusterOrientation]:
                 zone,
                 f"{float(found['cluster_reliability'][cluster]):.2f}",
                 f"{float(found['cluster_score'][cluster]):.2f}",
-                margin if len(names) > 1 and phase >= 0 else "",
+                f"{margin:.2f}" if has_others else "",
                 bool(found["cluster_ambiguous"][cluster]),
+                has_others and margin < found.attrs["reliable_from"],
             )
         )
     return said
@@ -134,11 +145,19 @@ def _candidates_text(
     return f"two candidates, {first} or {second}"
 
 
-def fit_remarks(attrs: Mapping[str, Any]) -> list[str]:
-    """Say what was fitted for the scan, and what was assumed, in sentences."""
+def fit_remarks(attrs: Mapping[str, Any], indexed: np.ndarray) -> list[str]:
+    """Say what was fitted for the scan, and what was assumed, in sentences.
+
+    Parameters
+    ----------
+    attrs : mapping
+        Of /orientations.
+    indexed : (cluster,) array of bool
+        Where none is, what was fitted says nothing of the camera.
+    """
     said = []
     percent = 100 * (attrs["detector_step_factor"] - 1)
-    if abs(percent) >= 0.05:
+    if indexed.any() and abs(percent) >= 0.05:
         said.append(
             f"The detector's step is {attrs['detector_step']:.4g} 1/Å by the reflections, "
             f"{abs(percent):.1f} % {'more' if percent > 0 else 'less'} than calibrated"

@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -9,6 +10,7 @@ from orimap.tasks.simulate.recipe import ScanRecipe
 from orimap.tasks.simulate.write_scan import write_scan
 
 SCAN = (4, 5, 6, 7)
+CIF = Path(__file__).parents[2] / "tasks" / "index" / "crystals" / "silicon.cif"
 
 
 def test_touching_a_file_is_nothing_new_and_other_content_is_a_revision(site):
@@ -75,6 +77,20 @@ def test_a_sidecar_that_is_at_fault_puts_its_acquisition_aside(site):
     site.rounds(3)
     assert site.states() == {"a.npy": "quarantined", "b.npy": "submitted"}
     assert "output in a.orimap.yaml" in site.journal.find("a.npy").reason
+
+
+def test_a_crystal_that_is_at_fault_puts_its_acquisition_aside_before_it_is_analysed(site):
+    site.save("a.npy")
+    sidecar = site.folder / "a.orimap.yaml"
+    sidecar.write_text("crystal: a.cif\n")
+    site.save("b.npy")
+    site.rounds(3)
+    assert site.states() == {"a.npy": "quarantined", "b.npy": "submitted"}
+    assert "a.cif; found: No such file" in site.journal.find("a.npy").reason
+    (site.folder / "a.cif").write_bytes(CIF.read_bytes())
+    os.utime(sidecar, (5, 5))
+    site.rounds(3)
+    assert site.states() == {"a.npy": "submitted", "b.npy": "submitted"}
 
 
 def test_bad_data_is_put_aside_once_and_the_next_goes_on(site):

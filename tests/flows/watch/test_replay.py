@@ -38,6 +38,14 @@ def test_the_sidecar_of_now_comes_between_the_last_analysis_and_the_changes(done
     assert (request.k, request.seed) == ((2, 3), 8)
 
 
+def test_a_crystal_at_fault_is_told_at_once(done):
+    (done.folder / "day 1/a.orimap.yaml").write_text("crystal: a.cif\n")
+    (done.folder / "day 1/a.cif").write_text("words\n")
+    with pytest.raises(InputError, match="no CIF"):
+        _replay(done)
+    assert done.journal.entries()[0].state == "done"
+
+
 def test_a_dry_run_changes_nothing(done):
     before = done.journal.entries()
     assert "analysed again with k [1, 4]," in _replay(done, dry_run=True)

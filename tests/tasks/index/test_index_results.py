@@ -47,6 +47,16 @@ def test_a_calibration_that_is_off_by_4_percent_is_recovered(known, factor):
     assert scan.factor * factor == pytest.approx(1, abs=0.002)
 
 
+@pytest.mark.parametrize(("factor", "words"), [(0.9, "11 % more"), (1.12, "11 % less")])
+def test_a_calibration_further_off_is_refused_with_the_step_that_fits(known, factor, words):
+    made = known("lnmo_disordered", 3)
+    camera = replace(made.patterns.camera, step=made.patterns.camera.step * factor)
+    with pytest.raises(InputError, match=words) as caught:
+        index_patterns(replace(made.patterns, camera=camera), [made.crystal])
+    step = float(caught.value.remedy.rpartition(" ")[2].removesuffix("/Å"))
+    assert step == pytest.approx(made.patterns.camera.step, rel=0.002)
+
+
 def test_order_is_told_by_its_superlattice_reflections(known):
     files = [read_crystal(HERE / f"lnmo_{each}.cif") for each in ("disordered", "ordered")]
     for number, name in enumerate(("lnmo_disordered", "lnmo_ordered")):

@@ -55,6 +55,15 @@ def test_a_text_that_is_too_long_is_not_stored(monkeypatch):
     assert stored_indexing({}) is None
 
 
+def test_crystals_that_cannot_be_told_apart_are_refused(tmp_path):
+    shutil.copy(HERE / "quartz.cif", tmp_path / "copy.cif")
+    with pytest.raises(InputError, match=r"the same in .*quartz.cif and .*copy.cif"):
+        Indexing.read([HERE / "gold.cif", HERE / "quartz.cif", tmp_path / "copy.cif"], SETUP)
+    shutil.copy(HERE / "gold.cif", tmp_path / "quartz.cif")
+    with pytest.raises(InputError, match="rename one"):
+        Indexing.read([HERE / "quartz.cif", tmp_path / "quartz.cif"], SETUP)
+
+
 def test_no_crystal_and_no_file_are_refused(tmp_path):
     with pytest.raises(InputError, match="give --crystal"):
         Indexing.read([], Setup())

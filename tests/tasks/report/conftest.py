@@ -89,6 +89,9 @@ def orientations_of(clusters, detector):
     spots = np.repeat(np.arange(clusters), 3)
     middle = (np.array(detector) - 1) / 2
     places = middle + np.tile([[3, 2], [-3, -2], [2, -4]], (clusters, 1))
+    # The first cluster has two components, the other end of which is the last but one.
+    turn = np.full((clusters + 2, 3), np.nan)
+    turn[0], turn[clusters] = [0.3, 0, 0], [-0.2, 0, 0]
     return v.dataset(
         {
             v.cluster_quaternion: sure,
@@ -115,6 +118,7 @@ def orientations_of(clusters, detector):
             v.boundary_angle: np.where(same, 60.0, np.nan),
             v.boundary_axis: np.where(same[:, None], np.ones((len(pairs), 3)), np.nan),
             v.boundary_from_sigma3: np.where(same, 0.2, np.nan),
+            v.component_turn: turn,
         },
         crystals=["silicon", "gold"],
         crystal_files=["silicon.cif", "gold.cif"],
@@ -328,6 +332,7 @@ def make_analysis(
             size=ListSize(40_000, 44_000_000, 30_000, 6_000_000),
         ),
         "orientations": orientations_of(clusters, detector),
+        "grains": data({v.scan_weight: np.ones((*scan, fitted), np.float32)}),
     }  # fmt: skip
     root = xr.Dataset(
         coords={"scan_y": np.arange(scan[0]) * 2.5, "scan_x": np.arange(scan[1]) * 2.5},

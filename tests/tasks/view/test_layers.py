@@ -48,6 +48,8 @@ def test_a_scan_that_is_only_ingested_has_its_navigation_image_and_the_beam():
     )
     layers = {layer.id: layer for layer in scan_layers(acquisition)}
     assert list(layers) == ["navigation", "bright-field", "beam-y", "beam-x"]
+    # The page lists them by what stands before the colon.
+    assert len({layer.title.partition(":")[0] for layer in layers.values()}) == 4
     assert layers["navigation"].unit == "a.u."
     np.testing.assert_array_equal(layers["navigation"].map(None), np.arange(12.0).reshape(SCAN))
     assert (layers["beam-y"].map(None) == 2).all()

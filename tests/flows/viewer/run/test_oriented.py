@@ -72,14 +72,25 @@ def test_reflections_are_those_of_the_cluster(page, folder):
 
 
 @pytest.mark.usefixtures("same_workers")
-def test_of_edited_clusters_and_where_nothing_was_indexed_nothing_is_said(folder, small_run):
-    name = orimap.edit(folder, rename={1: "matrix"}, revision="named")
+def test_a_revision_has_its_own_orientations_and_none_where_it_was_not_indexed(folder, small_run):
+    named = orimap.edit(folder, rename={1: "matrix"}, revision="named")
+    # The text of the crystals is not stored, so that other clusters cannot be indexed.
+    merged = orimap.edit(folder, merge=[[1, 2]], revision="merged")
     with TestClient(run_app(folder)) as page:
-        known = page.get("/api/run", params={"revision": name}).json()
+        automatic = page.get("/api/orientations").json()
+        known = page.get("/api/run", params={"revision": named}).json()
+        assert known["oriented"]
+        assert any("colours" in layer for layer in known["layers"])
+        assert page.get("/api/orientations", params={"revision": named}).json() == automatic
+        known = page.get("/api/run", params={"revision": merged}).json()
         assert not known["oriented"]
         assert not any("colours" in layer for layer in known["layers"])
-        refused = page.get("/api/orientations", params={"revision": name})
+        refused = page.get("/api/orientations", params={"revision": merged})
         assert refused.status_code == 503
+        assert page.get("/api/run").json()["oriented"]
+
+
+def test_where_nothing_was_indexed_nothing_is_said(small_run):
     with TestClient(run_app(small_run.folder)) as page:
         known = page.get("/api/run").json()
         assert not known["oriented"]

@@ -130,6 +130,19 @@ def test_displacements_are_read_and_else_typical(tmp_path):
             "does not allow",
         ),
         (HEAD + "_space_group_name_H-M_alt 'P 1'\n" + SITES + "Au1 Au ? 0 0\n", "without"),
+        (HEAD + SITES + "Au1 Au 0 0\n", "line 8: Wrong number of values"),
+        (HEAD.replace("alpha 90", "alpha 180") + SITES + "Au1 Au 0 0 0\n", "angle"),
+        # Places in Ångströms would all have been read as the origin.
+        (
+            HEAD + "_space_group_name_H-M_alt 'P 1'\n"
+            + SITES.replace("fract", "Cartn") + "Au1 Au 2 2 0\n",
+            "no atoms (_atom_site_fract_x",
+        ),
+        (
+            HEAD + "loop_\n_space_group_symop_operation_xyz\nx,y,z\ny,z,x\n"
+            + SITES + "Au1 Au 0 0 0\n",
+            "not listed",
+        ),
     ],
 )  # fmt: skip
 def test_a_faulty_file_is_told_in_words(tmp_path, text, found):
@@ -139,7 +152,32 @@ def test_a_faulty_file_is_told_in_words(tmp_path, text, found):
     assert "x.cif" in caught.value.needed
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_letters_and_ends_of_lines_are_read_as_any_editor_writes_them(tmp_path, encoding, end):
+    text = (HERE / "silicon.cif").read_text() + "# Prüfung\n"
+    path = tmp_path / "silicon.cif"
+    path.write_bytes(text.replace("\n", end).encode(encoding))
+    assert len(read_crystal(path).elements) == 8
+
+
+def test_a_number_alone_has_the_origin_that_a_name_alone_has(tmp_path):
+    text = (HERE / "silicon.cif").read_text().replace(" 0 0 0 1", " .125 .125 .125 1")
+    name = next(line for line in text.splitlines() if "name_H-M" in line)
+    for symmetry in ("_space_group_IT_number 227", "_space_group_name_H-M_alt 'F d -3 m'"):
+        crystal = read_crystal(written(tmp_path, text.replace(name, symmetry)))
+        assert (crystal.space_group, len(crystal.elements)) == ("F d -3 m:2", 8)
+
+
+def test_of_several_crystals_in_a_file_the_first_is_read(tmp_path):
+    text = (HERE / "silicon.cif").read_text()
+    second = (HERE / "gold.cif").read_text()
+    assert set(read_crystal(written(tmp_path, f"data_empty\n{text}\n{second}")).elements) == {"Si"}
+
+
 def test_a_missing_file_is_told(tmp_path):
+    with pytest.raises(InputError, match="null byte"):
+        read_crystal("a\0.cif")
     with pytest.raises(InputError, match=r"nothing.cif"):
         read_crystal(tmp_path / "nothing.cif")
     with pytest.raises(InputError, match="file"):

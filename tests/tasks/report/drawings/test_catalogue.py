@@ -53,6 +53,7 @@ def test_a_whole_run_allows_every_figure_in_the_order_of_the_page(small_store):
         ("decomposition", ["decomposition"]),
         ("line", ["line"]),
         ("reflection_maps", ["reflection_maps", "dark_field"]),
+        ("grains", ["bending"]),
         (
             "clusters",
             [
@@ -66,6 +67,7 @@ def test_a_whole_run_allows_every_figure_in_the_order_of_the_page(small_store):
                 "phases",
                 "indexed",
                 "boundaries",
+                "bending",
                 "shares",
                 "baseline",
             ],

@@ -50,6 +50,20 @@ def test_circles_lie_where_reflections_are_predicted_and_the_brightest_are_named
     assert {"2 −2 0", "4 0 0"} <= texts(figure)
 
 
+def test_no_indices_are_written_over_the_scale_bar():
+    spots = figures.Spots(
+        np.zeros(2, int),
+        np.array([[2, -2, 0], [4, 0, 0]]),
+        np.array([[18.0, 5.0], [18.0, 16.0]]),
+        np.array([1.0, 0.5]),
+    )
+    figure = figures.indexed_patterns_figure(
+        np.zeros((1, 20, 24)), spots, ["1"], colours=["#2f6fd0"]
+    )
+    assert "2 −2 0" not in texts(figure)
+    assert "4 0 0" in texts(figure)
+
+
 def test_boundaries_run_between_positions_and_a_twin_is_red():
     x, y = figures.boundary_lines(LABELS, 0, 1)
     np.testing.assert_array_equal(x[~np.isnan(x)], [1.5, 1.5])
@@ -77,3 +91,16 @@ def test_the_map_of_crystals_names_them_all():
     assert image[0, 0] == pytest.approx(rgb(["#2f6fd0"])[0])
     assert image[0, 2] == pytest.approx(rgb(["#f28e1c"])[0])
     assert image[1, 1] == pytest.approx(rgb([NO_CLUSTER])[0])
+
+
+def test_turns_inside_grains_have_colours_of_both_sides_and_the_rest_is_grey():
+    turn = np.full(LABELS.shape, np.nan)
+    turn[0, :2] = [0.4, -0.4]
+    figure = figures.bending_figure(LABELS, turn, ScanGrid())
+    drawn = np.asarray(figure.axes[0].images[0].get_array())
+    red, blue = drawn[0, 0], drawn[0, 1]
+    assert red[0] > 2 * red[2]
+    assert blue[2] > 2 * blue[0]
+    assert drawn[1, 1] == pytest.approx(rgb([NO_CLUSTER])[0])
+    assert drawn[1, 4] == pytest.approx([0, 0, 0])
+    assert figure.axes[1].get_ylabel() == "turn about the axis of the grain (degrees)"

@@ -18,6 +18,9 @@ def test_the_section_says_what_was_found_and_what_it_rests_on(small_store):
         "2 of 3 clusters are indexed. Of 1 the pattern does not decide between two orientations: "
         "it stays grey in the maps, and both candidates are named."
     )
+    (bent,) = found.bent
+    assert (bent.cluster, bent.parts, bent.span) == (0, 2, "0.50°")
+    assert bent.axis == "1.00, 0.00, 0.00"
     said = " ".join(setup_sentences(results))
     assert "Crystals: silicon (Si, F d -3 m, silicon.cif); gold (F m -3 m, gold.cif)." in said
     assert "0.02026 1/Å by the reflections, +1.3 % from the calibration" in said
@@ -25,6 +28,9 @@ def test_the_section_says_what_was_found_and_what_it_rests_on(small_store):
     assert "precessed by 0.7°" in said
     assert titles(results)[0].startswith("1: silicon [")
     assert titles(results)[2] == "3: not reliable: best candidate"
+    indexed = results.groups["orientations"]["cluster_indexed"]
+    results.groups["orientations"]["cluster_indexed"] = indexed & False
+    assert "by the reflections" not in " ".join(setup_sentences(results))
 
 
 def test_a_twin_is_named_and_boundaries_without_an_angle_are_left_out(small_store):
@@ -42,5 +48,10 @@ def test_nothing_is_said_where_nothing_was_indexed(small_store):
 
 def test_clusters_that_no_crystal_explains_are_counted():
     none = ClusterOrientation(0, False, "–", "–", "0.00", "0.10", "", False)
-    assert answer_sentence([none, none]).endswith("2 are explained by none of the crystals.")
+    assert answer_sentence([none, none]).endswith(
+        "2 are explained by none of the crystals. Check that these are the crystals of the sample, "
+        "and that the detector's step is right to 7 %."
+    )
+    one = ClusterOrientation(1, True, "gold", "[0 0 1]", "0.50", "0.90", "", False)
+    assert answer_sentence([none, one]).endswith("1 is explained by none of the crystals.")
     assert none.remark == "none of the crystals explains its pattern"

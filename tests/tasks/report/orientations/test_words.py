@@ -4,6 +4,7 @@ from scipy.spatial.transform import Rotation
 
 from orimap.tasks.report.orientations.words import (
     cluster_orientations,
+    fit_remarks,
     indices_text,
     nearest_zone,
     orientation_rows,
@@ -48,6 +49,28 @@ def test_each_cluster_is_said_in_a_line(small_store):
     none = found.assign(cluster_phase=found["cluster_phase"] * 0 - 1)
     said = cluster_orientations(none.assign(cluster_indexed=found["cluster_indexed"] & False))
     assert said[0].sentence == "not indexed: none of the crystals explains its pattern"
+
+
+def test_a_crystal_that_is_not_told_from_another_is_said_to_be(small_store):
+    found = read_results(small_store).groups["orientations"]
+    close = found.assign(cluster_phase_margin=found["cluster_phase_margin"] * 0 + 0.01)
+    first, _, last = cluster_orientations(close)
+    assert first.sentence == (
+        "silicon [0 1 6] + 3.7°, reliability 0.45; another crystal fits nearly as well"
+    )
+    assert last.remark == (
+        "turned by 180° about the beam it fits nearly as well; another crystal fits nearly as well"
+    )
+    alone = close.assign_attrs(crystals=close.attrs["crystals"][:1])
+    assert cluster_orientations(alone)[0].remark == ""
+
+
+def test_what_was_fitted_is_told_where_something_is_indexed():
+    facts = {"detector_step": 0.02, "detector_step_factor": 1.056, "beam_energy_kev": 200.0}
+    facts["beam_energy_assumed"] = False
+    (said,) = fit_remarks(facts, np.array([False, True]))
+    assert said == "The detector's step is 0.02 1/Å by the reflections, 5.6 % more than calibrated"
+    assert fit_remarks(facts, np.array([False, False])) == []
 
 
 def test_a_short_table_counts_clusters_from_1(small_store):
