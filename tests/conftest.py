@@ -16,6 +16,7 @@ import pytest
 
 # Before Dask is loaded, here and in what tests start: see cluster/environment.py.
 os.environ["DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED"] = "False"
+os.environ["DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL"] = "10s"
 # Every process would translate all of orimap and, in one that runs tests, all tests again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 

@@ -386,7 +386,10 @@ def test_the_command_itself_exits_with_2_and_three_lines(tmp_path):
     _is_told(done.stdout, done.stderr, done.returncode, "absent.blo")
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
+)
 def test_an_interrupted_run_ends_in_order_and_can_go_on(scan, tmp_path, sent, code):
     process = subprocess.Popen(
         [ORIMAP, "run", scan, "--output", tmp_path / "out"],
@@ -417,7 +420,7 @@ def test_an_interrupted_run_ends_in_order_and_can_go_on(scan, tmp_path, sent, co
     _no_process_left_of(process.pid)
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("unbuffered", ["", pytest.param("1", marks=pytest.mark.slow)])
 def test_a_command_whose_reader_has_seen_enough_ends_without_a_word(scan, unbuffered):
     line = f"{shlex.quote(sys.executable)} -m orimap.flows info {shlex.quote(str(scan))} | true"
     environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}

@@ -68,7 +68,7 @@ def output(tmp_path_factory):
     return tmp_path_factory.mktemp("strategies") / "results"
 
 
-@pytest.mark.parametrize("strategy", ["knee", "elbow", "silhouette", "published"])
+@pytest.mark.parametrize("strategy", ["knee", *also_slowly("elbow", "silhouette"), "published"])
 def test_the_other_strategies_run_too(
     run, results, tiny, same_workers, output, monkeypatch, strategy
 ):

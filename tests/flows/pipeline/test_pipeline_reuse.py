@@ -119,7 +119,13 @@ def raising(*_args, **_kwargs):
     raise InterruptedRunError
 
 
-@pytest.mark.parametrize("step", [(factorise, "score"), (conclude, "compare_baseline")])
+@pytest.mark.parametrize(
+    "step",
+    [
+        (factorise, "score"),
+        pytest.param((conclude, "compare_baseline"), marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_that_broke_goes_on_where_it_stopped(
     run, reused, results, three, scan, same_workers, tmp_path, monkeypatch, step
 ):

@@ -22,6 +22,7 @@ from orimap.tasks.simulate.write_scan import write_scan
 ORIMAP = Path(sys.executable).parent / "orimap"
 TOOLS = Path(__file__).parents[2] / "tools"
 KINDS = ("threads", "processes")
+FIRST_KIND_SLOWLY = (pytest.param("threads", marks=pytest.mark.slow), "processes")
 STEPS = (
     *("ingest", "centre", "filter", "sketch", "fit", "score", "decide", "clusters", "baseline"),
     "report",
@@ -168,7 +169,7 @@ def test_a_run_that_ends_leaves_nothing_either(analysed, left, kind):
     assert left[kind] == []
 
 
-@pytest.mark.parametrize("kind", [pytest.param("threads", marks=pytest.mark.slow), "processes"])
+@pytest.mark.parametrize("kind", FIRST_KIND_SLOWLY)
 def test_a_run_has_its_dashboard_all_on_loopback_and_leaves_no_process_when_killed(
     medium, tmp_path, kind
 ):
@@ -212,7 +213,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FIRST_KIND_SLOWLY)
 def test_the_dashboard_is_loaded_at_the_first_visit(tmp_path, kind):
     script = tmp_path / "visit.py"
     script.write_text(VISIT)
