@@ -28,7 +28,10 @@ from orimap.tasks.simulate.write_scan import write_scan
 
 ACQUISITIONS = int(os.environ.get("ORIMAP_SOAK", "200"))
 FAULTY_EVERY = 20
-KILL_EVERY_SECONDS = (20, 60)
+# The watcher is killed each time so many more are over, and some seconds later: a slow machine gets
+# on all the same.
+KILL_AFTER = (1, 5)
+MOMENT_SECONDS = 10
 # Of one acquisition, when four processes want two cores.
 SECONDS_EACH = 90
 # A watcher of a folder of 200 has some hundred MB; Python's own heap breathes by a few.
@@ -131,7 +134,7 @@ def test_every_acquisition_is_analysed_once_whatever_is_killed(site):
     with load():
         last = time.monotonic() + SECONDS_EACH * ACQUISITIONS
         appeared, watcher = 0, start(site)
-        kill_at = time.monotonic() + chance.uniform(*KILL_EVERY_SECONDS)
+        kill_after, moment = chance.randint(*KILL_AFTER), None
         while True:
             now, found = time.monotonic(), entries(site)
             over = [each for each in found if each.state in ("done", "failed", "quarantined")]
@@ -146,11 +149,13 @@ def test_every_acquisition_is_analysed_once_whatever_is_killed(site):
             # In the first half watchers are killed; the one of the second half shows its memory.
             if len(over) > ACQUISITIONS / 2:
                 memory.append(psutil.Process(watcher.pid).memory_info().rss)
-            elif now > kill_at:
+            elif moment is None and len(over) >= kill_after:
+                moment = now + chance.uniform(0, MOMENT_SECONDS)
+            elif moment is not None and now > moment:
                 watcher.send_signal(signal.SIGKILL)
                 watcher.wait()
                 kills, watcher = kills + 1, start(site)
-                kill_at = now + chance.uniform(*KILL_EVERY_SECONDS)
+                kill_after, moment = len(over) + chance.randint(*KILL_AFTER), None
             time.sleep(0.2)
         watcher.send_signal(signal.SIGTERM)
         assert watcher.wait(60) == 0
