@@ -13,6 +13,8 @@ from orimap.flows.request.request import Request
 from orimap.flows.watch.journal import Journal
 from orimap.flows.watch.one_watcher import only_watcher
 
+SILICON = Path(__file__).resolve().parents[2] / "tasks" / "index" / "crystals" / "silicon.cif"
+
 
 @pytest.fixture
 def site(tmp_path):
@@ -116,8 +118,11 @@ def test_status_tells_all_of_one(failed):
 def test_replay_says_that_no_watcher_is_running_and_only_then(done):
     asked = ("replay", "a.npy", "--results", done)
     assert "nothing was changed" in _call(*asked, "--seed", "7", "--dry-run").stdout
-    named = _call(*asked, "--crystal", "a.cif", "--dry-run")
-    assert f"crystals ['{Path('a.cif').resolve()}']" in named.stdout
+    named = _call(*asked, "--crystal", os.path.relpath(SILICON), "--dry-run")
+    assert f"crystals ['{SILICON}']" in named.stdout
+    nowhere = _call(*asked, "--crystal", "nowhere.cif", "--dry-run")
+    assert (nowhere.exit_code, nowhere.stdout) == (2, "")
+    assert "nowhere.cif" in nowhere.stderr
     with only_watcher(done / ".orimap"):
         answer = _call(*asked, "--seed", "7")
     assert answer.exit_code == 0, answer.output

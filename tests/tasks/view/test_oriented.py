@@ -43,6 +43,7 @@ def oriented():
             v.boundary_from_sigma3: np.array([0.5, np.nan, np.nan]),
         },
         crystals=["silicon", "gold"],
+        reliable_from=0.06,
     )
     assert isinstance(found, xr.Dataset)
     return Oriented(found)
