@@ -241,7 +241,6 @@ KILLED_IN_THE_FITS = """
 """
 
 
-@pytest.mark.slow
 def test_a_killed_process_leaves_a_run_that_can_go_on(
     run, reused, same_results, finished_run, scan, same_workers, tmp_path
 ):
