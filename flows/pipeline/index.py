@@ -118,7 +118,7 @@ def index_complete(
     InputError
         If the results are damaged; where nothing is ``asked``, also if they cannot be indexed.
     """
-    require_whole_results(folder.root, sums=True)
+    require_whole_results(folder.root, sums=True, but=[GROUP])
     analysis, patterns = folder.published_analysis, folder.root / "patterns.zarr"
     if asked is None:
         with one_thread_for_blas():

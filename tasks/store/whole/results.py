@@ -100,15 +100,27 @@ def damage_of_store(
     return found
 
 
-def require_whole_results(folder: Path, *, sums: bool | None = None) -> None:
+def require_whole_results(
+    folder: Path, *, sums: bool | None = None, but: Sequence[str] = ()
+) -> None:
     """Check that nothing in the results of a run is damaged, before they are used.
+
+    Parameters
+    ----------
+    folder : Path
+    sums : bool, optional
+        As in `damage_of_results`.
+    but : sequence of str
+        Groups of ``analysis.zarr`` that are made anew, whatever is in them.
 
     Raises
     ------
     DamagedError
         Which names the groups.
     """
-    found = damage_of_results(folder, sums=sums)
+    anew = {f"{ANALYSIS}/{group}" for group in but}
+    damaged = damage_of_results(folder, sums=sums)
+    found = {name: what for name, what in damaged.items() if name not in anew}
     if found:
         raise DamagedError(f"undamaged results in {folder}", in_words(found))
 

@@ -12,6 +12,7 @@ from orimap.flows.pipeline.runtime.runner import NoDisplay, PlainRunner
 from orimap.tasks.errors import InputError
 from orimap.tasks.index.index_results import Setup
 from orimap.tasks.store.groups import complete_mark, group_attributes
+from orimap.tasks.store.whole.damage import DamagedError
 
 CRYSTALS = Path(__file__).parents[2] / "tasks" / "index" / "crystals"
 LNMO, GOLD = CRYSTALS / "lnmo_disordered.cif", CRYSTALS / "gold.cif"
@@ -73,3 +74,20 @@ def test_what_cannot_be_is_refused_and_the_results_stay(copied):
         with pytest.raises(InputError, match=said):
             index(copied, crystals, setup, runner)
     assert files_of(copied) == before
+
+
+def test_orientations_that_are_damaged_are_made_anew_and_anything_else_is_named(copied):
+    runner = PlainRunner(NoDisplay())
+    index(copied, [LNMO], Setup(), runner)
+    analysis = copied / "analysis.zarr"
+    before = orimap.open(copied).orientations
+    for chunk in (analysis / "orientations").rglob("c/**/*"):
+        if chunk.is_file():
+            chunk.write_bytes(b"")
+    assert list(orimap.verify(copied)) == ["analysis.zarr/orientations"]
+    index(copied, [LNMO], Setup(), runner)
+    assert orimap.verify(copied) == {}
+    assert orimap.open(copied).orientations.identical(before)
+    shutil.rmtree(analysis / "overlap")
+    with pytest.raises(DamagedError, match=r"analysis\.zarr/overlap is damaged"):
+        index(copied, [LNMO], Setup(), runner)

@@ -61,6 +61,9 @@ def test_a_group_that_has_gone_and_one_that_has_changed_are_named(folder):
     assert damage_of_results(folder) == expected
     with pytest.raises(DamagedError, match=r"fits/k01 is damaged \(it is not there\); patterns"):
         require_whole_results(folder)
+    with pytest.raises(DamagedError) as told:
+        require_whole_results(folder, but=["fits/k01"])
+    assert "fits/k01" not in str(told.value)
 
 
 def test_patterns_that_somebody_has_removed_are_not_damaged(folder):
