@@ -24,6 +24,8 @@ def near_lines(
         Sum of many patterns.
     left_out : (detector_y, detector_x) array of bool
     radius_px : float
+    odd : (detector_y, detector_x) array of bool, optional
+        Rows and columns that are known to be unlike those beside them, bright or not.
 
     Returns
     -------

@@ -221,6 +221,9 @@ class ScanTotals:
         mask = HOT * hot + DEAD * dead + GIVEN * given + NOT_FINITE * undefined + FLAGGED * flagged
         used = mask == 0
         odd = lines.odd_lines(total, squares, pairs, used, positions, self.pedestal)
+        odd_rows, odd_columns = (
+            sorted(line.place for line in odd if line.axis == axis) for axis in (0, 1)
+        )
         # Hot pixels are known only now: what they added to each pattern is taken off again.
         hot_candidates = hot[self.candidates[:, 0], self.candidates[:, 1]]
         hot_candidates &= ~left_out[self.candidates[:, 0], self.candidates[:, 1]]
@@ -259,10 +262,10 @@ class ScanTotals:
             n_all_zero=int(np.count_nonzero(reasons == ALL_ZERO)),
             n_dazzled=int(measured.size - missing - positions),
             n_spikes=sum(len(part) for part in self.spikes),
-            n_odd_rows=sum(line.axis == 0 for line in odd),
-            n_odd_columns=sum(line.axis == 1 for line in odd),
-            odd_rows=sorted({line.place for line in odd if line.axis == 0}),
-            odd_columns=sorted({line.place for line in odd if line.axis == 1}),
+            n_odd_rows=len(odd_rows),
+            n_odd_columns=len(odd_columns),
+            odd_rows=odd_rows,
+            odd_columns=odd_columns,
             n_flagged=int(flagged.sum()),
             n_masked=int(np.count_nonzero(~used)),
             saturation_value=saturation,
