@@ -6,13 +6,30 @@ because blocks are combined in their order whoever reads them.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future as PoolFuture
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 # Tasks begin in the order in which they were submitted, so that what one needs is never behind it.
 MOST_THREADS = 8
+
+
+def in_threads(work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+    """Return what a function returns for each item, in their order, worked out in threads.
+
+    Parameters
+    ----------
+    work : callable
+        Of NumPy's functions on arrays large enough that threads need not wait for one another.
+    items : iterable
+    """
+    items = list(items)
+    count = min(len(os.sched_getaffinity(0)), MOST_THREADS, len(items))
+    if count < 2:
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(count, thread_name_prefix="orimap-parts") as pool:
+        return list(pool.map(work, items))
 
 
 class Threads:

@@ -48,8 +48,8 @@ class Comparison:
         The spot that is compared, -1 none.
     away : (m, predictions, 2) array, pixels
         From the prediction to its spot (y, x), 0 where none.
-    away_slope : (m, predictions, 2, 3) array
-        Derivatives of the predicted place.
+    place : (m, predictions, 3) array, pixels
+        The reflection in the sample's frame: how a turn moves it follows from there.
     weight : (m, predictions) array
         Share of the prediction in the brightness of its spot.
     spot_away : (m, spots) array, pixels
@@ -70,7 +70,7 @@ class Comparison:
     other_doubt: np.ndarray
     spot_of: np.ndarray
     away: np.ndarray
-    away_slope: np.ndarray
+    place: np.ndarray
     weight: np.ndarray
     spot_away: np.ndarray
     misfit: float

@@ -29,12 +29,15 @@ from orimap.tasks.index.orientations.match import (
 from orimap.tasks.index.orientations.refine import Camera, Candidates, Refinement
 from orimap.tasks.index.orientations.rocking import Rocking
 from orimap.tasks.index.orientations.templates import Templates, make_templates
+from orimap.tasks.stream.in_threads import in_threads
 
 # Factors on the camera length that are tried, in steps that rings of the templates bridge.
 FACTORS = np.linspace(0.925, 1.075, 11)
 # The patterns with the most reflections tell the camera length; so many are asked, and half where
 # there are many zone directions.
 ASKED, MANY_DIRECTIONS = 8, 1000
+# Directions that are correlated at a time for that, in as many threads as there are cores.
+AGREEMENT_DIRECTIONS = 64
 # Zone directions are this far apart; further for crystals of low symmetry, of whose directions
 # there are a dozen times as many, and of whose reflections, too.
 SPACING_DEG, SPACING_LOW_DEG = 2.0, 3.0
@@ -210,16 +213,11 @@ def _agreement(measured: Measured, phases: list[Phase], camera: Camera, q_max: f
     richest = np.argsort(-measured.counts, kind="stable")[:asked]
     some = measured.take(richest)
     weight = np.sqrt(some.counts)
-    best = np.zeros((len(FACTORS), len(some)))
     spectra = [pattern_harmonics(some, camera.step * each, q_max) for each in FACTORS]
     together = np.concatenate(spectra)
-    for phase in phases:
-        templates = phase.templates
-        for start in range(0, len(templates.rotation), 256):
-            part = slice(start, start + 256)
-            block = Templates(templates.rotation[part], templates.harmonics[part])
-            found = correlate(together, block).max(axis=(1, 2, 3))
-            best = np.maximum(best, found.reshape(best.shape))
+    blocks = [block for phase in phases for block in phase.templates.blocks(AGREEMENT_DIRECTIONS)]
+    found = in_threads(lambda block: correlate(together, block).max(axis=(1, 2, 3)), blocks)
+    best = np.max(found, axis=0, initial=0).reshape(len(FACTORS), len(some))
     return best @ weight / weight.sum()
 
 

@@ -21,11 +21,12 @@ from orimap.tasks.index.orientations.templates import (
     harmonics_of,
     ring_count,
 )
+from orimap.tasks.stream.in_threads import in_threads
 
 # Angles about the beam at which a template is compared: every two degrees.
 TURNS = 180
 # Directions that are correlated at a time.
-BLOCK_DIRECTIONS = 512
+BLOCK_DIRECTIONS = 128
 # Candidates nearer than this are one.
 SAME_DEG = 3.5
 # Of the best directions, so many are looked at for each candidate that is kept.
@@ -98,19 +99,20 @@ def find_candidates(
         Candidates for each pattern, before they are turned by half.
     """
     count = len(patterns)
-    best = np.full((count, 0), 0, np.float32)
-    rotation = np.zeros((count, 0, 3, 3))
-    for start in range(0, len(templates.rotation), BLOCK_DIRECTIONS):
-        part = slice(start, start + BLOCK_DIRECTIONS)
-        block = Templates(templates.rotation[part], templates.harmonics[part])
+    most_looked = LOOKED_AT * int(most.max())
+
+    def best_of(block: Templates) -> tuple[np.ndarray, np.ndarray]:
+        """Return the agreement of the best directions of a block, and their rotations."""
         agreement = correlate(patterns, block).reshape(count, -1, TURNS)
         own = np.concatenate([block.rotation, block.rotation * np.array([1, -1, -1])[:, None]])
-        looked = min(LOOKED_AT * int(most.max()), agreement.shape[1])
+        looked = min(most_looked, agreement.shape[1])
         value = agreement.max(axis=-1)
         order = np.argpartition(-value, looked - 1, axis=1)[:, :looked]
         angle = np.take_along_axis(agreement.argmax(axis=-1), order, 1) * (2 * np.pi / TURNS)
-        best = np.concatenate([best, np.take_along_axis(value, order, 1)], axis=1)
-        rotation = np.concatenate([rotation, about_beam(angle) @ own[order]], axis=1)
+        return np.take_along_axis(value, order, 1), about_beam(angle) @ own[order]
+
+    every = in_threads(best_of, templates.blocks(BLOCK_DIRECTIONS))
+    best, rotation = (np.concatenate(each, axis=1) for each in zip(*every, strict=True))
     pattern, found, scores = [], [], []
     half = np.diag([-1.0, -1, 1])
     for number in range(count):

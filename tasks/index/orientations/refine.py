@@ -27,12 +27,16 @@ from orimap.tasks.index.orientations.compare import (
 )
 from orimap.tasks.index.orientations.rocking import Rocking, excitation_error
 from orimap.tasks.index.orientations.rows import Rows
+from orimap.tasks.stream.in_threads import in_threads
 
 # The centre is known so well beforehand.
 CENTRE_PX = 0.3
 # Reflections are chosen anew within so much of the sphere more than the curve reaches, so that they
 # may come in, 1/Å.
 MARGIN = 0.01
+# Candidates that are refined at a time, in as many threads as there are cores: their arrays stay in
+# the processor's cache.
+PIECE = 100
 # No step turns by more.
 LARGEST_STEP = np.radians(0.7)
 
@@ -150,12 +154,8 @@ class Refinement:
         by_turn *= by_s[..., None]
         doubt = np.minimum(SPHERE_INV_ANGSTROM * np.abs(by_s), amplitude)
 
-        away_slope = np.zeros((*s.shape, 2, 3))
-        away_slope[..., 0, 0], away_slope[..., 0, 2] = -g[..., 2], g[..., 0]
-        away_slope[..., 1, 1], away_slope[..., 1, 2] = g[..., 2], -g[..., 1]
-        away_slope /= camera.step
-        y = g[..., 1] / camera.step + candidates.shift[:, :1]
-        x = g[..., 0] / camera.step + candidates.shift[:, 1:]
+        place = g / camera.step
+        y, x = place[..., 1] + candidates.shift[:, :1], place[..., 0] + candidates.shift[:, 1:]
         height, width = measured.seen.shape
         row = np.rint(y + measured.centre[pattern, 0]).astype(int)
         column = np.rint(x + measured.centre[pattern, 1]).astype(int)
@@ -171,19 +171,19 @@ class Refinement:
 
         # Predictions that fall on one spot add up.
         spots = measured.y.shape[1]
-        place = (np.arange(len(s))[:, None] * spots + at)[matched]
+        cell = (np.arange(len(s))[:, None] * spots + at)[matched]
         size = len(s) * spots
-        square = np.bincount(place, amplitude[matched] ** 2, size).reshape(-1, spots)
+        square = np.bincount(cell, amplitude[matched] ** 2, size).reshape(-1, spots)
         total = np.sqrt(square)
         along = [
-            np.bincount(place, (amplitude * by_turn[..., axis])[matched], size).reshape(-1, spots)
+            np.bincount(cell, (amplitude * by_turn[..., axis])[matched], size).reshape(-1, spots)
             for axis in range(3)
         ]
-        doubts = np.bincount(place, (amplitude * doubt)[matched] ** 2, size).reshape(-1, spots)
+        doubts = np.bincount(cell, (amplitude * doubt)[matched] ** 2, size).reshape(-1, spots)
         spot_slope = np.stack(along, -1) / np.maximum(total, 1e-12)[..., None]
         weight = np.zeros(s.shape)
-        weight[matched] = amplitude[matched] ** 2 / np.maximum(square.ravel()[place], 1e-24)
-        off = np.bincount(place, (weight * (away**2).sum(axis=-1))[matched], size)
+        weight[matched] = amplitude[matched] ** 2 / np.maximum(square.ravel()[cell], 1e-24)
+        off = np.bincount(cell, (weight * (away**2).sum(axis=-1))[matched], size)
 
         other = inside & ~matched & measured.seen[row, column]
         rest = np.where(other, measured.rest[pattern, row, column], 0)
@@ -202,7 +202,7 @@ class Refinement:
             doubt,
             spot,
             away,
-            away_slope,
+            place,
             weight,
             np.sqrt(off).reshape(-1, spots),
             rocking.misfit,
@@ -224,6 +224,15 @@ class Refinement:
         """
         if not len(candidates.pattern):
             return candidates
+        starts = range(0, len(candidates.pattern), PIECE)
+        pieces = [candidates.take(slice(start, start + PIECE)) for start in starts]
+        refined = in_threads(lambda piece: self._run(piece, rocking, rounds, widen), pieces)
+        return Candidates.join(refined)
+
+    def _run(
+        self, candidates: Candidates, rocking: Rocking, rounds: int, widen: float
+    ) -> Candidates:
+        """Refine and score some candidates."""
         best, lowest = candidates, np.full(len(candidates.pattern), np.inf)
         for number in range(rounds + 1):
             part = max(0.0, 1 - number / max(1, rounds - 2)) if widen > 1 else 0.0
@@ -278,16 +287,7 @@ def _step(candidates: Candidates, compared: Comparison) -> Candidates:
         weighed = np.swapaxes(by * robust[..., None], 1, 2)
         normal[:, :4, :4] += weighed @ by
         right[:, :4] += (weighed @ residual[..., None])[..., 0]
-    away = compared.away / PLACE_PX
-    square = (away**2).sum(axis=-1)
-    robust = compared.weight / (1 + square / OUTLIER**2)
-    by = np.zeros((*away.shape, 6))
-    by[..., :3] = compared.away_slope / PLACE_PX
-    by[..., 0, 4] = by[..., 1, 5] = 1 / PLACE_PX
-    flat = by.reshape(count, -1, 6)
-    weighed = np.swapaxes(flat * np.repeat(robust, 2, axis=1)[..., None], 1, 2)
-    normal += weighed @ flat
-    right += (weighed @ away.reshape(count, -1, 1))[..., 0]
+    _add_places(normal, right, compared)
     normal[:, [4, 5], [4, 5]] += 1 / CENTRE_PX**2
     right[:, 4:] -= candidates.shift / CENTRE_PX**2
     diagonal = np.arange(6)
@@ -302,6 +302,25 @@ def _step(candidates: Candidates, compared: Comparison) -> Candidates:
         rotation=_turned(candidates.rotation, turn),
         shift=candidates.shift + np.clip(step[:, 4:], -1, 1),
     )
+
+
+# How far a step moves a reflection at (x, y, z) along y and along x, from these and 1: a turn
+# (a, b, c) by c x - a z and b z - c y, a shift by as much as it is.
+_BY_STEP = np.zeros((2, 6, 4))
+_BY_STEP[0, 0, 2], _BY_STEP[0, 2, 0], _BY_STEP[0, 4, 3] = -1, 1, 1
+_BY_STEP[1, 1, 2], _BY_STEP[1, 2, 1], _BY_STEP[1, 5, 3] = 1, -1, 1
+
+
+def _add_places(normal: np.ndarray, right: np.ndarray, compared: Comparison) -> None:
+    """Add to the equations of a step what the places of reflections say."""
+    away = compared.away / PLACE_PX
+    robust = compared.weight / (1 + (away**2).sum(axis=-1) / OUTLIER**2)
+    known = np.concatenate([compared.place, np.ones((*robust.shape, 1))], axis=-1) / PLACE_PX
+    weighed = np.swapaxes(known * robust[..., None], 1, 2)
+    square, towards = weighed @ known, weighed @ away
+    for axis, by in enumerate(_BY_STEP):
+        normal += by @ square @ by.T
+        right += towards[..., axis] @ by.T
 
 
 def _turned(rotation: np.ndarray, turn: np.ndarray) -> np.ndarray:

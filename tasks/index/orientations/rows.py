@@ -13,7 +13,7 @@ import numpy as np
 class Rows:
     """A table; its fields are arrays whose first axis has the same length."""
 
-    def take(self, which: np.ndarray) -> Self:
+    def take(self, which: np.ndarray | slice) -> Self:
         """Return some of the rows."""
         return type(self)(*(each[which] for each in self._columns()))
 

@@ -48,6 +48,11 @@ class Templates:
     rotation: np.ndarray
     harmonics: np.ndarray
 
+    def blocks(self, directions: int) -> list[Templates]:
+        """Return them in blocks of so many directions."""
+        parts = [slice(at, at + directions) for at in range(0, len(self.rotation), directions)]
+        return [Templates(self.rotation[part], self.harmonics[part]) for part in parts]
+
 
 def rotations_of(directions: np.ndarray) -> np.ndarray:
     """Return rotations that take each direction (z, 3) to the axis z."""

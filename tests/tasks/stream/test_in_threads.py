@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from orimap.tasks.stream.blocks import broadcast, map_blocks, plan_blocks, submit, sum_blocks
-from orimap.tasks.stream.in_threads import Threads
+from orimap.tasks.stream.in_threads import Threads, in_threads
 
 BLOCKS = plan_blocks((7, 5), (2, 3))
 
@@ -62,3 +62,17 @@ def test_a_task_may_need_another_and_a_released_result_is_gone():
         second.release()
         with pytest.raises(ValueError, match="released"):
             second.result()
+
+
+def test_what_is_worked_out_in_threads_comes_in_the_order_of_its_items():
+    first = threading.Event()
+
+    def work(number):
+        if number == 0:
+            first.wait(0.1)
+        return number**2
+
+    assert in_threads(work, range(9)) == [number**2 for number in range(9)]
+    assert in_threads(work, []) == []
+    with pytest.raises(ZeroDivisionError):
+        in_threads(lambda number: 1 // number, [2, 1, 0])

@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from orimap.tasks.index.crystals.reflections import find_reflections
 from orimap.tasks.index.orientations.compare import cosine, factor, misfits
-from orimap.tasks.index.orientations.refine import Candidates, Refinement
+from orimap.tasks.index.orientations.refine import _BY_STEP, Candidates, Refinement
 from orimap.tasks.index.orientations.rocking import Rocking
 
 # Near to what the patterns of these tests are drawn with.
@@ -73,3 +73,47 @@ def test_what_lies_behind_the_mask_is_not_compared(known):
     candidates = Candidates.of(np.zeros(1, int), made.rotation)
     compared = refinement.compare(candidates, CURVE, *refinement.choose(candidates, CURVE.reach))
     assert cosine(compared)[0] > 0.95
+
+
+def test_candidates_are_refined_alike_whatever_pieces_they_come_in(known, monkeypatch):
+    made = known("lnmo_disordered", 3)
+    refinement = refinement_of(made)
+    turns = np.radians(0.8) * np.concatenate([np.eye(3), -np.eye(3)])
+    start = np.einsum("dij,njk->ndik", Rotation.from_rotvec(turns).as_matrix(), made.rotation)
+    candidates = Candidates.of(np.repeat(np.arange(3), 6), start.reshape(-1, 3, 3))
+    whole = refinement.run(candidates, CURVE, 5, widen=2.0)
+    monkeypatch.setattr("orimap.tasks.index.orientations.refine.PIECE", 4)
+    pieces = refinement.run(candidates, CURVE, 5, widen=2.0)
+    np.testing.assert_array_equal(pieces.pattern, whole.pattern)
+    np.testing.assert_allclose(pieces.rotation, whole.rotation, atol=1e-8)
+    np.testing.assert_allclose(pieces.score, whole.score, atol=1e-8)
+
+
+def test_a_step_takes_places_where_they_belong(known):
+    # The slopes of places by turn and shift, from differences of the predicted places.
+    made = known("lnmo_disordered", 1)
+    refinement = refinement_of(made)
+    candidates = Candidates.of(np.zeros(1, int), made.rotation)
+    chosen = refinement.choose(candidates, CURVE.reach)
+
+    def away(turn, shift):
+        turned = Rotation.from_rotvec(turn).as_matrix() @ made.rotation
+        moved = replace(Candidates.of(np.zeros(1, int), turned), shift=np.array([shift]))
+        compared = refinement.compare(moved, CURVE, *chosen)
+        return compared.away[0], compared.weight[0] > 0
+
+    (base, there), compared = away([0, 0, 0], [0.0, 0]), refinement.compare(
+        candidates, CURVE, *chosen
+    )  # fmt: skip
+    small, place = 1e-4, compared.place[0][there]
+    known_place = np.concatenate([place, np.ones((len(place), 1))], axis=1)
+    for parameter in (0, 1, 2, 4, 5):
+        turn, shift = np.zeros(3), np.zeros(2)
+        if parameter < 3:
+            turn[parameter] = small
+        else:
+            shift[parameter - 4] = small
+        moved, _ = away(turn, shift)
+        slope = -(moved - base)[there] / small
+        expected = np.stack([known_place @ by[parameter] for by in _BY_STEP], axis=1)
+        np.testing.assert_allclose(slope, expected, atol=0.05 + 0.01 * np.abs(expected).max())
