@@ -49,6 +49,7 @@ class Service:
         if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
             self.log.replace(self.log.with_suffix(".log.1"))
         with self.log.open("ab") as log:
+            self.logged = log.tell()
             self.process = subprocess.Popen(
                 self.command,
                 env=dict(self.environment),
@@ -75,10 +76,11 @@ class Service:
         if self.start_again is None and self.process.poll() is not None:
             os.close(self.ended)
             if self.starts == 1 and self.process.returncode == INPUT_AT_FAULT:
-                # It would say the same each time.
+                # It would say the same each time. How to use it is not what was found.
+                said = "; ".join(filter(None, map(str.strip, self.tail().splitlines())))
                 raise InputError(
                     f"options that orimap {self.name} can work with",
-                    self.tail(),
+                    said.rpartition("Error: ")[2],
                     "correct them, and bring everything up again",
                 )
             if now - self.started > LIVED_SECONDS:
@@ -94,8 +96,10 @@ class Service:
             self.start()
 
     def tail(self, lines: int = TAIL_LINES) -> str:
-        """Return the last lines of its log."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        """Return the last lines that it has logged since it was started."""
+        with self.log.open(errors="replace") as log:
+            log.seek(self.logged)
+            return "\n".join(log.read().splitlines()[-lines:])
 
 
 def _as_child() -> None:

@@ -147,10 +147,11 @@ def widened(plan: Plan, decided: Decided) -> list[int] | None:
     if decided.settled_k is None:
         return None
     # A number that appears only near the end of the range may still grow beyond it.
-    crowded = (
-        decided.most_distinct >= NEARLY_ALL * last and decided.directions >= MORE_DIRECTIONS * last
-    )
-    if (decided.settled_k > last + 1 - PLATEAU or crowded) and last < most:
+    more = decided.directions >= MORE_DIRECTIONS * last
+    crowded = more and decided.most_distinct >= NEARLY_ALL * last
+    # Nor was a number seen to settle that all fits of a range have that is as short as can be.
+    short = more and decided.settled_k == first == last + 1 - PLATEAU
+    if (decided.settled_k > last + 1 - PLATEAU or crowded or short) and last < most:
         needed = min(round(BEYOND_DIRECTIONS * decided.directions), AT_MOST_TIMES * last)
         return list(range(first, min(most, max(last + WIDEN_BY, needed)) + 1))
     if decided.settled_k == first and first > 1:

@@ -153,6 +153,22 @@ def test_a_service_that_finds_its_options_at_fault_ends_everything(tmp_path):
     assert lines == []
 
 
+def test_of_options_that_do_not_exist_their_name_is_told_and_nothing_of_an_earlier_start(tmp_path):
+    (tmp_path / "watch.log").write_text("Error: of yesterday\nneeded: another folder\n")
+    script = "echo Usage: watch FOLDER; echo; echo Error: No such option: --k; exit 2"
+    service = Service("watch", ["sh", "-c", script], os.environ, tmp_path)
+    service.process.wait(10)
+    with pytest.raises(InputError) as refused:
+        service.look(print)
+    assert refused.value.found == "No such option: --k"
+    service = Service("watch", ["sh", "-c", "echo needed: a; echo found: b; exit 2"], os.environ,
+                      tmp_path)  # fmt: skip
+    service.process.wait(10)
+    with pytest.raises(InputError) as refused:
+        service.look(print)
+    assert refused.value.found == "needed: a; found: b"
+
+
 def test_a_service_that_dies_is_started_again_after_a_pause_that_grows(tmp_path, monkeypatch):
     lines = []
     service = Service("worker", ["sh", "-c", "echo no room >&2; exit 3"], os.environ, tmp_path)

@@ -59,6 +59,13 @@ def test_the_range_grows_to_what_stands_out_from_noise_but_no_more_than_threefol
     assert widen(1, 20, 15, most=100, found=(29, 15)) is None
 
 
+def test_a_range_that_is_all_one_number_grows_where_more_stands_out_from_noise():
+    # Ten grains, looked at with one to three components, were one pattern in all three fits.
+    assert widen(1, 3, 1, most=100, found=(22, 1)) == [*range(1, 14)]
+    assert widen(1, 3, 1, most=100, found=(4, 1)) is None
+    assert widen(1, 4, 1, most=100, found=(22, 1)) is None
+
+
 def test_no_range_grows_beyond_what_can_be_fitted():
     assert widen(1, 55, 55) == [*range(1, 61)]
     assert widen(1, 60, 60) is None
