@@ -182,6 +182,7 @@ def _write_zarr(scan: SimulatedScan, path: Path, progress: Callable[[int, int], 
         origin = 0 if of_scan else (size - 1) / 2
         units = {"units": "nm" if of_scan else "1/Å"}
         template = template.assign_coords({axis: (axis, (np.arange(size) - origin) * step, units)})
+    template.pattern_intensity.attrs["beam_energy_kev"] = VOLTAGE_KV
     codec = BloscCodec(cname="zstd", shuffle="bitshuffle", typesize=2)
     template.to_zarr(
         path,
@@ -288,6 +289,7 @@ def _signal(scan: SimulatedScan, data: np.ndarray, detector_step: float, units: 
         "metadata": {
             "General": {"title": "simulated scan"},
             "Signal": {"signal_type": "", "quantity": "Intensity (electrons)"},
+            "Acquisition_instrument": {"TEM": {"beam_energy": VOLTAGE_KV}},
         },
         "original_metadata": {},
         "attributes": {"_lazy": False, "ragged": False},

@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from orimap.tasks.acquire.open_acquisition import open_acquisition
 from orimap.tasks.errors import InputError
 from orimap.tasks.simulate import write_scan as module
+from orimap.tasks.simulate.grains import VOLTAGE_KV
 from orimap.tasks.simulate.recipe import ScanRecipe
 from orimap.tasks.simulate.scan import plan_scan
 from orimap.tasks.simulate.write_scan import write_scan
@@ -44,6 +46,12 @@ def test_npy_hspy_and_blo_hold_the_same_patterns(tmp_path, counts):
     assert counts.max() <= 255
     np.testing.assert_array_equal(found["data"], counts)
     assert found["axes"][0]["scale"] == pytest.approx(5)
+
+
+@pytest.mark.parametrize("ending", ["zarr", "hspy", "blo"])
+def test_the_energy_of_the_beam_can_be_read_again(tmp_path, ending):
+    write_scan(RECIPE, tmp_path / f"scan.{ending}")
+    assert open_acquisition(tmp_path / f"scan.{ending}").beam_energy_kev == VOLTAGE_KV
 
 
 def test_bright_patterns_are_scaled_to_grey_levels_in_blo(tmp_path):
