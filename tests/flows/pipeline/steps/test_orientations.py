@@ -81,7 +81,7 @@ def test_a_run_finds_the_orientations_that_were_simulated(indexed, small_run_sca
     attrs = orimap.open(indexed).orientations.attrs
     assert attrs["crystals"] == ["lnmo_disordered"]
     assert attrs["crystal_texts"] == [crystal.read_text()]
-    assert (attrs["beam_energy_kev"], attrs["beam_energy_assumed"]) == (200.0, True)
+    assert (attrs["beam_energy_kev"], attrs["beam_energy_assumed"]) == (200.0, False)
     record = json.loads((indexed / "run.json").read_text())
     assert [step["name"] for step in record["steps"]][-2:] == ["index", "report"]
     assert record["request"]["crystals"] == [str(crystal)]
