@@ -11,13 +11,10 @@ from types import FrameType
 from typing import Any
 
 from orimap.tasks.errors import InputError, shown, words_of
+from orimap.tasks.store.whole.damage import DamagedError
 
 # What reads stores, and what of ours checks what was read.
 READERS = ("zarr", "numcodecs", "xarray", "orimap.tasks.store")
-
-
-class DamagedError(InputError):
-    """Results that are there and cannot be read."""
 
 
 class MissingError(InputError):
@@ -45,11 +42,7 @@ def damage_of(error: BaseException, folder: Path) -> DamagedError | None:
 
 def damaged(found: str) -> DamagedError:
     """Return that results are damaged; ``found`` says which part, and in what way."""
-    return DamagedError(
-        "results that can be read",
-        f"damaged results: {found}",
-        "put the files back from a copy, or run it again with --restart",
-    )
+    return DamagedError("results that can be read", f"damaged results: {found}")
 
 
 def _frames(error: BaseException) -> Iterator[FrameType]:

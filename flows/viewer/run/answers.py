@@ -13,8 +13,8 @@ from starlette.responses import JSONResponse, Response
 
 from orimap.tasks.errors import InputError, UnavailableError
 from orimap.tasks.lines import printable
-from orimap.tasks.store.whole import damage as stored
-from orimap.tasks.view.damage import DamagedError, MissingError, damage_of, damaged
+from orimap.tasks.store.whole.damage import DamagedError
+from orimap.tasks.view.damage import MissingError, damage_of
 
 LOG = logging.getLogger("orimap.viewer")
 OK, ACCEPTED = 200, 202
@@ -62,8 +62,6 @@ def array_answer(values: np.ndarray, **facts: str) -> Response:
 
 def error_answer(error: InputError, status: int = BAD_REQUEST) -> Response:
     """Return what is needed, what was found and what to do."""
-    if isinstance(error, stored.DamagedError):
-        error = damaged(error.found)
     if status == BAD_REQUEST:
         fitting = (code for kind, code in STATUSES.items() if isinstance(error, kind))
         status = next(fitting, status)

@@ -166,7 +166,15 @@ class RunTable:
         try:
             row = _row(below, folder, marks, running)
         except Exception as error:  # whatever is in the files of one run is no trouble of others
-            words = f"{type(error).__name__}: {words_of(error)}"
+            known = isinstance(error, (ValueError, OSError))
+            words = (
+                words_of(error)
+                if known
+                else (
+                    f"its files do not hold what a run writes ({type(error).__name__}: "
+                    f"{words_of(error)})"
+                )
+            )
             row = Row(**_named(below), state="damaged", reason=printable(words))
         return (facts, running), row
 
@@ -419,7 +427,11 @@ def read_facts(path: Path) -> dict[str, Any]:
         read = file.read(LARGEST_BYTES + 1)
     if len(read) > LARGEST_BYTES:
         raise ValueError(f"{path.name} has more than {LARGEST_BYTES:,} bytes")
-    facts = json.loads(read.decode("utf-8"))
+    try:
+        facts = json.loads(read.decode("utf-8"))
+    except ValueError as error:
+        where = f"{path.parent.name}/{path.name}"
+        raise ValueError(f"{where} is cut or changed; orimap run makes it anew") from error
     if not isinstance(facts, dict):
         raise ValueError(f"{path.name} does not hold what a run writes")
     return facts

@@ -108,6 +108,7 @@ def test_a_run_that_cannot_be_read_is_a_row_that_says_why(table, root, make_run,
     assert rows["good"].state == "done"
     assert rows["bad"].state == "damaged"
     assert rows["bad"].reason
+    assert "Error" not in rows["bad"].reason.split()[0]
     assert rows["bad"].page is None
 
 
