@@ -26,7 +26,7 @@ from orimap.flows.pipeline.steps.orientations import (
     is_indexed,
     not_indexed_facts,
 )
-from orimap.flows.request.request import Request
+from orimap.flows.request.request import INDEX_FIELDS, Request
 from orimap.tasks.errors import words_of
 from orimap.tasks.index.indexing import Indexing
 from orimap.tasks.store.groups import complete_mark, remove_group
@@ -136,6 +136,11 @@ def _indexed_before(plan: Plan, run: Run) -> Indexing | None:
 
     That of the results which are replaced, if they are of the same patterns.
     """
+    fields = {name: Request.model_fields[name].default for name in INDEX_FIELDS}
+    told = [name for name, usual in fields.items() if getattr(run.request, name) != usual]
+    if told:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in told)
+        run.note(f"Of no effect without --crystal: {options}.")
     analysis = run.folder.published_analysis
     indexing, why = earlier_indexing(analysis)
     if (indexing or why) and complete_mark(analysis, "acquisition") != plan.ingest_fingerprint:

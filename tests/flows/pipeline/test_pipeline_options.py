@@ -13,9 +13,11 @@ SCAN, DETECTOR = (12, 14), (64, 64)
 
 
 def test_the_mean_filter_from_end_to_end(run, results, scan, counts, same_workers, tmp_path):
-    run(scan, tmp_path, k="3:3", filter="mean")
+    run(scan, tmp_path, k="3:3", filter="mean", precession=0.5, detector_flip=True)
     tree = results(tmp_path)
     assert tree.attrs["decided_k"] == 3
+    unused = "Of no effect without --crystal: --precession, --detector-flip."
+    assert unused in tree.attrs["notes"]
     mean = xr.open_zarr(tmp_path / "patterns.zarr", group="mean", consolidated=False)
     np.testing.assert_allclose(
         mean["pattern_intensity"][5, 6], counts[4:7, 5:8].mean(axis=(0, 1)), rtol=1e-5
