@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from orimap.tasks.report.orientations.bent import local_turn
 from orimap.tasks.report.orientations.directions import ALONG
 from orimap.tasks.report.results import REFLECTION_MAPS
 from orimap.tasks.report.words import cluster_text, region_text
@@ -104,7 +105,7 @@ def cluster_layers(found: Clustered, oriented: Oriented | None = None) -> list[L
 
 
 def orientation_layers(found: Clustered, oriented: Oriented) -> list[Layer]:
-    """Return the maps of crystal directions, and of crystals where there are several."""
+    """Return the maps of crystal directions, of crystals where there are several, and of turns."""
     coloured = {
         f"direction-{axis}": (
             f"Along {axis}: which crystal direction lies there",
@@ -114,10 +115,24 @@ def orientation_layers(found: Clustered, oriented: Oriented) -> list[Layer]:
     }
     if len(oriented.crystals) > 1:
         coloured["crystals"] = ("Crystals", oriented.crystal_colours)
-    return [
+    layers = [
         Layer(id_, words, OF_ORIENTATIONS, LABELS, "1", lambda: found.label, tuple(colours))
         for id_, (words, colours) in coloured.items()
     ]
+    title = "Boundaries: misorientation of neighbours"
+    layers.append(
+        Layer("misorientation", title, OF_ORIENTATIONS, NUMBER, "°",
+              lambda: oriented.misorientation(found.label))
+    )  # fmt: skip
+    weights = None if found.fit is None else found.fit.weights
+    bent = oriented.bent(found.members, weights)
+    if bent and weights is not None:
+        title = "Bending: turn from the grain as a whole"
+        layers.append(
+            Layer("bending", title, OF_ORIENTATIONS, NUMBER, "°",
+                  lambda: local_turn(bent, weights, found.label))
+        )  # fmt: skip
+    return layers
 
 
 def scan_layers(acquisition: xr.Dataset, baseline: xr.Dataset | None = None) -> list[Layer]:

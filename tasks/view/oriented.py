@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from orimap.tasks.report.figures.palette import NO_CLUSTER, cluster_colours
+from orimap.tasks.report.orientations.bent import BentGrain, bent_grains
 from orimap.tasks.report.orientations.colours import colour_key
 from orimap.tasks.report.orientations.directions import (
     ALONG,
@@ -92,6 +93,43 @@ class Oriented:
             for row in self._boundaries
             if cluster in (row.first, row.second)
         ]
+
+    def misorientation(self, label: np.ndarray) -> np.ndarray:
+        """Return by how much each position and its neighbours are turned, (scan_y, scan_x).
+
+        The largest angle to one of the four, in degrees: 0 inside clusters, NaN outside of them and
+        where no angle is known.
+
+        Parameters
+        ----------
+        label : (scan_y, scan_x) array of int
+            From 0, -1 none.
+        """
+        between = np.full((len(self.clusters), len(self.clusters)), np.nan)
+        np.fill_diagonal(between, 0)
+        first, second = self._found["boundary_cluster"].values.T.astype(int)
+        between[first, second] = between[second, first] = self._found["boundary_angle"].values
+        padded = np.pad(label, 1, constant_values=-1)
+        largest, unknown = np.zeros(label.shape), np.zeros(label.shape, bool)
+        for neighbour in (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]):
+            both = (label >= 0) & (neighbour >= 0)
+            angle = np.where(both, between[label, neighbour], 0)
+            largest, unknown = np.fmax(largest, angle), unknown | np.isnan(angle)
+        return np.where((label < 0) | (unknown & (largest == 0)), np.nan, largest)
+
+    def bent(self, members: np.ndarray, weights: np.ndarray | None) -> list[BentGrain]:
+        """Return the grains that bend, where it is known of what the clusters are made.
+
+        Parameters
+        ----------
+        members : (component,) int array
+            The cluster of each.
+        weights : (scan_y, scan_x, component) array or None
+        """
+        turn = self._found.get("component_turn")
+        if turn is None or weights is None or not len(turn) == len(members) == weights.shape[-1]:
+            return []
+        return bent_grains(turn.values, members)
 
     @cached_property
     def _boundaries(self) -> list[BoundaryRow]:

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import xarray as xr
 
+from orimap.tasks.report.orientations.bent import bent_grains
 from orimap.tasks.store import variables as v
 from orimap.tasks.view.layers import (
     Layer,
@@ -79,14 +80,19 @@ def test_reflections_give_their_maps_and_a_dark_field_for_each_cluster():
 
 def test_maps_of_orientations_are_clusters_in_other_colours():
     label = np.array([[0, 1], [1, -1]])
-    clusters = SimpleNamespace(label=label)
+    clusters = SimpleNamespace(label=label, members=np.zeros(0), fit=None)
     oriented = SimpleNamespace(
+        misorientation=lambda label: np.where(label < 0, np.nan, 12.5),
+        bent=lambda members, weights: [],
         crystals=["silicon", "gold"],
         direction_colours=lambda axis: {"z": ["#ff0000", "#00ff00"]}.get(axis, ["#000000"] * 2),
         crystal_colours=["#0000ff", "#ffff00"],
     )
     found = {layer.id: layer for layer in orientation_layers(clusters, oriented)}
-    assert list(found) == ["direction-z", "direction-x", "direction-y", "crystals"]
+    directions = ["direction-z", "direction-x", "direction-y"]
+    assert list(found) == [*directions, "crystals", "misorientation"]
+    assert found["misorientation"].unit == "°"
+    np.testing.assert_array_equal(found["misorientation"].map(None), [[12.5] * 2, [12.5, np.nan]])
     assert {layer.group for layer in found.values()} == {"Orientations"}
     assert found["direction-z"].title == "Along z: which crystal direction lies there"
     assert found["direction-z"].colours == ("#ff0000", "#00ff00")
@@ -94,3 +100,19 @@ def test_maps_of_orientations_are_clusters_in_other_colours():
     np.testing.assert_array_equal(found["crystals"].map(None), [[1, 2], [2, 0]])
     oriented.crystals = ["silicon"]
     assert "crystals" not in {layer.id for layer in orientation_layers(clusters, oriented)}
+
+
+def test_a_bent_grain_is_mapped_by_what_its_parts_contribute_where():
+    # Of two parts, a degree apart, the first fades into the second.
+    weights = np.array([[[1.0, 0], [0.5, 0.5], [0, 1]]])
+    clusters = SimpleNamespace(
+        label=np.array([[0, 0, 0]]), members=np.zeros(2, int), fit=SimpleNamespace(weights=weights)
+    )
+    turns = v.dataset({v.component_turn: np.array([[-0.5, 0, 0], [0.5, 0, 0]])})
+    oriented = SimpleNamespace(
+        crystals=["silicon"], direction_colours=lambda axis: ["#000000"],
+        misorientation=lambda label: label * 0.0,
+        bent=lambda members, _: bent_grains(turns["component_turn"].values, members),
+    )  # fmt: skip
+    found = {layer.id: layer for layer in orientation_layers(clusters, oriented)}
+    np.testing.assert_allclose(found["bending"].map(None), [[-0.5, 0, 0.5]])

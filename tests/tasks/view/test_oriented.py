@@ -79,3 +79,24 @@ def test_the_key_has_its_corners_named(oriented):
     assert image.shape[2] == 4
     assert len(corners) == len(names) == 3
     assert names == ["[0 0 1]", "[1 0 1]", "[1 1 1]"]
+
+
+def test_positions_at_boundaries_have_the_largest_angle_to_a_neighbour(oriented):
+    # 0 and 1 are 60 degrees apart, 0 and 2 12.5; of 1 and 2 it is not known.
+    label = np.array([[0, 0, 0, 1], [0, 0, 2, 2], [-1, 0, 2, 2], [1, 2, 2, 2]])
+    nan = np.nan
+    np.testing.assert_array_equal(
+        oriented.misorientation(label),
+        [[0, 0, 60, 60], [0, 12.5, 12.5, nan], [nan, 12.5, 12.5, 0], [nan, 12.5, 0, 0]],
+    )
+
+
+def test_grains_bend_where_it_is_known_of_what_they_are_made(oriented):
+    members, weights = np.array([0, 0, 1]), np.ones((2, 3, 3))
+    assert oriented.bent(members, weights) == []  # nothing was stored of parts
+    turn = np.array([[0, 0, -0.4], [0, 0, 0.3], [0, 0, 0]])
+    found = Oriented(oriented._found.assign({"component_turn": (("component", "xyz"), turn)}))
+    (grain,) = found.bent(members, weights)
+    assert (grain.cluster, grain.span) == (0, pytest.approx(0.7))
+    assert found.bent(members[:2], weights) == []
+    assert found.bent(members, None) == []
