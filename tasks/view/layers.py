@@ -119,7 +119,7 @@ def orientation_layers(found: Clustered, oriented: Oriented) -> list[Layer]:
         Layer(id_, words, OF_ORIENTATIONS, LABELS, "1", lambda: found.label, tuple(colours))
         for id_, (words, colours) in coloured.items()
     ]
-    title = "Boundaries: misorientation of neighbours"
+    title = "Misorientation: largest turn to a neighbour"
     layers.append(
         Layer("misorientation", title, OF_ORIENTATIONS, NUMBER, "°",
               lambda: oriented.misorientation(found.label))
