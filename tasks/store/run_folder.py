@@ -336,7 +336,7 @@ def require_writable(folder: Path) -> None:
         raise InputError(
             f"a folder that can be written for the results ({folder})",
             error.strerror or words_of(error),
-            "choose another folder with --output, or fix its permissions",
+            "fix its permissions, or give a new run another --output",
         ) from error
     require_outside_stores(folder)
 
@@ -398,12 +398,12 @@ def only_writer(root: Path) -> Iterator[None]:
             raise UnavailableError(
                 f"{root} for this run alone",
                 f"another run is writing it (process {error.owner or 'unknown'})",
-                "wait until it has finished, or choose another folder with --output",
+                "wait until it has finished, or give a new run another --output",
             ) from error
         except OSError as error:
             raise InputError(
                 f"a folder that can be written for the results ({root})",
                 error.strerror or words_of(error),
-                "choose another folder with --output, or fix its permissions",
+                "fix its permissions, or give a new run another --output",
             ) from error
         yield
