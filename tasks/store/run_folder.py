@@ -336,7 +336,7 @@ def require_writable(folder: Path) -> None:
         raise InputError(
             f"a folder that can be written for the results ({folder})",
             error.strerror or words_of(error),
-            "fix its permissions, or give a new run another --output",
+            "choose another folder with --output, or fix its permissions",
         ) from error
     require_outside_stores(folder)
 
