@@ -94,14 +94,17 @@ def start(site, *options):
 
 
 def performed(site):
-    """Count the processes that perform each job of this folder now."""
-    found = Counter()
+    """Count the processes that perform each job of this folder now.
+
+    What such a process forks has its command line until it executes another, and is none.
+    """
+    parents = {}
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             words = process.cmdline()
             if tuple(words[2:5]) == PERFORM and words[5].startswith(str(site)):
-                found[words[5]] += 1
-    return found
+                parents[process.pid] = process.ppid(), words[5]
+    return Counter(job for parent, job in parents.values() if parent not in parents)
 
 
 def entries(site):
