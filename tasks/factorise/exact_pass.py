@@ -49,6 +49,13 @@ class ExactPass:
     residual: np.ndarray
     deviance: np.ndarray | None
 
+    def take(self, fits: Sequence[int]) -> "ExactPass":
+        """Return what it gives of some of the fits, by their places among all."""
+        which = list(fits)
+        deviance = None if self.deviance is None else self.deviance[which]
+        weights = [self.weights[fit] for fit in which]
+        return ExactPass(weights, self.loss[which], self.residual[which], deviance)
+
 
 @dataclass(frozen=True)
 class Prepared:

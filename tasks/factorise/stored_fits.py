@@ -152,11 +152,23 @@ def read_images(store: Path, k: int, valid: np.ndarray, half: int = 0) -> np.nda
     return group[HALVES[half].name][:][:, valid]
 
 
-def read_stack(half: int, store: Path, ks: Sequence[int], valid: np.ndarray) -> Stack:
-    """Read the component images of several k for the exact pass, on a worker."""
+def read_stack(
+    half: int,
+    store: Path,
+    ks: Sequence[int],
+    valid: np.ndarray,
+    wanted: Sequence[int] | None = None,
+) -> Stack:
+    """Read the component images of several k for the exact pass, on a worker.
+
+    Those that are not ``wanted`` only keep their place; their images may be gone.
+    """
     stack = Stack.empty(ks, int(np.count_nonzero(valid)))
     for number, k in enumerate(ks):
-        stack.put(number, read_images(store, k, valid, half))
+        if wanted is None or k in wanted:
+            stack.put(number, read_images(store, k, valid, half))
+        else:
+            stack.put(number, np.arange(len(stack.table)) % k == np.arange(k)[:, None])
     return stack
 
 

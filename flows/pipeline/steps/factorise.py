@@ -13,6 +13,9 @@ from orimap.tasks.store.fingerprint import fingerprint
 from orimap.tasks.stream.blocks import Progress, broadcast, submit
 from orimap.tasks.stream.sizes import sketch_rank
 
+# The attribute of a scored fit with all that were scored in the same pass.
+SCORED_WITH = "scored_with"
+
 
 def sketch(run: Run, progress: Progress, prepared: Prepared, ks: Sequence[int]) -> Fitted:
     """Make the low-rank basis, of all counts and of the training half; return what can be fitted.
@@ -165,11 +168,32 @@ def fit(run: Run, fitted: Fitted) -> None:
 
 def score(run: Run, progress: Progress, fitted: Fitted) -> None:
     """Give every fit exact weights, its loss and its held-out deviance, in one pass."""
+    for ks, missing in _passes(run, fitted):
+        _score(run, progress, fitted, ks, missing)
+
+
+def _passes(run: Run, fitted: Fitted) -> list[tuple[list[int], list[int]]]:
+    """Return the fits of each pass over the patterns, and of which of them the scores are missing.
+
+    Fits that were scored in one pass with others, which are there, have the same places among them
+    again: the last bits of what is summed depend on that.
+    """
+    missing = _unscored(run, fitted)
+    passes = []
+    for k in sorted({*fitted.ks} - {*missing}):
+        ks = [*run.folder.attributes(stored_fits.fit_group(k)).get(SCORED_WITH, ())]
+        if again := [each for each in ks if each in missing]:
+            passes.append((ks, again))
+            missing = [each for each in missing if each not in again]
+    return [*passes, (missing, missing)] if missing else passes
+
+
+def _score(
+    run: Run, progress: Progress, fitted: Fitted, ks: Sequence[int], missing: Sequence[int]
+) -> None:
+    """Score fits in one pass, and write those that are missing."""
     from orimap.tasks.factorise.exact_pass import exact_pass
 
-    missing = _unscored(run, fitted)
-    if not missing:
-        return
     found, stored = run.folder.read("analysed"), run.folder.read("sketch")
     weighting = stored_fits.read_weighting(stored)
     patterns = fitted.prepared.patterns
@@ -182,8 +206,8 @@ def score(run: Run, progress: Progress, fitted: Fitted) -> None:
         run.client,
         patterns,
         weighting,
-        partial(stored_fits.read_stack, store=store, ks=missing, valid=weighting.valid),
-        missing,
+        partial(stored_fits.read_stack, store=store, ks=ks, valid=weighting.valid, wanted=missing),
+        ks,
         held_out=fitted.prepared.counts,
         seed=run.request.seed,
         l1_weights=run.request.l1[1],
@@ -194,10 +218,14 @@ def score(run: Run, progress: Progress, fitted: Fitted) -> None:
     for k in missing:
         made = run.folder.attributes(stored_fits.basis_fit_group(k))
         attrs.append(
-            {"iterations": made["iterations"][0], "converged": bool(np.all(made["converged"]))}
+            {
+                "iterations": made["iterations"][0],
+                "converged": bool(np.all(made["converged"])),
+                SCORED_WITH: [*ks],
+            }
         )
     datasets = stored_fits.fit_datasets(
-        passed,
+        passed.take([ks.index(k) for k in missing]),
         (stored_fits.read_images(store, k, weighting.valid) for k in missing),
         attrs,
         weighting.valid,

@@ -260,3 +260,22 @@ def test_a_task_holds_no_array_of_positions_times_pixels_times_components(
         tracemalloc.stop()
         # Rows, weighted rows and halves, in single precision and compressed.
         assert peak < 7 * batch + 2 * values.nbytes, work
+
+
+def test_a_fit_comes_out_the_same_whatever_has_the_other_places(store_patterns, one_worker):
+    """To the last bit, as long as these are the same: so a run that was killed goes on."""
+    values = counts_of(0.3)
+    weighting, images = setting(values)
+    source = store_patterns(values, (3, 3))
+    whole = run_pass(one_worker, source, weighting, images, seed=0)
+    rng = np.random.default_rng(5)
+    others = [
+        [part if n == 1 else rng.random(part.shape) for n, part in enumerate(half)]
+        for half in images
+    ]
+    one = run_pass(one_worker, source, weighting, others, seed=0).take([1])
+    kept = whole.take([1])
+    np.testing.assert_array_equal(one.weights[0], kept.weights[0])
+    for name in ("loss", "residual", "deviance"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(kept, name))
+    assert len(kept.weights) == len(kept.loss) == 1

@@ -97,6 +97,12 @@ def test_fits_are_read_back_as_written(tmp_path, sketched):
     stack = read_stack(0, store, [3, 12], weighting.valid)
     assert stack.ks == (3, 12)
     np.testing.assert_array_equal(stack.table[:, stack.columns(0)].T, fits[0].images)
+    # Of a fit that is not wanted, nothing is read: what keeps its place has no two alike.
+    one = read_stack(0, store, [3, 5, 12], weighting.valid, wanted=[3, 12])
+    np.testing.assert_array_equal(one.table[:, one.columns(0)].T, fits[0].images)
+    np.testing.assert_array_equal(one.table[:, one.columns(2)].T, twelve.images)
+    np.testing.assert_array_equal(one.table[:, one.columns(1)].sum(axis=1), 1)
+    assert (one.table[:, one.columns(1)].sum(axis=0) > 0).all()
     attrs = open_group(store, basis_fit_group(3)).attrs
     assert list(attrs["iterations"]) == [15, 40]
     assert list(attrs["converged"]) == [True, False]

@@ -122,3 +122,26 @@ def test_only_what_is_missing_is_fitted_and_scored(stages, tmp_path):
     factorise.fit(run, stages.fitted)
     factorise.score(run, silent, stages.fitted)
     assert run.reused == {"fit", "score"}
+
+
+def test_a_score_made_anew_has_the_place_that_it_had_in_its_pass(stages, tmp_path):
+    shutil.copytree(stages.run.folder.root, tmp_path / "out")
+    run = fresh(stages.run, keep="fits")
+    run = replace(run, folder=type(run.folder)(tmp_path / "out"))
+    analysis = run.folder.analysis
+    before = run.folder.read("fits/k03").load()
+    assert list(before.attrs["scored_with"]) == [1, 2, 3, 4]
+    # What the others were scored from is gone, as at the end of a run.
+    shutil.rmtree(analysis / "basis_fits")
+    shutil.rmtree(analysis / "fits" / "k03")
+    assert factorise._passes(run, stages.fitted) == [([1, 2, 3, 4], [3])]
+    factorise.fit(run, stages.fitted)
+    assert [path.name for path in (analysis / "basis_fits").glob("k*")] == ["k03"]
+    factorise.score(run, silent, stages.fitted)
+    after = run.folder.read("fits/k03").load()
+    for name, array in before.items():
+        np.testing.assert_array_equal(after[name], array, err_msg=name)
+    assert list(after.attrs["scored_with"]) == [1, 2, 3, 4]
+    # Fits that were never scored are scored together; those of several passes, each in its own.
+    shutil.rmtree(analysis / "fits")
+    assert factorise._passes(run, stages.fitted) == [([1, 2, 3, 4], [1, 2, 3, 4])]
