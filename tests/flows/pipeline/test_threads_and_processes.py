@@ -73,6 +73,7 @@ def record_of(folder):
     return json.loads((folder / "run.json").read_text())
 
 
+@pytest.mark.slow
 def test_results_are_equal_to_the_last_bit(analysed):
     spec = spec_from_file_location("compare_stores", TOOLS / "compare_stores.py")
     compare_stores = module_from_spec(spec)
@@ -83,6 +84,7 @@ def test_results_are_equal_to_the_last_bit(analysed):
     assert [record["request"]["cluster"] for record in (one, other)] == [*KINDS]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_memory_is_within_three_tenths_of_what_was_predicted(analysed, kind):
     record = record_of(analysed[kind])
@@ -164,6 +166,7 @@ def test_an_interrupt_ends_a_run_within_seconds_and_leaves_nothing(medium, tmp_p
         assert list((tmp_path / "temporary").iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_that_ends_leaves_nothing_either(analysed, left, kind):
     assert left[kind] == []

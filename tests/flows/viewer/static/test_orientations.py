@@ -42,7 +42,7 @@ def test_the_map_of_directions_has_its_colours_and_their_key(own, places):
     image = own.find("#map-key img")
     assert own.driver.execute_script("return arguments[0].naturalWidth", image) == 160
     assert own.texts("#layer optgroup[label=Orientations] option") == [
-        "Along z", "Along x", "Along y", "Crystals",
+        "Along z", "Along x", "Along y", "Crystals", "Misorientation",
     ]  # fmt: skip
     own.layer("crystals")
     assert own.texts("#map-key li") == ["silicon", "gold", "none of these"]
