@@ -91,9 +91,12 @@ pictures: $(INSTALLED)
 	$(BIN)/python docs/pictures.py demo/results demo/bent
 
 # What takes too long for every day: installations, guides word for word, a watcher for hours, hundreds
-# of damaged files and a hundred killed runs, whose tables (build/*/table.md) are printed.
+# of damaged files and a hundred killed runs, whose tables (build/*/table.md) are printed. What asks
+# what killed processes have left on this machine runs alone.
 faults: $(INSTALLED)
-	$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder -m slow
+	$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder -m slow \
+		--ignore tests/soak --ignore tests/faults
+	$(BIN)/python -m pytest -p no:xdist -s -m slow tests/soak tests/faults
 	$(BIN)/python tests/faults/mutated/count.py --at-once $$(nproc) --out build/mutated
 	$(BIN)/python tests/faults/killed/count.py --out build/killed
 

@@ -110,7 +110,7 @@ def test_the_guide_can_be_followed_up_to_the_first_results(site):
     assert f"kept in {site.root / 'state' / '.cache' / 'numba'}" in done.stdout
     assert "can hold the journal" in done.stdout
 
-    dry, once, status, up = commands(4)
+    dry, once, status, up, token, password = commands(4)
     done = site.follow(dry)
     assert done.returncode == 0, done.stderr
     assert "two.npy" in done.stdout + done.stderr
@@ -124,6 +124,10 @@ def test_the_guide_can_be_followed_up_to_the_first_results(site):
     # What runs for ever takes what doctor was given.
     assert doctor.split("doctor ")[1] == up.split("up ")[1]
     with brought_up(site, up) as port:
+        for line in (token, password):
+            done = site.follow(line)
+            assert done.returncode == 0, done.stderr
+            assert len(done.stdout.strip()) > 20
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
             assert b"<title>Prefect" in answer.read()
         copy = site.root / "acquisitions" / "again.npy"

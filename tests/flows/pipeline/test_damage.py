@@ -96,6 +96,7 @@ def steps_of(folder):
         slowly(flip, "patterns.zarr/beam/scan_beam_shift", {"centre"}),
         slowly(empty, "analysis.zarr/sketch/scan_basis", {"sketch"}),
         (flip, "analysis.zarr/fits/k02/scan_weight", {"score"}),
+        (flip, "analysis.zarr/decision/k", {"decide"}),
         (empty, "analysis.zarr/clusters/cluster_label", {"clusters"}),
     ],
 )
