@@ -27,7 +27,6 @@ from orimap.tasks.store.groups import (
 )
 from orimap.tasks.store.run_folder import RunFolder
 from orimap.tasks.store.variables import DETECTOR, SCAN, SPARSE, SPIKES
-from orimap.tasks.store.whole.damage import DamagedError
 from orimap.tasks.store.whole.metadata import groups_below, read_metadata, write_metadata
 from orimap.tasks.store.whole.results import (
     complete_groups,
@@ -115,7 +114,7 @@ def lost_fits(folder: RunFolder, ks: Sequence[int]) -> str | None:
     """Say which fits of complete results a run of other numbers will not keep; None if it does."""
     try:
         stored = open_group(folder.published_analysis, "decision")["k"].values.tolist()
-    except (FileNotFoundError, DamagedError, ValueError):  # what is damaged is made anew
+    except (FileNotFoundError, ValueError):  # what is damaged (DamagedError) is made anew
         return None
     if set(stored) <= set(ks):
         return None

@@ -25,11 +25,16 @@ def in_threads(work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
     items : iterable
     """
     items = list(items)
-    count = min(len(os.sched_getaffinity(0)), MOST_THREADS, len(items))
+    count = min(_cores(), len(items))
     if count < 2:
         return [work(item) for item in items]
     with ThreadPoolExecutor(count, thread_name_prefix="orimap-parts") as pool:
         return list(pool.map(work, items))
+
+
+def _cores() -> int:
+    """Return how many threads are worth while here."""
+    return min(len(os.sched_getaffinity(0)), MOST_THREADS)
 
 
 class Threads:
@@ -42,7 +47,7 @@ class Threads:
     """
 
     def __init__(self, count: int | None = None) -> None:
-        self._count = count or min(len(os.sched_getaffinity(0)), MOST_THREADS)
+        self._count = count or _cores()
         self._pool = ThreadPoolExecutor(self._count, thread_name_prefix="orimap-blocks")
 
     def __enter__(self) -> "Threads":

@@ -167,7 +167,10 @@ def fit(run: Run, fitted: Fitted) -> None:
 
 
 def score(run: Run, progress: Progress, fitted: Fitted) -> None:
-    """Give every fit exact weights, its loss and its held-out deviance, in one pass."""
+    """Give every fit exact weights, its loss and its held-out deviance.
+
+    In one pass over the patterns, unless some of the fits that were scored together are left.
+    """
     for ks, missing in _passes(run, fitted):
         _score(run, progress, fitted, ks, missing)
 
@@ -181,6 +184,8 @@ def _passes(run: Run, fitted: Fitted) -> list[tuple[list[int], list[int]]]:
     missing = _unscored(run, fitted)
     passes = []
     for k in sorted({*fitted.ks} - {*missing}):
+        if not missing:
+            break
         ks = [*run.folder.attributes(stored_fits.fit_group(k)).get(SCORED_WITH, ())]
         if again := [each for each in ks if each in missing]:
             passes.append((ks, again))

@@ -166,15 +166,10 @@ class RunTable:
         try:
             row = _row(below, folder, marks, running)
         except Exception as error:  # whatever is in the files of one run is no trouble of others
-            known = isinstance(error, (ValueError, OSError))
-            words = (
-                words_of(error)
-                if known
-                else (
-                    f"its files do not hold what a run writes ({type(error).__name__}: "
-                    f"{words_of(error)})"
-                )
-            )
+            words = words_of(error)
+            if not isinstance(error, (ValueError, OSError)):
+                said = f"{type(error).__name__}: {words}"
+                words = f"its files do not hold what a run writes ({said})"
             row = Row(**_named(below), state="damaged", reason=printable(words))
         return (facts, running), row
 
